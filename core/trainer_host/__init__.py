@@ -1,0 +1,83 @@
+"""Train vision models whose tasks, layers, losses and formats are plugins.
+
+The public face of the host: `run`, `val`, `predict` and `plugins` for people who train, the rest for authors of
+plugins. Importing it needs neither torch nor the engine.
+"""
+
+from __future__ import annotations
+
+from trainer_host.api import plugins, predict, run, val
+from trainer_host.base.contexts import (
+    AutobatchHints,
+    DataContext,
+    ModelContext,
+    OptimizerContext,
+    PlotContext,
+    PredictionContext,
+    RunContext,
+    Sample,
+    SampleContext,
+    ValidationContext,
+)
+from trainer_host.base.errors import (
+    DatasetError,
+    DatasetKeyError,
+    EnvironmentProblemError,
+    ExitCode,
+    LossError,
+    MemoryExhaustedError,
+    PluginError,
+    Problem,
+    SettingsError,
+    StoppedError,
+    StorageError,
+    TrainerError,
+    UnsafeError,
+)
+from trainer_host.base.findings import Finding
+from trainer_host.base.results import ImagePrediction, PredictResult, RunResult, ValResult
+from trainer_host.plugins.discovery import PluginRecord
+from trainer_host.plugins.markers import DONE, hookimpl
+from trainer_host.plugins.spec import ExtensionSpec, TaskSpec
+from trainer_host.version import __version__
+
+__all__ = [
+    "DONE",
+    "AutobatchHints",
+    "DataContext",
+    "DatasetError",
+    "DatasetKeyError",
+    "EnvironmentProblemError",
+    "ExitCode",
+    "ExtensionSpec",
+    "Finding",
+    "ImagePrediction",
+    "LossError",
+    "MemoryExhaustedError",
+    "ModelContext",
+    "OptimizerContext",
+    "PlotContext",
+    "PluginError",
+    "PluginRecord",
+    "PredictResult",
+    "PredictionContext",
+    "Problem",
+    "RunContext",
+    "RunResult",
+    "Sample",
+    "SampleContext",
+    "SettingsError",
+    "StoppedError",
+    "StorageError",
+    "TaskSpec",
+    "TrainerError",
+    "UnsafeError",
+    "ValResult",
+    "ValidationContext",
+    "__version__",
+    "hookimpl",
+    "plugins",
+    "predict",
+    "run",
+    "val",
+]

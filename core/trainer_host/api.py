@@ -1,0 +1,161 @@
+"""The Python API: what the command does, for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.base.results import PredictResult, RunResult, ValResult
+    from trainer_host.plugins.discovery import PluginRecord
+    from trainer_host.session.resolve import Request
+
+
+def run(
+    task: str | None = None,
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    plugins: Sequence[str] = (),
+    no_plugins: Sequence[str] = (),
+    exact: bool = False,
+    offline: bool = False,
+    settings_file: str | Path | None = None,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> RunResult:
+    """Train a model.
+
+    The process is left as it was found: random generators, torch's flags and threads, environment, working
+    folder, signal handlers, logging and warning filters.
+
+    Args:
+        task: Name of the task; where it is left out, the model or the dataset tells it.
+        options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
+        plugins: Extensions to switch on, as names or as paths of Python files.
+        no_plugins: Plugins to switch off.
+        exact: Keep the stock engine's arithmetic, bit for bit.
+        offline: Fetch nothing from a network.
+        settings_file: A settings file that stands below the other arguments.
+        reporter: Who shows the progress; nothing is shown without one.
+        settings: Keys of the engine, such as ``data="my.yaml", epochs=3``.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        SettingsError: If a setting is wrong; all of them are reported.
+        DatasetError: If the dataset cannot be used.
+        PluginError: If a plugin cannot be used.
+        UnsafeError: If a file would run code.
+        LossError: If the loss became NaN or infinite.
+        MemoryExhaustedError: If memory ran out.
+        StorageError: If a file cannot be written.
+        StoppedError: If a signal stopped the run.
+    """
+    from trainer_host.base.reporting import Silent
+    from trainer_host.session.run import run as session
+
+    request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file)
+    return session(request, reporter or Silent())
+
+
+def val(
+    model: str | Path,
+    *,
+    task: str | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    plugins: Sequence[str] = (),
+    offline: bool = False,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> ValResult:
+    """Measure a finished model; its chain of plugins is restored from the file.
+
+    Args:
+        model: The checkpoint.
+        task: Name of the task where the file does not say it.
+        options: Values by plugin and option.
+        plugins: Extensions to switch on besides those of the file.
+        offline: Fetch nothing from a network.
+        reporter: Who shows warnings; nothing is shown without one.
+        settings: Keys of the engine, such as ``data="my.yaml"``; without ``data`` the training's is used.
+
+    Raises:
+        TrainerError: As `run` does.
+    """
+    from trainer_host.base.reporting import Silent
+    from trainer_host.session.finished import val as session
+
+    request = _request(task, {**settings, "model": str(model)}, options, plugins, (), False, offline, None)
+    return session(request, reporter or Silent())
+
+
+def predict(
+    model: str | Path,
+    source: str | Path,
+    *,
+    task: str | None = None,
+    outputs: Sequence[str | Path] = (),
+    pictures: bool = False,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    plugins: Sequence[str] = (),
+    offline: bool = False,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> PredictResult:
+    """Find objects in an image, a folder or a video.
+
+    Args:
+        model: The checkpoint.
+        source: The image, folder or video.
+        task: Name of the task where the file does not say it.
+        outputs: Files to write what was found into, ``.json`` or ``.csv``.
+        pictures: Whether to draw pictures.
+        options: Values by plugin and option.
+        plugins: Extensions to switch on besides those of the file.
+        offline: Fetch nothing from a network.
+        reporter: Who shows warnings; nothing is shown without one.
+        settings: Keys of the engine, such as ``conf=0.5``.
+
+    Raises:
+        TrainerError: As `run` does.
+    """
+    from trainer_host.base.reporting import Silent
+    from trainer_host.session.finished import predict as session
+
+    wanted = {**settings, "model": str(model), "source": str(source)}
+    request = _request(task, wanted, options, plugins, (), False, offline, None)
+    return session(request, reporter or Silent(), [Path(o) for o in outputs], pictures)
+
+
+def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:
+    """Return a record of every installed plugin. None is imported.
+
+    Args:
+        disabled: Names that are switched off.
+    """
+    from trainer_host.plugins.discovery import discover
+
+    return discover(disabled)
+
+
+def _request(
+    task: str | None,
+    settings: Mapping[str, Any],
+    options: Mapping[str, Mapping[str, Any]] | None,
+    plugins: Sequence[str],
+    no_plugins: Sequence[str],
+    exact: bool,
+    offline: bool,
+    settings_file: str | Path | None,
+) -> Request:
+    from trainer_host.base.settings import Given
+    from trainer_host.session.resolve import Request
+
+    plain = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
+    given = Given(task, plain, {k: dict(v) for k, v in (options or {}).items()}, [str(p) for p in plugins])
+    file = Path(settings_file) if settings_file is not None else None
+    return Request(given, file, tuple(no_plugins), exact, offline)

@@ -1,0 +1,193 @@
+"""What hooks are given: frozen, typed views of a run. ``engine`` is the one way to the engine's own object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trainer_host.base.errors import PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trainer_host.base.protocols import Batch, Device, Loader, Module, Trainer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """One run, as every hook sees it.
+
+    Attributes:
+        task: Name of the selected task.
+        engine_task: The kind of task that the engine is told, which its own tables know.
+        args: The engine's settings by attribute (``args.imgsz``, ``args.epochs``). Read them, do not write them.
+        options: The options of each plugin of the run, by the plugin's name.
+        data: The dataset's description, as `read_dataset` returned it; empty before that.
+        save_dir: The run's folder, or None where nothing is written.
+        exact: Whether the run promises the stock engine's arithmetic, bit for bit.
+        offline: Whether nothing may be fetched from a network.
+        engine: The engine's trainer, validator or predictor. It carries no promise of stability.
+    """
+
+    task: str
+    engine_task: str
+    args: Any
+    options: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    save_dir: Path | None = None
+    exact: bool = False
+    offline: bool = False
+    engine: Trainer = None
+
+    def options_for(self, kind: type[T]) -> T:
+        """Return the options of the plugin that declared ``kind`` as its options.
+
+        Raises:
+            PluginError: If no plugin of this run declared them.
+        """
+        for value in self.options.values():
+            if isinstance(value, kind):
+                return value
+        raise PluginError(f"no plugin of this run declares the options {kind.__qualname__}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataContext(RunContext):
+    """A dataset or a loader that is to be built.
+
+    Attributes:
+        source: What the user gave as ``data``.
+        split: The split that has to exist: ``val``, ``test``, or ``train``.
+        path: The images of the split: a folder, a list file, or several of them.
+        mode: ``train`` or ``val``.
+        batch_size: Images in a batch.
+        stride: The model's largest stride in pixels; image sizes are multiples of it.
+        rank: The process's rank in a group of several, -1 where there is one.
+        device: Where batches will be used.
+    """
+
+    source: str = ""
+    split: str = "val"
+    path: Any = None
+    mode: str = "train"
+    batch_size: int = 16
+    stride: int = 32
+    rank: int = -1
+    device: Device = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelContext(RunContext):
+    """A model that is to be built, or to be told about its dataset.
+
+    Attributes:
+        cfg: The architecture: the name of a YAML file, or its content.
+        weights: A model whose weights the new one starts from, or None.
+        model: The model, once it is built.
+        verbose: Whether to log the model's layers.
+    """
+
+    cfg: str | dict[str, Any] | None = None
+    weights: Module | None = None
+    model: Module = None
+    verbose: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerContext(RunContext):
+    """An optimizer that is to be built.
+
+    Attributes:
+        model: The model to optimise.
+        name: The optimizer's name, or ``auto``.
+        lr: Learning rate.
+        momentum: Momentum, or the first beta.
+        decay: Weight decay, scaled to the batch size.
+        iterations: Optimizer steps that are planned.
+    """
+
+    model: Module
+    name: str
+    lr: float
+    momentum: float
+    decay: float
+    iterations: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationContext(RunContext):
+    """A validator that is to be built.
+
+    Attributes:
+        loader: The loader of the validation images while training; None where the validator makes its own.
+        callbacks: The engine's callbacks by event.
+        model: The model to measure where it is measured on its own.
+    """
+
+    loader: Loader | None = None
+    callbacks: Any = None
+    model: Module = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotContext(RunContext):
+    """A picture of the training data that is to be drawn into ``save_dir``.
+
+    Attributes:
+        batch: The batch to draw, or None for a picture of the whole dataset's labels.
+        step: The number of the batch since training began.
+    """
+
+    batch: Batch | None = None
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionContext(RunContext):
+    """A predictor that is to be built, or a prediction that is to be drawn.
+
+    Attributes:
+        model: The model.
+    """
+
+    model: Module = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleContext:
+    """A built-in sample dataset that is to be drawn.
+
+    Attributes:
+        folder: The folder to draw it into; it exists and is empty.
+    """
+
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A built-in sample dataset.
+
+    Attributes:
+        data: The dataset YAML.
+        settings: Engine keys that suit it; what the user gives goes before.
+    """
+
+    data: Path
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AutobatchHints:
+    """What the engine's choice of a batch size needs to know of a dataset.
+
+    Attributes:
+        max_objects: The most objects that one training image can hold, augmentation included.
+        images: The number of training images.
+    """
+
+    max_objects: int = 0
+    images: int = 0

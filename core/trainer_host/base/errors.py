@@ -1,0 +1,144 @@
+"""Expected errors: one line for people, an exit code for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ExitCode(IntEnum):
+    """What the command's exit status means."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    SETTINGS = 3
+    DATASET = 4
+    PLUGIN = 5
+    UNSAFE = 6
+    LOSS = 7
+    MEMORY = 8
+    STORAGE = 9
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: what, where (``file`` or ``file:line``) and what to do about it."""
+
+    message: str
+    fix: str | None = None
+    where: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        fix = f" {self.fix}" if self.fix else ""
+        return f"{where}{self.message}{fix}"
+
+
+class TrainerError(Exception):
+    """An error that the host expects: it is shown without a traceback.
+
+    Args:
+        problems: Everything that is wrong, as `Problem` or plain text.
+
+    Attributes:
+        exit_code: The exit status of the command.
+        retryable: Whether the same command may work later without a change.
+    """
+
+    exit_code: ExitCode = ExitCode.BUG
+    retryable: bool = False
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems = tuple(p if isinstance(p, Problem) else Problem(p) for p in problems)
+        super().__init__(*self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(p) for p in self.problems)
+
+
+class SettingsError(TrainerError):
+    """A setting is unknown, of the wrong type, or contradicts another."""
+
+    exit_code = ExitCode.SETTINGS
+
+
+class EnvironmentProblemError(SettingsError):
+    """The machine lacks something that the engine needs."""
+
+
+class DatasetError(TrainerError, RuntimeError):
+    """The dataset cannot be used. Also a `RuntimeError`, as the engine's own trainers raise."""
+
+    exit_code = ExitCode.DATASET
+
+
+class DatasetKeyError(DatasetError, KeyError):
+    """The dataset lacks a key that the task needs. Also a `KeyError`, as the engine's own trainers raise."""
+
+    __str__ = TrainerError.__str__
+
+
+class PluginError(TrainerError):
+    """A plugin is missing, broken, incompatible, or breaks the contract of a hook."""
+
+    exit_code = ExitCode.PLUGIN
+
+
+class UnsafeError(TrainerError):
+    """A file would have run code, or something would be fetched that nobody asked for."""
+
+    exit_code = ExitCode.UNSAFE
+
+
+class LossError(TrainerError):
+    """The loss became NaN or infinite."""
+
+    exit_code = ExitCode.LOSS
+
+
+class MemoryExhaustedError(TrainerError):
+    """The device or the machine ran out of memory."""
+
+    exit_code = ExitCode.MEMORY
+
+
+class StorageError(TrainerError):
+    """A file cannot be written: no space, no permission, or a file system that is read-only."""
+
+    exit_code = ExitCode.STORAGE
+    retryable = True
+
+
+class StoppedError(TrainerError):
+    """The run was stopped by a signal, after a checkpoint was saved where there was one to save."""
+
+    exit_code = ExitCode.INTERRUPTED
+    retryable = True
+
+    def __init__(self, *problems: Problem | str, terminated: bool = False) -> None:
+        super().__init__(*problems)
+        if terminated:
+            self.exit_code = ExitCode.TERMINATED
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that looks most like ``name``, or None where none is near."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str], where: str | None = None) -> Problem:
+    """Describe an unknown name, with the nearest known one."""
+    known = sorted(known)
+    near = nearest(name, known)
+    fix = f"Did you mean {near!r}?" if near else f"Known: {', '.join(known) or 'none'}." if len(known) < 12 else None
+    return Problem(f"unknown {kind} {name!r}.", fix, where)

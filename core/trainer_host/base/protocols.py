@@ -1,0 +1,95 @@
+"""The shapes of objects that cross the border between host, plugins and engine, without importing the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+Module: TypeAlias = Any
+"""A `torch.nn.Module`."""
+Tensor: TypeAlias = Any
+"""A `torch.Tensor`."""
+Image: TypeAlias = Any
+"""A picture as `numpy.ndarray`, height x width x 3, uint8, BGR."""
+Optimizer: TypeAlias = Any
+"""A `torch.optim.Optimizer`."""
+Device: TypeAlias = Any
+"""A `torch.device`."""
+Trainer: TypeAlias = Any
+"""The engine's trainer, a subclass of `ultralytics.engine.trainer.BaseTrainer`."""
+Batch: TypeAlias = dict[str, Any]
+"""What the loader's collate function returns; ``img`` is a tensor of shape (N, C, H, W)."""
+
+
+class Dataset(Protocol):
+    """A map-style dataset, as torch defines it."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class Loader(Protocol):
+    """A data loader: an iterable of batches with the attributes that the training loop reads."""
+
+    dataset: Any
+    sampler: Any
+    batch_size: int | None
+    num_workers: int
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Validator(Protocol):
+    """Measures a model: called with ``trainer`` while training and with ``model`` on its own."""
+
+    metrics: Any
+
+    def __call__(self, trainer: Trainer | None = None, model: Module | None = None) -> dict[str, float]: ...
+
+
+class Predictor(Protocol):
+    """Finds objects in images, one prediction for each image or video frame."""
+
+    def __call__(self, source: Any) -> Iterator[Prediction]: ...
+
+
+class Prediction(Protocol):
+    """What a predictor found in one image.
+
+    Attributes:
+        path: The file that the image came from.
+        frame: The frame's number in a video, counted from 1; None for an image.
+        fps: Frames per second of the video; None for an image.
+        image: The image.
+        objects: The things found, as plain data that JSON can hold.
+    """
+
+    path: Path
+    frame: int | None
+    fps: float | None
+    image: Image
+    objects: list[dict[str, Any]]
+
+
+class EngineProtocol(Protocol):
+    """What a session asks of an engine. Another engine has to give no more than this."""
+
+    def prepare(self) -> None:
+        """Read the dataset and build what training needs, up to the first batch."""
+        ...
+
+    def train(self) -> Mapping[str, Any]:
+        """Train, and return the outcome as plain data."""
+        ...
+
+    def validate(self) -> dict[str, float]:
+        """Measure a finished model."""
+        ...
+
+    def predict(self, source: Any) -> Iterator[Prediction]:
+        """Run a finished model on images."""
+        ...

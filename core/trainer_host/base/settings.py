@@ -1,0 +1,135 @@
+"""Settings as a user gives them: ``key=value`` on the command line, or a YAML file."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from trainer_host.base.errors import Problem, SettingsError
+
+Origin = Literal["command", "file", "checkpoint", "sample", "task"]
+WORDS = {"none": None, "null": None, "true": True, "false": False}
+VERBATIM = frozenset({"name", "project"})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and where it came from."""
+
+    value: Any
+    origin: Origin
+
+
+@dataclass
+class Given:
+    """What a user gave, by the command, a file, or the Python API.
+
+    Attributes:
+        task: Name of the task, or None.
+        settings: Engine keys.
+        options: Values by plugin and option.
+        plugins: Extensions that are switched on.
+    """
+
+    task: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    plugins: list[str] = field(default_factory=list)
+
+
+def parse_value(text: str) -> Any:
+    """Return the value that a text means: a Python literal, true, false, none, or the text itself."""
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def parse_pairs(words: tuple[str, ...]) -> Given:
+    """Parse ``key=value`` and ``PLUGIN.OPTION=VALUE``.
+
+    Raises:
+        SettingsError: If a word is neither; all of them are reported.
+    """
+    given, problems = Given(), []
+    for word in words:
+        key, equals, text = word.partition("=")
+        key, text = key.strip(), text.strip()
+        if not equals or not key:
+            problems.append(Problem(f"{word!r} is not a setting.", "Write key=value, such as epochs=10."))
+        elif not text:
+            problems.append(Problem(f"{key}= has no value.", f"Write {key}=VALUE."))
+        else:
+            _put(given, key, text if key in VERBATIM and text.lower() != "none" else parse_value(text))
+    if problems:
+        raise SettingsError(*problems)
+    return given
+
+
+def _put(given: Given, key: str, value: Any) -> None:
+    plugin, dot, option = key.rpartition(".")
+    if key == "task":
+        given.task = str(value)
+    elif dot:
+        given.options.setdefault(plugin, {})[option] = value
+    else:
+        given.settings[key] = value
+
+
+def read_settings_file(path: Path) -> Given:
+    """Read a settings file: ``task``, engine keys, and ``plugins`` with their options. ``record`` is ignored.
+
+    Raises:
+        SettingsError: If it cannot be read, or has another form.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise SettingsError(Problem(f"there is no settings file {path}.", "Check the path.")) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(Problem(f"the settings file cannot be read: {error}.", None, str(path))) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise SettingsError(Problem(f"YAML syntax: {getattr(error, 'problem', error)}.", None, where)) from error
+    if not isinstance(content, dict):
+        raise SettingsError(Problem("a settings file is a mapping of keys.", "Write task: NAME, data: FILE.", str(path)))
+    content.pop("record", None)
+    given = Given(task=content.pop("task", None))
+    for name, options in _plugins(content.pop("plugins", None), path).items():
+        given.plugins.append(name)
+        given.options[name] = options
+    for key, value in content.items():
+        # YAML 1.1 reads 1e-3 as text; what the command line takes for a number is one here too.
+        _put(given, str(key), parse_value(value) if isinstance(value, str) and key not in VERBATIM else value)
+    return given
+
+
+def _plugins(value: Any, path: Path) -> dict[str, dict[str, Any]]:
+    if value is None:
+        return {}
+    if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return {name: {} for name in value}
+    if isinstance(value, dict) and all(isinstance(v, dict) or v is None for v in value.values()):
+        return {str(name): dict(options or {}) for name, options in value.items()}
+    raise SettingsError(Problem("plugins: is neither a list of names nor a mapping.", "Write plugins: {cbam: {gain: 0.5}}",
+                                str(path)))
+
+
+def merge(over: Given, under: Given) -> Given:
+    """Return both together; what ``over`` says goes before."""
+    options = {k: dict(v) for k, v in under.options.items()}
+    for name, values in over.options.items():
+        options.setdefault(name, {}).update(values)
+    return Given(
+        task=over.task or under.task,
+        settings={**under.settings, **over.settings},
+        options=options,
+        plugins=list(dict.fromkeys([*under.plugins, *over.plugins])),
+    )

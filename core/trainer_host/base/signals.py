@@ -1,0 +1,49 @@
+"""Stopping a run: the first SIGINT or SIGTERM waits for a checkpoint, the second does not."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class StopRequest:
+    """Whether a signal asked the run to end.
+
+    Attributes:
+        requested: Whether it did.
+        terminated: Whether it was SIGTERM.
+        waits: Whether the run will end by itself, with a checkpoint; otherwise the signal ends it at once.
+    """
+
+    def __init__(self) -> None:
+        self.requested = self.terminated = self.waits = False
+
+    def handle(self, number: int, _frame: Any) -> None:
+        """Take note of a signal.
+
+        Raises:
+            StoppedError: If the run does not wait, or was asked before.
+        """
+        again, self.requested, self.terminated = self.requested, True, number == signal.SIGTERM
+        if again or not self.waits:
+            raise self.error("no checkpoint of this epoch was saved" if self.waits else "before training began")
+
+    def error(self, how: str) -> StoppedError:
+        """Return the error that ends the run."""
+        name = "SIGTERM" if self.terminated else "SIGINT"
+        return StoppedError(f"stopped by {name}: {how}.", terminated=self.terminated)
+
+    @contextmanager
+    def listening(self) -> Iterator[StopRequest]:
+        """Handle SIGINT and SIGTERM where this is the main thread; the caller restores the handlers."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self.handle)
+            signal.signal(signal.SIGTERM, self.handle)
+        yield self

@@ -1,0 +1,1 @@
+"""The command ``trainer``. Heavy imports happen inside the command that needs them."""

@@ -1,0 +1,83 @@
+"""``trainer val`` and ``trainer predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trainer_host.cli.options import make_request, quiet_engine, shared
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@shared
+def val(
+    settings: tuple[str, ...],
+    task: str | None,
+    plugins: tuple[str, ...],
+    no_plugins: tuple[str, ...],
+    offline: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Measure a finished model. Its plugins are restored from the file.
+
+    \b
+    trainer val model=runs/pose/train/weights/best.pt
+    trainer val model=best.pt data=other.yaml
+    """
+    from trainer_host.cli.console import make_reporter
+    from trainer_host.cli.main import emit
+
+    reporter = make_reporter()
+    with quiet_engine(offline):
+        request = make_request(settings, task, plugins, no_plugins, offline, verbose)
+        from trainer_host.session.finished import val as session
+
+        result = session(request, reporter)
+    reporter.metrics(result.metrics)
+    reporter.note(f"Plots are in {result.save_dir}.")
+    if as_json:
+        emit(result.as_json())
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@shared
+@click.option("--output", "outputs", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
+              metavar="FILE.json|FILE.csv", help="Write what was found into a file; repeatable.")
+@click.option("--no-pictures", is_flag=True, help="Draw no pictures.")
+def predict(
+    settings: tuple[str, ...],
+    task: str | None,
+    plugins: tuple[str, ...],
+    no_plugins: tuple[str, ...],
+    offline: bool,
+    verbose: bool,
+    as_json: bool,
+    outputs: tuple[Path, ...],
+    no_pictures: bool,
+) -> None:
+    """Find objects in an image, a folder or a video.
+
+    \b
+    trainer predict model=best.pt source=images/
+    trainer predict model=best.pt source=video.mp4 conf=0.5 --output found.csv
+    """
+    from trainer_host.cli.console import make_reporter
+    from trainer_host.cli.main import emit
+
+    reporter = make_reporter()
+    with quiet_engine(offline):
+        request = make_request(settings, task, plugins, no_plugins, offline, verbose)
+        from trainer_host.session.finished import predict as session
+
+        result = session(request, reporter, outputs, not no_pictures)
+    count = sum(len(p["objects"]) for p in result.predictions)
+    frames = len(result.predictions)
+    reporter.note(f"Found {count} object{'s' * (count != 1)} in {frames} image{'s' * (frames != 1)}.")
+    if result.save_dir is not None:
+        reporter.note(f"Pictures are in {result.save_dir}.")
+    for output in outputs:
+        reporter.note(f"Written: {output}")
+    if as_json:
+        emit(result.as_json())

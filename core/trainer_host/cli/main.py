@@ -1,0 +1,114 @@
+"""The command's entry: lazy sub-commands, and the one place where errors become lines and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any
+
+import click
+
+from trainer_host.base.errors import ExitCode, TrainerError
+from trainer_host.version import __version__
+
+COMMANDS = {
+    "run": ("trainer_host.cli.run", "Train a model."),
+    "val": ("trainer_host.cli.finished", "Measure a finished model."),
+    "predict": ("trainer_host.cli.finished", "Find objects in images, folders or videos."),
+    "plugins": ("trainer_host.cli.plugins", "List, check and show plugins."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called; its help imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of the commands, in the order of their use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called, with the nearest name where there is none."""
+        name = args[0] if args else ""
+        if name not in COMMANDS:
+            from trainer_host.base.errors import nearest
+
+            near = nearest(name, COMMANDS)
+            hint = f" Did you mean {near!r}?" if near else f" Commands: {', '.join(COMMANDS)}."
+            ctx.fail(f"there is no command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="trainer", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Train vision models whose tasks are plugins.
+
+    \b
+    trainer run --task pose                         train on a built-in sample
+    trainer run --task pose data=my.yaml epochs=50  train on a dataset of yours
+    trainer predict model=best.pt source=images/    use the result
+    trainer plugins                                 what is installed
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and leave the process with its exit code."""
+    sys.exit(guarded(arguments))
+
+
+def guarded(arguments: list[str] | None = None) -> int:
+    """Run the command; an expected error is one line for each problem, anything else keeps its traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        cli.main(arguments, prog_name="trainer", standalone_mode=False)
+    except TrainerError as error:
+        _report(error, "--json" in arguments)
+        return int(error.exit_code)
+    except click.exceptions.Abort:
+        click.echo("trainer: stopped.", err=True)
+        return int(ExitCode.INTERRUPTED)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        click.echo("trainer: stopped.", err=True)
+        return int(ExitCode.INTERRUPTED)
+    return int(ExitCode.DONE)
+
+
+def _report(error: TrainerError, as_json: bool) -> None:
+    for problem in error.problems:
+        click.echo(f"trainer: {problem}", err=True)
+    if as_json:
+        emit(
+            {
+                "status": "stopped" if error.exit_code >= ExitCode.INTERRUPTED else "error",
+                "error": type(error).__name__,
+                "exit_code": int(error.exit_code),
+                "problems": [{"message": p.message, "fix": p.fix, "where": p.where} for p in error.problems],
+                "retryable": error.retryable,
+            }
+        )
+
+
+def emit(data: Any) -> None:
+    """Print one JSON object on standard output."""
+    click.echo(json.dumps(data, ensure_ascii=False, allow_nan=False, default=str))

@@ -1,0 +1,112 @@
+"""The options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from trainer_host.base.settings import Given, parse_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trainer_host.session.resolve import Request
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class Setting(click.ParamType):
+    """A word of the form ``key=value``, completed with the engine's keys."""
+
+    name = "key=value"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG002
+        """Complete the name of a key."""
+        from click.shell_completion import CompletionItem
+
+        from trainer_host.engine.keys import engine_keys
+
+        if "=" in incomplete:
+            return []
+        keys = [CompletionItem(f"{k}=") for k in sorted(engine_keys()) if k.startswith(incomplete)]
+        return keys or [CompletionItem(incomplete, type="file")]
+
+
+def _complete_plugins(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+        from trainer_host.plugins.discovery import discover
+
+        return [r.name for r in discover() if r.kind == kind and r.name.startswith(incomplete)]
+
+    return complete
+
+
+def shared(command: F) -> F:
+    """Add what every command that runs a model takes."""
+    for decorate in reversed(
+        [
+            click.argument("settings", nargs=-1, type=Setting()),
+            click.option("--task", metavar="NAME", envvar="TRAINER_TASK", shell_complete=_complete_plugins("task"),
+                         help="The task; left out, the model or the dataset tells it."),
+            click.option("--plugin", "plugins", multiple=True, metavar="NAME|FILE.py", envvar="TRAINER_PLUGIN",
+                         shell_complete=_complete_plugins("extension"), help="Switch on an extension; repeatable."),
+            click.option("--no-plugin", "no_plugins", multiple=True, metavar="NAME",
+                         help="Switch off a plugin or a distribution; also TRAINER_NO_PLUGIN."),
+            click.option("--offline", is_flag=True, envvar="TRAINER_OFFLINE", help="Fetch nothing from a network."),
+            click.option("--verbose", "-v", is_flag=True, envvar="TRAINER_VERBOSE", help="Show all that the engine says."),
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
+        ]
+    ):
+        command = decorate(command)
+    return command
+
+
+def make_request(
+    settings: tuple[str, ...],
+    task: str | None,
+    plugins: tuple[str, ...],
+    no_plugins: tuple[str, ...],
+    offline: bool,
+    verbose: bool,
+    exact: bool = False,
+    file: Path | None = None,
+) -> Request:
+    """Return the request that a command line makes."""
+    from trainer_host.session.resolve import Request
+
+    given = parse_pairs(settings)
+    given = Given(task or given.task, given.settings, given.options, [*given.plugins, *plugins])
+    return Request(given, file, no_plugins, exact, offline, verbose)
+
+
+@contextmanager
+def quiet_engine(offline: bool) -> Iterator[None]:
+    """Keep standard output for results: whatever the engine prints goes to standard error.
+
+    Set before the engine is imported: its switch for a run without a network, which it reads at that moment.
+    """
+    kept = sys.stdout
+    sys.stdout = sys.stderr
+    if offline:
+        os.environ["YOLO_OFFLINE"] = "true"
+    try:
+        yield
+    finally:
+        sys.stdout = kept
+
+
+def split_file(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
+    """Return the settings file among the words of a command, and the other words.
+
+    Raises:
+        click.UsageError: If there are several.
+    """
+    files = [w for w in words if "=" not in w and w.lower().endswith((".yaml", ".yml"))]
+    if len(files) > 1:
+        raise click.UsageError(f"only one settings file can be given, not {', '.join(files)}.")
+    return (Path(files[0]) if files else None), tuple(w for w in words if w not in files)

@@ -1,0 +1,65 @@
+"""``trainer plugins``: what is installed, without importing any of it unless asked to."""
+
+from __future__ import annotations
+
+import click
+
+from trainer_host.plugins.discovery import PluginRecord, discover
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.option("--check", is_flag=True, help="Import each plugin in a process of its own, to find the broken ones.")
+@click.option("--no-plugin", "no_plugins", multiple=True, metavar="NAME", help="Switch off a plugin; also TRAINER_NO_PLUGIN.")
+@click.pass_context
+def plugins(ctx: click.Context, as_json: bool, check: bool, no_plugins: tuple[str, ...]) -> None:
+    """List the installed plugins; nothing is imported for it."""
+    if ctx.invoked_subcommand is not None:
+        return
+    if check:
+        from trainer_host.plugins.probe import check_all
+
+        records = check_all(no_plugins)
+    else:
+        records = discover(no_plugins)
+    if as_json:
+        from trainer_host.cli.main import emit
+
+        emit({"plugins": [r.as_json() for r in records]})
+        return
+    _print(records)
+
+
+def _print(records: list[PluginRecord]) -> None:
+    rows = [("NAME", "KIND", "STATE", "PACKAGE")]
+    rows += [(r.name, r.kind, r.state, r.origin) for r in records]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row, record in zip(rows, [None, *records], strict=True):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip())
+        if record is not None and record.reason:
+            click.echo(f"    {record.reason}")
+    click.echo("\nMore on one of them: trainer plugins show NAME", err=True)
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def show(name: str, as_json: bool) -> None:
+    """Show a plugin's package, chain, hooks and options."""
+    from trainer_host.plugins.probe import describe
+
+    found = describe(name)
+    if as_json:
+        from trainer_host.cli.main import emit
+
+        emit(found)
+        return
+    chain = " → ".join(found["chain"]) or "none: an extension works with every task"
+    click.echo(f"{found['name']} ({found['kind']})")
+    click.echo(f"  package  {found['distribution']} {found['version']}")
+    click.echo(f"  from     {found['target']}")
+    click.echo(f"  chain    {chain}")
+    click.echo(f"  hooks    {', '.join(found['hooks']) or 'none'}")
+    click.echo("  options" + ("  none" if not found["options"] else ""))
+    for option, about in found["options"].items():
+        click.echo(f"    {found['name']}.{option}={about['default']}  ({about['type']})")

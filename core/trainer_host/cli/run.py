@@ -1,0 +1,88 @@
+"""``trainer run``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainer_host.cli.options import make_request, quiet_engine, shared, split_file
+
+if TYPE_CHECKING:
+    from trainer_host.base.results import RunResult
+    from trainer_host.session.resolve import Request
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@shared
+@click.option("--exact", is_flag=True, envvar="TRAINER_EXACT",
+              help="Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.")
+@click.option("--dry-run", is_flag=True, help="Print the settings that a run would have, as a settings file.")
+def run(
+    settings: tuple[str, ...],
+    task: str | None,
+    plugins: tuple[str, ...],
+    no_plugins: tuple[str, ...],
+    offline: bool,
+    verbose: bool,
+    as_json: bool,
+    exact: bool,
+    dry_run: bool,
+) -> None:
+    """Train a model.
+
+    \b
+    trainer run --task pose                                  the built-in sample
+    trainer run data=my.yaml model=yolo11n-pose.yaml epochs=50
+    trainer run exp.yaml lr0=0.001 optimizer=AdamW           a settings file, and changes to it
+    trainer run --task pose --plugin cbam cbam.gain=0.5      an extension and its option
+
+    SETTINGS are key=value for the engine, PLUGIN.OPTION=VALUE for plugins, and at most one settings file.
+    What the command line says goes before the file, the file before the task's defaults.
+    """
+    from trainer_host.cli.console import make_reporter
+
+    file, words = split_file(settings)
+    reporter = make_reporter()
+    reporter.head()
+    with quiet_engine(offline):
+        request = make_request(words, task, plugins, no_plugins, offline, verbose, exact, file)
+        if dry_run:
+            shown = _settings(request, reporter)
+        else:
+            from trainer_host.session.run import run as session
+
+            result = session(request, reporter)
+    if dry_run:
+        _print_settings(shown, as_json)
+        return
+    _print_result(result, reporter, as_json)
+
+
+def _settings(request: Request, reporter: Any) -> dict[str, Any]:
+    from trainer_host.engine.faults import translated
+
+    with translated():
+        from trainer_host.session.record import settings_as_data
+        from trainer_host.session.resolve import resolve
+
+        return settings_as_data(resolve(request, reporter))
+
+
+def _print_settings(shown: dict[str, Any], as_json: bool) -> None:
+    from trainer_host.cli.main import emit
+
+    if as_json:
+        emit(shown)
+        return
+    import yaml
+
+    click.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def _print_result(result: RunResult, reporter: Any, as_json: bool) -> None:
+    from trainer_host.cli.main import emit
+
+    reporter.summary(result)
+    if as_json:
+        emit(result.as_json())

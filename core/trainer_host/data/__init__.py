@@ -1,0 +1,1 @@
+"""Reading datasets without running anything that is in them."""

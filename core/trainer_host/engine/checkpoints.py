@@ -1,0 +1,215 @@
+"""Checkpoints: written whole or not at all, read without running code, and telling which plugins they need.
+
+A file holds what the ecosystem expects, and one more plain dict ``trainer_host``. A model made of the engine's and
+torch's classes is pickled, so that plain ultralytics can load it. A model with any other class is stored as a
+state dict, never by class.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ultralytics.nn.tasks import torch_safe_load
+
+from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
+from trainer_host.engine.versions import engine_version
+from trainer_host.plugins.options import options_as_data
+from trainer_host.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainer_host.base.protocols import Module
+    from trainer_host.plugins.chain import Chain
+
+RECORD = "trainer_host"
+STATE = "state_dict"
+FORMAT = 1
+KNOWN_PACKAGES = frozenset({"torch", "ultralytics", "numpy", "builtins", "collections", "_codecs"})
+PLAIN = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read.
+
+    Attributes:
+        path: Its file.
+        content: Its top-level dict.
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the host wrote about the run; empty for a file of another program."""
+        found = self.content.get(RECORD)
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def task(self) -> str | None:
+        """The task that the file was trained for, or None where it does not say."""
+        args = self.content.get("train_args") or {}
+        return self.record.get("task") or args.get("task") or getattr(self.module, "task", None)
+
+    @property
+    def module(self) -> Module | None:
+        """The pickled model; None where the file holds a state dict."""
+        found = self.content.get("ema") or self.content.get("model")
+        return found if isinstance(found, torch.nn.Module) and STATE not in self.record else None
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """Read a checkpoint without running code: only classes of torch and of the engine are built.
+
+    Raises:
+        SettingsError: If the file is missing or damaged.
+        UnsafeError: If it names anything else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SettingsError(Problem(f"there is no file {path}.", "Give the path of a checkpoint, such as best.pt."))
+    try:
+        content, _ = torch_safe_load(str(path), safe_only=True)
+    except TypeError as error:
+        if "references types" in str(error):
+            foreign = ", ".join(sorted(n for n in foreign_names(path))) or "code"
+            what = f"refused: it names classes that neither torch nor the engine has ({foreign})."
+            fix = "Loading it would run code of whoever made it. Ask for the file as a state dict."
+            raise UnsafeError(Problem(what, fix, str(path))) from error
+        raise _damaged(path) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise _damaged(path) from error
+    except (ImportError, AttributeError) as error:
+        raise UnsafeError(Problem(f"refused: {error}.", "It was made by another release or program.", str(path))) from error
+    return Checkpoint(path, content)
+
+
+def _damaged(path: Path) -> SettingsError:
+    return SettingsError(Problem("this is no checkpoint, or a damaged one.", "Give another file.", str(path)))
+
+
+def foreign_names(file: Path | io.BytesIO) -> set[str]:
+    """Return the classes and functions that a checkpoint names outside of torch, numpy and the engine."""
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    except (ValueError, RuntimeError, pickle.UnpicklingError):
+        return set()
+    return {n for n in names if n.partition(".")[0] not in KNOWN_PACKAGES}
+
+
+def foreign_classes(model: Module) -> set[type]:
+    """Return the classes of a model's modules that come from neither torch nor the engine."""
+    return {type(m) for m in model.modules() if type(m).__module__.partition(".")[0] not in {"torch", "ultralytics"}}
+
+
+def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says about its run, as plain data."""
+    return {
+        "format": FORMAT,
+        "task": chain.name,
+        "chain": [m.record.name for m in chain.tasks],
+        "plugins": [
+            {
+                "name": m.record.name,
+                "kind": m.record.kind,
+                "distribution": m.record.distribution,
+                "version": m.record.version,
+                "options": options_as_data(m.options),
+            }
+            for m in chain.members
+        ],
+        "versions": {"trainer-host": __version__, "ultralytics": engine_version(), "torch": str(torch.__version__)},
+        "data": plain(data),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return plain data as it is, containers copied, and paths as text; leave out anything else."""
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {k: plain(v) for k, v in value.items() if isinstance(k, PLAIN)}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else None
+
+
+def options_of(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the options that a checkpoint's record holds, by plugin."""
+    return {p["name"]: dict(p["options"]) for p in record.get("plugins", ()) if p.get("options")}
+
+
+def extensions_of(record: Mapping[str, Any]) -> list[str]:
+    """Return the extensions that a checkpoint's record names."""
+    return [p["name"] for p in record.get("plugins", ()) if p.get("kind") == "extension"]
+
+
+def as_state(model: Module, chain: Chain) -> dict[str, Any]:
+    """Return the part of a record that holds a model as plain data."""
+    owners = {chain.blame(c.__module__) for c in foreign_classes(model)} - {None}
+    needs = sorted({o.distribution for o in owners if o}) or [chain.members[-1].record.distribution]
+    yaml = getattr(model, "yaml", None)
+    return {
+        STATE: {k: v.detach().cpu() for k, v in model.state_dict().items()},
+        "cfg": plain(yaml) if isinstance(yaml, dict) else None,
+        "needs": needs,
+    }
+
+
+def notice(record: Mapping[str, Any]) -> Module:
+    """Return a stand-in for a model that is stored as a state dict.
+
+    Plain ultralytics puts a model's task into its error when it does not know it: so the file says what it needs.
+    """
+    stand_in = torch.nn.Identity()
+    needs = " ".join(["trainer-host", *record["needs"]])
+    stand_in.task = f"{record['task']} (needs: pip install {needs}; then: trainer predict model=FILE)"  # type: ignore[assignment]
+    return stand_in
+
+
+def serialise(content: dict[str, Any], chain: Chain) -> bytes:
+    """Return a checkpoint's bytes.
+
+    Raises:
+        PluginError: If it would name a class outside of torch, numpy and the engine; the plugin is named.
+    """
+    buffer = io.BytesIO()
+    try:
+        torch.save(content, buffer)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise _not_plain(str(error), None, chain) from error
+    for name in sorted(foreign_names(buffer)):
+        raise _not_plain(f"{name} would be written into the checkpoint.", name, chain)
+    return buffer.getvalue()
+
+
+def _not_plain(what: str, name: str | None, chain: Chain) -> PluginError:
+    blamed = chain.blame(name) if name else next((m.record for m in reversed(chain.members)
+                                                  if m.record.target.partition(":")[0] in what), None)
+    who = f"plugin {blamed.name!r} from {blamed.origin} put something on the model" if blamed else "something on the model"
+    return PluginError(
+        Problem(f"{who} that is not plain data: {what}", "Set numbers, text, lists, dicts and tensors only.")
+    )
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,54 @@
+"""The base of classes that stand in for the engine's own trainers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from ultralytics.utils import DEFAULT_CFG, LOGGER
+
+from trainer_host.engine.trainer import EngineDefaults, HostTrainer, Plan
+from trainer_host.engine.versions import untested_engine
+from trainer_host.plugins.chain import load_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+D = TypeVar("D", bound="DropInTrainer")
+
+
+class DropInTrainer(HostTrainer):
+    """A host trainer that is constructed as the engine's own trainers are, and always runs exact.
+
+    Attributes:
+        task: Name of the task.
+        plugins: Extensions that are switched on, as names or as paths of Python files.
+        options: Values by plugin and option.
+    """
+
+    task: ClassVar[str]
+    plugins: ClassVar[Sequence[str]] = ()
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: dict[str, list[Any]] | None = None,
+    ) -> None:
+        chain = load_chain(self.task, self.plugins, self.options, defaults=EngineDefaults())
+        if problem := untested_engine():
+            LOGGER.warning(str(problem))
+        super().__init__(cfg, overrides, _callbacks, plan=Plan(chain, exact=True, drop_in=True))
+
+    @classmethod
+    def configured(
+        cls: type[D], *, options: Mapping[str, Mapping[str, Any]] | None = None, plugins: Sequence[str] = ()
+    ) -> type[D]:
+        """Return a class with plugins and options, for `YOLO.train(trainer=...)`, which constructs it itself.
+
+        Args:
+            options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
+            plugins: Extensions to switch on, as names or as paths of Python files.
+        """
+        fields = {"options": {**cls.options, **(options or {})}, "plugins": (*cls.plugins, *plugins)}
+        return type(cls.__name__, (cls,), {**fields, "__module__": cls.__module__, "__doc__": cls.__doc__})

@@ -1,0 +1,42 @@
+"""The engine's settings and their defaults, read without importing the engine."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainer_host.base.errors import EnvironmentProblemError, Problem
+
+EXTRA_KEYS = frozenset({"augmentations", "save_dir"})
+"""Keys that the engine takes though its defaults do not name them."""
+
+HOST_KEYS = frozenset({"mode", "task"})
+"""Keys that the host sets itself."""
+
+
+def engine_folder() -> Path:
+    """Return the folder of the installed engine.
+
+    Raises:
+        EnvironmentProblemError: If it is not installed.
+    """
+    spec = importlib.util.find_spec("ultralytics")
+    if spec is None or spec.origin is None:
+        raise EnvironmentProblemError(Problem("the engine is not installed.", "Run: pip install ultralytics"))
+    return Path(spec.origin).parent
+
+
+@cache
+def engine_defaults() -> dict[str, Any]:
+    """Return the engine's settings with their defaults."""
+    loaded: dict[str, Any] = yaml.safe_load((engine_folder() / "cfg" / "default.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def engine_keys() -> frozenset[str]:
+    """Return the keys that a user may give."""
+    return (frozenset(engine_defaults()) | EXTRA_KEYS) - HOST_KEYS

@@ -1,0 +1,120 @@
+"""The engine's events, told to a reporter with an estimate of the time that is left."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.reporting import EpochReport, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.base.signals import StopRequest
+
+
+class ProgressCallbacks:
+    """Callbacks of a training that report where it stands and heed a request to stop.
+
+    Args:
+        reporter: Who shows it.
+        stop: Whether the run is to end.
+        metrics: Names of the metrics that belong in a summary.
+        clock: Seconds of a clock that does not go back.
+    """
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        stop: StopRequest,
+        metrics: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.reporter, self.stop, self.metrics, self.clock = reporter, stop, tuple(metrics), clock
+        self.batch = 0
+        self.began = self.epoch_began = 0.0
+        self.reported = -1
+
+    def events(self) -> dict[str, Callable[[Any], None]]:
+        """Return the functions by event."""
+        return {
+            "on_train_start": self.on_train_start,
+            "on_train_epoch_start": self.on_train_epoch_start,
+            "on_train_batch_end": self.on_train_batch_end,
+            "on_fit_epoch_end": self.on_fit_epoch_end,
+            "on_train_end": self.on_train_end,
+        }
+
+    def on_train_start(self, trainer: Any) -> None:
+        """Start the clock; from here on a request to stop waits for a checkpoint."""
+        self.began = self.clock()
+        self.stop.waits = True
+        if self.stop.requested:
+            self._end(trainer)
+
+    def on_train_epoch_start(self, trainer: Any) -> None:
+        """Note when the epoch began."""
+        self.batch, self.epoch_began = 0, self.clock()
+        self._show(trainer)
+
+    def on_train_batch_end(self, trainer: Any) -> None:
+        """Report the batch, and end the epoch early on a request to stop."""
+        self.batch += 1
+        self._show(trainer)
+        if self.stop.requested:
+            self._end(trainer)
+
+    def on_fit_epoch_end(self, trainer: Any) -> None:
+        """Report the epoch. The engine fires this once more after the final measurement, which is no epoch."""
+        if trainer.epoch <= self.reported:
+            return
+        if not hasattr(trainer, "tloss") or trainer.tloss is None or trainer.epoch >= trainer.epochs:
+            return
+        self.reported = trainer.epoch
+        metrics = trainer.metrics or {}
+        self.reporter.epoch(
+            EpochReport(
+                epoch=trainer.epoch + 1,
+                epochs=trainer.epochs,
+                seconds=self.clock() - self.epoch_began,
+                seconds_left=self._left(trainer, trainer.epoch + 1 - trainer.start_epoch) or 0.0,
+                losses=self._losses(trainer),
+                metrics={k: float(metrics[k]) for k in self.metrics if k in metrics},
+                best=trainer.best_fitness == trainer.fitness,
+            )
+        )
+        if self.stop.requested:
+            self._end(trainer)
+
+    def on_train_end(self, trainer: Any) -> None:  # noqa: ARG002
+        """From here on there is nothing to wait for."""
+        self.stop.waits = False
+
+    @staticmethod
+    def _end(trainer: Any) -> None:
+        trainer.stop = trainer.interrupted = True
+
+    def _show(self, trainer: Any) -> None:
+        batches = len(trainer.train_loader)
+        done = trainer.epoch - trainer.start_epoch + self.batch / max(batches, 1)
+        self.reporter.progress(
+            Progress(
+                epoch=trainer.epoch + 1,
+                epochs=trainer.epochs,
+                batch=self.batch,
+                batches=batches,
+                losses=self._losses(trainer) if self.batch else {},
+                seconds_left=self._left(trainer, done) if done >= 0.2 else None,
+            )
+        )
+
+    def _left(self, trainer: Any, done: float) -> float | None:
+        """Return the seconds that the epochs still to come take, at the pace of those that are done."""
+        if done <= 0:
+            return None
+        return (self.clock() - self.began) / done * max(trainer.epochs - trainer.start_epoch - done, 0.0)
+
+    @staticmethod
+    def _losses(trainer: Any) -> dict[str, float]:
+        return {k: float(v) for k, v in (trainer.tloss or {}).items()}

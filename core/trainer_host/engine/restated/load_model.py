@@ -1,0 +1,85 @@
+"""Loading models: `load_checkpoint` (lines 2015 to 2060 of ``nn/tasks.py``) and `BaseTrainer.setup_model`
+(lines 877 to 914 of ``engine/trainer.py``), ultralytics 8.4.190.
+
+Restated because both unpickle a file without asking what it holds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.nn.tasks import load_checkpoint
+from ultralytics.utils import DEFAULT_CFG_DICT, RANK
+from ultralytics.utils.torch_utils import restore_qat
+
+from trainer_host.base.contexts import ModelContext
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.engine.checkpoints import STATE, Checkpoint, read_checkpoint
+from trainer_host.engine.restated import restates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainer_host.base.protocols import Module
+    from trainer_host.engine.trainer import HostTrainer
+
+LOAD_SHA256 = ""
+SETUP_SHA256 = ""
+
+
+@restates(load_checkpoint, LOAD_SHA256)
+def engine_model(checkpoint: Checkpoint) -> Module:
+    """Return a checkpoint's pickled model in single precision and evaluation mode.
+
+    Raises:
+        SettingsError: If the file holds no model of the engine.
+    """
+    content, model = checkpoint.content, checkpoint.module
+    if model is None:
+        raise SettingsError(Problem("the file holds no model of the engine.", "Give another file.", str(checkpoint.path)))
+    model = model.float()
+    if content.get("modelopt"):
+        restore_qat(model, content["modelopt"])
+    model.args = {**DEFAULT_CFG_DICT, **(content.get("train_args") or {})}
+    model.pt_path = str(checkpoint.path)
+    model.task = getattr(model, "task", None) or checkpoint.task
+    if not hasattr(model, "stride"):
+        model.stride = torch.tensor([32.0])
+    model = model.eval()
+    for module in model.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = True
+        elif isinstance(module, torch.nn.Upsample) and not hasattr(module, "recompute_scale_factor"):
+            module.recompute_scale_factor = None
+    return model
+
+
+def restored_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Module], context: ModelContext) -> Module:
+    """Return a checkpoint's model, built by its task where the file holds a state dict."""
+    if STATE not in checkpoint.record:
+        return engine_model(checkpoint)
+    model = build(context)
+    model.load_state_dict(checkpoint.record[STATE])
+    return model.eval()
+
+
+@restates(BaseTrainer.setup_model, SETUP_SHA256)
+def setup_model(trainer: HostTrainer) -> Any:
+    """Build the model that training starts from, and return the checkpoint to resume from, if any."""
+    if isinstance(trainer.model, torch.nn.Module) or trainer.resume:
+        return BaseTrainer.setup_model(trainer)
+    cfg, weights, content = trainer.model, None, None
+    if str(trainer.model).lower().endswith(".pt"):
+        checkpoint = read_checkpoint(trainer.model)
+        content = checkpoint.content
+        cfg, weights = trainer.start_from(checkpoint)
+    pretrained = trainer.args.pretrained
+    if isinstance(pretrained, (str, Path)):
+        weights = trainer.start_from(read_checkpoint(pretrained))[1]
+    elif pretrained is False:
+        weights = None
+    trainer.model = trainer.get_model(cfg=cfg, weights=weights, verbose=RANK in {-1, 0})
+    return content

@@ -1,0 +1,313 @@
+"""The host trainer: the engine's training loop, with a hook where a task or an extension has its say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.utils import DEFAULT_CFG, LOGGER, callbacks
+
+from trainer_host.base.contexts import (
+    AutobatchHints,
+    DataContext,
+    ModelContext,
+    OptimizerContext,
+    PlotContext,
+    RunContext,
+    ValidationContext,
+)
+from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.findings import raise_errors
+from trainer_host.engine.checkpoints import STATE, Checkpoint, read_checkpoint
+from trainer_host.engine.faults import loss_error
+from trainer_host.engine.restated.final_eval import final_eval
+from trainer_host.engine.restated.load_model import engine_model, restored_model, setup_model
+from trainer_host.engine.restated.save_model import save_model
+from trainer_host.plugins.markers import hookimpl
+
+if TYPE_CHECKING:
+    from trainer_host.base.protocols import Batch, Dataset, Loader, Module, Optimizer, Validator
+    from trainer_host.plugins.chain import Chain
+
+C = TypeVar("C", bound=RunContext)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of besides the engine's settings.
+
+    Attributes:
+        chain: The plugins of the run.
+        exact: Whether to keep the stock engine's arithmetic, bit for bit.
+        offline: Whether nothing may be fetched from a network.
+        drop_in: Whether the trainer stands in for one of the engine's own.
+    """
+
+    chain: Chain
+    exact: bool = False
+    offline: bool = False
+    drop_in: bool = False
+
+
+class EngineDefaults:
+    """Answers of the engine where no plugin has one, so that an extension always has something to wrap."""
+
+    @hookimpl
+    def build_optimizer(self, ctx: OptimizerContext) -> Optimizer:
+        """Return the engine's optimizer."""
+        return BaseTrainer.build_optimizer(
+            ctx.engine, ctx.model, ctx.name, ctx.lr, ctx.momentum, ctx.decay, ctx.iterations
+        )
+
+    @hookimpl
+    def preprocess_batch(self, ctx: RunContext, batch: Batch) -> Batch:
+        """Move the batch's tensors to the device."""
+        device = ctx.engine.device
+        return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+
+    @hookimpl
+    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
+        """Say only how many images there are."""
+        return AutobatchHints()
+
+
+def several_devices(device: Any) -> bool:
+    """Return whether a ``device`` setting names more than one."""
+    return (isinstance(device, (list, tuple)) and len(device) > 1) or (isinstance(device, str) and "," in device)
+
+
+def refuse_several_devices(device: Any) -> None:
+    """Refuse a ``device`` setting that names more than one.
+
+    Raises:
+        SettingsError: If it does.
+    """
+    if several_devices(device):
+        raise SettingsError(
+            Problem(f"device={device}: training on several devices is not supported yet.", "Name one: device=0")
+        )
+
+
+class HostTrainer(BaseTrainer):
+    """The engine's trainer with its decisions made by plugins.
+
+    Args:
+        cfg: Settings of the engine: a file, a dict or a namespace.
+        overrides: Settings that go before.
+        _callbacks: Functions by the engine's event.
+        plan: The plugins and promises of the run.
+    """
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: dict[str, list[Any]] | None = None,
+        *,
+        plan: Plan,
+    ) -> None:
+        self.plan = plan
+        self.interrupted = False
+        overrides = {**(overrides or {}), "task": plan.chain.engine_task}
+        refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
+        super().__init__(cfg, overrides, _callbacks)
+        refuse_several_devices(self.args.device)
+
+    @property
+    def hooks(self) -> Any:
+        """The hooks of this run."""
+        return self.plan.chain.manager.hook
+
+    def context(self, kind: type[C], **fields: Any) -> C:
+        """Return a view of this run for a hook."""
+        common: dict[str, Any] = {
+            "task": self.plan.chain.name,
+            "engine_task": self.plan.chain.engine_task,
+            "args": self.args,
+            "options": self.plan.chain.options,
+            "data": getattr(self, "data", {}),
+            "save_dir": self.save_dir,
+            "exact": self.plan.exact,
+            "offline": self.plan.offline,
+            "engine": self,
+        }
+        return kind(**{**common, **fields})
+
+    def _answer(self, hook: str, **arguments: Any) -> Any:
+        """Return the first answer to a hook that must have one."""
+        answer = getattr(self.hooks, hook)(**arguments)
+        if answer is None:
+            name = self.plan.chain.name
+            raise PluginError(Problem(f"task {name!r} does not answer the hook {hook!r}, which it needs.",
+                                      "Implement it, or give the task a base."))
+        return answer
+
+    def run_callbacks(self, event: str) -> None:
+        """Run the functions of an event; those of plugins join at the first."""
+        if event == "on_pretrain_routine_start":
+            self._join_callbacks()
+        super().run_callbacks(event)
+
+    def _join_callbacks(self) -> None:
+        for given in self.hooks.callbacks(ctx=self.context(RunContext))[::-1]:
+            for event, function in given.items():
+                if event not in callbacks.default_callbacks:
+                    raise PluginError(unknown("callback event", event, callbacks.default_callbacks))
+                self.callbacks[event].append(function)
+
+    def get_dataset(self) -> dict[str, Any]:
+        """Read the dataset and have it checked.
+
+        Raises:
+            DatasetError: If it cannot be read, or if a check finds an error.
+        """
+        ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split)
+        data = self._answer("read_dataset", ctx=ctx)
+        found = self.hooks.check_dataset(ctx=replace(ctx, data=data))
+        findings = [finding for each in found for finding in each]
+        raise_errors(findings)
+        for finding in findings:
+            LOGGER.warning(str(finding.problem()))
+        if "yaml_file" in data:
+            self.args.data = data["yaml_file"]
+        return dict(data)
+
+    def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
+        """Return the dataset of the images at ``img_path``."""
+        dataset: Dataset = self._answer("build_dataset", ctx=self._data_context(img_path, batch or 1, -1, mode))
+        return dataset
+
+    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Loader:
+        """Return the loader of the images at ``dataset_path``."""
+        dataset = self.build_dataset(dataset_path, mode, batch_size)
+        ctx = self._data_context(dataset_path, batch_size, rank, mode)
+        loader: Loader = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
+        return loader
+
+    def _data_context(self, path: Any, batch_size: int, rank: int, mode: str) -> DataContext:
+        stride = getattr(self.model, "stride", None)
+        return self.context(
+            DataContext,
+            source=str(self.args.data),
+            split=self.args.split,
+            path=path,
+            mode=mode,
+            batch_size=batch_size,
+            stride=max(int(stride.max()), 32) if stride is not None else 32,
+            rank=rank,
+            device=self.device,
+        )
+
+    def preprocess_batch(self, batch: Batch) -> Batch:
+        """Return the batch, ready for the model."""
+        prepared: Batch = self._answer("preprocess_batch", ctx=self.context(RunContext), batch=batch)
+        return prepared
+
+    def start_from(self, checkpoint: Checkpoint) -> tuple[Any, Module]:
+        """Return the architecture and the weights that a checkpoint gives a new training."""
+        if STATE in checkpoint.record:
+            ctx = self.context(ModelContext, cfg=checkpoint.record.get("cfg"), data=checkpoint.record["data"])
+            return ctx.cfg, restored_model(checkpoint, self._build_model, ctx)
+        model = engine_model(checkpoint)
+        return getattr(model, "yaml", None), model
+
+    def setup_model(self) -> Any:
+        """Build the model that training starts from, and return the checkpoint to resume from, if any."""
+        content = setup_model(self)
+        if not hasattr(self.model, "criterion"):
+            self.model.criterion = None  # the training loop asks every model for it
+        return content
+
+    def get_model(self, cfg: Any = None, weights: Module | None = None, verbose: bool = True) -> Module:
+        """Return a new model for an architecture, starting from ``weights`` if given."""
+        return self._build_model(self.context(ModelContext, cfg=cfg, weights=weights, verbose=verbose))
+
+    def _build_model(self, ctx: ModelContext) -> Module:
+        return self._answer("build_model", ctx=ctx)
+
+    def set_model_attributes(self) -> None:
+        """Have the chain tell the model about the dataset."""
+        self.hooks.set_model_attributes(ctx=self.context(ModelContext, model=self.model))
+
+    def build_optimizer(
+        self,
+        model: Module,
+        name: str = "auto",
+        lr: float = 0.001,
+        momentum: float = 0.9,
+        decay: float = 1e-5,
+        iterations: float = 1e5,
+    ) -> Optimizer:
+        """Return the optimizer."""
+        wanted = {"name": name, "lr": lr, "momentum": momentum, "decay": decay, "iterations": iterations}
+        return self._answer("build_optimizer", ctx=self.context(OptimizerContext, model=model, **wanted))
+
+    def _build_train_pipeline(self) -> None:
+        BaseTrainer._build_train_pipeline(self)
+        self.hooks.after_setup(ctx=self.context(RunContext))
+
+    def auto_batch(self, *_: Any) -> int:
+        """Return the largest batch that fits the device."""
+        hints: AutobatchHints = self._answer("autobatch_hints", ctx=self.context(RunContext))
+        size: int = BaseTrainer.auto_batch(self, hints.max_objects, dataset_size=hints.images)
+        return size
+
+    def set_class_weights(self) -> None:
+        """Do nothing: tasks weigh classes in the hook `after_setup`."""
+
+    def get_validator(self) -> Validator:
+        """Return the validator of the training's loader."""
+        # A copy of the settings, so that what a validator changes in them stays its own.
+        ctx = self.context(ValidationContext, loader=self.test_loader, args=copy(self.args), callbacks=self.callbacks)
+        validator: Validator = self._answer("build_validator", ctx=ctx)
+        return validator
+
+    def progress_string(self) -> str:
+        """Return the head of the engine's progress table."""
+        heads = ("Epoch", "GPU_mem", *self.loss_names, "Instances", "Size")
+        return "\n" + "".join(f"{head:>11}" for head in heads)
+
+    def plot_training_samples(self, batch: Batch, ni: int) -> None:
+        """Draw a training batch."""
+        self.hooks.plot(ctx=self.context(PlotContext, batch=batch, step=ni))
+
+    def plot_training_labels(self) -> None:
+        """Draw the labels of the whole dataset."""
+        self.hooks.plot(ctx=self.context(PlotContext))
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        if self._engine_made(self.ema.ema):
+            recovered: bool = BaseTrainer._handle_nan_recovery(self, epoch)
+        else:
+            recovered = False
+        lost = self.loss is not None and not bool(self.loss.isfinite())
+        if lost and not recovered and not self.plan.drop_in:
+            raise loss_error()
+        return recovered
+
+    @staticmethod
+    def _engine_made(model: Module) -> bool:
+        return type(model).__module__.partition(".")[0] == "ultralytics"
+
+    def save_model(self) -> bool:
+        """Write the checkpoints that are due."""
+        return save_model(self)
+
+    def measure_best(self) -> dict[str, float]:
+        """Return the validator's metrics of the best checkpoint."""
+        _, model = self.start_from(read_checkpoint(self.best))
+        return dict(self.validator(model=model))
+
+    def final_eval(self) -> None:
+        """Measure the best checkpoint, unless the run was interrupted and is to be resumed."""
+        if self.interrupted:
+            return
+        answer = self.hooks.final_eval(ctx=self.context(RunContext))
+        if answer is None:
+            final_eval(self)
+        elif isinstance(answer, Mapping):
+            self.metrics = dict(answer)

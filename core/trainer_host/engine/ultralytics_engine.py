@@ -1,0 +1,254 @@
+"""The engine of a session: ultralytics' training loop, validators and predictors, driven by a plan."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ultralytics.cfg import check_cfg, get_cfg
+from ultralytics.utils import ONLINE
+from ultralytics.utils.callbacks import get_default_callbacks
+from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+
+from trainer_host.base.contexts import DataContext, ModelContext, PredictionContext, RunContext, ValidationContext
+from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.findings import raise_errors
+from trainer_host.engine.checkpoints import STATE, read_checkpoint
+from trainer_host.engine.keys import engine_folder
+from trainer_host.engine.progress import ProgressCallbacks
+from trainer_host.engine.restated.load_model import restored_model
+from trainer_host.engine.trainer import HostTrainer, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from trainer_host.base.protocols import Image, Module, Prediction
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.base.signals import StopRequest
+
+INHERITED = ("data", "imgsz", "single_cls")
+"""Settings that a finished model brings along for validation and prediction."""
+
+
+def check_values(values: Mapping[str, Any]) -> list[Problem]:
+    """Return what the engine has against single settings."""
+    problems = []
+    for key, value in values.items():
+        try:
+            check_cfg({key: value})
+        except (TypeError, ValueError) as error:
+            problems.append(Problem(" ".join(str(error).split())))
+    return problems
+
+
+def find_weights(name: str, offline: bool, scratch: str | None) -> str:
+    """Return the path of a model: a file, or weights that the engine knows, fetched where they are missing.
+
+    Raises:
+        SettingsError: If there is no such file, and nothing to fetch or no network to fetch it.
+    """
+    if not name.lower().endswith(".pt") or Path(name).is_file():
+        return name
+    scratch = scratch or "a model YAML"
+    if Path(name).name not in GITHUB_ASSETS_NAMES:
+        raise SettingsError(Problem(f"there is no model {name}.", f"Give a checkpoint, or train from scratch: model={scratch}"))
+    if offline or not ONLINE:
+        where = "the run is offline" if offline else "there is no network"
+        raise SettingsError(
+            Problem(f"the weights {name} are not here, and {where} to fetch them.",
+                    f"Put the file here, or train from scratch: model={scratch}")
+        )
+    fetched = attempt_download_asset(name)
+    if not Path(fetched).is_file():
+        raise SettingsError(Problem(f"the weights {name} could not be fetched.", f"Train from scratch: model={scratch}"))
+    return str(fetched)
+
+
+class TrainingEngine:
+    """Trains with ultralytics.
+
+    Args:
+        plan: Plugins and promises of the run.
+        values: Engine keys.
+        save_dir: The run's folder; it exists.
+        reporter: Who shows the progress.
+        stop: Whether the run is to end early.
+    """
+
+    def __init__(
+        self, plan: Plan, values: Mapping[str, Any], save_dir: Path, reporter: Reporter, stop: StopRequest
+    ) -> None:
+        self.plan, self.values, self.save_dir = plan, dict(values), save_dir
+        metrics = plan.chain.attribute("metrics") or ()
+        self.progress = ProgressCallbacks(reporter, stop, metrics)
+        self.trainer: HostTrainer | None = None
+
+    def prepare(self) -> None:
+        """Read and check the dataset, and set up the trainer."""
+        events: dict[str, list[Any]] = defaultdict(list, get_default_callbacks())
+        for event, function in self.progress.events().items():
+            events[event] = [*events[event], function]
+        overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
+        self.trainer = HostTrainer(overrides=overrides, _callbacks=events, plan=self.plan)
+        if not self.plan.exact:
+            self._use_all_cores()
+
+    def _use_all_cores(self) -> None:
+        """Use every core on a CPU. The engine leaves one idle, and sets that again when it validates."""
+        if self.trainer is None or self.trainer.device.type != "cpu":
+            return
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+        def spread(_: Any) -> None:
+            torch.set_num_threads(available)
+
+        spread(None)
+        self.trainer.callbacks["on_val_start"].append(spread)
+
+    def train(self) -> dict[str, Any]:
+        """Train, and return the outcome."""
+        if self.trainer is None:
+            raise RuntimeError("prepare() comes before train()")
+        trainer = self.trainer
+        trainer.train()
+        return {
+            "epochs": trainer.epoch + 1 - trainer.start_epoch,
+            "metrics": {k: float(v) for k, v in (trainer.metrics or {}).items()},
+            "best": trainer.best if trainer.best.exists() else None,
+            "last": trainer.last if trainer.last.exists() else None,
+            "interrupted": trainer.interrupted,
+            "held_out": list(getattr(trainer.test_loader.dataset, "im_files", ())),
+            "threads": torch.get_num_threads(),
+        }
+
+
+class FinishedModel:
+    """A checkpoint with its chain: what validation and prediction need.
+
+    Args:
+        path: The checkpoint.
+        plan: Plugins and promises.
+        values: Engine keys.
+        mode: ``val`` or ``predict``.
+        save_dir: Where results go.
+    """
+
+    def __init__(self, path: Path, plan: Plan, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
+        self.plan, self.save_dir = plan, save_dir
+        self.checkpoint = read_checkpoint(path)
+        trained = self.checkpoint.content.get("train_args") or {}
+        inherited = {k: trained[k] for k in INHERITED if trained.get(k) is not None}
+        wanted = {**inherited, "rect": True, **values, "mode": mode, "task": plan.chain.engine_task}
+        self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
+        self.model: Module = restored_model(
+            self.checkpoint, self._build, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg"))
+        )
+
+    def _build(self, ctx: ModelContext) -> Module:
+        model = self.plan.chain.manager.hook.build_model(ctx=ctx)
+        self.plan.chain.manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
+        return model
+
+    def _context(self, kind: type[Any], **fields: Any) -> Any:
+        chain = self.plan.chain
+        common: dict[str, Any] = {
+            "task": chain.name,
+            "engine_task": chain.engine_task,
+            "args": self.args,
+            "options": chain.options,
+            "data": self.checkpoint.record.get("data") or {},
+            "save_dir": self.save_dir,
+            "exact": self.plan.exact,
+            "offline": self.plan.offline,
+        }
+        return kind(**{**common, **fields})
+
+    def validate(self) -> dict[str, float]:
+        """Measure the model on the dataset that the settings name.
+
+        Raises:
+            DatasetError: If the dataset cannot be used.
+        """
+        hook = self.plan.chain.manager.hook
+        ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val")
+        data = hook.read_dataset(ctx=ctx)
+        found = hook.check_dataset(ctx=self._context(DataContext, source=ctx.source, split=ctx.split, data=data))
+        raise_errors([finding for each in found for finding in each])
+        callbacks = defaultdict(list, get_default_callbacks())
+        for given in hook.callbacks(ctx=self._context(RunContext, data=data)):
+            for event, function in given.items():
+                callbacks[event].append(function)
+        validator = hook.build_validator(
+            ctx=self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
+        )
+        if validator is None:
+            raise PluginError(f"task {self.plan.chain.name!r} has no validator.")
+        metrics = validator(model=self.model)
+        return {k: float(v) for k, v in metrics.items()}
+
+    def predict(self, source: Any) -> Iterator[Prediction]:
+        """Yield what the model finds, image by image.
+
+        Raises:
+            PluginError: If the task does not predict.
+        """
+        ctx = self._context(PredictionContext, model=self.model)
+        predictor = self.plan.chain.manager.hook.build_predictor(ctx=ctx)
+        if predictor is None:
+            raise PluginError(f"task {self.plan.chain.name!r} does not predict.")
+        yield from predictor(source)
+
+    def draw(self, prediction: Prediction) -> Image | None:
+        """Return a picture of a prediction, or None where the task draws none."""
+        ctx = self._context(PredictionContext, model=self.model)
+        return self.plan.chain.manager.hook.draw(ctx=ctx, prediction=prediction)
+
+
+def task_of_model(name: str) -> str | None:
+    """Return the engine's task of a model YAML or of weights that the engine knows, or None."""
+    from ultralytics.nn.tasks import guess_model_task, yaml_model_load
+
+    if name.lower().endswith((".yaml", ".yml")):
+        try:
+            found: str | None = guess_model_task(yaml_model_load(name))
+        except (FileNotFoundError, KeyError, TypeError):
+            return None
+        return found
+    return str(guess_model_task(name)) if Path(name).name in GITHUB_ASSETS_NAMES else None
+
+
+def shipped_dataset(name: str) -> Path | None:
+    """Return the dataset YAML of this name that the engine ships, or None."""
+    found = engine_folder() / "cfg" / "datasets" / name
+    return found if found.is_file() else None
+
+
+def chain_of_checkpoint(path: Path) -> tuple[str | None, dict[str, Any]]:
+    """Return the task of a checkpoint and the host's record in it, which is empty for another program's file."""
+    checkpoint = read_checkpoint(path)
+    record = {k: v for k, v in checkpoint.record.items() if k != STATE}
+    return checkpoint.task, record
+
+
+def montage(images: Sequence[Image], path: Path, columns: int = 3, cell: int = 320) -> Path | None:
+    """Write images beside each other into one picture; return its path, or None where there are none."""
+    import cv2
+    import numpy as np
+
+    if not images:
+        return None
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * cell, columns * cell, 3), 245, np.uint8)
+    for i, image in enumerate(images):
+        scale = (cell - 6) / max(image.shape[:2])
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
+        y, x = i // columns * cell, i % columns * cell
+        top, left = y + (cell - small.shape[0]) // 2, x + (cell - small.shape[1]) // 2
+        sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
+    cv2.imwrite(str(path), sheet)
+    return path

@@ -1,0 +1,1 @@
+"""Plugins: the hook specifications, discovery from metadata, and the chain of one run."""

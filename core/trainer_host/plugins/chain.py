@@ -1,0 +1,274 @@
+"""The chain of one run: the selected task with its bases, and the extensions that were switched on."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.plugins.discovery import PluginRecord, discover, select
+from trainer_host.plugins.markers import PROJECT
+from trainer_host.plugins.options import parse_options
+from trainer_host.plugins.spec import ExtensionSpec, TaskSpec
+from trainer_host.plugins.specs import BASE_FIRST, HookSpecs
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+
+class HookManager(pluggy.PluginManager):
+    """A plugin manager that runs the hooks of `BASE_FIRST` from the base to the task."""
+
+    def __init__(self) -> None:
+        super().__init__(PROJECT)
+        self.add_hookspecs(HookSpecs)
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        """Read a plugin's marker, and put implementations of base-first hooks in order of registration."""
+        opts = super().parse_hookimpl_opts(plugin, name)
+        # `trylast` on all of them reverses pluggy's order; `tryfirst` on the base would break at depth three.
+        if opts is not None and (opts["specname"] or name) in BASE_FIRST and not opts["wrapper"]:
+            opts["trylast"], opts["tryfirst"] = True, False
+        return opts
+
+
+@dataclass(frozen=True)
+class Member:
+    """A plugin of a run: its record, what its entry point names, and its options."""
+
+    record: PluginRecord
+    spec: TaskSpec | ExtensionSpec
+    options: Any = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The plugins of one run.
+
+    Attributes:
+        tasks: The chain of the selected task, base first.
+        extensions: The extensions, in the order in which they were named.
+        manager: The plugin manager that holds them and nothing else.
+    """
+
+    tasks: tuple[Member, ...]
+    extensions: tuple[Member, ...]
+    manager: HookManager = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The selected task's name."""
+        return self.tasks[-1].record.name
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All plugins, the chain before the extensions."""
+        return self.tasks + self.extensions
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of each plugin that has any, by its name."""
+        return {m.record.name: m.options for m in self.members if m.options is not None}
+
+    @property
+    def engine_task(self) -> str:
+        """The kind of task that the engine is told."""
+        return self.attribute("engine_task") or self.name
+
+    def attribute(self, name: str) -> Any:
+        """Return an attribute of the task, asking its bases where it has none."""
+        return next((v for m in reversed(self.tasks) if (v := getattr(m.spec, name))), None)
+
+    def blame(self, module: str) -> PluginRecord | None:
+        """Return the plugin whose package holds a module, if one does."""
+        root = module.partition(".")[0]
+        return next((m.record for m in self.members if m.record.target.partition(".")[0].partition(":")[0] == root), None)
+
+
+def load_target(record: PluginRecord) -> Any:
+    """Import what a plugin's entry point names.
+
+    Raises:
+        PluginError: If the import fails, naming the distribution and the cause.
+    """
+    module, _, attribute = record.target.partition(":")
+    try:
+        loaded: Any = importlib.import_module(module)
+        for part in filter(None, attribute.split(".")):
+            loaded = getattr(loaded, part)
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        what = f"{record.kind} {record.name!r} from {record.origin} is broken: {cause}."
+        fix = f"Mend or remove {record.distribution}, or switch it off: --no-plugin {record.name}."
+        raise PluginError(Problem(what, fix)) from error
+    return loaded
+
+
+def load_task(record: PluginRecord) -> TaskSpec:
+    """Import a task.
+
+    Raises:
+        PluginError: If the import fails, or if the entry point names something else.
+    """
+    spec = load_target(record)
+    if not isinstance(spec, TaskSpec):
+        raise PluginError(f"task {record.name!r} from {record.origin} is broken: {record.target} is not a TaskSpec.")
+    return spec
+
+
+def load_extension(record: PluginRecord) -> ExtensionSpec:
+    """Import an extension: an `ExtensionSpec`, or an object or module with hook implementations."""
+    target = load_target(record)
+    return target if isinstance(target, ExtensionSpec) else ExtensionSpec(hooks=target)
+
+
+def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
+    """Load one file as an extension, for this run alone.
+
+    Raises:
+        PluginError: If there is no such file, or if it fails.
+    """
+    name = path.stem
+    record = PluginRecord(name, "extension", str(path), "file", "available", "", f"{name}:")
+    if not path.is_file():
+        raise PluginError(Problem(f"there is no plugin file {path}.", "Give the path of a Python file."))
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(Problem(f"{path} is not a Python file.", "Give a file that ends in .py."))
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        line = _last_line(error, path)
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise PluginError(Problem(f"the plugin file is broken: {cause}.", where=f"{path}:{line}")) from error
+    found = [v for v in vars(module).values() if isinstance(v, ExtensionSpec)]
+    return record, found[0] if found else ExtensionSpec(hooks=module)
+
+
+def _last_line(error: BaseException, path: Path) -> int:
+    line, trace = getattr(error, "lineno", None) or 1, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return int(line)
+
+
+def task_chain(name: str, records: Sequence[PluginRecord]) -> list[tuple[PluginRecord, TaskSpec]]:
+    """Return a task and its bases, base first. Only these are imported.
+
+    Raises:
+        PluginError: If one of them is missing or broken, or if the bases run in a circle.
+    """
+    chain: list[tuple[PluginRecord, TaskSpec]] = []
+    wanted: str | None = name
+    while wanted is not None:
+        record = select(wanted, "task", records)
+        if any(record == seen for seen, _ in chain):
+            raise PluginError(f"the bases of task {name!r} run in a circle at {record.name!r} ({record.origin}).")
+        spec = load_task(record)
+        chain.append((record, spec))
+        wanted = spec.base
+    return chain[::-1]
+
+
+def load_chain(
+    task: str,
+    extensions: Iterable[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    disabled: Collection[str] = (),
+    defaults: object | None = None,
+) -> Chain:
+    """Import what a run needs, and register it base first.
+
+    Args:
+        task: The task's name, or ``distribution:name``.
+        extensions: Names of installed extensions, or paths of Python files.
+        options: Values by plugin and option.
+        disabled: Names of plugins that are switched off.
+        defaults: An object that answers hooks where no plugin does.
+
+    Raises:
+        PluginError: If a plugin is missing, broken, or breaks the contract of a hook.
+        SettingsError: If an option is unknown or of the wrong type; all of them are reported.
+    """
+    records = discover(disabled)
+    loaded: list[tuple[PluginRecord, TaskSpec | ExtensionSpec]] = [*task_chain(task, records)]
+    depth = len(loaded)
+    for name in dict.fromkeys(extensions):
+        if name.endswith(".py") or "/" in name:
+            loaded.append(load_file(Path(name).expanduser().resolve()))
+        else:
+            record = select(name, "extension", records)
+            loaded.append((record, load_extension(record)))
+    members = _with_options(loaded, options or {})
+    manager = HookManager()
+    if defaults is not None:
+        manager.register(defaults, name="the engine's defaults")
+    for member in members:
+        register(manager, member)
+    return Chain(tuple(members[:depth]), tuple(members[depth:]), manager)
+
+
+def _with_options(
+    loaded: list[tuple[PluginRecord, TaskSpec | ExtensionSpec]], options: Mapping[str, Mapping[str, Any]]
+) -> list[Member]:
+    problems: list[Problem] = []
+    members = []
+    for record, spec in loaded:
+        value, wrong = parse_options(record.name, spec.options, options.get(record.name) or {})
+        problems += wrong
+        members.append(Member(record, spec, value))
+    names = {m.record.name for m in members}
+    for name in options:
+        if name not in names:
+            known = f"The plugins of this run are {', '.join(sorted(names))}."
+            problems.append(
+                Problem(f"options are given for {name!r}, which is not part of this run.", f"Add --plugin {name}. {known}")
+            )
+    if problems:
+        raise SettingsError(*problems)
+    return members
+
+
+def register(manager: HookManager, member: Member) -> None:
+    """Register a plugin's hooks.
+
+    Raises:
+        PluginError: If a hook is unknown, takes other arguments, or is not an extension's to answer.
+    """
+    record, hooks = member.record, member.spec.hooks
+    where = f"{record.kind} {record.name!r} from {record.origin}"
+    try:
+        manager.register(hooks, name=f"{record.kind}:{record.name}")
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        reason = " ".join(str(error).split())
+        raise PluginError(Problem(f"{where} breaks the contract of a hook: {reason}.", "See docs/reference/hooks.md.")) from error
+    except ValueError as error:
+        raise PluginError(f"{where} is given twice: {error}.") from error
+    for caller in manager.get_hookcallers(hooks) or []:
+        first = caller.spec is not None and caller.spec.opts["firstresult"]
+        ours = [i for i in caller.get_hookimpls() if i.plugin is hooks]
+        if record.kind == "extension" and first and any(not (i.wrapper or i.hookwrapper) for i in ours):
+            raise PluginError(
+                Problem(
+                    f"{where} answers the first-result hook {caller.name!r} itself.",
+                    "An extension wraps it: @hookimpl(wrapper=True).",
+                )
+            )
+
+
+def hook_names(hooks: object) -> list[str]:
+    """Return the hooks that an object implements."""
+    manager = HookManager()
+    manager.register(hooks)
+    return sorted(c.name for c in manager.get_hookcallers(hooks) or [])
+
+

@@ -1,0 +1,164 @@
+"""Which plugins are installed, read from package metadata alone: no plugin is imported."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from trainer_host.base.errors import PluginError, Problem, nearest
+from trainer_host.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+TASKS = "trainer_host.tasks"
+EXTENSIONS = "trainer_host.plugins"
+
+Kind = Literal["task", "extension"]
+State = Literal["available", "disabled", "conflict", "incompatible", "broken"]
+
+GROUPS: dict[str, Kind] = {TASKS: "task", EXTENSIONS: "extension"}
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """An installed plugin.
+
+    Attributes:
+        name: The entry point's name; for a task also the task's name.
+        kind: ``task`` or ``extension``.
+        distribution: The package that brings it.
+        version: The package's version.
+        state: ``available``; or ``disabled``, ``conflict`` or ``incompatible``, told by metadata; or ``broken``,
+            told by importing it.
+        reason: Why it is not available, as a sentence; empty otherwise.
+        target: What the entry point names, as ``module:attribute``.
+    """
+
+    name: str
+    kind: Kind
+    distribution: str
+    version: str
+    state: State
+    reason: str
+    target: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as JSON can hold it."""
+        return asdict(self)
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version, for people."""
+        return f"{self.distribution} {self.version}"
+
+
+def disabled_by_environment() -> frozenset[str]:
+    """Return the names that ``TRAINER_NO_PLUGIN`` switches off, separated by commas or spaces."""
+    return frozenset(os.environ.get("TRAINER_NO_PLUGIN", "").replace(",", " ").split())
+
+
+def discover(disabled: Collection[str] = ()) -> list[PluginRecord]:
+    """Return a record of every installed plugin, by name. Never raises for a plugin that is at fault.
+
+    Args:
+        disabled: Names that are switched off, besides those of ``TRAINER_NO_PLUGIN``. A distribution's name
+            switches off all that it brings.
+    """
+    disabled = {*disabled, *disabled_by_environment()}
+    records = [
+        _record(entry_point, kind) for group, kind in GROUPS.items() for entry_point in metadata.entry_points(group=group)
+    ]
+    records = [
+        replace(r, state="disabled", reason="switched off.") if {r.name, r.distribution} & disabled else r
+        for r in dict.fromkeys(records)
+    ]
+    return sorted(_mark_conflicts(records), key=lambda r: (r.kind != "task", r.name, r.distribution))
+
+
+def _record(entry_point: metadata.EntryPoint, kind: Kind) -> PluginRecord:
+    dist = entry_point.dist
+    name, version, requires = "unknown", "0", []
+    if dist is not None:
+        meta = dist.metadata
+        name, version = str(meta["Name"] or "unknown"), str(meta["Version"] or "0")
+        requires = meta.get_all("Requires-Dist") or []
+    reason = _incompatibility(requires)
+    state: State = "incompatible" if reason else "available"
+    return PluginRecord(entry_point.name, kind, name, version, state, reason, entry_point.value)
+
+
+def _incompatibility(requires: Iterable[str]) -> str:
+    for line in requires:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if canonicalize_name(requirement.name) == "trainer-host" and applies:
+            if not requirement.specifier.contains(__version__, prereleases=True):
+                return f"it needs trainer-host{requirement.specifier}, and this is {__version__}."
+    return ""
+
+
+def _mark_conflicts(records: list[PluginRecord]) -> list[PluginRecord]:
+    """Mark the plugins that share a name: options are given as NAME.OPTION, so names are one space."""
+    claims: dict[str, list[PluginRecord]] = {}
+    for record in records:
+        if record.state == "available":
+            claims.setdefault(record.name, []).append(record)
+    marked = []
+    for record in records:
+        others = [r for r in claims.get(record.name, ()) if r != record]
+        if record.state == "available" and others:
+            names = " and ".join(sorted({record.distribution, *(r.distribution for r in others)}))
+            reason = f"{names} both bring {record.name!r}; choose with {record.distribution}:{record.name}."
+            record = replace(record, state="conflict", reason=reason)
+        marked.append(record)
+    return marked
+
+
+def select(name: str, kind: Kind, records: Iterable[PluginRecord]) -> PluginRecord:
+    """Return the one plugin that a user means by ``name``, or by ``distribution:name``.
+
+    Raises:
+        PluginError: If there is none, or if it cannot be used.
+    """
+    records = list(records)
+    distribution, _, short = name.rpartition(":")
+    same = [r for r in records if r.name == short and r.kind == kind]
+    if distribution:
+        wanted = canonicalize_name(distribution)
+        same = [r for r in same if canonicalize_name(r.distribution) == wanted]
+    usable = [r for r in same if r.state == "available" or (distribution and r.state == "conflict")]
+    if usable:
+        return replace(usable[0], state="available", reason="")
+    if same:
+        bad = same[0]
+        what = f"{kind} {bad.name!r} from {bad.origin} cannot be used ({bad.state}): {bad.reason}"
+        raise PluginError(Problem(what, _remedy(bad, kind)))
+    raise PluginError(_unknown(name, kind, records))
+
+
+def _remedy(bad: PluginRecord, kind: Kind) -> str:
+    if bad.state == "conflict":
+        return f"Write --{'task' if kind == 'task' else 'plugin'} {bad.distribution}:{bad.name}."
+    if bad.state == "incompatible":
+        return f"Upgrade trainer-host, or install another version of {bad.distribution}."
+    if bad.state == "disabled":
+        return "Leave out --no-plugin, and TRAINER_NO_PLUGIN in the environment."
+    return "See: trainer plugins --check"
+
+
+def _unknown(name: str, kind: Kind, records: list[PluginRecord]) -> Problem:
+    known = sorted({r.name for r in records if r.kind == kind and r.state == "available"})
+    near = nearest(name, known)
+    hint = f"Did you mean {near!r}? " if near else ""
+    listed = f"Installed: {', '.join(known) or 'none'}."
+    package = f"A package for it would be called trainer-{name}." if kind == "task" else ""
+    return Problem(f"unknown {kind} {name!r}.", f"{hint}{listed} {package}".strip())

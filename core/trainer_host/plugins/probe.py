@@ -1,0 +1,91 @@
+"""Importing each plugin in a process of its own, to learn which are broken."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import PluginError
+from trainer_host.plugins.chain import (
+    HookManager,
+    Member,
+    hook_names,
+    load_chain,
+    load_extension,
+    register,
+    task_chain,
+)
+from trainer_host.plugins.discovery import PluginRecord, discover, select
+from trainer_host.plugins.options import describe_options
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+TIMEOUT_S = 120.0
+
+
+def check_all(disabled: Collection[str] = ()) -> list[PluginRecord]:
+    """Return the record of every plugin after it was imported in a process of its own."""
+    records = discover(disabled)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        return list(pool.map(_check, records))
+
+
+def _check(record: PluginRecord) -> PluginRecord:
+    if record.state not in {"available", "conflict"}:
+        return record
+    # Imported by its own interpreter, so that a crash or a changed process cannot reach anything else.
+    command = [sys.executable, "-m", "trainer_host.plugins.probe", record.kind, f"{record.distribution}:{record.name}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return replace(record, state="broken", reason=f"its import took longer than {TIMEOUT_S:g} seconds.")
+    if done.returncode == 0:
+        return record
+    said = done.stdout.strip().splitlines()
+    ended = f"its import ended the process with status {done.returncode}."
+    return replace(record, state="broken", reason=said[-1] if said else ended)
+
+
+def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
+    """Import one plugin and return its distribution, version, chain, hooks and options as plain data.
+
+    Raises:
+        PluginError: If there is no such plugin, or if it is broken.
+    """
+    records = discover(disabled)
+    kinds = {r.kind for r in records if r.name == name.rpartition(":")[2]}
+    kind = "extension" if kinds == {"extension"} else "task"
+    record = select(name, kind, records)
+    if kind == "task":
+        chain = task_chain(name, records)
+        spec: Any = chain[-1][1]
+    else:
+        chain, spec = [], load_extension(record)
+    return {
+        **record.as_json(),
+        "chain": [r.name for r, _ in chain],
+        "hooks": hook_names(spec.hooks),
+        "options": {o.name: {"type": o.type, "default": o.default} for o in describe_options(spec.options)},
+    }
+
+
+def main(kind: str, name: str) -> int:
+    """Import one plugin as a run would; print why it is broken and return 1 where it is."""
+    try:
+        if kind == "task":
+            load_chain(name)
+        else:
+            record = select(name, "extension", discover())
+            register(HookManager(), Member(record, load_extension(record)))
+    except PluginError as error:
+        sys.stdout.write(" ".join(str(error).split()) + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))

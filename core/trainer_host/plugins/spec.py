@@ -1,0 +1,47 @@
+"""What a plugin's entry point points at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """A task. Its name is the name of its entry point in the group ``trainer_host.tasks``.
+
+    Attributes:
+        hooks: The object whose `hookimpl` methods implement the task.
+        base: Name of the task that this one builds on, or None.
+        options: A dataclass or pydantic model with the task's options, all with defaults.
+        engine_task: The kind of task that the engine is told; the base's where this is None. A task that is not
+            made of the engine's parts leaves it out and is told by its own name.
+        default_model: Weights that a run starts from when data is given and no model.
+        scratch_model: The architecture to train from scratch, named in errors and used by samples.
+        best_metric: Name of the metric that tells people how good the model is.
+        metrics: Names of the metrics that belong in a summary, with ``best_metric`` among them.
+        dataset_keys: Keys of a dataset YAML that tell this task. The task that finds most of its keys is taken.
+    """
+
+    hooks: Any
+    base: str | None = None
+    options: type[Any] | None = None
+    engine_task: str | None = None
+    default_model: str | None = None
+    scratch_model: str | None = None
+    best_metric: str | None = None
+    metrics: tuple[str, ...] = ()
+    dataset_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtensionSpec:
+    """An extension: what cuts across tasks. Its entry point stands in the group ``trainer_host.plugins``.
+
+    Attributes:
+        hooks: The object or module whose `hookimpl` functions implement the extension.
+        options: A dataclass or pydantic model with the extension's options, all with defaults.
+    """
+
+    hooks: Any
+    options: type[Any] | None = None

@@ -1,0 +1,184 @@
+"""The hooks of a run.
+
+A hook is *first result* where one answer is wanted: the selected task is asked first, then its base, and None
+means 'ask my base'. Every other hook is answered by all; those in `BASE_FIRST` run from the base to the task, so
+that a task can build on what its base did. Extensions answer first-result hooks only as wrappers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.plugins.markers import Done, hookspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from trainer_host.base.contexts import (
+        AutobatchHints,
+        DataContext,
+        ModelContext,
+        OptimizerContext,
+        PlotContext,
+        PredictionContext,
+        RunContext,
+        Sample,
+        SampleContext,
+        ValidationContext,
+    )
+    from trainer_host.base.findings import Finding
+    from trainer_host.base.protocols import (
+        Batch,
+        Dataset,
+        Image,
+        Loader,
+        Module,
+        Optimizer,
+        Prediction,
+        Predictor,
+        Validator,
+    )
+
+
+class HookSpecs:
+    """Every hook that a plugin may implement."""
+
+    @hookspec(firstresult=True)
+    def read_dataset(self, ctx: DataContext) -> Mapping[str, Any] | None:
+        """Read what ``ctx.source`` names and return the dataset's description.
+
+        The description has at least ``names`` (class index to name), ``train`` and ``val`` (what `build_dataset`
+        is given as ``ctx.path``), and ``channels``.
+
+        Raises:
+            DatasetError: If it cannot be read.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:  # type: ignore[empty-body]
+        """Yield what is wrong with ``ctx.data``. All plugins are asked, base first; errors stop the run.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def build_dataset(self, ctx: DataContext) -> Dataset | None:
+        """Return the dataset of the images at ``ctx.path``, augmented where ``ctx.mode`` is ``train``.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def build_dataloader(self, ctx: DataContext, dataset: Dataset) -> Loader | None:
+        """Return the loader of a dataset, shuffled where ``ctx.mode`` is ``train``.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def preprocess_batch(self, ctx: RunContext, batch: Batch) -> Batch | None:
+        """Move a training batch to the device and make it ready for the model. Called for each batch.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def build_model(self, ctx: ModelContext) -> Module | None:
+        """Return the model for ``ctx.cfg`` and the dataset ``ctx.data``, starting from ``ctx.weights`` if given.
+
+        The model is a `torch.nn.Module` that returns ``(loss, items)`` for a batch: the loss summed over the
+        batch (the engine multiplies it by the number of processes), and each part of it by name, detached.
+
+        Raises:
+            SettingsError: If ``ctx.cfg`` is a model that the task cannot train.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def set_model_attributes(self, ctx: ModelContext) -> None:
+        """Tell ``ctx.model`` about the dataset, base first. What is set must be plain data.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def build_optimizer(self, ctx: OptimizerContext) -> Optimizer | None:
+        """Return the optimizer. The engine's own choice answers where no task does.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def after_setup(self, ctx: RunContext) -> None:
+        """Act once loaders, model and optimizer exist, base first.
+
+        It may fire again, after the batch was halved for want of memory; the validator and the moving average
+        of the weights may not exist yet.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints | None:
+        """Return what the engine's choice of a batch size (``batch=-1``) needs to know.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def build_validator(self, ctx: ValidationContext) -> Validator | None:
+        """Return the validator, with ``ctx.loader`` while training and without one for a finished model.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def final_eval(self, ctx: RunContext) -> Mapping[str, float] | Done | None:
+        """Measure the best checkpoint after training; return its metrics, or `DONE` to keep the last ones.
+
+        Without an implementation the validator measures the best checkpoint.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def callbacks(self, ctx: RunContext) -> Mapping[str, Callable[[Any], None]]:  # type: ignore[empty-body]
+        """Return functions by the engine's event, such as ``on_train_epoch_end``; each gets the trainer.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def plot(self, ctx: PlotContext) -> Done | None:
+        """Draw the training batch ``ctx.batch``, or the labels of the whole dataset where it is None.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def build_predictor(self, ctx: PredictionContext) -> Predictor | None:
+        """Return the predictor of ``ctx.model``.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def draw(self, ctx: PredictionContext, prediction: Prediction) -> Image | None:
+        """Return ``prediction.image`` with what was found drawn on a copy of it.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def sample(self, ctx: SampleContext) -> Sample | None:
+        """Draw the task's built-in sample dataset into ``ctx.folder``.
+
+        .. versionadded:: 0.1
+        """
+
+
+BASE_FIRST = frozenset({"check_dataset", "set_model_attributes", "after_setup"})
+"""Hooks that everybody answers, from the base to the task. Authors write nothing for it."""

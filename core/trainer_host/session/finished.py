@@ -1,0 +1,233 @@
+"""Validation and prediction with a finished model."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.results import PredictResult, ValResult
+from trainer_host.engine.faults import translated
+from trainer_host.engine.keys import engine_keys
+from trainer_host.plugins.chain import Chain, load_chain
+from trainer_host.plugins.discovery import discover
+from trainer_host.session.folders import claim_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.engine.ultralytics_engine import FinishedModel
+    from trainer_host.session.resolve import Request
+
+OUTPUTS = (".json", ".csv")
+VIDEO_CODEC = "mp4v"
+
+
+def val(request: Request, reporter: Reporter) -> ValResult:
+    """Measure a finished model, and return its metrics.
+
+    Raises:
+        TrainerError: For every cause that is expected.
+    """
+    with translated():
+        from trainer_host.engine.logs import engine_log
+        from trainer_host.engine.state import preserved_state
+
+        with preserved_state(), engine_log(reporter, request.verbose):
+            model = _open(request, "val", reporter)
+            metrics = model.validate()
+            return ValResult(model.plan.chain.name, model.checkpoint.path, model.save_dir, metrics)
+
+
+def predict(
+    request: Request, reporter: Reporter, outputs: Sequence[Path] = (), pictures: bool = True
+) -> PredictResult:
+    """Run a finished model on images, folders or videos, draw what it finds, and write it on request.
+
+    Args:
+        request: The settings; ``model`` and ``source`` are required.
+        reporter: Who shows the progress.
+        outputs: Files to write what was found into, as JSON or CSV by their names.
+        pictures: Whether to draw pictures.
+
+    Raises:
+        TrainerError: For every cause that is expected.
+    """
+    wrong = [f for f in outputs if f.suffix.lower() not in OUTPUTS]
+    if wrong:
+        raise SettingsError(*(Problem(f"{f} is neither .json nor .csv.", "Name the file so.") for f in wrong))
+    with translated():
+        from trainer_host.engine.logs import engine_log
+        from trainer_host.engine.state import preserved_state
+
+        with preserved_state(), engine_log(reporter, request.verbose):
+            source = _source(request)
+            model = _open(request, "predict", reporter, claim=pictures)
+            writer = PictureWriter(model) if pictures else None
+            found = [_keep(p, writer) for p in model.predict(source)]
+            files = writer.close() if writer else []
+            for output in outputs:
+                write_predictions(output, found)
+                files.append(output)
+            return PredictResult(
+                model.plan.chain.name, model.checkpoint.path, model.save_dir if pictures else None, found, files
+            )
+
+
+def _keep(prediction: Any, writer: PictureWriter | None) -> dict[str, Any]:
+    if writer is not None:
+        writer.write(prediction)
+    data: dict[str, Any] = prediction.as_json()
+    return data
+
+
+def _source(request: Request) -> Any:
+    source = request.given.settings.get("source")
+    if source is None:
+        raise SettingsError(Problem("no source is given.", "Write source=IMAGE, a folder, or a video."))
+    if "://" not in str(source) and not str(source).isdigit() and not any(c in str(source) for c in "*?"):
+        if not Path(str(source)).exists():
+            raise SettingsError(Problem(f"there is no file or folder {source}.", "Check the path.", None))
+    return source
+
+
+def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -> FinishedModel:
+    """Read a checkpoint and restore the chain that it was trained with."""
+    from trainer_host.engine.trainer import Plan
+    from trainer_host.engine.ultralytics_engine import FinishedModel, chain_of_checkpoint, check_values, find_weights
+
+    given = request.given
+    known = engine_keys()
+    problems = [unknown("setting", key, known) for key in given.settings if key not in known]
+    problems += check_values({k: v for k, v in given.settings.items() if k in known})
+    if "model" not in given.settings:
+        problems.append(Problem("no model is given.", "Write model=best.pt."))
+    if problems:
+        raise SettingsError(*problems)
+    path = Path(find_weights(str(given.settings["model"]), request.offline, None))
+    if path.suffix.lower() != ".pt":
+        raise SettingsError(Problem(f"{path} is no checkpoint.", f"Give a .pt file to {mode} with."))
+    told, record = chain_of_checkpoint(path)
+    chain = _restore(told, record, request, reporter, path)
+    values = {k: v for k, v in given.settings.items() if k != "source"}
+    save_dir = claim_folder(chain.name, values, mode) if claim else Path.cwd()
+    plan = Plan(chain, exact=request.exact, offline=request.offline)
+    return FinishedModel(path, plan, values, mode, save_dir)
+
+
+def _restore(told: str | None, record: dict[str, Any], request: Request, reporter: Reporter, path: Path) -> Chain:
+    from trainer_host.engine.checkpoints import extensions_of, options_of
+    from trainer_host.engine.trainer import EngineDefaults
+
+    given = request.given
+    task = given.task or told
+    if task is None:
+        raise SettingsError(Problem(f"{path} does not say its task.", "Write --task NAME."))
+    if given.task is None:
+        reporter.note(f"Task {task}, told by {path}.")
+    options = options_of(record) if task == record.get("task") else {}
+    for name, values in given.options.items():
+        options.setdefault(name, {}).update(values)
+    installed = {r.name for r in discover(request.no_plugins) if r.kind == "extension" and r.state == "available"}
+    recorded = [name for name in extensions_of(record) if name not in request.no_plugins]
+    # An extension that was trained with but is gone matters only where the model is made of it.
+    missing = [name for name in recorded if name not in installed and not name.endswith(".py")]
+    for name in missing:
+        options.pop(name, None)
+        reporter.warn(f"{path} was trained with the plugin {name!r}, which is not installed; going on without it.")
+    extensions = [name for name in recorded if name not in missing] + given.plugins
+    try:
+        return load_chain(task, extensions, options, request.no_plugins, EngineDefaults())
+    except PluginError as error:
+        needs = record.get("needs") or [p["distribution"] for p in record.get("plugins", ())]
+        if needs and given.task is None:
+            fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"
+            raise PluginError(*error.problems, Problem(f"{path} was trained for the task {task!r}.", fix)) from error
+        raise
+
+
+class PictureWriter:
+    """Writes pictures of predictions into the result folder: images as images, videos as videos.
+
+    Args:
+        model: The model, whose task draws.
+    """
+
+    def __init__(self, model: FinishedModel) -> None:
+        self.model = model
+        self.files: dict[Path, None] = {}
+        self.videos: dict[Path, Any] = {}
+
+    def write(self, prediction: Any) -> None:
+        """Draw one prediction."""
+        import cv2
+
+        image = self.model.draw(prediction)
+        if image is None:
+            return
+        if prediction.frame is None:
+            path = self._free(self.model.save_dir / Path(prediction.path).with_suffix(".jpg").name)
+            cv2.imwrite(str(path), image)
+            self.files[path] = None
+            return
+        path = self.model.save_dir / f"{Path(prediction.path).stem}.mp4"
+        if path not in self.videos:
+            size = (image.shape[1], image.shape[0])
+            code = cv2.VideoWriter.fourcc(*VIDEO_CODEC)
+            self.videos[path] = cv2.VideoWriter(str(path), code, prediction.fps or 25.0, size)
+        self.videos[path].write(image)
+        self.files[path] = None
+
+    def _free(self, path: Path) -> Path:
+        """Return a name that no other image of this run has taken."""
+        number, free = 1, path
+        while free in self.files:
+            number += 1
+            free = path.with_stem(f"{path.stem}-{number}")
+        return free
+
+    def close(self) -> list[Path]:
+        """Finish the videos, and return every file that was written."""
+        for video in self.videos.values():
+            video.release()
+        return list(self.files)
+
+
+def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None:
+    """Write what was found as JSON, or as CSV with one row for each object."""
+    predictions = list(predictions)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".json":
+        path.write_text(json.dumps(predictions, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return
+    rows = [
+        {**{k: v for k, v in p.items() if k != "objects"}, **flatten(found)}
+        for p in predictions
+        for found in p["objects"]
+    ]
+    columns = list(dict.fromkeys(k for row in rows for k in row)) or ["image"]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def flatten(value: dict[str, Any]) -> dict[str, Any]:
+    """Return nested data with dotted keys: ``box.0``, or the name of a list's entry where it has one."""
+    flat: dict[str, Any] = {}
+    for key, entry in value.items():
+        if isinstance(entry, dict):
+            flat |= {f"{key}.{k}": v for k, v in flatten(entry).items()}
+        elif isinstance(entry, list):
+            for i, item in enumerate(entry):
+                if isinstance(item, dict):
+                    rest = {k: v for k, v in item.items() if k != "name"}
+                    flat |= {f"{key}.{item.get('name', i)}.{k}": v for k, v in flatten(rest).items()}
+                else:
+                    flat[f"{key}.{i}"] = item
+        else:
+            flat[key] = entry
+    return flat

@@ -1,0 +1,57 @@
+"""The folders of runs: claimed by making them, so that two runs never share one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import Problem, SettingsError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MOST_RUNS = 100_000
+
+
+def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") -> Path:
+    """Make the folder of a run, ``runs/TASK/NAME``, with a number behind it where the name is taken.
+
+    Args:
+        task: The task's name.
+        settings: ``project``, ``name``, ``exist_ok`` and ``save_dir`` as the engine knows them.
+        name: The default name.
+
+    Raises:
+        SettingsError: If the name leads out of the project's folder.
+        StorageError: If the folder cannot be made.
+    """
+    if settings.get("save_dir"):
+        return _make(Path(str(settings["save_dir"])).expanduser().resolve(), exist_ok=True)
+    project = Path(str(settings.get("project") or "")).expanduser()
+    base = project if project.is_absolute() else Path.cwd() / "runs" / task / project
+    wanted = str(settings.get("name") or name)
+    if Path(wanted).name != wanted or wanted in {".", ".."}:
+        raise SettingsError(Problem(f"name={wanted} is not the name of a folder.", "Give the folder with project=DIR."))
+    if settings.get("exist_ok"):
+        return _make((base / wanted).resolve(), exist_ok=True)
+    for number in range(1, MOST_RUNS):
+        folder = base / (wanted if number == 1 else f"{wanted}{number}")
+        if not folder.exists():
+            try:
+                return _make(folder.resolve(), exist_ok=False)
+            except FileExistsError:
+                continue  # another run took it this moment
+    raise SettingsError(Problem(f"there are {MOST_RUNS} runs named {wanted}.", "Give another name=NAME."))
+
+
+def _make(folder: Path, exist_ok: bool) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        if exist_ok:
+            raise StorageError(Problem("a file stands where the run's folder is to be.", None, str(folder))) from None
+        raise
+    except OSError as error:
+        fix = "Give another folder with project=DIR."
+        raise StorageError(Problem(f"the run's folder cannot be made: {error.strerror}.", fix, str(folder))) from error
+    return folder

@@ -1,0 +1,73 @@
+"""The record of a run: a file that is itself a settings file for the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from trainer_host.plugins.options import options_as_data
+from trainer_host.version import __version__
+
+if TYPE_CHECKING:
+    from trainer_host.session.resolve import Resolved
+
+FILE = "run.yaml"
+
+
+def settings_as_data(resolved: Resolved) -> dict[str, Any]:
+    """Return the settings of a run in the form of a settings file."""
+    chain = resolved.chain
+    plugins = {m.record.name: options_as_data(m.options) for m in chain.extensions}
+    plugins |= {m.record.name: options_as_data(m.options) for m in chain.tasks if m.options is not None}
+    data: dict[str, Any] = {"task": chain.name, **{k: _plain(s.value) for k, s in resolved.settings.items()}}
+    return {**data, "plugins": plugins} if plugins else data
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, (str, int, float, bool, dict, type(None))) else str(value)
+
+
+class RunRecord:
+    """Writes ``run.yaml`` into a run's folder when it begins, and again when it ends.
+
+    Args:
+        folder: The run's folder.
+        resolved: Its settings.
+        versions: Versions of the engine and of torch, which the host does not import for this.
+    """
+
+    def __init__(self, folder: Path, resolved: Resolved, versions: dict[str, str]) -> None:
+        self.path = folder / FILE
+        self.settings = settings_as_data(resolved)
+        self.record: dict[str, Any] = {
+            "status": "running",
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "exact": resolved.exact,
+            "versions": {"trainer-host": __version__, "python": platform.python_version(), **versions},
+            "plugins": [f"{m.record.name} ({m.record.origin})" for m in resolved.chain.members],
+            "origins": {k: s.origin for k, s in resolved.settings.items()},
+            "dataset": {"file": str(resolved.settings["data"].value), "sha256": _hash(resolved.settings["data"].value)},
+        }
+        self._write()
+
+    def end(self, status: str, **facts: Any) -> None:
+        """Say how the run ended."""
+        self.record |= {"status": status, "ended": datetime.now().astimezone().isoformat(timespec="seconds"), **facts}
+        self._write()
+
+    def _write(self) -> None:
+        head = f"# A run of trainer-host. To run it again: trainer run {FILE}\n"
+        body = yaml.safe_dump({**self.settings, "record": self.record}, sort_keys=False, allow_unicode=True)
+        self.path.write_text(head + body, encoding="utf-8")
+
+
+def _hash(path: Any) -> str | None:
+    file = Path(str(path))
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

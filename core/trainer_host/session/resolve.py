@@ -1,0 +1,260 @@
+"""From what a user gave to what a run does: the task, its plugins, and every setting with its origin."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.contexts import SampleContext
+from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.settings import Given, Setting, merge, read_settings_file
+from trainer_host.data.dataset_yaml import read_dataset_yaml
+from trainer_host.engine.keys import engine_keys
+from trainer_host.engine.versions import untested_engine
+from trainer_host.plugins.chain import Chain, load_chain, load_task
+from trainer_host.plugins.discovery import PluginRecord, discover
+from trainer_host.version import __version__
+
+if TYPE_CHECKING:
+    from trainer_host.base.reporting import Reporter
+
+SAMPLE = "sample:"
+MARK = ".drawn-by"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for.
+
+    Attributes:
+        given: Task, settings, options and plugins.
+        file: A settings file that stands below them.
+        no_plugins: Plugins that are switched off.
+        exact: Whether to keep the stock engine's arithmetic.
+        offline: Whether nothing may be fetched from a network.
+        verbose: Whether to show all that the engine says.
+    """
+
+    given: Given
+    file: Path | None = None
+    no_plugins: tuple[str, ...] = ()
+    exact: bool = False
+    offline: bool = False
+    verbose: bool = False
+
+
+@dataclass
+class Resolved:
+    """What a run does.
+
+    Attributes:
+        chain: Its plugins.
+        settings: Engine keys with their origins.
+        exact: Whether it keeps the stock engine's arithmetic.
+        offline: Whether nothing may be fetched.
+        sample: Name of the sample that is trained on, or None.
+    """
+
+    chain: Chain
+    settings: dict[str, Setting] = field(default_factory=dict)
+    exact: bool = False
+    offline: bool = False
+    sample: str | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return the engine keys without their origins."""
+        return {k: s.value for k, s in self.settings.items()}
+
+    def default(self, values: dict[str, Any], origin: Any) -> None:
+        """Add settings below those that are there."""
+        for key, value in values.items():
+            self.settings.setdefault(key, Setting(value, origin))
+
+
+def resolve(request: Request, reporter: Reporter) -> Resolved:
+    """Return what a run does, with every problem of the settings in one report.
+
+    Raises:
+        SettingsError: If settings are wrong.
+        PluginError: If a plugin cannot be used.
+    """
+    from trainer_host.engine.ultralytics_engine import check_values
+
+    given = request.given
+    if request.file is not None:
+        given = merge(given, read_settings_file(request.file))
+    task = given.task or _tell_task(given, request, reporter)
+    known = engine_keys()
+    problems = [unknown("setting", key, known) for key in given.settings if key not in known]
+    problems += _refused(given.settings)
+    problems += check_values({k: v for k, v in given.settings.items() if k in known})
+    problems += _untested(request, reporter)
+    chain = None
+    try:
+        chain = _load(task, given, request)
+    except SettingsError as error:
+        problems += error.problems
+    if problems or chain is None:
+        raise SettingsError(*problems)
+    resolved = Resolved(chain, exact=request.exact, offline=request.offline)
+    for key, value in given.settings.items():
+        resolved.settings[key] = Setting(value, "command" if key in request.given.settings else "file")
+    _choose_data(resolved, reporter)
+    _warn_of_auto(resolved, reporter)
+    return resolved
+
+
+def _load(task: str, given: Given, request: Request) -> Chain:
+    from trainer_host.engine.trainer import EngineDefaults
+
+    tasks = {r.name for r in discover(request.no_plugins) if r.kind == "task"}
+    extensions = [name for name in given.plugins if name not in tasks]
+    return load_chain(task, extensions, given.options, request.no_plugins, EngineDefaults())
+
+
+def _refused(settings: dict[str, Any]) -> list[Problem]:
+    problems = []
+    if settings.get("resume"):
+        problems.append(
+            Problem("resume= is not supported by the command yet.", "Start a new run from the file: model=last.pt")
+        )
+    device = settings.get("device")
+    if (isinstance(device, (list, tuple)) and len(device) > 1) or (isinstance(device, str) and "," in device):
+        text = device if isinstance(device, str) else ",".join(map(str, device))
+        problems.append(
+            Problem(f"device={text}: training on several devices is not supported yet.", "Name one: device=0")
+        )
+    return problems
+
+
+def _untested(request: Request, reporter: Reporter) -> list[Problem]:
+    problem = untested_engine()
+    if problem is None:
+        return []
+    if request.exact:
+        return [Problem(f"--exact is refused: {problem.message}", problem.fix)]
+    reporter.warn(str(problem))
+    return []
+
+
+def _tell_task(given: Given, request: Request, reporter: Reporter) -> str:
+    """Return the task that the model or the dataset tells, and say so."""
+    records = [r for r in discover(request.no_plugins) if r.kind == "task" and r.state == "available"]
+    names = sorted(r.name for r in records)
+    model, data = given.settings.get("model"), given.settings.get("data")
+    if isinstance(data, str) and data.startswith(SAMPLE):
+        return data.removeprefix(SAMPLE)
+    if model and (found := _task_of_model(str(model))):
+        if found not in names:
+            raise PluginError(
+                Problem(f"the model {model} is for the task {found!r}, which is not installed.", f"Installed: {', '.join(names)}.")
+            )
+        reporter.note(f"Task {found}, told by the model {model}.")
+        return found
+    if data and (found := _task_of_dataset(str(data), records)):
+        reporter.note(f"Task {found}, told by the dataset {data}.")
+        return found
+    told = "neither the model nor the dataset tells it" if model or data else "no task is named"
+    raise SettingsError(Problem(f"{told}.", f"Write --task NAME. Installed: {', '.join(names) or 'none'}."))
+
+
+def _task_of_model(model: str) -> str | None:
+    from trainer_host.engine.ultralytics_engine import chain_of_checkpoint, task_of_model
+
+    if model.endswith(".pt") and Path(model).is_file():
+        return chain_of_checkpoint(Path(model))[0]
+    return task_of_model(model)
+
+
+def _task_of_dataset(data: str, records: list[PluginRecord]) -> str | None:
+    from trainer_host.engine.ultralytics_engine import shipped_dataset
+
+    path = Path(data) if Path(data).is_file() else shipped_dataset(data)
+    if path is None or path.suffix.lower() not in {".yaml", ".yml"}:
+        return None
+    keys = set(read_dataset_yaml(path))
+    matches: dict[str, int] = {}
+    for record in records:
+        try:
+            wanted = load_task(record).dataset_keys
+        except PluginError:
+            continue  # a broken plugin that nobody asked for stops nothing
+        if wanted and keys >= set(wanted):
+            matches[record.name] = len(wanted)
+    most = [name for name, count in matches.items() if count == max(matches.values())]
+    return most[0] if len(most) == 1 else None
+
+
+def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
+    """Settle dataset and model: what the user gave, the task's default weights, or the task's sample."""
+    from trainer_host.engine.ultralytics_engine import find_weights
+
+    chain, given = resolved.chain, resolved.settings.get("data")
+    source = given.value if given is not None else None
+    scratch = chain.attribute("scratch_model")
+    if source is None or str(source).startswith(SAMPLE):
+        _use_sample(resolved, str(source or SAMPLE + chain.name).removeprefix(SAMPLE), reporter)
+    elif "model" not in resolved.settings:
+        default = chain.attribute("default_model")
+        if default:
+            resolved.settings["model"] = Setting(default, "task")
+    model = resolved.settings.get("model")
+    if model is not None:
+        found = find_weights(str(model.value), resolved.offline, scratch)
+        resolved.settings["model"] = Setting(found, model.origin)
+
+
+def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:
+    chain = resolved.chain
+    if name != chain.name:
+        raise SettingsError(
+            Problem(f"data=sample:{name} is for the task {name!r}, not {chain.name!r}.", f"Write --task {name}.")
+        )
+    folder = Path.cwd() / "runs" / "samples" / name
+    mark = folder / MARK
+    drawn = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
+    fresh = drawn.get("version") == __version__
+    if not fresh:
+        drawn = _draw_sample(chain, folder)
+    resolved.sample = name
+    resolved.settings["data"] = Setting(str(folder / drawn["data"]), "sample")
+    resolved.default(drawn["settings"], "sample")
+    reporter.note(f"No dataset of yours: {'using' if fresh else 'drew'} the built-in sample in {_short(folder)}.")
+
+
+def _draw_sample(chain: Chain, folder: Path) -> dict[str, Any]:
+    """Draw a sample dataset so that it appears whole or not at all; return what its mark says."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        work = Path(scratch) / folder.name
+        work.mkdir()
+        sample = chain.manager.hook.sample(ctx=SampleContext(folder=work))
+        if sample is None:
+            raise SettingsError(Problem(f"task {chain.name!r} has no sample dataset.", "Give a dataset: data=my.yaml"))
+        data = Path(sample.data).relative_to(work).as_posix()
+        drawn = {"version": __version__, "data": data, "settings": dict(sample.settings)}
+        (work / MARK).write_text(json.dumps(drawn), encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        work.replace(folder)
+    return drawn
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _warn_of_auto(resolved: Resolved, reporter: Reporter) -> None:
+    """Say that ``optimizer=auto`` decides the learning rate itself."""
+    values = resolved.values()
+    ignored = [f"{k}={values[k]}" for k in ("lr0", "momentum") if k in values]
+    if ignored and str(values.get("optimizer", "auto")).lower() == "auto":
+        verb = "has" if len(ignored) == 1 else "have"
+        reporter.warn(
+            f"{' and '.join(ignored)} {verb} no effect: optimizer=auto chooses both itself. "
+            f"Name an optimizer to use {'it' if len(ignored) == 1 else 'them'}, such as optimizer=AdamW."
+        )

@@ -1,0 +1,113 @@
+"""A training from settings to result."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import LossError, StoppedError, TrainerError
+from trainer_host.base.results import RunResult
+from trainer_host.base.signals import StopRequest
+from trainer_host.engine.faults import translated
+from trainer_host.session.folders import claim_folder
+from trainer_host.session.record import RunRecord
+from trainer_host.session.resolve import Resolved, resolve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.engine.trainer import Plan
+    from trainer_host.session.resolve import Request
+
+log = logging.getLogger("trainer_host")
+
+PICTURES = 6
+
+
+def run(request: Request, reporter: Reporter) -> RunResult:
+    """Train, and return the outcome. The process is left as it was found.
+
+    Raises:
+        TrainerError: For every cause that is expected.
+    """
+    with translated():
+        from trainer_host.engine.logs import engine_log
+        from trainer_host.engine.state import preserved_state
+
+        with preserved_state(), engine_log(reporter, request.verbose):
+            try:
+                return _train(resolve(request, reporter), reporter)
+            finally:
+                reporter.close()
+
+
+def _train(resolved: Resolved, reporter: Reporter) -> RunResult:
+    import torch
+
+    from trainer_host.engine.trainer import Plan
+    from trainer_host.engine.ultralytics_engine import TrainingEngine
+    from trainer_host.engine.versions import engine_version
+
+    stop = StopRequest()
+    with stop.listening():
+        save_dir = claim_folder(resolved.chain.name, resolved.values())
+        versions = {"ultralytics": engine_version(), "torch": str(torch.__version__)}
+        record = RunRecord(save_dir, resolved, versions)
+        plan = Plan(resolved.chain, exact=resolved.exact, offline=resolved.offline)
+        try:
+            engine = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
+            engine.prepare()
+            _introduce(resolved, engine, reporter)
+            outcome = engine.train()
+            if outcome["interrupted"]:
+                raise stop.error(f"last checkpoint {outcome['last'] or 'not saved'}")
+            predictions = _picture(plan, outcome, save_dir)
+        except BaseException as error:
+            record.end(_status(error), error=str(error) or type(error).__name__)
+            raise
+        facts = {"epochs": outcome["epochs"], "metrics": outcome["metrics"], "threads": outcome["threads"]}
+        record.end("done", **facts)
+    return RunResult(
+        task=resolved.chain.name,
+        save_dir=save_dir,
+        best=outcome["best"],
+        last=outcome["last"],
+        epochs=outcome["epochs"],
+        metrics=outcome["metrics"],
+        predictions=predictions,
+    )
+
+
+def _status(error: BaseException) -> str:
+    if isinstance(error, StoppedError):
+        return "stopped"
+    return "loss not finite" if isinstance(error, LossError) else "failed"
+
+
+def _introduce(resolved: Resolved, engine: Any, reporter: Reporter) -> None:
+    """Say in two lines what is going to happen."""
+    args, trainer = engine.trainer.args, engine.trainer
+    model = resolved.settings.get("model")
+    start = "from scratch" if str(args.model or "").endswith((".yaml", ".yml")) else "from its weights"
+    name = f"model {model.value}, {start}" if model is not None else "a model of its own"
+    extensions = [m.record.name for m in resolved.chain.extensions]
+    also = f", with {', '.join(extensions)}" if extensions else ""
+    reporter.note(f"Training {resolved.chain.name}{also} on {trainer.device}: {name}, {args.epochs} epochs at {args.imgsz} px.")
+    reporter.note(f"Results go to {trainer.save_dir}.")
+
+
+def _picture(plan: Plan, outcome: dict[str, Any], save_dir: Path) -> Path | None:
+    """Draw predictions on the first held-out images; a run is not lost over a picture."""
+    from trainer_host.engine.ultralytics_engine import FinishedModel, montage
+
+    images = [str(f) for f in outcome["held_out"][:PICTURES]]
+    if outcome["best"] is None or not images or plan.chain.manager.hook.build_predictor.get_hookimpls() == []:
+        return None
+    try:
+        model = FinishedModel(outcome["best"], plan, {}, "predict", save_dir)
+        drawn = [model.draw(p) for p in model.predict(images)]
+        return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
+    except TrainerError as error:
+        log.warning("no picture of predictions was drawn: %s", error)
+        return None

@@ -1,0 +1,157 @@
+"""The dataset and the loader of boxes: the engine's own, with what its detection trainer adds to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ultralytics.data import build_dataloader, build_yolo_dataset
+from ultralytics.data.utils import check_det_dataset, convert_ndjson_to_yolo_if_needed
+from ultralytics.models.yolo.detect import DetectionTrainer as Engine
+from ultralytics.utils import DATASETS_DIR, LOGGER, ONLINE, ROOT
+from ultralytics.utils.patches import override_configs
+
+from trainer_host import AutobatchHints, DatasetError, Finding, Problem, UnsafeError
+from trainer_host.data.dataset_yaml import line_of_key, read_dataset_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from trainer_host import DataContext, RunContext
+
+
+def read_dataset(ctx: DataContext) -> Mapping[str, Any]:
+    """Read a dataset YAML as the engine does, after ruling out what would run code or fetch unasked.
+
+    Raises:
+        DatasetError: If it cannot be read.
+    """
+    vet_source(ctx)
+    try:
+        source = convert_ndjson_to_yolo_if_needed(ctx.source, ctx.args.fraction, split=ctx.split)
+        data: dict[str, Any] = check_det_dataset(source, split=ctx.split)
+    except Exception as error:  # the engine raises whatever comes; its own trainer makes one error of all
+        raise DatasetError(f"the dataset {ctx.source} cannot be used: {' '.join(str(error).split())}") from error
+    if ctx.args.single_cls:
+        LOGGER.info("Overriding class names with single class.")
+        data["names"], data["nc"] = {0: "item"}, 1
+    return data
+
+
+def vet_source(ctx: DataContext) -> None:
+    """Rule out a dataset that is missing, unreadable, or would make the engine run or fetch something.
+
+    A dataset that the engine ships is trusted, and fetched where it is missing, unless the run is offline.
+
+    Raises:
+        DatasetError: If there is something wrong.
+        UnsafeError: If something would be fetched in an offline run.
+    """
+    source, path = ctx.source, Path(ctx.source)
+    if "://" in source:
+        if ctx.offline:
+            raise UnsafeError(Problem(f"{source} would be fetched, and the run is offline.", "Give a local file."))
+        return
+    if not path.exists():
+        _vet_shipped(ctx, path)
+    elif path.suffix.lower() in {".yaml", ".yml"}:
+        _vet_yaml(ctx, path)
+
+
+def _vet_shipped(ctx: DataContext, path: Path) -> None:
+    folder = ROOT / "cfg" / "datasets"
+    shipped = [folder / f"{path}{suffix}" for suffix in ("", ".yaml", ".yml")]
+    found = next((f for f in shipped if path.parent == Path() and f.is_file()), None)
+    if found is None:
+        raise DatasetError(Problem(f"there is no dataset {ctx.source}.", "Give the path of a dataset YAML: data=my.yaml"))
+    missing = _missing_images(read_dataset_yaml(found), found, ctx.split)
+    if missing and (ctx.offline or not ONLINE):
+        raise DatasetError(
+            Problem(
+                f"the images of {ctx.source} are not here, and there is no network to fetch them.",
+                f"Put them at {missing[1]}, or give another dataset: data=my.yaml",
+            )
+        )
+
+
+def _vet_yaml(ctx: DataContext, path: Path) -> None:
+    content = read_dataset_yaml(path)
+    missing = _missing_images(content, path, ctx.split)
+    if missing is None:
+        return
+    key, where = missing
+    what = f"{key}: there are no images at {where}."
+    fix = "Fix: correct the path; it is relative to the YAML, or to its path: key."
+    if content.get("download"):
+        fix = f"Fix: the dataset names a download ({content['download']!s:.60}), which is never run; fetch it yourself."
+    raise DatasetError(Problem(what, fix, f"{path}:{line_of_key(path, key) or 1}"))
+
+
+def _missing_images(content: dict[str, Any], file: Path, split: str) -> tuple[str, Path] | None:
+    """Return the first split whose images are not where the engine would look, with that place."""
+    root = Path(str(content.get("path") or file.parent))
+    if not root.exists() and not root.is_absolute():
+        root = (DATASETS_DIR / root).resolve()
+    for key in dict.fromkeys(("train", split or "val")):
+        given = content.get(key)
+        for entry in [given] if isinstance(given, str) else given if isinstance(given, list) else []:
+            place = (root / str(entry)).resolve()
+            without_dots = (root / str(entry)[3:]).resolve() if str(entry).startswith("../") else place
+            if not place.exists() and not without_dots.exists():
+                return key, place
+    return None
+
+
+def check_dataset(ctx: DataContext) -> Iterator[Finding]:
+    """Yield what is wrong with the classes."""
+    if not ctx.data["names"]:
+        yield Finding("names-empty", "the dataset has no classes.", "write names: [object]", ctx.source)
+
+
+def build_dataset(ctx: DataContext) -> Any:
+    """Return the engine's dataset; validation images are padded to rectangles."""
+    return build_yolo_dataset(
+        ctx.args,
+        ctx.path,
+        ctx.batch_size,
+        dict(ctx.data) if not isinstance(ctx.data, dict) else ctx.data,
+        mode=ctx.mode,
+        rect=ctx.mode == "val",
+        stride=ctx.stride,
+    )
+
+
+def build_loader(ctx: DataContext, dataset: Any) -> Any:
+    """Return the engine's loader.
+
+    Rectangular training batches differ in shape, so that a shuffled loader could not stack them.
+    """
+    training = ctx.mode == "train"
+    shuffle = training
+    if training and getattr(dataset, "rect", False) and np.any(dataset.batch_shapes != dataset.batch_shapes[0]):
+        LOGGER.warning("'rect=True' is incompatible with DataLoader shuffle, setting shuffle=False")
+        shuffle = False
+    return build_dataloader(
+        dataset,
+        batch=ctx.batch_size,
+        workers=ctx.args.workers * (1 if training else 2),
+        shuffle=shuffle,
+        rank=ctx.rank,
+        drop_last=ctx.args.compile and training,
+        device=ctx.device,
+    )
+
+
+def preprocess_batch(ctx: RunContext, batch: dict[str, Any]) -> dict[str, Any]:
+    """Have the engine's detection trainer prepare the batch."""
+    prepared: dict[str, Any] = Engine.preprocess_batch(ctx.engine, batch)
+    return prepared
+
+
+def autobatch_hints(ctx: RunContext) -> AutobatchHints:
+    """Return four times the objects of the fullest training image, since a mosaic joins four."""
+    trainer = ctx.engine
+    with override_configs(trainer.args, overrides={"cache": False}) as trainer.args:
+        dataset = trainer.build_dataset(trainer.data["train"], mode="train", batch=16)
+    return AutobatchHints(max(len(label["cls"]) for label in dataset.labels) * 4, len(dataset))

@@ -1,0 +1,87 @@
+"""Predicting boxes, and drawing them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import cv2
+from ultralytics.models.yolo.detect import DetectionPredictor
+from ultralytics.utils.plotting import colors
+
+from trainer_host import ImagePrediction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainer_host import PredictionContext
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+QUIET = {"save": False, "save_txt": False, "show": False, "verbose": False}
+
+
+class BoxPredictor:
+    """Runs the engine's predictor and returns what it finds as plain data.
+
+    Args:
+        ctx: The model and the settings.
+    """
+
+    engine: ClassVar[type[Any]] = DetectionPredictor
+
+    def __init__(self, ctx: PredictionContext) -> None:
+        self.ctx = ctx
+        self.predictor = self.engine(overrides={**vars(ctx.args), **QUIET})
+
+    def __call__(self, source: Any) -> Iterator[ImagePrediction]:
+        """Yield what is found, image by image."""
+        for result in self.predictor(source, model=self.ctx.model, stream=True):
+            dataset = self.predictor.dataset
+            video = getattr(dataset, "mode", "image") == "video"
+            yield ImagePrediction(
+                path=Path(result.path),
+                image=result.orig_img,
+                objects=[self.describe(result, i) for i in range(len(result.boxes))],
+                frame=int(dataset.frame) if video else None,
+                fps=float(dataset.fps) if video else None,
+            )
+
+    def describe(self, result: Any, index: int) -> dict[str, Any]:
+        """Return one object as plain data: class, name, confidence, and the box as x1, y1, x2, y2 in pixels."""
+        box = result.boxes[index]
+        number = int(box.cls)
+        return {
+            "class": number,
+            "name": str(result.names.get(number, number)),
+            "confidence": round(float(box.conf), 5),
+            "box": [round(float(v), 2) for v in box.xyxy[0]],
+        }
+
+
+def draw_boxes(prediction: Any) -> Any:
+    """Return a copy of the image with boxes, classes and confidences on it."""
+    image = prediction.image.copy()
+    width = line_width(image)
+    for found in prediction.objects:
+        color = colors(found["class"], bgr=True)
+        x1, y1, x2, y2 = (round(v) for v in found["box"])
+        cv2.rectangle(image, (x1, y1), (x2, y2), color, width, cv2.LINE_AA)
+        write(image, f"{found['name']} {found['confidence']:.2f}", (x1, y1), color, width)
+    return image
+
+
+def line_width(image: Any) -> int:
+    """Return a line's width in pixels that suits the image."""
+    return max(1, round(sum(image.shape[:2]) / 2 * 0.003))
+
+
+def write(image: Any, text: str, place: tuple[int, int], color: tuple[int, int, int], width: int) -> None:
+    """Write a text on a ground of its own, with its lower left corner at a place, kept inside the image."""
+    scale = max(0.3, width / 4)
+    (w, h), below = cv2.getTextSize(text, FONT, scale, max(1, width // 2))
+    x = min(max(place[0], 0), max(image.shape[1] - w, 0))
+    y = max(place[1], h + below)
+    cv2.rectangle(image, (x, y - h - below), (x + w, y), color, -1)
+    light = sum(color) > 380
+    ink = (0, 0, 0) if light else (255, 255, 255)
+    cv2.putText(image, text, (x, y - below // 2), FONT, scale, ink, max(1, width // 2), cv2.LINE_AA)

@@ -1,0 +1,145 @@
+"""The detect task and its hooks. Nothing heavy is imported before a hook runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer_host import DONE, Sample, TaskSpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from trainer_host import (
+        AutobatchHints,
+        DataContext,
+        Finding,
+        ModelContext,
+        PlotContext,
+        PredictionContext,
+        RunContext,
+        SampleContext,
+        ValidationContext,
+    )
+
+HEADS = frozenset({"Detect", "v10Detect"})
+"""Heads of a model that the task can train."""
+
+
+class DetectHooks:
+    """Boxes with classes."""
+
+    @hookimpl
+    def read_dataset(self, ctx: DataContext) -> Mapping[str, Any]:
+        """Read a dataset YAML as the engine does."""
+        from trainer_detect.data import read_dataset
+
+        return read_dataset(ctx)
+
+    @hookimpl
+    def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
+        """Check the class names."""
+        from trainer_detect.data import check_dataset
+
+        return check_dataset(ctx)
+
+    @hookimpl
+    def build_dataset(self, ctx: DataContext) -> Any:
+        """Return the engine's dataset."""
+        from trainer_detect.data import build_dataset
+
+        return build_dataset(ctx)
+
+    @hookimpl
+    def build_dataloader(self, ctx: DataContext, dataset: Any) -> Any:
+        """Return the engine's loader, unshuffled where batches have different shapes."""
+        from trainer_detect.data import build_loader
+
+        return build_loader(ctx, dataset)
+
+    @hookimpl
+    def preprocess_batch(self, ctx: RunContext, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move the batch to the device, scale pixels to [0, 1], and vary the size for ``multi_scale``."""
+        from trainer_detect.data import preprocess_batch
+
+        return preprocess_batch(ctx, batch)
+
+    @hookimpl
+    def build_model(self, ctx: ModelContext) -> Any:
+        """Return the engine's detection model, its class layer mapped by name from the weights."""
+        from ultralytics.nn.tasks import DetectionModel
+
+        from trainer_detect.model import build_model
+
+        return build_model(ctx, DetectionModel, HEADS)
+
+    @hookimpl
+    def set_model_attributes(self, ctx: ModelContext) -> None:
+        """Set the number and names of the classes, and the settings that the loss reads."""
+        ctx.model.nc = ctx.data["nc"]
+        ctx.model.names = ctx.data["names"]
+        ctx.model.args = ctx.args
+
+    @hookimpl
+    def after_setup(self, ctx: RunContext) -> None:
+        """Align ``max_det`` with the dataset, and weigh the classes."""
+        from trainer_detect.model import align_max_det, weigh_classes
+
+        align_max_det(ctx)
+        weigh_classes(ctx)
+
+    @hookimpl
+    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
+        """Return how many objects a mosaic of training images can hold."""
+        from trainer_detect.data import autobatch_hints
+
+        return autobatch_hints(ctx)
+
+    @hookimpl
+    def build_validator(self, ctx: ValidationContext) -> Any:
+        """Return the engine's validator of boxes."""
+        from ultralytics.models.yolo.detect import DetectionValidator
+
+        return DetectionValidator(ctx.loader, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
+
+    @hookimpl
+    def plot(self, ctx: PlotContext) -> Any:
+        """Draw a batch, or the boxes of the dataset, as the engine does."""
+        from ultralytics.models.yolo.detect import DetectionTrainer as Engine
+
+        if ctx.batch is None:
+            Engine.plot_training_labels(ctx.engine)
+        else:
+            Engine.plot_training_samples(ctx.engine, ctx.batch, ctx.step)
+        return DONE
+
+    @hookimpl
+    def build_predictor(self, ctx: PredictionContext) -> Any:
+        """Return a predictor of boxes."""
+        from trainer_detect.predict import BoxPredictor
+
+        return BoxPredictor(ctx)
+
+    @hookimpl
+    def draw(self, ctx: PredictionContext, prediction: Any) -> Any:
+        """Draw boxes with class and confidence."""
+        from trainer_detect.predict import draw_boxes
+
+        return draw_boxes(prediction)
+
+    @hookimpl
+    def sample(self, ctx: SampleContext) -> Sample:
+        """Draw shapes on textured backgrounds."""
+        from trainer_detect.sample import SETTINGS, draw_sample
+
+        return Sample(draw_sample(ctx.folder), SETTINGS)
+
+
+TASK = TaskSpec(
+    hooks=DetectHooks(),
+    engine_task="detect",
+    default_model="yolo26n.pt",
+    scratch_model="yolo26n.yaml",
+    best_metric="metrics/mAP50-95(B)",
+    metrics=("metrics/mAP50(B)", "metrics/mAP50-95(B)"),
+    dataset_keys=("names",),
+)

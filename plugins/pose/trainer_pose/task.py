@@ -1,0 +1,105 @@
+"""The pose task: what differs from detect. Nothing heavy is imported before a hook runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer_host import Finding, Sample, TaskSpec, hookimpl
+from trainer_host.base.findings import MISSING_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainer_host import DataContext, ModelContext, PredictionContext, SampleContext, ValidationContext
+
+HEADS = frozenset({"Pose", "Pose26"})
+"""Heads of a model that the task can train."""
+
+
+class PoseHooks:
+    """Boxes with keypoints."""
+
+    @hookimpl
+    def check_dataset(self, ctx: DataContext) -> Iterator[Finding]:
+        """Check that the dataset says what its keypoints are."""
+        if "kpt_shape" not in ctx.data:
+            yield Finding(
+                MISSING_KEY,
+                "the dataset has no 'kpt_shape', which says how many keypoints an object has.",
+                "write kpt_shape: [K, 3] for K keypoints as x, y, visibility, or [K, 2] for x, y",
+                ctx.source,
+            )
+        elif not _is_shape(ctx.data["kpt_shape"]):
+            yield Finding(
+                "kpt-shape",
+                f"kpt_shape is {ctx.data['kpt_shape']!r}.",
+                "write kpt_shape: [K, 3] for K keypoints as x, y, visibility, or [K, 2] for x, y",
+                ctx.source,
+            )
+
+    @hookimpl
+    def build_model(self, ctx: ModelContext) -> Any:
+        """Return the engine's pose model for the dataset's keypoints."""
+        from trainer_detect.model import build_model
+        from ultralytics.nn.tasks import PoseModel
+
+        return build_model(ctx, PoseModel, HEADS, data_kpt_shape=ctx.data["kpt_shape"])
+
+    @hookimpl
+    def set_model_attributes(self, ctx: ModelContext) -> None:
+        """Set shape, sigmas and names of the keypoints; names default to numbers."""
+        model, data = ctx.model, ctx.data
+        model.kpt_shape = data["kpt_shape"]
+        model.kpt_oks_sigmas = data.get("kpt_oks_sigmas")
+        numbers = [str(i) for i in range(model.kpt_shape[0])]
+        model.kpt_names = data.get("kpt_names") or dict.fromkeys(range(model.nc), numbers)
+
+    @hookimpl
+    def build_validator(self, ctx: ValidationContext) -> Any:
+        """Return the engine's validator of boxes and keypoints."""
+        from ultralytics.models.yolo.pose import PoseValidator
+
+        return PoseValidator(ctx.loader, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
+
+    @hookimpl
+    def build_predictor(self, ctx: PredictionContext) -> Any:
+        """Return a predictor of boxes and keypoints."""
+        from trainer_pose.predict import KeypointPredictor
+
+        return KeypointPredictor(ctx)
+
+    @hookimpl
+    def draw(self, ctx: PredictionContext, prediction: Any) -> Any:
+        """Draw boxes, keypoints and the dataset's skeleton."""
+        from trainer_pose.predict import draw_keypoints
+
+        return draw_keypoints(ctx, prediction)
+
+    @hookimpl
+    def sample(self, ctx: SampleContext) -> Sample:
+        """Draw articulated figures on textured backgrounds."""
+        from trainer_pose.sample import SETTINGS, draw_sample
+
+        return Sample(draw_sample(ctx.folder), SETTINGS)
+
+
+def _is_shape(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+        and value[0] > 0
+        and value[1] in {2, 3}
+    )
+
+
+TASK = TaskSpec(
+    hooks=PoseHooks(),
+    base="detect",
+    engine_task="pose",
+    default_model="yolo26n-pose.pt",
+    scratch_model="yolo26n-pose.yaml",
+    best_metric="metrics/mAP50-95(P)",
+    metrics=("metrics/mAP50(B)", "metrics/mAP50(P)", "metrics/mAP50-95(P)"),
+    dataset_keys=("names", "kpt_shape"),
+)
