@@ -27,8 +27,13 @@ Batch: TypeAlias = dict[str, Any]
 class Dataset(Protocol):
     """A map-style dataset, as torch defines it."""
 
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> Any: ...
+    def __len__(self) -> int:
+        """Return the number of items."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Return an item."""
+        ...
 
 
 class Loader(Protocol):
@@ -39,8 +44,13 @@ class Loader(Protocol):
     batch_size: int | None
     num_workers: int
 
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the batches of one epoch."""
+        ...
 
 
 class Validator(Protocol):
@@ -48,13 +58,17 @@ class Validator(Protocol):
 
     metrics: Any
 
-    def __call__(self, trainer: Trainer | None = None, model: Module | None = None) -> dict[str, float]: ...
+    def __call__(self, trainer: Trainer | None = None, model: Module | None = None) -> dict[str, float]:
+        """Return the metrics, with ``fitness`` among them: the larger, the better."""
+        ...
 
 
 class Predictor(Protocol):
     """Finds objects in images, one prediction for each image or video frame."""
 
-    def __call__(self, source: Any) -> Iterator[Prediction]: ...
+    def __call__(self, source: Any) -> Iterator[Prediction]:
+        """Yield what is found, image by image."""
+        ...
 
 
 class Prediction(Protocol):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from trainer_host.base.errors import Problem, SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Origin = Literal["command", "file", "checkpoint", "sample", "task"]
 WORDS = {"none": None, "null": None, "true": True, "false": False}
@@ -99,7 +101,9 @@ def read_settings_file(path: Path) -> Given:
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise SettingsError(Problem(f"YAML syntax: {getattr(error, 'problem', error)}.", None, where)) from error
     if not isinstance(content, dict):
-        raise SettingsError(Problem("a settings file is a mapping of keys.", "Write task: NAME, data: FILE.", str(path)))
+        raise SettingsError(
+            Problem("a settings file is a mapping of keys.", "Write task: NAME, data: FILE.", str(path))
+        )
     content.pop("record", None)
     given = Given(task=content.pop("task", None))
     for name, options in _plugins(content.pop("plugins", None), path).items():
@@ -118,8 +122,13 @@ def _plugins(value: Any, path: Path) -> dict[str, dict[str, Any]]:
         return {name: {} for name in value}
     if isinstance(value, dict) and all(isinstance(v, dict) or v is None for v in value.values()):
         return {str(name): dict(options or {}) for name, options in value.items()}
-    raise SettingsError(Problem("plugins: is neither a list of names nor a mapping.", "Write plugins: {cbam: {gain: 0.5}}",
-                                str(path)))
+    raise SettingsError(
+        Problem(
+            "plugins: is neither a list of names nor a mapping.",
+            "Write plugins: {cbam: {gain: 0.5}}",
+            str(path),
+        )
+    )
 
 
 def merge(over: Given, under: Given) -> Given:

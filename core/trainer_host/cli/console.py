@@ -94,7 +94,9 @@ class ConsoleReporter:
         metrics = {short(k): v for k, v in report.metrics.items()}
         if self.rows % HEAD_EVERY == 0:
             names = [*losses, *metrics]
-            self.note("".join([f"{'epoch':>9}", f"{'time left':>14}", *(f"  {n:>{max(WIDTH, len(n))}}" for n in names)]))
+            self.note(
+                "".join([f"{'epoch':>9}", f"{'time left':>14}", *(f"  {n:>{max(WIDTH, len(n))}}" for n in names)])
+            )
         self.rows += 1
         self.seconds += report.seconds
         cells = [f"  {v:>{max(WIDTH, len(k))}.4g}" for k, v in losses.items()]

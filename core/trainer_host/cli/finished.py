@@ -43,8 +43,14 @@ def val(
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @shared
-@click.option("--output", "outputs", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
-              metavar="FILE.json|FILE.csv", help="Write what was found into a file; repeatable.")
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.json|FILE.csv",
+    help="Write what was found into a file; repeatable.",
+)
 @click.option("--no-pictures", is_flag=True, help="Draw no pictures.")
 def predict(
     settings: tuple[str, ...],

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-class Setting(click.ParamType):
+class Setting(click.ParamType):  # type: ignore[type-arg]
     """A word of the form ``key=value``, completed with the engine's keys."""
 
     name = "key=value"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG002
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """Complete the name of a key."""
         from click.shell_completion import CompletionItem
 
@@ -51,14 +51,37 @@ def shared(command: F) -> F:
     for decorate in reversed(
         [
             click.argument("settings", nargs=-1, type=Setting()),
-            click.option("--task", metavar="NAME", envvar="TRAINER_TASK", shell_complete=_complete_plugins("task"),
-                         help="The task; left out, the model or the dataset tells it."),
-            click.option("--plugin", "plugins", multiple=True, metavar="NAME|FILE.py", envvar="TRAINER_PLUGIN",
-                         shell_complete=_complete_plugins("extension"), help="Switch on an extension; repeatable."),
-            click.option("--no-plugin", "no_plugins", multiple=True, metavar="NAME",
-                         help="Switch off a plugin or a distribution; also TRAINER_NO_PLUGIN."),
+            click.option(
+                "--task",
+                metavar="NAME",
+                envvar="TRAINER_TASK",
+                shell_complete=_complete_plugins("task"),
+                help="The task; left out, the model or the dataset tells it.",
+            ),
+            click.option(
+                "--plugin",
+                "plugins",
+                multiple=True,
+                metavar="NAME|FILE.py",
+                envvar="TRAINER_PLUGIN",
+                shell_complete=_complete_plugins("extension"),
+                help="Switch on an extension; repeatable.",
+            ),
+            click.option(
+                "--no-plugin",
+                "no_plugins",
+                multiple=True,
+                metavar="NAME",
+                help="Switch off a plugin or a distribution; also TRAINER_NO_PLUGIN.",
+            ),
             click.option("--offline", is_flag=True, envvar="TRAINER_OFFLINE", help="Fetch nothing from a network."),
-            click.option("--verbose", "-v", is_flag=True, envvar="TRAINER_VERBOSE", help="Show all that the engine says."),
+            click.option(
+                "--verbose",
+                "-v",
+                is_flag=True,
+                envvar="TRAINER_VERBOSE",
+                help="Show all that the engine says.",
+            ),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
         ]
     ):

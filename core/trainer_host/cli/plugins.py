@@ -10,7 +10,13 @@ from trainer_host.plugins.discovery import PluginRecord, discover
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.option("--check", is_flag=True, help="Import each plugin in a process of its own, to find the broken ones.")
-@click.option("--no-plugin", "no_plugins", multiple=True, metavar="NAME", help="Switch off a plugin; also TRAINER_NO_PLUGIN.")
+@click.option(
+    "--no-plugin",
+    "no_plugins",
+    multiple=True,
+    metavar="NAME",
+    help="Switch off a plugin; also TRAINER_NO_PLUGIN.",
+)
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool, check: bool, no_plugins: tuple[str, ...]) -> None:
     """List the installed plugins; nothing is imported for it."""

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @shared
-@click.option("--exact", is_flag=True, envvar="TRAINER_EXACT",
-              help="Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.")
+@click.option(
+    "--exact",
+    is_flag=True,
+    envvar="TRAINER_EXACT",
+    help="Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the settings that a run would have, as a settings file.")
 def run(
     settings: tuple[str, ...],

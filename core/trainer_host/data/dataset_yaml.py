@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from trainer_host.base.errors import DatasetError, Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def read_dataset_yaml(path: Path) -> dict[str, Any]:
@@ -30,7 +32,11 @@ def read_dataset_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         found = "empty" if content is None else f"a {type(content).__name__}"
         raise DatasetError(
-            Problem(f"the file is {found}, not a mapping of keys.", "Fix: write train:, val: and names:", str(path))
+            Problem(
+                f"the file is {found}, not a mapping of keys.",
+                "Fix: write train:, val: and names:",
+                str(path),
+            )
         )
     return content
 

@@ -89,7 +89,9 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise _damaged(path) from error
     except (ImportError, AttributeError) as error:
-        raise UnsafeError(Problem(f"refused: {error}.", "It was made by another release or program.", str(path))) from error
+        raise UnsafeError(
+            Problem(f"refused: {error}.", "It was made by another release or program.", str(path))
+        ) from error
     return Checkpoint(path, content)
 
 
@@ -127,7 +129,11 @@ def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
             }
             for m in chain.members
         ],
-        "versions": {"trainer-host": __version__, "ultralytics": engine_version(), "torch": str(torch.__version__)},
+        "versions": {
+            "trainer-host": __version__,
+            "ultralytics": engine_version(),
+            "torch": str(torch.__version__),
+        },
         "data": plain(data),
     }
 
@@ -193,9 +199,16 @@ def serialise(content: dict[str, Any], chain: Chain) -> bytes:
 
 
 def _not_plain(what: str, name: str | None, chain: Chain) -> PluginError:
-    blamed = chain.blame(name) if name else next((m.record for m in reversed(chain.members)
-                                                  if m.record.target.partition(":")[0] in what), None)
-    who = f"plugin {blamed.name!r} from {blamed.origin} put something on the model" if blamed else "something on the model"
+    blamed = (
+        chain.blame(name)
+        if name
+        else next((m.record for m in reversed(chain.members) if m.record.target.partition(":")[0] in what), None)
+    )
+    who = (
+        f"plugin {blamed.name!r} from {blamed.origin} put something on the model"
+        if blamed
+        else "something on the model"
+    )
     return PluginError(
         Problem(f"{who} that is not plain data: {what}", "Set numbers, text, lists, dicts and tensors only.")
     )

@@ -31,7 +31,8 @@ def missing_library(error: ImportError) -> TrainerError | None:
     library = text.split(":", 1)[0]
     return EnvironmentProblemError(
         Problem(f"the system library {library} is missing, so OpenCV cannot be imported.", HEADLESS)
-        if error.name == "cv2" or any(x in text for x in ("libGL", "libgthread", "libglib", "libSM", "libXext", "libxcb"))
+        if error.name == "cv2"
+        or any(x in text for x in ("libGL", "libgthread", "libglib", "libSM", "libXext", "libxcb"))
         else Problem(f"a library cannot be loaded: {text}.", "Install it, or reinstall the package that needs it.")
     )
 
@@ -43,39 +44,45 @@ def translated() -> Iterator[None]:
         yield
     except TrainerError:
         raise
-    except ImportError as error:
-        known = missing_library(error)
+    except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
+        known = _known_cause(error)
         if known is None:
             raise
         raise known from error
-    except MemoryError as error:
-        raise _memory() from error
-    except OSError as error:
-        if error.errno not in STORAGE_ERRORS:
-            raise
-        where = str(error.filename) if error.filename else None
-        fix = "Free space, or give another folder with project=DIR."
-        raise StorageError(Problem(f"cannot write: {error.strerror}.", fix, where)) from error
-    except RuntimeError as error:
-        text = str(error)
-        if "out of memory" in text.lower() or "can't allocate memory" in text.lower():
-            raise _memory() from error
-        if "NaN persisted" in text or "corrupted with NaN" in text:
-            raise loss_error() from error
-        if "PytorchStreamWriter failed" in text or "unexpected pos" in text:
-            raise StorageError(Problem("cannot write the checkpoint.", "Free space on the disk.")) from error
-        raise
-    except ValueError as error:
-        if str(error).startswith("Invalid CUDA") or "device=" in str(error):
-            first = str(error).strip().splitlines()[0]
-            raise SettingsError(Problem(first, "Without a GPU leave it out, or write device=cpu.")) from error
-        raise
+
+
+def _known_cause(error: Exception) -> TrainerError | None:
+    if isinstance(error, ImportError):
+        return missing_library(error)
+    if isinstance(error, MemoryError):
+        return _memory()
+    if isinstance(error, OSError):
+        return _storage(error) if error.errno in STORAGE_ERRORS else None
+    text = str(error)
+    if "out of memory" in text.lower() or "can't allocate memory" in text.lower():
+        return _memory()
+    if "NaN persisted" in text or "corrupted with NaN" in text:
+        return loss_error()
+    if "PytorchStreamWriter failed" in text:
+        return StorageError(Problem("cannot write the checkpoint.", "Free space on the disk."))
+    if text.startswith("Invalid") and "device=" in text:
+        return SettingsError(Problem(text.strip().splitlines()[0], "Without a GPU leave it out, or write device=cpu."))
+    return None
+
+
+def _storage(error: OSError) -> StorageError:
+    where = str(error.filename) if error.filename else None
+    fix = "Free space, or give another folder with project=DIR."
+    return StorageError(Problem(f"cannot write: {error.strerror}.", fix, where))
 
 
 def loss_error() -> LossError:
     """Return the error of a loss that is not finite."""
     return LossError(
-        Problem("the loss became NaN or infinite.", "Lower lr0, train with amp=False, or check the labels for wild values.")
+        Problem(
+            "the loss became NaN or infinite.",
+            "Lower lr0, train with amp=False, or check the labels for wild values.",
+        )
     )
 
 

@@ -87,7 +87,7 @@ class ProgressCallbacks:
         if self.stop.requested:
             self._end(trainer)
 
-    def on_train_end(self, trainer: Any) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: Any) -> None:
         """From here on there is nothing to wait for."""
         self.stop.waits = False
 
@@ -113,7 +113,8 @@ class ProgressCallbacks:
         """Return the seconds that the epochs still to come take, at the pace of those that are done."""
         if done <= 0:
             return None
-        return (self.clock() - self.began) / done * max(trainer.epochs - trainer.start_epoch - done, 0.0)
+        remaining: float = max(trainer.epochs - trainer.start_epoch - done, 0.0)
+        return (self.clock() - self.began) / done * remaining
 
     @staticmethod
     def _losses(trainer: Any) -> dict[str, float]:

@@ -142,8 +142,12 @@ class HostTrainer(BaseTrainer):
         answer = getattr(self.hooks, hook)(**arguments)
         if answer is None:
             name = self.plan.chain.name
-            raise PluginError(Problem(f"task {name!r} does not answer the hook {hook!r}, which it needs.",
-                                      "Implement it, or give the task a base."))
+            raise PluginError(
+                Problem(
+                    f"task {name!r} does not answer the hook {hook!r}, which it needs.",
+                    "Implement it, or give the task a base.",
+                )
+            )
         return answer
 
     def run_callbacks(self, event: str) -> None:

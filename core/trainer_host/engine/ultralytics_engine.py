@@ -13,7 +13,13 @@ from ultralytics.utils import ONLINE
 from ultralytics.utils.callbacks import get_default_callbacks
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
-from trainer_host.base.contexts import DataContext, ModelContext, PredictionContext, RunContext, ValidationContext
+from trainer_host.base.contexts import (
+    DataContext,
+    ModelContext,
+    PredictionContext,
+    RunContext,
+    ValidationContext,
+)
 from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.base.findings import raise_errors
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
@@ -54,16 +60,22 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
         return name
     scratch = scratch or "a model YAML"
     if Path(name).name not in GITHUB_ASSETS_NAMES:
-        raise SettingsError(Problem(f"there is no model {name}.", f"Give a checkpoint, or train from scratch: model={scratch}"))
+        raise SettingsError(
+            Problem(f"there is no model {name}.", f"Give a checkpoint, or train from scratch: model={scratch}")
+        )
     if offline or not ONLINE:
         where = "the run is offline" if offline else "there is no network"
         raise SettingsError(
-            Problem(f"the weights {name} are not here, and {where} to fetch them.",
-                    f"Put the file here, or train from scratch: model={scratch}")
+            Problem(
+                f"the weights {name} are not here, and {where} to fetch them.",
+                f"Put the file here, or train from scratch: model={scratch}",
+            )
         )
     fetched = attempt_download_asset(name)
     if not Path(fetched).is_file():
-        raise SettingsError(Problem(f"the weights {name} could not be fetched.", f"Train from scratch: model={scratch}"))
+        raise SettingsError(
+            Problem(f"the weights {name} could not be fetched.", f"Train from scratch: model={scratch}")
+        )
     return str(fetched)
 
 

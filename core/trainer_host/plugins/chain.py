@@ -87,7 +87,10 @@ class Chain:
     def blame(self, module: str) -> PluginRecord | None:
         """Return the plugin whose package holds a module, if one does."""
         root = module.partition(".")[0]
-        return next((m.record for m in self.members if m.record.target.partition(".")[0].partition(":")[0] == root), None)
+        return next(
+            (m.record for m in self.members if m.record.target.partition(".")[0].partition(":")[0] == root),
+            None,
+        )
 
 
 def load_target(record: PluginRecord) -> Any:
@@ -230,7 +233,10 @@ def _with_options(
         if name not in names:
             known = f"The plugins of this run are {', '.join(sorted(names))}."
             problems.append(
-                Problem(f"options are given for {name!r}, which is not part of this run.", f"Add --plugin {name}. {known}")
+                Problem(
+                    f"options are given for {name!r}, which is not part of this run.",
+                    f"Add --plugin {name}. {known}",
+                )
             )
     if problems:
         raise SettingsError(*problems)
@@ -250,7 +256,9 @@ def register(manager: HookManager, member: Member) -> None:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         reason = " ".join(str(error).split())
-        raise PluginError(Problem(f"{where} breaks the contract of a hook: {reason}.", "See docs/reference/hooks.md.")) from error
+        raise PluginError(
+            Problem(f"{where} breaks the contract of a hook: {reason}.", "See docs/reference/hooks.md.")
+        ) from error
     except ValueError as error:
         raise PluginError(f"{where} is given twice: {error}.") from error
     for caller in manager.get_hookcallers(hooks) or []:
@@ -270,5 +278,3 @@ def hook_names(hooks: object) -> list[str]:
     manager = HookManager()
     manager.register(hooks)
     return sorted(c.name for c in manager.get_hookcallers(hooks) or [])
-
-

@@ -72,7 +72,9 @@ def discover(disabled: Collection[str] = ()) -> list[PluginRecord]:
     """
     disabled = {*disabled, *disabled_by_environment()}
     records = [
-        _record(entry_point, kind) for group, kind in GROUPS.items() for entry_point in metadata.entry_points(group=group)
+        _record(entry_point, kind)
+        for group, kind in GROUPS.items()
+        for entry_point in metadata.entry_points(group=group)
     ]
     records = [
         replace(r, state="disabled", reason="switched off.") if {r.name, r.distribution} & disabled else r
@@ -100,9 +102,9 @@ def _incompatibility(requires: Iterable[str]) -> str:
         except InvalidRequirement:
             continue
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if canonicalize_name(requirement.name) == "trainer-host" and applies:
-            if not requirement.specifier.contains(__version__, prereleases=True):
-                return f"it needs trainer-host{requirement.specifier}, and this is {__version__}."
+        ours = canonicalize_name(requirement.name) == "trainer-host" and applies
+        if ours and not requirement.specifier.contains(__version__, prereleases=True):
+            return f"it needs trainer-host{requirement.specifier}, and this is {__version__}."
     return ""
 
 

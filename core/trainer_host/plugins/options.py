@@ -26,12 +26,20 @@ def describe_options(declared: type[Any] | None) -> list[Option]:
         return []
     if dataclasses.is_dataclass(declared):
         return [
-            Option(f.name, f.type if isinstance(f.type, str) else getattr(f.type, "__name__", str(f.type)), _default(f))
+            Option(
+                f.name,
+                f.type if isinstance(f.type, str) else getattr(f.type, "__name__", str(f.type)),
+                _default(f),
+            )
             for f in dataclasses.fields(declared)
         ]
     fields = getattr(declared, "model_fields", {})
     return [
-        Option(name, getattr(f.annotation, "__name__", str(f.annotation)), f.get_default(call_default_factory=True))
+        Option(
+            name,
+            getattr(f.annotation, "__name__", str(f.annotation)),
+            f.get_default(call_default_factory=True),
+        )
         for name, f in fields.items()
     ]
 
@@ -60,7 +68,8 @@ def parse_options(plugin: str, declared: type[Any] | None, given: Mapping[str, A
         return TypeAdapter(declared).validate_python(dict(given)), []
     except ValidationError as error:
         return None, [
-            Problem(f"{plugin}.{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg'].lower()}.") for e in error.errors()
+            Problem(f"{plugin}.{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg'].lower()}.")
+            for e in error.errors()
         ]
 
 

@@ -18,7 +18,7 @@ from trainer_host.plugins.chain import (
     register,
     task_chain,
 )
-from trainer_host.plugins.discovery import PluginRecord, discover, select
+from trainer_host.plugins.discovery import Kind, PluginRecord, discover, select
 from trainer_host.plugins.options import describe_options
 
 if TYPE_CHECKING:
@@ -38,7 +38,13 @@ def _check(record: PluginRecord) -> PluginRecord:
     if record.state not in {"available", "conflict"}:
         return record
     # Imported by its own interpreter, so that a crash or a changed process cannot reach anything else.
-    command = [sys.executable, "-m", "trainer_host.plugins.probe", record.kind, f"{record.distribution}:{record.name}"]
+    command = [
+        sys.executable,
+        "-m",
+        "trainer_host.plugins.probe",
+        record.kind,
+        f"{record.distribution}:{record.name}",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
@@ -58,7 +64,7 @@ def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
     """
     records = discover(disabled)
     kinds = {r.kind for r in records if r.name == name.rpartition(":")[2]}
-    kind = "extension" if kinds == {"extension"} else "task"
+    kind: Kind = "extension" if kinds == {"extension"} else "task"
     record = select(name, kind, records)
     if kind == "task":
         chain = task_chain(name, records)

@@ -42,9 +42,7 @@ def val(request: Request, reporter: Reporter) -> ValResult:
             return ValResult(model.plan.chain.name, model.checkpoint.path, model.save_dir, metrics)
 
 
-def predict(
-    request: Request, reporter: Reporter, outputs: Sequence[Path] = (), pictures: bool = True
-) -> PredictResult:
+def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), pictures: bool = True) -> PredictResult:
     """Run a finished model on images, folders or videos, draw what it finds, and write it on request.
 
     Args:
@@ -73,7 +71,11 @@ def predict(
                 write_predictions(output, found)
                 files.append(output)
             return PredictResult(
-                model.plan.chain.name, model.checkpoint.path, model.save_dir if pictures else None, found, files
+                model.plan.chain.name,
+                model.checkpoint.path,
+                model.save_dir if pictures else None,
+                found,
+                files,
             )
 
 
@@ -88,16 +90,21 @@ def _source(request: Request) -> Any:
     source = request.given.settings.get("source")
     if source is None:
         raise SettingsError(Problem("no source is given.", "Write source=IMAGE, a folder, or a video."))
-    if "://" not in str(source) and not str(source).isdigit() and not any(c in str(source) for c in "*?"):
-        if not Path(str(source)).exists():
-            raise SettingsError(Problem(f"there is no file or folder {source}.", "Check the path.", None))
+    local = "://" not in str(source) and not str(source).isdigit() and not set("*?") & set(str(source))
+    if local and not Path(str(source)).exists():
+        raise SettingsError(Problem(f"there is no file or folder {source}.", "Check the path."))
     return source
 
 
 def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -> FinishedModel:
     """Read a checkpoint and restore the chain that it was trained with."""
     from trainer_host.engine.trainer import Plan
-    from trainer_host.engine.ultralytics_engine import FinishedModel, chain_of_checkpoint, check_values, find_weights
+    from trainer_host.engine.ultralytics_engine import (
+        FinishedModel,
+        chain_of_checkpoint,
+        check_values,
+        find_weights,
+    )
 
     given = request.given
     known = engine_keys()

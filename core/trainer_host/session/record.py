@@ -53,13 +53,20 @@ class RunRecord:
             "versions": {"trainer-host": __version__, "python": platform.python_version(), **versions},
             "plugins": [f"{m.record.name} ({m.record.origin})" for m in resolved.chain.members],
             "origins": {k: s.origin for k, s in resolved.settings.items()},
-            "dataset": {"file": str(resolved.settings["data"].value), "sha256": _hash(resolved.settings["data"].value)},
+            "dataset": {
+                "file": str(resolved.settings["data"].value),
+                "sha256": _hash(resolved.settings["data"].value),
+            },
         }
         self._write()
 
     def end(self, status: str, **facts: Any) -> None:
         """Say how the run ended."""
-        self.record |= {"status": status, "ended": datetime.now().astimezone().isoformat(timespec="seconds"), **facts}
+        self.record |= {
+            "status": status,
+            "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+            **facts,
+        }
         self._write()
 
     def _write(self) -> None:

@@ -151,7 +151,10 @@ def _tell_task(given: Given, request: Request, reporter: Reporter) -> str:
     if model and (found := _task_of_model(str(model))):
         if found not in names:
             raise PluginError(
-                Problem(f"the model {model} is for the task {found!r}, which is not installed.", f"Installed: {', '.join(names)}.")
+                Problem(
+                    f"the model {model} is for the task {found!r}, which is not installed.",
+                    f"Installed: {', '.join(names)}.",
+                )
             )
         reporter.note(f"Task {found}, told by the model {model}.")
         return found

@@ -93,7 +93,9 @@ def _introduce(resolved: Resolved, engine: Any, reporter: Reporter) -> None:
     name = f"model {model.value}, {start}" if model is not None else "a model of its own"
     extensions = [m.record.name for m in resolved.chain.extensions]
     also = f", with {', '.join(extensions)}" if extensions else ""
-    reporter.note(f"Training {resolved.chain.name}{also} on {trainer.device}: {name}, {args.epochs} epochs at {args.imgsz} px.")
+    reporter.note(
+        f"Training {resolved.chain.name}{also} on {trainer.device}: {name}, {args.epochs} epochs at {args.imgsz} px."
+    )
     reporter.note(f"Results go to {trainer.save_dir}.")
 
 

@@ -64,7 +64,9 @@ def _vet_shipped(ctx: DataContext, path: Path) -> None:
     shipped = [folder / f"{path}{suffix}" for suffix in ("", ".yaml", ".yml")]
     found = next((f for f in shipped if path.parent == Path() and f.is_file()), None)
     if found is None:
-        raise DatasetError(Problem(f"there is no dataset {ctx.source}.", "Give the path of a dataset YAML: data=my.yaml"))
+        raise DatasetError(
+            Problem(f"there is no dataset {ctx.source}.", "Give the path of a dataset YAML: data=my.yaml")
+        )
     missing = _missing_images(read_dataset_yaml(found), found, ctx.split)
     if missing and (ctx.offline or not ONLINE):
         raise DatasetError(

@@ -39,9 +39,7 @@ def build_model(ctx: ModelContext, kind: type[Any], heads: Collection[str], **ar
     """
     cfg = _architecture(ctx)
     refuse_other_heads(ctx, cfg, heads)
-    model = kind(
-        cfg, nc=ctx.data["nc"], ch=ctx.data["channels"], verbose=ctx.verbose and RANK == -1, **arguments
-    )
+    model = kind(cfg, nc=ctx.data["nc"], ch=ctx.data["channels"], verbose=ctx.verbose and RANK == -1, **arguments)
     name_classes(ctx, model)
     if ctx.weights is not None:
         model.load(ctx.weights)
@@ -83,7 +81,10 @@ def refuse_other_heads(ctx: ModelContext, cfg: dict[str, Any], heads: Collection
         name = cfg.get("yaml_file") or "the model"
         wanted = " or ".join(sorted(heads))
         raise SettingsError(
-            Problem(f"task {ctx.task!r} cannot train {name}: its head is {head}, not {wanted}.", "Give another model.")
+            Problem(
+                f"task {ctx.task!r} cannot train {name}: its head is {head}, not {wanted}.",
+                "Give another model.",
+            )
         )
 
 

@@ -72,7 +72,9 @@ def draw_boxes(prediction: Any) -> Any:
 
 def line_width(image: Any) -> int:
     """Return a line's width in pixels that suits the image."""
-    return max(1, round(sum(image.shape[:2]) / 2 * 0.003))
+    height, width = image.shape[:2]
+    wide: int = round((height + width) * 0.0015)
+    return max(1, wide)
 
 
 def write(image: Any, text: str, place: tuple[int, int], color: tuple[int, int, int], width: int) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 

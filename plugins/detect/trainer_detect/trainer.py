@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from trainer_host.engine.drop_in import DropInTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer as Engine
+
+from trainer_host.engine.drop_in import DropInTrainer
 
 
 class DetectionTrainer(DropInTrainer, Engine):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
-from trainer_detect.predict import FONT, BoxPredictor, draw_boxes, line_width
 from ultralytics.models.yolo.pose import PosePredictor
 from ultralytics.utils.plotting import Annotator, colors
+
+from trainer_detect.predict import FONT, BoxPredictor, draw_boxes, line_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_detect.sample import SIZE, Layer, background, box_text, colour, mask_box, write_dataset
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
+
     from trainer_detect.sample import Image, Points, Rng
 
 KEYPOINTS: tuple[str, ...] = (

@@ -40,8 +40,9 @@ class PoseHooks:
     @hookimpl
     def build_model(self, ctx: ModelContext) -> Any:
         """Return the engine's pose model for the dataset's keypoints."""
-        from trainer_detect.model import build_model
         from ultralytics.nn.tasks import PoseModel
+
+        from trainer_detect.model import build_model
 
         return build_model(ctx, PoseModel, HEADS, data_kpt_shape=ctx.data["kpt_shape"])
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from trainer_detect.trainer import DetectionTrainer
 from ultralytics.models.yolo.pose import PoseTrainer as Engine
+
+from trainer_detect.trainer import DetectionTrainer
 
 
 class PoseTrainer(DetectionTrainer, Engine):

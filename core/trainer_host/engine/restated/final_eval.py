@@ -57,7 +57,7 @@ def finish_checkpoint(trainer: HostTrainer, path: Path, **updates: Any) -> dict[
 def _finished(checkpoint: Checkpoint) -> Any:
     from ultralytics.nn.distill_model import DistillationModel
 
-    model = checkpoint.module
+    model: Any = checkpoint.module
     if isinstance(model, DistillationModel):
         model._remove_feature_hooks()
         model = model.student_model

@@ -15,7 +15,6 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT, RANK
 from ultralytics.utils.torch_utils import restore_qat
 
-from trainer_host.base.contexts import ModelContext
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.engine.checkpoints import STATE, Checkpoint, read_checkpoint
 from trainer_host.engine.restated import restates
@@ -23,6 +22,7 @@ from trainer_host.engine.restated import restates
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trainer_host.base.contexts import ModelContext
     from trainer_host.base.protocols import Module
     from trainer_host.engine.trainer import HostTrainer
 
@@ -39,7 +39,9 @@ def engine_model(checkpoint: Checkpoint) -> Module:
     """
     content, model = checkpoint.content, checkpoint.module
     if model is None:
-        raise SettingsError(Problem("the file holds no model of the engine.", "Give another file.", str(checkpoint.path)))
+        raise SettingsError(
+            Problem("the file holds no model of the engine.", "Give another file.", str(checkpoint.path))
+        )
     model = model.float()
     if content.get("modelopt"):
         restore_qat(model, content["modelopt"])

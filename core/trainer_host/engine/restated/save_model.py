@@ -13,7 +13,12 @@ import torch
 from ultralytics import __version__
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import GIT
-from ultralytics.utils.torch_utils import convert_optimizer_state_dict_to_fp16, qat_state, strip_qat, unwrap_model
+from ultralytics.utils.torch_utils import (
+    convert_optimizer_state_dict_to_fp16,
+    qat_state,
+    strip_qat,
+    unwrap_model,
+)
 
 from trainer_host.engine.checkpoints import (
     RECORD,
