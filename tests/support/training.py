@@ -67,7 +67,14 @@ def checkpoint_tensors(path: Path) -> dict[str, torch.Tensor]:
 def train(who: str, out: Path, overrides: dict[str, Any], **job: Any) -> dict[str, Any]:
     """Train in a process of its own, and return what it wrote down."""
     overrides = {**overrides, "project": str(out.parent / f"runs-{out.stem}"), "name": "run"}
-    command = [sys.executable, "-m", "tests.support.training", who, str(out), json.dumps({"overrides": overrides, **job})]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.training",
+        who,
+        str(out),
+        json.dumps({"overrides": overrides, **job}),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     result: dict[str, Any] = torch.load(out, weights_only=True)
@@ -80,7 +87,9 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     for part in ("model", "ema", "best"):
         assert a[part].keys() == b[part].keys()
         found += [f"{part}.{k}" for k, v in a[part].items() if not torch.equal(v, b[part][k])]
-    found += [f"metric {k}" for k in a["metrics"].keys() | b["metrics"].keys() if a["metrics"].get(k) != b["metrics"].get(k)]
+    found += [
+        f"metric {k}" for k in a["metrics"].keys() | b["metrics"].keys() if a["metrics"].get(k) != b["metrics"].get(k)
+    ]
     found += [f"loss {k}" for k in a["losses"] if not torch.equal(a["losses"][k], b["losses"][k])]
     return found + ([] if a["names"] == b["names"] else ["names of the losses"])
 

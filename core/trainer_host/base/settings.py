@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import yaml
 
 from trainer_host.base.errors import Problem, SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Origin = Literal["command", "file", "checkpoint", "sample", "task"]
 WORDS = {"none": None, "null": None, "true": True, "false": False}
@@ -104,11 +102,13 @@ def read_settings_file(path: Path) -> Given:
         raise SettingsError(
             Problem("a settings file is a mapping of keys.", "Write task: NAME, data: FILE.", str(path))
         )
+    if {"train", "val"} <= content.keys():
+        raise SettingsError(Problem("this is a dataset, not a settings file.", f"Write data={path}", str(path)))
     content.pop("record", None)
     given = Given(task=content.pop("task", None))
     for name, options in _plugins(content.pop("plugins", None), path).items():
         given.plugins.append(name)
-        given.options[name] = options
+        given.options[Path(name).stem if name.endswith(".py") else name] = options
     for key, value in content.items():
         # YAML 1.1 reads 1e-3 as text; what the command line takes for a number is one here too.
         _put(given, str(key), parse_value(value) if isinstance(value, str) and key not in VERBATIM else value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,7 +15,6 @@ from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from rich.progress import TaskID
 
@@ -37,6 +37,12 @@ def duration(seconds: float) -> str:
 def short(metric: str) -> str:
     """Return a metric's name without its group."""
     return metric.removeprefix("metrics/")
+
+
+def nearby(path: Path) -> str:
+    """Return a path as one would type it here: relative where it lies below the working folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 class ConsoleReporter:
@@ -112,9 +118,9 @@ class ConsoleReporter:
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
         """Show metrics as a table."""
-        table = Table("metric", "value", box=None, pad_edge=False, show_edge=False)
+        table = Table("  metric", "value", box=None, pad_edge=False, show_edge=False)
         for name, value in metrics.items():
-            table.add_row(short(name), f"{value:.4g}")
+            table.add_row(f"  {short(name)}", f"{value:.4f}")
         self.console.print(table)
 
     def summary(self, result: RunResult) -> None:
@@ -129,9 +135,9 @@ class ConsoleReporter:
         ]
         for name, path in places:
             if path is not None:
-                self.note(f"  {name:<12} {path}")
+                self.note(f"  {name:<12} {nearby(path)}")
         if result.best is not None:
-            self.note(f"Use it: trainer predict model={result.best} source=IMAGE_OR_FOLDER")
+            self.note(f"Use it: trainer predict model={nearby(result.best)} source=IMAGE_OR_FOLDER")
 
 
 def make_reporter() -> ConsoleReporter:

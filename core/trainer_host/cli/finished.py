@@ -26,7 +26,7 @@ def val(
     trainer val model=runs/pose/train/weights/best.pt
     trainer val model=best.pt data=other.yaml
     """
-    from trainer_host.cli.console import make_reporter
+    from trainer_host.cli.console import make_reporter, nearby
     from trainer_host.cli.main import emit
 
     reporter = make_reporter()
@@ -36,7 +36,7 @@ def val(
 
         result = session(request, reporter)
     reporter.metrics(result.metrics)
-    reporter.note(f"Plots are in {result.save_dir}.")
+    reporter.note(f"Plots are in {nearby(result.save_dir)}.")
     if as_json:
         emit(result.as_json())
 
@@ -69,7 +69,7 @@ def predict(
     trainer predict model=best.pt source=images/
     trainer predict model=best.pt source=video.mp4 conf=0.5 --output found.csv
     """
-    from trainer_host.cli.console import make_reporter
+    from trainer_host.cli.console import make_reporter, nearby
     from trainer_host.cli.main import emit
 
     reporter = make_reporter()
@@ -82,7 +82,7 @@ def predict(
     frames = len(result.predictions)
     reporter.note(f"Found {count} object{'s' * (count != 1)} in {frames} image{'s' * (frames != 1)}.")
     if result.save_dir is not None:
-        reporter.note(f"Pictures are in {result.save_dir}.")
+        reporter.note(f"Pictures are in {nearby(result.save_dir)}.")
     for output in outputs:
         reporter.note(f"Written: {output}")
     if as_json:

@@ -14,15 +14,21 @@ from trainer_host.plugins.options import options_as_data
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
+    from trainer_host.plugins.chain import Member
     from trainer_host.session.resolve import Resolved
 
 FILE = "run.yaml"
 
 
+def named_by_user(member: Member) -> str:
+    """Return the name that switches an extension on: its own, or the path of its file."""
+    return member.record.distribution if member.record.version == "file" else member.record.name
+
+
 def settings_as_data(resolved: Resolved) -> dict[str, Any]:
     """Return the settings of a run in the form of a settings file."""
     chain = resolved.chain
-    plugins = {m.record.name: options_as_data(m.options) for m in chain.extensions}
+    plugins = {named_by_user(m): options_as_data(m.options) for m in chain.extensions}
     plugins |= {m.record.name: options_as_data(m.options) for m in chain.tasks if m.options is not None}
     data: dict[str, Any] = {"task": chain.name, **{k: _plain(s.value) for k, s in resolved.settings.items()}}
     return {**data, "plugins": plugins} if plugins else data

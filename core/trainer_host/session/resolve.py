@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.contexts import SampleContext
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
 from trainer_host.base.settings import Given, Setting, merge, read_settings_file
-from trainer_host.data.dataset_yaml import read_dataset_yaml
+from trainer_host.data.dataset_yaml import line_of_key, read_dataset_yaml
 from trainer_host.engine.keys import engine_keys
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugins.chain import Chain, load_chain, load_task
@@ -89,7 +89,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         given = merge(given, read_settings_file(request.file))
     task = given.task or _tell_task(given, request, reporter)
     known = engine_keys()
-    problems = [unknown("setting", key, known) for key in given.settings if key not in known]
+    problems = [unknown("setting", key, known, _line(request, key)) for key in given.settings if key not in known]
     problems += _refused(given.settings)
     problems += check_values({k: v for k, v in given.settings.items() if k in known})
     problems += _untested(request, reporter)
@@ -108,6 +108,13 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     return resolved
 
 
+def _line(request: Request, key: str) -> str | None:
+    """Return where a settings file has a key that the command line does not have."""
+    if request.file is None or key in request.given.settings:
+        return None
+    return f"{request.file}:{line_of_key(request.file, key) or 1}"
+
+
 def _load(task: str, given: Given, request: Request) -> Chain:
     from trainer_host.engine.trainer import EngineDefaults
 
@@ -118,6 +125,10 @@ def _load(task: str, given: Given, request: Request) -> Chain:
 
 def _refused(settings: dict[str, Any]) -> list[Problem]:
     problems = []
+    if settings.get("cfg"):
+        problems.append(
+            Problem("cfg= has no effect here.", f"Name the settings file itself: trainer run {settings['cfg']}")
+        )
     if settings.get("resume"):
         problems.append(
             Problem("resume= is not supported by the command yet.", "Start a new run from the file: model=last.pt")

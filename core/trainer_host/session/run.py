@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import LossError, StoppedError, TrainerError
+from trainer_host.base.errors import (
+    DatasetError,
+    LossError,
+    PluginError,
+    SettingsError,
+    StoppedError,
+    TrainerError,
+    UnsafeError,
+)
 from trainer_host.base.results import RunResult
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import translated
 from trainer_host.session.folders import claim_folder
-from trainer_host.session.record import RunRecord
+from trainer_host.session.record import FILE, RunRecord
 from trainer_host.session.resolve import Resolved, resolve
 
 if TYPE_CHECKING:
@@ -65,6 +74,7 @@ def _train(resolved: Resolved, reporter: Reporter) -> RunResult:
             predictions = _picture(plan, outcome, save_dir)
         except BaseException as error:
             record.end(_status(error), error=str(error) or type(error).__name__)
+            _tidy(save_dir, error)
             raise
         facts = {"epochs": outcome["epochs"], "metrics": outcome["metrics"], "threads": outcome["threads"]}
         record.end("done", **facts)
@@ -77,6 +87,18 @@ def _train(resolved: Resolved, reporter: Reporter) -> RunResult:
         metrics=outcome["metrics"],
         predictions=predictions,
     )
+
+
+def _tidy(save_dir: Path, error: BaseException) -> None:
+    """Remove what a run has written that was refused before it trained; whatever else is there stays."""
+    refused = isinstance(error, (SettingsError, DatasetError, PluginError, UnsafeError))
+    if not refused or any((save_dir / "weights").glob("*.pt")) or (save_dir / "results.csv").exists():
+        return
+    for name in (FILE, "args.yaml"):
+        (save_dir / name).unlink(missing_ok=True)
+    for folder in (save_dir / "weights", save_dir):
+        with suppress(OSError):  # not empty, so not ours alone
+            folder.rmdir()
 
 
 def _status(error: BaseException) -> str:
@@ -96,7 +118,6 @@ def _introduce(resolved: Resolved, engine: Any, reporter: Reporter) -> None:
     reporter.note(
         f"Training {resolved.chain.name}{also} on {trainer.device}: {name}, {args.epochs} epochs at {args.imgsz} px."
     )
-    reporter.note(f"Results go to {trainer.save_dir}.")
 
 
 def _picture(plan: Plan, outcome: dict[str, Any], save_dir: Path) -> Path | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SIZE = 160
 """Side of every image, in pixels."""
 
-COUNTS: dict[str, int] = {"train": 200, "val": 32}
+COUNTS: dict[str, int] = {"train": 240, "val": 32}
 """Number of images in each split."""
 
 NAMES: dict[int, str] = {0: "disc", 1: "square", 2: "star"}
@@ -30,8 +30,21 @@ NAMES: dict[int, str] = {0: "disc", 1: "square", 2: "star"}
 SETTINGS: dict[str, object] = {
     "model": "yolov8n.yaml",
     "imgsz": SIZE,
-    "epochs": 20,
-    "batch": 16,
+    "epochs": 12,
+    "batch": 8,
+    "nbs": 8,
+    "optimizer": "AdamW",
+    "lr0": 0.002,
+    "lrf": 0.02,
+    "cos_lr": True,
+    "warmup_epochs": 2.0,
+    "warmup_bias_lr": 0.0,
+    "amp": False,
+    "cache": True,
+    "mosaic": 0.0,
+    "scale": 0.2,
+    "flipud": 0.5,
+    "cls": 1.0,
 }
 """Engine settings that suit the sample; used where the user names none."""
 

@@ -36,8 +36,20 @@ KEYPOINTS: tuple[str, ...] = (
 SETTINGS: dict[str, object] = {
     "model": "yolov8n-pose.yaml",
     "imgsz": SIZE,
-    "epochs": 25,
-    "batch": 16,
+    "epochs": 14,
+    "batch": 8,
+    "nbs": 8,
+    "optimizer": "AdamW",
+    "lr0": 0.003,
+    "lrf": 0.02,
+    "cos_lr": True,
+    "warmup_epochs": 2.0,
+    "warmup_bias_lr": 0.0,
+    "amp": False,
+    "cache": True,
+    "mosaic": 0.0,
+    "scale": 0.2,
+    "pose": 18.0,
 }
 """Engine settings that suit the sample; used where the user names none."""
 

@@ -1,4 +1,5 @@
-"""The last measurement: `BaseTrainer.final_eval`, lines 1010 to 1030 of ultralytics 8.4.190.
+"""The last measurement: `BaseTrainer.final_eval` (lines 1005 to 1022 of ``engine/trainer.py``) and `strip_optimizer`
+(lines 895 to 960 of ``utils/torch_utils.py``), ultralytics 8.4.190.
 
 Restated because the engine rewrites both checkpoints in place, and unpickles them without a check.
 """
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from trainer_host.engine.trainer import HostTrainer
 
-FINAL_SHA256 = ""
-STRIP_SHA256 = ""
+FINAL_SHA256 = "398e74e935f3478962a7c7258e2be9ec6ce0dea676d5b1540ab971e5fb7f7d7c"
+STRIP_SHA256 = "ff25c3f06964d9581bc572738fe28fc66147dd5dd888a27294c965540781dff8"
 TRAINING_ONLY = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scaler")
 
 

@@ -1,5 +1,5 @@
-"""Loading models: `load_checkpoint` (lines 2015 to 2060 of ``nn/tasks.py``) and `BaseTrainer.setup_model`
-(lines 877 to 914 of ``engine/trainer.py``), ultralytics 8.4.190.
+"""Loading models: `load_checkpoint` (lines 2020 to 2066 of ``nn/tasks.py``) and `BaseTrainer.setup_model`
+(lines 873 to 907 of ``engine/trainer.py``), ultralytics 8.4.190.
 
 Restated because both unpickle a file without asking what it holds.
 """
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Module
     from trainer_host.engine.trainer import HostTrainer
 
-LOAD_SHA256 = ""
-SETUP_SHA256 = ""
+LOAD_SHA256 = "3399d0f461b2f4ff76c462d57d7cc96831e198b538f932668340246e0cadda50"
+SETUP_SHA256 = "33c98eece052d6285e97e9d57fc79a7a0836c44d47739e575edcfea7a8b4fdd6"
 
 
 @restates(load_checkpoint, LOAD_SHA256)

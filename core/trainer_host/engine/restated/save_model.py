@@ -1,4 +1,4 @@
-"""Writing checkpoints: `BaseTrainer.save_model`, lines 769 to 838 of ultralytics 8.4.190.
+"""Writing checkpoints: `BaseTrainer.save_model`, lines 768 to 837 of ultralytics 8.4.190.
 
 Restated because the engine writes in place, has no place for a record of ours, and pickles classes of plugins.
 """
@@ -34,7 +34,7 @@ from trainer_host.engine.restated import restates
 if TYPE_CHECKING:
     from trainer_host.engine.trainer import HostTrainer
 
-SHA256 = ""
+SHA256 = "47f61ede98e6f12be3d53811bf444ebbe41ce89241f7f455b0758a98505bf31c"
 
 
 @restates(BaseTrainer.save_model, SHA256)

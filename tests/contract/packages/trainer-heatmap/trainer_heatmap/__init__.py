@@ -1,0 +1,1 @@
+"""The task `heatmap`: finds one place in an image for each of a few named points."""
