@@ -36,9 +36,9 @@ from trainer_host.base.errors import (
 )
 from trainer_host.base.findings import Finding
 from trainer_host.base.results import ImagePrediction, PredictResult, RunResult, ValResult
-from trainer_host.plugins.discovery import PluginRecord
-from trainer_host.plugins.markers import DONE, hookimpl
-from trainer_host.plugins.spec import ExtensionSpec, TaskSpec
+from trainer_host.plugin.discovery import PluginRecord
+from trainer_host.plugin.markers import DONE, hookimpl
+from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
 from trainer_host.version import __version__
 
 __all__ = [

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import PredictResult, RunResult, ValResult
-    from trainer_host.plugins.discovery import PluginRecord
+    from trainer_host.plugin.discovery import PluginRecord
     from trainer_host.session.resolve import Request
 
 
@@ -137,7 +137,7 @@ def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:
     Args:
         disabled: Names that are switched off.
     """
-    from trainer_host.plugins.discovery import discover
+    from trainer_host.plugin.discovery import discover
 
     return discover(disabled)
 

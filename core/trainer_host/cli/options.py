@@ -39,7 +39,7 @@ class Setting(click.ParamType):  # type: ignore[type-arg]
 
 def _complete_plugins(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
-        from trainer_host.plugins.discovery import discover
+        from trainer_host.plugin.discovery import discover
 
         return [r.name for r in discover() if r.kind == kind and r.name.startswith(incomplete)]
 

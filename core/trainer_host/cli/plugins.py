@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from trainer_host.plugins.discovery import PluginRecord, discover
+from trainer_host.plugin.discovery import PluginRecord, discover
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +23,7 @@ def plugins(ctx: click.Context, as_json: bool, check: bool, no_plugins: tuple[st
     if ctx.invoked_subcommand is not None:
         return
     if check:
-        from trainer_host.plugins.probe import check_all
+        from trainer_host.plugin.probe import check_all
 
         records = check_all(no_plugins)
     else:
@@ -52,7 +52,7 @@ def _print(records: list[PluginRecord]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def show(name: str, as_json: bool) -> None:
     """Show a plugin's package, chain, hooks and options."""
-    from trainer_host.plugins.probe import describe
+    from trainer_host.plugin.probe import describe
 
     found = describe(name)
     if as_json:

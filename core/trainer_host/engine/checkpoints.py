@@ -20,14 +20,14 @@ from ultralytics.nn.tasks import torch_safe_load
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.engine.versions import engine_version
-from trainer_host.plugins.options import options_as_data
+from trainer_host.plugin.options import options_as_data
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainer_host.base.protocols import Module
-    from trainer_host.plugins.chain import Chain
+    from trainer_host.plugin.chain import Chain
 
 RECORD = "trainer_host"
 STATE = "state_dict"

@@ -8,7 +8,7 @@ from ultralytics.utils import DEFAULT_CFG, LOGGER
 
 from trainer_host.engine.trainer import EngineDefaults, HostTrainer, Plan
 from trainer_host.engine.versions import untested_engine
-from trainer_host.plugins.chain import load_chain
+from trainer_host.plugin.chain import load_chain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

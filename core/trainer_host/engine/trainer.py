@@ -27,11 +27,11 @@ from trainer_host.engine.faults import loss_error
 from trainer_host.engine.restated.final_eval import final_eval
 from trainer_host.engine.restated.load_model import engine_model, restored_model, setup_model
 from trainer_host.engine.restated.save_model import save_model
-from trainer_host.plugins.markers import hookimpl
+from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
     from trainer_host.base.protocols import Batch, Dataset, Loader, Module, Optimizer, Validator
-    from trainer_host.plugins.chain import Chain
+    from trainer_host.plugin.chain import Chain
 
 C = TypeVar("C", bound=RunContext)
 
@@ -114,6 +114,8 @@ class HostTrainer(BaseTrainer):
         self.interrupted = False
         overrides = {**(overrides or {}), "task": plan.chain.engine_task}
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
+        if not plan.drop_in:
+            overrides.setdefault("model", "")  # a task may build a model of its own; the engine wants a text
         super().__init__(cfg, overrides, _callbacks)
         refuse_several_devices(self.args.device)
 
@@ -189,7 +191,9 @@ class HostTrainer(BaseTrainer):
         """Return the loader of the images at ``dataset_path``."""
         dataset = self.build_dataset(dataset_path, mode, batch_size)
         ctx = self._data_context(dataset_path, batch_size, rank, mode)
-        loader: Loader = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
+        loader: Any = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
+        if not hasattr(loader, "reset"):
+            loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
         return loader
 
     def _data_context(self, path: Any, batch_size: int, rank: int, mode: str) -> DataContext:
@@ -228,7 +232,7 @@ class HostTrainer(BaseTrainer):
 
     def get_model(self, cfg: Any = None, weights: Module | None = None, verbose: bool = True) -> Module:
         """Return a new model for an architecture, starting from ``weights`` if given."""
-        return self._build_model(self.context(ModelContext, cfg=cfg, weights=weights, verbose=verbose))
+        return self._build_model(self.context(ModelContext, cfg=cfg or None, weights=weights, verbose=verbose))
 
     def _build_model(self, ctx: ModelContext) -> Module:
         return self._answer("build_model", ctx=ctx)

@@ -11,8 +11,8 @@ from trainer_host.base.errors import PluginError, Problem, SettingsError, unknow
 from trainer_host.base.results import PredictResult, ValResult
 from trainer_host.engine.faults import translated
 from trainer_host.engine.keys import engine_keys
-from trainer_host.plugins.chain import Chain, load_chain
-from trainer_host.plugins.discovery import discover
+from trainer_host.plugin.chain import Chain, load_chain
+from trainer_host.plugin.discovery import discover
 from trainer_host.session.folders import claim_folder
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trainer_host.plugins.options import options_as_data
+from trainer_host.plugin.options import options_as_data
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
-    from trainer_host.plugins.chain import Member
+    from trainer_host.plugin.chain import Member
     from trainer_host.session.resolve import Resolved
 
 FILE = "run.yaml"

@@ -15,8 +15,8 @@ from trainer_host.base.settings import Given, Setting, merge, read_settings_file
 from trainer_host.data.dataset_yaml import line_of_key, read_dataset_yaml
 from trainer_host.engine.keys import engine_keys
 from trainer_host.engine.versions import untested_engine
-from trainer_host.plugins.chain import Chain, load_chain, load_task
-from trainer_host.plugins.discovery import PluginRecord, discover
+from trainer_host.plugin.chain import Chain, load_chain, load_task
+from trainer_host.plugin.discovery import PluginRecord, discover
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError
-from trainer_host.plugins.chain import (
+from trainer_host.plugin.chain import (
     HookManager,
     Member,
     hook_names,
@@ -18,8 +18,8 @@ from trainer_host.plugins.chain import (
     register,
     task_chain,
 )
-from trainer_host.plugins.discovery import Kind, PluginRecord, discover, select
-from trainer_host.plugins.options import describe_options
+from trainer_host.plugin.discovery import Kind, PluginRecord, discover, select
+from trainer_host.plugin.options import describe_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,7 +41,7 @@ def _check(record: PluginRecord) -> PluginRecord:
     command = [
         sys.executable,
         "-m",
-        "trainer_host.plugins.probe",
+        "trainer_host.plugin.probe",
         record.kind,
         f"{record.distribution}:{record.name}",
     ]

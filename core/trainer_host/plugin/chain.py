@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError
-from trainer_host.plugins.discovery import PluginRecord, discover, select
-from trainer_host.plugins.markers import PROJECT
-from trainer_host.plugins.options import parse_options
-from trainer_host.plugins.spec import ExtensionSpec, TaskSpec
-from trainer_host.plugins.specs import BASE_FIRST, HookSpecs
+from trainer_host.plugin.discovery import PluginRecord, discover, select
+from trainer_host.plugin.markers import PROJECT
+from trainer_host.plugin.options import parse_options
+from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
+from trainer_host.plugin.specs import BASE_FIRST, HookSpecs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

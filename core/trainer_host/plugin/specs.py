@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.plugins.markers import Done, hookspec
+from trainer_host.plugin.markers import Done, hookspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
