@@ -30,7 +30,7 @@ from trainer_host.engine.restated.save_model import save_model
 from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
-    from trainer_host.base.protocols import Batch, Dataset, Loader, Module, Optimizer, Validator
+    from trainer_host.base.protocols import Batch, Dataset, Module, Optimizer, Validator
     from trainer_host.plugin.chain import Chain
 
 C = TypeVar("C", bound=RunContext)
@@ -187,7 +187,7 @@ class HostTrainer(BaseTrainer):
         dataset: Dataset = self._answer("build_dataset", ctx=self._data_context(img_path, batch or 1, -1, mode))
         return dataset
 
-    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Loader:
+    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Return the loader of the images at ``dataset_path``."""
         dataset = self.build_dataset(dataset_path, mode, batch_size)
         ctx = self._data_context(dataset_path, batch_size, rank, mode)
@@ -307,15 +307,19 @@ class HostTrainer(BaseTrainer):
 
     def measure_best(self) -> dict[str, float]:
         """Return the validator's metrics of the best checkpoint."""
+        if (args := getattr(self.validator, "args", None)) is not None:
+            args.plots, args.compile = self.args.plots, False
         _, model = self.start_from(read_checkpoint(self.best))
         return dict(self.validator(model=model))
 
-    def final_eval(self) -> None:
-        """Measure the best checkpoint, unless the run was interrupted and is to be resumed."""
-        if self.interrupted:
-            return
+    def final_metrics(self) -> dict[str, float]:
+        """Return what the task measures of the best checkpoint; without a word from it, what the validator does."""
         answer = self.hooks.final_eval(ctx=self.context(RunContext))
         if answer is None:
+            return self.measure_best()
+        return dict(answer) if isinstance(answer, Mapping) else dict(self.metrics or {})
+
+    def final_eval(self) -> None:
+        """Measure the best checkpoint, unless the run was interrupted and is to be resumed."""
+        if not self.interrupted:
             final_eval(self)
-        elif isinstance(answer, Mapping):
-            self.metrics = dict(answer)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ultralytics.cfg import check_cfg, get_cfg
+from ultralytics.cfg import get_cfg
 from ultralytics.utils import ONLINE
 from ultralytics.utils.callbacks import get_default_callbacks
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
@@ -37,17 +37,6 @@ if TYPE_CHECKING:
 
 INHERITED = ("data", "imgsz", "single_cls")
 """Settings that a finished model brings along for validation and prediction."""
-
-
-def check_values(values: Mapping[str, Any]) -> list[Problem]:
-    """Return what the engine has against single settings."""
-    problems = []
-    for key, value in values.items():
-        try:
-            check_cfg({key: value})
-        except (TypeError, ValueError) as error:
-            problems.append(Problem(" ".join(str(error).split())))
-    return problems
 
 
 def find_weights(name: str, offline: bool, scratch: str | None) -> str:

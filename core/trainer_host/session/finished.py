@@ -99,12 +99,8 @@ def _source(request: Request) -> Any:
 def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -> FinishedModel:
     """Read a checkpoint and restore the chain that it was trained with."""
     from trainer_host.engine.trainer import Plan
-    from trainer_host.engine.ultralytics_engine import (
-        FinishedModel,
-        chain_of_checkpoint,
-        check_values,
-        find_weights,
-    )
+    from trainer_host.engine.ultralytics_engine import FinishedModel, chain_of_checkpoint, find_weights
+    from trainer_host.engine.values import check_values
 
     given = request.given
     known = engine_keys()

@@ -82,7 +82,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         SettingsError: If settings are wrong.
         PluginError: If a plugin cannot be used.
     """
-    from trainer_host.engine.ultralytics_engine import check_values
+    from trainer_host.engine.values import check_values
 
     given = request.given
     if request.file is not None:

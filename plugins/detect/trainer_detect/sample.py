@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Image = NDArray[np.uint8]
+    Mask = NDArray[np.bool_]
     Points = NDArray[np.float64]
     Rng = np.random.Generator
     Drawer = Callable[[Rng], tuple[Image, list[str]]]
@@ -30,7 +31,7 @@ NAMES: dict[int, str] = {0: "disc", 1: "square", 2: "star"}
 SETTINGS: dict[str, object] = {
     "model": "yolov8n.yaml",
     "imgsz": SIZE,
-    "epochs": 12,
+    "epochs": 14,
     "batch": 8,
     "nbs": 8,
     "optimizer": "AdamW",
@@ -176,7 +177,7 @@ class Layer:
         cv2.polylines(self._canvas, [path], True, (*_OUTLINE, 255), thickness)
         cv2.fillPoly(self._canvas, [path], (*fill, 255))
 
-    def merge(self, image: Image) -> tuple[Image, NDArray[np.bool_]]:
+    def merge(self, image: Image) -> tuple[Image, Mask]:
         """Return ``image`` with the layer laid over it, and the mask of what the layer covers."""
         import cv2
         import numpy as np
@@ -186,7 +187,7 @@ class Layer:
         return (left + small[..., :3]).astype(np.uint8), small[..., 3] > 127
 
 
-def mask_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def mask_box(mask: Mask) -> tuple[int, int, int, int]:
     """Return the box (left, top, right, bottom) around a mask, all zero where it is empty."""
     import numpy as np
 
@@ -194,6 +195,11 @@ def mask_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     if not len(columns):
         return 0, 0, 0, 0
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def overlap(mask: Mask, other: Mask) -> float:
+    """Return the share of the smaller mask that lies within the other one."""
+    return float((mask & other).sum() / max(1, min(mask.sum(), other.sum())))
 
 
 def box_text(box: tuple[int, int, int, int]) -> str:
@@ -205,19 +211,19 @@ def box_text(box: tuple[int, int, int, int]) -> str:
 
 def _scene(rng: Rng) -> tuple[Image, list[str]]:
     """Draw an image with one to four shapes and return it with its label lines."""
-    import numpy as np
-
-    image, lines = background(rng), []
-    taken = np.zeros((SIZE, SIZE), np.bool_)
+    image = background(rng)
+    masks: list[Mask] = []
+    lines: list[str] = []
     for _ in range(int(rng.integers(1, 5))):
         kind, layer = int(rng.integers(len(NAMES))), Layer(1.2)
-        radius = float(rng.uniform(0.07, 0.2)) * SIZE
-        centre = rng.uniform(0.6 * radius, SIZE - 0.6 * radius, 2)
+        radius = float(rng.uniform(0.09, 0.2)) * SIZE
+        centre = rng.uniform(0.8 * radius, SIZE - 0.8 * radius, 2)
         _shape(layer, kind, centre, radius, rng)
         merged, mask = layer.merge(image)
-        if (mask & taken).sum() > 0.1 * mask.sum():
+        if any(overlap(mask, other) > 0.15 for other in masks):
             continue
-        image, taken = merged, taken | mask
+        image = merged
+        masks.append(mask)
         lines.append(f"{kind} {box_text(mask_box(mask))}")
     return image, lines
 

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainer_detect.sample import SIZE, Layer, background, box_text, colour, mask_box, write_dataset
+from trainer_detect.sample import SIZE, Layer, background, box_text, colour, mask_box, overlap, write_dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from trainer_detect.sample import Image, Points, Rng
+    from trainer_detect.sample import Image, Mask, Points, Rng
 
 KEYPOINTS: tuple[str, ...] = (
     "head",
@@ -62,7 +62,7 @@ _BONES = [[0, 1], [0, 2], [1, 2], [1, 3], [2, 4], [1, 5], [2, 6], [5, 6], [5, 7]
 class _Figure:
     """A figure laid over an image: where it is and which of its keypoints can be seen."""
 
-    mask: NDArray[np.bool_]
+    mask: Mask
     points: Points
     seen: NDArray[np.int_]
 
@@ -90,7 +90,7 @@ def _scene(rng: Rng) -> tuple[Image, list[str]]:
         layer, points = _draw_figure(rng)
         merged, mask = layer.merge(image)
         inside = ((points >= 0) & (points < SIZE)).all(axis=1)
-        if inside.sum() < 6 or any(_overlap(mask, other.mask) > 0.25 for other in figures):
+        if inside.sum() < 6 or any(overlap(mask, other.mask) > 0.25 for other in figures):
             continue
         _cover(figures, mask)
         figures.append(_Figure(mask, points, 2 * inside.astype(int)))
@@ -101,12 +101,7 @@ def _scene(rng: Rng) -> tuple[Image, list[str]]:
     return image, [_line(figure) for figure in figures]
 
 
-def _overlap(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Return the largest share of either mask that the other one covers."""
-    return float((mask & other).sum() / max(1, min(mask.sum(), other.sum())))
-
-
-def _cover(figures: list[_Figure], mask: NDArray[np.bool_]) -> None:
+def _cover(figures: list[_Figure], mask: Mask) -> None:
     """Mark as hidden (1) every visible keypoint of ``figures`` that ``mask`` covers."""
     for figure in figures:
         for index, (x, y) in enumerate(figure.points):

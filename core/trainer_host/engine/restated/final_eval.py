@@ -33,9 +33,7 @@ def final_eval(trainer: HostTrainer) -> None:
         return
     finish_checkpoint(trainer, trainer.best, train_results=results)
     LOGGER.info(f"\nValidating {trainer.best}...")
-    trainer.validator.args.plots = trainer.args.plots
-    trainer.validator.args.compile = False
-    trainer.metrics = trainer.measure_best()
+    trainer.metrics = trainer.final_metrics()
     trainer.metrics.pop("fitness", None)
     trainer.epoch += 1  # the engine's loggers expect the final figures at one step more
     trainer.run_callbacks("on_fit_epoch_end")

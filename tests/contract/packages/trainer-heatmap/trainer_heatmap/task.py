@@ -1,129 +1,103 @@
-"""The task and its hooks. Listing plugins imports nothing, and this file nothing heavy before a hook runs."""
+"""The task: a method for each decision that is its own. The host asks for them, and trains."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host import Sample, SettingsError, TaskSpec, hookimpl
+from torch.utils.data import DataLoader
+
+import trainer_host as host
+from trainer_heatmap import data, network
+from trainer_host import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-
-    from trainer_host import (
-        DataContext,
-        Finding,
-        ImagePrediction,
-        ModelContext,
-        PredictionContext,
-        RunContext,
-        SampleContext,
-        ValidationContext,
-    )
+    from collections.abc import Generator, Iterator
 
 
 @dataclass(frozen=True)
 class Options:
     """What a user may set: ``trainer run --task heatmap heatmap.channels=32``."""
 
-    channels: int = 16
-    """Channels of the first layer."""
-    temperature: float = 0.5
-    """The lower, the closer a point lies to its heat map's peak."""
+    channels: int = 16  # of the network's first layer
+    temperature: float = 0.5  # the lower, the closer a point lies to the peak of its heat map
 
 
 class HeatmapHooks:
-    """One method for each decision that the task makes; the host asks them in this order."""
+    """Everything that the task answers, in the order in which the host asks."""
 
     @hookimpl
-    def sample(self, ctx: SampleContext) -> Sample:
-        """Draw the dataset that ``trainer run --task heatmap`` trains on, and say what suits it."""
-        from trainer_heatmap.data import SIZE, draw_sample
-
-        settings = {"epochs": 12, "imgsz": SIZE, "batch": 8, "nbs": 8, "optimizer": "AdamW", "lr0": 0.01}
-        return Sample(draw_sample(ctx.folder), settings)
+    def sample(self, ctx: host.SampleContext) -> host.Sample:
+        """Draw the dataset that ``trainer run --task heatmap`` trains on, and name the settings that suit it."""
+        settings = {"epochs": 6, "warmup_epochs": 0, "imgsz": data.SIZE, "batch": 8, "nbs": 8}
+        settings |= {"optimizer": "AdamW", "lr0": 0.01}
+        return host.Sample(data.draw_sample(ctx.folder), settings)
 
     @hookimpl
-    def read_dataset(self, ctx: DataContext) -> Mapping[str, Any]:
+    def read_dataset(self, ctx: host.DataContext) -> dict[str, Any]:
         """Read the YAML."""
-        from trainer_heatmap.data import read_description
-
-        return read_description(ctx)
+        return data.read_description(ctx)
 
     @hookimpl
-    def check_dataset(self, ctx: DataContext) -> Iterator[Finding]:
-        """Yield every line that cannot be used; the host shows all of them, and stops."""
-        from trainer_heatmap.data import check_rows
-
-        return check_rows(ctx)
+    def check_dataset(self, ctx: host.DataContext) -> Iterator[host.Finding]:
+        """Yield what is wrong with the dataset; the host shows all of it at once."""
+        return data.check_rows(ctx)
 
     @hookimpl
-    def build_model(self, ctx: ModelContext) -> Any:
-        """Return the network, with as many of the given weights as fit it."""
-        from trainer_heatmap.network import HeatmapNet
-
-        if isinstance(ctx.cfg, str) and ctx.cfg:
-            raise SettingsError(f"model={ctx.cfg}: the task heatmap has one network of its own; leave model= out.")
-        channels = (ctx.cfg or {}).get("channels", ctx.options_for(Options).channels)
-        model = HeatmapNet(len(ctx.data["names"]), channels)
+    def build_model(self, ctx: host.ModelContext) -> network.HeatmapNet:
+        """Return the network, with those of the given weights that fit it."""
+        if isinstance(ctx.cfg, str):
+            raise host.SettingsError(f"model={ctx.cfg}: heatmap has a network of its own. Leave model= out.")
+        channels = (ctx.cfg or {}).get("channels") or ctx.options_for(Options).channels
+        model = network.HeatmapNet(len(ctx.data["names"]), channels)
         if ctx.weights is not None:
             own, given = model.state_dict(), ctx.weights.state_dict()
-            model.load_state_dict({k: given[k] if k in given and given[k].shape == v.shape else v for k, v in own.items()})
+            fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+            model.load_state_dict(fitting, strict=False)
         return model
 
     @hookimpl
-    def build_dataset(self, ctx: DataContext) -> Any:
-        """Return the images and points of one split."""
-        from trainer_heatmap.data import PointDataset
-
-        return PointDataset(ctx.path, ctx.args.imgsz)
+    def build_dataset(self, ctx: host.DataContext) -> data.PointDataset:
+        """Return the images and points of a split."""
+        return data.PointDataset(ctx.path, ctx.args.imgsz)
 
     @hookimpl
-    def build_dataloader(self, ctx: DataContext, dataset: Any) -> Any:
+    def build_dataloader(self, ctx: host.DataContext, dataset: data.PointDataset) -> DataLoader[Any]:
         """Return torch's own loader."""
-        from torch.utils.data import DataLoader
-
         return DataLoader(dataset, ctx.batch_size, shuffle=ctx.mode == "train", num_workers=ctx.args.workers)
 
     @hookimpl(wrapper=True)
-    def preprocess_batch(self, ctx: RunContext, batch: dict[str, Any]) -> Generator[None, dict[str, Any], dict[str, Any]]:
+    def preprocess_batch(self, ctx: host.RunContext) -> Generator[None, dict[str, Any], dict[str, Any]]:
         """Scale pixels to [0, 1], after the host has moved the batch to the device."""
-        moved = yield
-        return {**moved, "img": moved["img"].float() / 255}
+        batch = yield
+        return {**batch, "img": batch["img"].float() / 255}
 
     @hookimpl
-    def build_validator(self, ctx: ValidationContext) -> Any:
-        """Return what measures the network, while training and afterwards."""
-        from trainer_heatmap.network import PointValidator
-
-        return PointValidator(ctx, ctx.options_for(Options).temperature)
+    def build_validator(self, ctx: host.ValidationContext) -> network.PointValidator:
+        """Return what measures the network."""
+        return network.PointValidator(ctx, ctx.options_for(Options).temperature)
 
     @hookimpl
-    def final_eval(self, ctx: RunContext) -> Mapping[str, float]:
-        """Measure the best checkpoint, and write the error of each point into the run's folder."""
+    def final_eval(self, ctx: host.RunContext) -> dict[str, float]:
+        """Measure the best checkpoint, and keep the error of each point beside it."""
         metrics: dict[str, float] = ctx.engine.measure_best()
         if ctx.save_dir is not None:
-            lines = [f"{name},{metrics[f'metrics/error_{name}']:.5f}\n" for name in ctx.data["names"].values()]
-            (ctx.save_dir / "points.csv").write_text("point,error\n" + "".join(lines), encoding="utf-8")
+            errors = [f"{name},{metrics[f'metrics/error_{name}']:.5f}\n" for name in ctx.data["names"].values()]
+            (ctx.save_dir / "points.csv").write_text("point,error\n" + "".join(errors), encoding="utf-8")
         return metrics
 
     @hookimpl
-    def build_predictor(self, ctx: PredictionContext) -> Any:
+    def build_predictor(self, ctx: host.PredictionContext) -> network.PointPredictor:
         """Return what finds the points in images."""
-        from trainer_heatmap.network import PointPredictor
-
-        return PointPredictor(ctx, ctx.options_for(Options).temperature)
+        return network.PointPredictor(ctx, ctx.options_for(Options).temperature)
 
     @hookimpl
-    def draw(self, ctx: PredictionContext, prediction: ImagePrediction) -> Any:
-        """Mark each point with a cross and its name."""
-        from trainer_heatmap.data import draw_points
-
-        return draw_points(prediction.image, prediction.objects)
+    def draw(self, ctx: host.PredictionContext, prediction: host.ImagePrediction) -> Any:
+        """Mark each point with a cross."""
+        return data.draw_points(prediction)
 
 
-TASK = TaskSpec(
+TASK = host.TaskSpec(
     hooks=HeatmapHooks(),
     options=Options,
     best_metric="metrics/PCK",

@@ -1,0 +1,55 @@
+"""What the README shows works as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.figures import pose_dataset
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_plugin_of_the_readme_is_a_task(tmp_path: Path) -> None:
+    code = next(b for b in blocks("python") if "TaskSpec" in b)
+    name = re.match(r"# (\w+)\.py", code)
+    assert name is not None
+    (tmp_path / f"{name[1]}.py").write_text(code)
+    entry = next(b for b in blocks("toml") if "entry-points" in b).splitlines()[-1].replace('"', "")
+    info = tmp_path / "nose-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nose\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[trainer_host.tasks]\n{entry}\n")
+    data = pose_dataset(tmp_path / "data", images=2)
+    command = [sys.executable, "-m", "trainer_host", "run", "--task", "nose-pose", f"data={data}"]
+    done = subprocess.run(
+        [*command, "model=yolo11n-pose.yaml", "epochs=1"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 4, done.stderr
+    assert "no keypoint is called nose" in done.stderr
+
+
+def test_the_yaml_of_the_readme_passes_as_a_dataset(tmp_path: Path) -> None:
+    import yaml
+
+    shown = next(b for b in blocks("yaml") if "kpt_shape" in b)
+    data = yaml.safe_load(shown)
+    assert data["kpt_shape"] == [4, 3]
+    assert len(data["flip_idx"]) == len(data["kpt_names"][0]) == 4
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    root = Path(__file__).resolve().parents[2]
+    targets = [t for t in re.findall(r"\]\(([^)]+)\)", README) if "://" not in t]
+    assert [t for t in targets if not (root / t).exists()] == []
