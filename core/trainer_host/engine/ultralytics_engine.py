@@ -68,6 +68,14 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
     return str(fetched)
 
 
+def wanted_threads() -> int:
+    """Return the processor cores that this process may use, or ``OMP_NUM_THREADS`` where the user has set it."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class TrainingEngine:
     """Trains with ultralytics.
 
@@ -101,7 +109,7 @@ class TrainingEngine:
         """Use every core on a CPU. The engine leaves one idle, and sets that again when it validates."""
         if self.trainer is None or self.trainer.device.type != "cpu":
             return
-        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        available = wanted_threads()
 
         def spread(_: Any) -> None:
             torch.set_num_threads(available)

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: AGPL-3.0-or-later
 """Draws the small detection dataset used when no data is given: discs, squares and stars."""
 
 from __future__ import annotations

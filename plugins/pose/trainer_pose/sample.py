@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: AGPL-3.0-or-later
 """Draws the small pose dataset used when no data is given: jointed figures that face the viewer.
 
 The two sides of a figure are alike and told apart by the face alone: its left is at the right of the image.
