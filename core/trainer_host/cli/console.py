@@ -80,7 +80,7 @@ class ConsoleReporter:
             return
         if self.bar is None:
             columns = TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[left]}")
-            self.bar = Progress(*columns, console=self.console, transient=True)
+            self.bar = Progress(*columns, console=self.console, transient=True, refresh_per_second=4)
             self.bar_task = self.bar.add_task("", left="")
             self.bar.start()
         left = f"{duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
