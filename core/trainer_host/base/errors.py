@@ -38,7 +38,7 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
         fix = f" {self.fix}" if self.fix else ""
-        return f"{where}{self.message}{fix}"
+        return " ".join(f"{where}{self.message}{fix}".splitlines())
 
 
 class TrainerError(Exception):

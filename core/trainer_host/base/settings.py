@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -42,13 +43,25 @@ class Given:
 
 
 def parse_value(text: str) -> Any:
-    """Return the value that a text means: a Python literal, true, false, none, or the text itself."""
+    """Return the value that a text means: a number, text, list or mapping of Python, true, false, none, or the text."""
     if text.lower() in WORDS:
         return WORDS[text.lower()]
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as of an invalid escape sequence
+            value = ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
+    return value if _is_plain(value) else text
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a settings file can hold a value."""
+    if isinstance(value, dict):
+        return all(_is_plain(v) for pair in value.items() for v in pair)
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(v) for v in value)
+    return value is None or isinstance(value, (str, int, float))
 
 
 def parse_pairs(words: tuple[str, ...]) -> Given:
@@ -75,7 +88,7 @@ def parse_pairs(words: tuple[str, ...]) -> Given:
 def _put(given: Given, key: str, value: Any) -> None:
     plugin, dot, option = key.rpartition(".")
     if key == "task":
-        given.task = str(value)
+        given.task = None if value is None else str(value)
     elif dot:
         given.options.setdefault(plugin, {})[option] = value
     else:
@@ -98,6 +111,9 @@ def read_settings_file(path: Path) -> Given:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise SettingsError(Problem(f"YAML syntax: {getattr(error, 'problem', error)}.", None, where)) from error
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # A value that the YAML library cannot make, such as the date 2020-99-99.
+        raise SettingsError(Problem(f"YAML value: {error}.", None, str(path))) from error
     if not isinstance(content, dict):
         raise SettingsError(
             Problem("a settings file is a mapping of keys.", "Write task: NAME, data: FILE.", str(path))
@@ -105,7 +121,7 @@ def read_settings_file(path: Path) -> Given:
     if {"train", "val"} <= content.keys():
         raise SettingsError(Problem("this is a dataset, not a settings file.", f"Write data={path}", str(path)))
     content.pop("record", None)
-    given = Given(task=content.pop("task", None))
+    given = Given(task=_task(content.pop("task", None), path))
     for name, options in _plugins(content.pop("plugins", None), path).items():
         given.plugins.append(name)
         given.options[Path(name).stem if name.endswith(".py") else name] = options
@@ -113,6 +129,12 @@ def read_settings_file(path: Path) -> Given:
         # YAML 1.1 reads 1e-3 as text; what the command line takes for a number is one here too.
         _put(given, str(key), parse_value(value) if isinstance(value, str) and key not in VERBATIM else value)
     return given
+
+
+def _task(value: Any, path: Path) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise SettingsError(Problem(f"task: {value} is not a name.", "Write task: NAME.", str(path)))
 
 
 def _plugins(value: Any, path: Path) -> dict[str, dict[str, Any]]:

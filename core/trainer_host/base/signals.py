@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = self.terminated = self.waits = False
+        self.process = os.getpid()
 
     def handle(self, number: int, _frame: Any) -> None:
         """Take note of a signal.
@@ -31,9 +33,19 @@ class StopRequest:
         Raises:
             StoppedError: If the run does not wait, or was asked before.
         """
+        if os.getpid() != self.process:
+            self._handle_in_worker(number)
+            return
         again, self.requested, self.terminated = self.requested, True, number == signal.SIGTERM
         if again or not self.waits:
             raise self.error("no checkpoint of this epoch was saved" if self.waits else "before training began")
+
+    @staticmethod
+    def _handle_in_worker(number: int) -> None:
+        """Let the run end its loaders' workers, which inherit the handlers: Ctrl-C reaches them too."""
+        if number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def error(self, how: str) -> StoppedError:
         """Return the error that ends the run."""

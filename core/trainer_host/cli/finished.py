@@ -23,7 +23,7 @@ def val(
     """Measure a finished model. Its plugins are restored from the file.
 
     \b
-    trainer val model=runs/pose/train/weights/best.pt
+    trainer val model=runs/NAME/train/weights/best.pt
     trainer val model=best.pt data=other.yaml
     """
     from trainer_host.cli.console import make_reporter, nearby

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.base.errors import ExitCode, TrainerError
+from trainer_host.base.errors import ExitCode, Problem, StoppedError, TrainerError
 from trainer_host.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 COMMANDS = {
     "run": ("trainer_host.cli.run", "Train a model."),
@@ -60,8 +64,8 @@ def cli() -> None:
     """Train vision models whose tasks are plugins.
 
     \b
-    trainer run --task pose                         train on a built-in sample
-    trainer run --task pose data=my.yaml epochs=50  train on a dataset of yours
+    trainer run --task NAME                         train on a built-in sample
+    trainer run --task NAME data=my.yaml epochs=50  train on a dataset of yours
     trainer predict model=best.pt source=images/    use the result
     trainer plugins                                 what is installed
     """
@@ -80,16 +84,15 @@ def guarded(arguments: list[str] | None = None) -> int:
     except TrainerError as error:
         _report(error, "--json" in arguments)
         return int(error.exit_code)
-    except click.exceptions.Abort:
-        click.echo("trainer: stopped.", err=True)
-        return int(ExitCode.INTERRUPTED)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
         error.show()
+        if "--json" in arguments:
+            emit(_as_json(type(error).__name__, error.exit_code, [Problem(error.format_message())]))
         return error.exit_code
-    except KeyboardInterrupt:
-        click.echo("trainer: stopped.", err=True)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _report(StoppedError("stopped."), "--json" in arguments)
         return int(ExitCode.INTERRUPTED)
     return int(ExitCode.DONE)
 
@@ -98,17 +101,27 @@ def _report(error: TrainerError, as_json: bool) -> None:
     for problem in error.problems:
         click.echo(f"trainer: {problem}", err=True)
     if as_json:
-        emit(
-            {
-                "status": "stopped" if error.exit_code >= ExitCode.INTERRUPTED else "error",
-                "error": type(error).__name__,
-                "exit_code": int(error.exit_code),
-                "problems": [{"message": p.message, "fix": p.fix, "where": p.where} for p in error.problems],
-                "retryable": error.retryable,
-            }
-        )
+        emit(_as_json(type(error).__name__, error.exit_code, error.problems, error.retryable))
+
+
+def _as_json(kind: str, code: int, problems: Iterable[Problem], retryable: bool = False) -> dict[str, Any]:
+    return {
+        "status": "stopped" if code >= ExitCode.INTERRUPTED else "error",
+        "error": kind,
+        "exit_code": int(code),
+        "problems": [{"message": p.message, "fix": p.fix, "where": p.where} for p in problems],
+        "retryable": retryable,
+    }
 
 
 def emit(data: Any) -> None:
-    """Print one JSON object on standard output."""
-    click.echo(json.dumps(data, ensure_ascii=False, allow_nan=False, default=str))
+    """Print one JSON object on standard output; a number that is not finite is null."""
+    click.echo(json.dumps(_finite(data), ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

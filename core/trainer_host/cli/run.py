@@ -36,10 +36,10 @@ def run(
     """Train a model.
 
     \b
-    trainer run --task pose                                  the built-in sample
-    trainer run data=my.yaml model=yolo11n-pose.yaml epochs=50
+    trainer run --task NAME                                  the built-in sample
+    trainer run data=my.yaml model=yolo11n.yaml epochs=50
     trainer run exp.yaml lr0=0.001 optimizer=AdamW           a settings file, and changes to it
-    trainer run --task pose --plugin cbam cbam.gain=0.5      an extension and its option
+    trainer run --task NAME --plugin cbam cbam.gain=0.5      an extension and its option
 
     SETTINGS are key=value for the engine, PLUGIN.OPTION=VALUE for plugins, and at most one settings file.
     What the command line says goes before the file, the file before the task's defaults.

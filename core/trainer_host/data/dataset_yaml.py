@@ -29,6 +29,9 @@ def read_dataset_yaml(path: Path) -> dict[str, Any]:
         line = f":{mark.line + 1}" if mark is not None else ""
         what = getattr(error, "problem", None) or "it is not YAML"
         raise DatasetError(Problem(f"YAML syntax: {what}.", "Fix: correct the line.", f"{path}{line}")) from error
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # A value that the YAML library cannot make, such as the date 2020-99-99.
+        raise DatasetError(Problem(f"YAML value: {error}.", "Fix: correct the value.", str(path))) from error
     if not isinstance(content, dict):
         found = "empty" if content is None else f"a {type(content).__name__}"
         raise DatasetError(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import pickletools
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ STATE = "state_dict"
 FORMAT = 1
 KNOWN_PACKAGES = frozenset({"torch", "ultralytics", "numpy", "builtins", "collections", "_codecs"})
 PLAIN = (str, int, float, bool, type(None))
+NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST"})
+"""Instructions of a pickle that name a class or a function."""
 
 
 @dataclass(frozen=True)
@@ -80,19 +84,35 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     try:
         content, _ = torch_safe_load(str(path), safe_only=True)
     except TypeError as error:
-        if "references types" in str(error):
-            foreign = ", ".join(sorted(n for n in foreign_names(path))) or "code"
+        if "references types" in str(error) and _names_code(path, str(error.__cause__)):
+            foreign = ", ".join(sorted(n for n in foreign_names(path))) or _named(str(error.__cause__))
             what = f"refused: it names classes that neither torch nor the engine has ({foreign})."
             fix = "Loading it would run code of whoever made it. Ask for the file as a state dict."
             raise UnsafeError(Problem(what, fix, str(path))) from error
         raise _damaged(path) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, pickle.UnpicklingError) as error:
         raise _damaged(path) from error
-    except (ImportError, AttributeError) as error:
+    except ImportError as error:
         raise UnsafeError(
             Problem(f"refused: {error}.", "It was made by another release or program.", str(path))
         ) from error
     return Checkpoint(path, content)
+
+
+def _names_code(path: Path, refusal: str) -> bool:
+    """Return whether a file that was refused names a class or function; otherwise it is no pickle of torch's at all."""
+    if "Unsupported operand" not in refusal:
+        return True
+    with path.open("rb") as file:
+        try:
+            return any(op.name in NAMING for op, _, _ in pickletools.genops(file))
+        except ValueError:
+            return False
+
+
+def _named(refusal: str) -> str:
+    found = re.search(r"GLOBAL ([\w.]+)", refusal)
+    return found[1] if found else "code"
 
 
 def _damaged(path: Path) -> SettingsError:
@@ -141,9 +161,10 @@ def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """Return plain data as it is, containers copied, and paths as text; leave out anything else."""
     if isinstance(value, PLAIN):
-        return value
+        # A subclass, such as a number of numpy or an enumeration, would be written by its class.
+        return value if type(value) in PLAIN else next(t(value) for t in (int, float, str) if isinstance(value, t))
     if isinstance(value, dict) or hasattr(value, "items"):
-        return {k: plain(v) for k, v in value.items() if isinstance(k, PLAIN)}
+        return {plain(k): plain(v) for k, v in value.items() if isinstance(k, PLAIN)}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     return str(value) if isinstance(value, Path) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
 
 
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
 class _ToReporter(logging.Handler):
     def __init__(self, reporter: Reporter) -> None:
         super().__init__(logging.INFO)
         self.reporter = reporter
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage().strip()
+        text = COLOURS.sub("", record.getMessage()).strip()
         if text and record.levelno >= logging.WARNING:
             self.reporter.warn(text)
         elif text:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
 from trainer_host.plugin.discovery import PluginRecord, discover, select
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.options import parse_options
@@ -104,7 +105,7 @@ def load_target(record: PluginRecord) -> Any:
         loaded: Any = importlib.import_module(module)
         for part in filter(None, attribute.split(".")):
             loaded = getattr(loaded, part)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         what = f"{record.kind} {record.name!r} from {record.origin} is broken: {cause}."
         fix = f"Mend or remove {record.distribution}, or switch it off: --no-plugin {record.name}."
@@ -137,16 +138,19 @@ def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
         PluginError: If there is no such file, or if it fails.
     """
     name = path.stem
-    record = PluginRecord(name, "extension", str(path), "file", "available", "", f"{name}:")
+    module_name = f"trainer_file_{name}"
+    record = PluginRecord(name, "extension", str(path), "file", "available", "", f"{module_name}:")
     if not path.is_file():
         raise PluginError(Problem(f"there is no plugin file {path}.", "Give the path of a Python file."))
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise PluginError(Problem(f"{path} is not a Python file.", "Give a file that ends in .py."))
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses look there for the types of their fields
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        del sys.modules[module_name]
         line = _last_line(error, path)
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PluginError(Problem(f"the plugin file is broken: {cause}.", where=f"{path}:{line}")) from error
@@ -172,7 +176,14 @@ def task_chain(name: str, records: Sequence[PluginRecord]) -> list[tuple[PluginR
     chain: list[tuple[PluginRecord, TaskSpec]] = []
     wanted: str | None = name
     while wanted is not None:
-        record = select(wanted, "task", records)
+        try:
+            record = select(wanted, "task", records)
+        except PluginError as error:
+            if not chain:
+                raise
+            above = chain[-1][0]
+            what = f"task {above.name!r} from {above.origin} builds on {wanted!r}, which cannot be used."
+            raise PluginError(Problem(what, str(error))) from error
         if any(record == seen for seen, _ in chain):
             raise PluginError(f"the bases of task {name!r} run in a circle at {record.name!r} ({record.origin}).")
         spec = load_task(record)
@@ -204,7 +215,10 @@ def load_chain(
     records = discover(disabled)
     loaded: list[tuple[PluginRecord, TaskSpec | ExtensionSpec]] = [*task_chain(task, records)]
     depth = len(loaded)
+    tasks = {record.name for record, _ in loaded}
     for name in dict.fromkeys(extensions):
+        if name in tasks:
+            continue  # a settings file names the tasks with options and the extensions in one place
         if name.endswith(".py") or "/" in name:
             loaded.append(load_file(Path(name).expanduser().resolve()))
         else:
@@ -253,7 +267,6 @@ def register(manager: HookManager, member: Member) -> None:
     where = f"{record.kind} {record.name!r} from {record.origin}"
     try:
         manager.register(hooks, name=f"{record.kind}:{record.name}")
-        manager.check_pending()
     except pluggy.PluginValidationError as error:
         reason = " ".join(str(error).split())
         raise PluginError(
@@ -262,8 +275,12 @@ def register(manager: HookManager, member: Member) -> None:
     except ValueError as error:
         raise PluginError(f"{where} is given twice: {error}.") from error
     for caller in manager.get_hookcallers(hooks) or []:
-        first = caller.spec is not None and caller.spec.opts["firstresult"]
         ours = [i for i in caller.get_hookimpls() if i.plugin is hooks]
+        if caller.spec is None and not all(i.optionalhook for i in ours):
+            problem = unknown("hook", caller.name, [n for n in dir(HookSpecs) if not n.startswith("_")])
+            what = f"{where} breaks the contract of a hook: {problem}"
+            raise PluginError(Problem(what, "See docs/reference/hooks.md."))
+        first = caller.spec is not None and caller.spec.opts["firstresult"]
         if record.kind == "extension" and first and any(not (i.wrapper or i.hookwrapper) for i in ours):
             raise PluginError(
                 Problem(
@@ -273,8 +290,12 @@ def register(manager: HookManager, member: Member) -> None:
             )
 
 
-def hook_names(hooks: object) -> list[str]:
-    """Return the hooks that an object implements."""
+def hook_names(member: Member) -> list[str]:
+    """Return the hooks that a plugin implements.
+
+    Raises:
+        PluginError: If it breaks the contract of one.
+    """
     manager = HookManager()
-    manager.register(hooks)
-    return sorted(c.name for c in manager.get_hookcallers(hooks) or [])
+    register(manager, member)
+    return sorted(c.name for c in manager.get_hookcallers(member.spec.hooks) or [])

@@ -149,7 +149,8 @@ def select(name: str, kind: Kind, records: Iterable[PluginRecord]) -> PluginReco
 
 def _remedy(bad: PluginRecord, kind: Kind) -> str:
     if bad.state == "conflict":
-        return f"Write --{'task' if kind == 'task' else 'plugin'} {bad.distribution}:{bad.name}."
+        option = "task" if kind == "task" else "plugin"
+        return f"Write --{option} {bad.distribution}:{bad.name}, or switch the other off with --no-plugin DISTRIBUTION."
     if bad.state == "incompatible":
         return f"Upgrade trainer-host, or install another version of {bad.distribution}."
     if bad.state == "disabled":
@@ -158,9 +159,14 @@ def _remedy(bad: PluginRecord, kind: Kind) -> str:
 
 
 def _unknown(name: str, kind: Kind, records: list[PluginRecord]) -> Problem:
+    distribution, _, short = name.rpartition(":")
+    if distribution and (others := [r.origin for r in records if r.kind == kind and r.name == short]):
+        return Problem(f"{distribution} brings no {kind} {short!r}.", f"It comes from {' and '.join(others)}.")
+    if kind == "extension" and any(r.kind == "task" and r.name == short for r in records):
+        return Problem(f"{short!r} is a task, not an extension.", f"Write --task {name}.")
     known = sorted({r.name for r in records if r.kind == kind and r.state == "available"})
-    near = nearest(name, known)
+    near = nearest(short, known)
     hint = f"Did you mean {near!r}? " if near else ""
     listed = f"Installed: {', '.join(known) or 'none'}."
-    package = f"A package for it would be called trainer-{name}." if kind == "task" else ""
+    package = f"A package for it would be called {distribution or f'trainer-{short}'}." if kind == "task" else ""
     return Problem(f"unknown {kind} {name!r}.", f"{hint}{listed} {package}".strip())

@@ -60,15 +60,15 @@ def parse_options(plugin: str, declared: type[Any] | None, given: Mapping[str, A
     """
     known = [o.name for o in describe_options(declared)]
     problems = [unknown(f"option of plugin {plugin!r}:", name, known) for name in given if name not in known]
-    if declared is None or problems:
+    if declared is None:
         return None, problems
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(declared).validate_python(dict(given)), []
+        return TypeAdapter(declared).validate_python({k: v for k, v in given.items() if k in known}), problems
     except ValidationError as error:
-        return None, [
-            Problem(f"{plugin}.{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg'].lower()}.")
+        return None, problems + [
+            Problem(f"{plugin}.{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg'][:1].lower()}{e['msg'][1:]}.")
             for e in error.errors()
         ]
 

@@ -74,7 +74,7 @@ def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
     return {
         **record.as_json(),
         "chain": [r.name for r, _ in chain],
-        "hooks": hook_names(spec.hooks),
+        "hooks": hook_names(Member(record, spec)),
         "options": {o.name: {"type": o.type, "default": o.default} for o in describe_options(spec.options)},
     }
 

@@ -131,7 +131,8 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
         raise SettingsError(Problem(f"{path} does not say its task.", "Write --task NAME."))
     if given.task is None:
         reporter.note(f"Task {task}, told by {path}.")
-    options = options_of(record) if task == record.get("task") else {}
+    ours = task.rpartition(":")[2] == record.get("task")
+    options = {k: v for k, v in options_of(record).items() if k not in request.no_plugins} if ours else {}
     for name, values in given.options.items():
         options.setdefault(name, {}).update(values)
     installed = {r.name for r in discover(request.no_plugins) if r.kind == "extension" and r.state == "available"}
@@ -225,10 +226,14 @@ def flatten(value: dict[str, Any]) -> dict[str, Any]:
         if isinstance(entry, dict):
             flat |= {f"{key}.{k}": v for k, v in flatten(entry).items()}
         elif isinstance(entry, list):
+            taken: set[str] = set()
             for i, item in enumerate(entry):
                 if isinstance(item, dict):
                     rest = {k: v for k, v in item.items() if k != "name"}
-                    flat |= {f"{key}.{item.get('name', i)}.{k}": v for k, v in flatten(rest).items()}
+                    name = str(item.get("name", i))
+                    name = f"{name}.{i}" if name in taken else name
+                    taken.add(name)
+                    flat |= {f"{key}.{name}.{k}": v for k, v in flatten(rest).items()}
                 else:
                     flat[f"{key}.{i}"] = item
         else:

@@ -118,9 +118,7 @@ def _line(request: Request, key: str) -> str | None:
 def _load(task: str, given: Given, request: Request) -> Chain:
     from trainer_host.engine.trainer import EngineDefaults
 
-    tasks = {r.name for r in discover(request.no_plugins) if r.kind == "task"}
-    extensions = [name for name in given.plugins if name not in tasks]
-    return load_chain(task, extensions, given.options, request.no_plugins, EngineDefaults())
+    return load_chain(task, given.plugins, given.options, request.no_plugins, EngineDefaults())
 
 
 def _refused(settings: dict[str, Any]) -> list[Problem]:
@@ -160,7 +158,7 @@ def _tell_task(given: Given, request: Request, reporter: Reporter) -> str:
     if isinstance(data, str) and data.startswith(SAMPLE):
         return data.removeprefix(SAMPLE)
     if model and (found := _task_of_model(str(model))):
-        if found not in names:
+        if found not in names and not any(r.name == found for r in discover(request.no_plugins)):
             raise PluginError(
                 Problem(
                     f"the model {model} is for the task {found!r}, which is not installed.",
