@@ -124,7 +124,7 @@ def read_settings_file(path: Path) -> Given:
     given = Given(task=_task(content.pop("task", None), path))
     for name, options in _plugins(content.pop("plugins", None), path).items():
         given.plugins.append(name)
-        given.options[Path(name).stem if name.endswith(".py") else name] = options
+        given.options[Path(name).stem if name.endswith(".py") else name.rpartition(":")[2]] = options
     for key, value in content.items():
         # YAML 1.1 reads 1e-3 as text; what the command line takes for a number is one here too.
         _put(given, str(key), parse_value(value) if isinstance(value, str) and key not in VERBATIM else value)

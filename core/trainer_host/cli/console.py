@@ -98,17 +98,16 @@ class ConsoleReporter:
         """Add a line to the table of epochs."""
         losses = {k.removesuffix("_loss"): v for k, v in report.losses.items()}
         metrics = {short(k): v for k, v in report.metrics.items()}
+        epoch = f"{report.epoch:>5}/{report.epochs:<3}"
         if self.rows % HEAD_EVERY == 0:
-            names = [*losses, *metrics]
-            self.note(
-                "".join([f"{'epoch':>9}", f"{'time left':>14}", *(f"  {n:>{max(WIDTH, len(n))}}" for n in names)])
-            )
+            heads = "".join(f"  {n:>{max(WIDTH, len(n))}}" for n in [*losses, *metrics])
+            self.note(f"{'epoch':>{len(epoch)}}{'time left':>14}{heads}")
         self.rows += 1
         self.seconds += report.seconds
         cells = [f"  {v:>{max(WIDTH, len(k))}.4g}" for k, v in losses.items()]
         cells += [f"  {v:>{max(WIDTH, len(k))}.3f}" for k, v in metrics.items()]
         best = "  best" if report.best else ""
-        self.note(f"{report.epoch:>5}/{report.epochs:<3}{duration(report.seconds_left):>14}{''.join(cells)}{best}")
+        self.note(f"{epoch}{duration(report.seconds_left):>14}{''.join(cells)}{best}")
 
     def close(self) -> None:
         """Take the bar away."""

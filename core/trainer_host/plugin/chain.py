@@ -265,6 +265,8 @@ def register(manager: HookManager, member: Member) -> None:
     """
     record, hooks = member.record, member.spec.hooks
     where = f"{record.kind} {record.name!r} from {record.origin}"
+    if isinstance(hooks, type):
+        raise PluginError(Problem(f"{where} gives a class as its hooks.", f"Give an object: hooks={hooks.__name__}()"))
     try:
         manager.register(hooks, name=f"{record.kind}:{record.name}")
     except pluggy.PluginValidationError as error:

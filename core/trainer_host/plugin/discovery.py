@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
@@ -14,7 +15,7 @@ from trainer_host.base.errors import PluginError, Problem, nearest
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
 TASKS = "trainer_host.tasks"
 EXTENSIONS = "trainer_host.plugins"
@@ -22,6 +23,7 @@ EXTENSIONS = "trainer_host.plugins"
 Kind = Literal["task", "extension"]
 State = Literal["available", "disabled", "conflict", "incompatible", "broken"]
 
+UNKNOWN = "unknown"
 GROUPS: dict[str, Kind] = {TASKS: "task", EXTENSIONS: "extension"}
 
 
@@ -71,28 +73,62 @@ def discover(disabled: Collection[str] = ()) -> list[PluginRecord]:
             switches off all that it brings.
     """
     disabled = {*disabled, *disabled_by_environment()}
+    packages = {canonicalize_name(name) for name in disabled}
     records = [
-        _record(entry_point, kind)
-        for group, kind in GROUPS.items()
-        for entry_point in metadata.entry_points(group=group)
-    ]
-    records = [
-        replace(r, state="disabled", reason="switched off.") if {r.name, r.distribution} & disabled else r
-        for r in dict.fromkeys(records)
+        replace(r, state="disabled", reason="switched off.")
+        if r.name in disabled or canonicalize_name(r.distribution) in packages
+        else r
+        for r in dict.fromkeys(_records())
     ]
     return sorted(_mark_conflicts(records), key=lambda r: (r.kind != "task", r.name, r.distribution))
 
 
-def _record(entry_point: metadata.EntryPoint, kind: Kind) -> PluginRecord:
-    dist = entry_point.dist
-    name, version, requires = "unknown", "0", []
-    if dist is not None:
+def _records() -> Iterator[PluginRecord]:
+    seen = set()
+    for dist in metadata.distributions():
+        claims = _claims(dist)
+        if not claims:
+            continue
+        name, version, requires = _about(dist)
+        key = canonicalize_name(name)
+        if key in seen:
+            continue  # Python imports the package that comes first on the path
+        seen |= {key} - {UNKNOWN}
+        reason = _incompatibility(requires)
+        state: State = "incompatible" if reason else "available"
+        for kind, plugin, target in claims:
+            yield PluginRecord(plugin, kind, name, version, state, reason, target)
+
+
+def _claims(dist: metadata.Distribution) -> list[tuple[Kind, str, str]]:
+    """Return kind, name and target of every plugin that a distribution brings.
+
+    Read line by line, because `importlib.metadata.entry_points` fails as a whole over one damaged file.
+    """
+    try:
+        text = dist.read_text("entry_points.txt") or ""
+    except (OSError, ValueError):
+        return []
+    kind: Kind | None = None
+    claims: list[tuple[Kind, str, str]] = []
+    for line in text.splitlines() if "trainer_host." in text else ():
+        words = line.strip()
+        if words.startswith("["):
+            kind = GROUPS.get(words.strip("[] \t"))
+        elif kind is not None and "=" in words and not words.startswith(("#", ";")):
+            name, _, target = words.partition("=")
+            claims.append((kind, name.strip(), target.partition("[")[0].strip()))
+    return claims
+
+
+def _about(dist: metadata.Distribution) -> tuple[str, str, list[str]]:
+    """Return name, version and requirements of a distribution, also where its metadata is damaged."""
+    try:
         meta = dist.metadata
-        name, version = str(meta["Name"] or "unknown"), str(meta["Version"] or "0")
-        requires = meta.get_all("Requires-Dist") or []
-    reason = _incompatibility(requires)
-    state: State = "incompatible" if reason else "available"
-    return PluginRecord(entry_point.name, kind, name, version, state, reason, entry_point.value)
+    except Exception:  # what a missing or damaged file raises differs by release of Python
+        return UNKNOWN, "0", []
+    names, versions = meta.get_all("Name") or [UNKNOWN], meta.get_all("Version") or ["0"]
+    return str(names[0]).strip() or UNKNOWN, str(versions[0]).strip() or "0", meta.get_all("Requires-Dist") or []
 
 
 def _incompatibility(requires: Iterable[str]) -> str:
@@ -101,11 +137,18 @@ def _incompatibility(requires: Iterable[str]) -> str:
             requirement = Requirement(line)
         except InvalidRequirement:
             continue
-        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        ours = canonicalize_name(requirement.name) == "trainer-host" and applies
-        if ours and not requirement.specifier.contains(__version__, prereleases=True):
+        if canonicalize_name(requirement.name) != "trainer-host" or not _applies(requirement):
+            continue
+        if not requirement.specifier.contains(__version__, prereleases=True):
             return f"it needs trainer-host{requirement.specifier}, and this is {__version__}."
     return ""
+
+
+def _applies(requirement: Requirement) -> bool:
+    try:
+        return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return False
 
 
 def _mark_conflicts(records: list[PluginRecord]) -> list[PluginRecord]:

@@ -12,7 +12,6 @@ from trainer_host.base.errors import (
     PluginError,
     SettingsError,
     StoppedError,
-    TrainerError,
     UnsafeError,
 )
 from trainer_host.base.results import RunResult
@@ -131,6 +130,6 @@ def _picture(plan: Plan, outcome: dict[str, Any], save_dir: Path) -> Path | None
         model = FinishedModel(outcome["best"], plan, {}, "predict", save_dir)
         drawn = [model.draw(p) for p in model.predict(images)]
         return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
-    except TrainerError as error:
+    except Exception as error:  # also whatever a plugin's predictor raises
         log.warning("no picture of predictions was drawn: %s", error)
         return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ultralytics.data import build_dataloader, build_yolo_dataset
-from ultralytics.data.utils import check_det_dataset, convert_ndjson_to_yolo_if_needed
+from ultralytics.data.utils import check_det_dataset, convert_ndjson_to_yolo_if_needed, img2label_paths
 from ultralytics.models.yolo.detect import DetectionTrainer as Engine
 from ultralytics.utils import DATASETS_DIR, LOGGER, ONLINE, ROOT
 from ultralytics.utils.patches import override_configs
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trainer_host import DataContext, RunContext
+
+
+SHOWN = 3
+"""Files that a warning names before it counts the others."""
 
 
 def read_dataset(ctx: DataContext) -> Mapping[str, Any]:
@@ -113,15 +117,30 @@ def check_dataset(ctx: DataContext) -> Iterator[Finding]:
 
 def build_dataset(ctx: DataContext) -> Any:
     """Return the engine's dataset; validation images are padded to rectangles."""
-    return build_yolo_dataset(
+    dataset = build_yolo_dataset(
         ctx.args,
         ctx.path,
         ctx.batch_size,
-        dict(ctx.data) if not isinstance(ctx.data, dict) else ctx.data,
+        ctx.data,
         mode=ctx.mode,
         rect=ctx.mode == "val",
         stride=ctx.stride,
     )
+    tell_left_out(dataset, ctx.mode)
+    return dataset
+
+
+def tell_left_out(dataset: Any, mode: str) -> None:
+    """Warn of images that the engine leaves out, because they or their labels cannot be used."""
+    used = set(img2label_paths(dataset.im_files))
+    left_out = [label for label in dataset.label_files if label not in used]
+    if left_out:
+        count, names = len(left_out), ", ".join(left_out[:SHOWN])
+        more = f" and {count - SHOWN} more" if count > SHOWN else ""
+        LOGGER.warning(
+            f"{count} of {len(dataset.label_files)} {mode} images are left out, because the image or its label file "
+            f"cannot be used. Run with -v to see why. Label files: {names}{more}"
+        )
 
 
 def build_loader(ctx: DataContext, dataset: Any) -> Any:

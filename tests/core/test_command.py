@@ -1,0 +1,488 @@
+"""The command: its help, its exit codes, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.core.helpers import Done, command, write_package
+from tests.support.figures import pose_dataset
+from trainer_host.version import __version__
+
+Trainer = Callable[..., Done]
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pose_dataset(tmp_path_factory.mktemp("dataset"), images=2)
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.sprung), "w")
+
+
+@pytest.fixture
+def files(data: Path, tmp_path: Path, engine: None) -> Path:
+    """Fill the working folder with files that have something wrong with them."""
+    import torch
+
+    images = {"path": str(data.parent), "train": "images/train", "val": "images/val", "names": {0: "figure"}}
+    missing = {"train": "images/nowhere", "val": "images/val", "kpt_shape": [9, 3], "names": {0: "figure"}}
+    sprung = tmp_path / "sprung"
+    contents: dict[str, Any] = {
+        "plain.yaml": images,
+        "shape.yaml": {**images, "kpt_shape": [9, 4]},
+        "missing.yaml": missing,
+        "download.yaml": {**missing, "download": f"import os\nopen({str(sprung)!r}, 'w')\n"},
+        "shell.yaml": {**missing, "download": f"bash touch {sprung}"},
+        "list.yaml": ["train"],
+        "empty.yaml": None,
+        "nothing.yaml": {},
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text("" if content is None else yaml.safe_dump(content))
+    (tmp_path / "syntax.yaml").write_text("train: images\nval: [a, b\nnames: {0: x}\n")
+    (tmp_path / "latin.yaml").write_bytes("names: {0: caf\xe9}\n".encode("latin-1"))
+    (tmp_path / "date.yaml").write_text("train: 2020-99-99\n")
+    torch.save({"model": Trap(sprung)}, tmp_path / "trap.pt")
+    torch.save({"model": Trap(sprung)}, tmp_path / "old-trap.pt", _use_new_zipfile_serialization=False)
+    torch.save({"epoch": 1}, tmp_path / "no-model.pt")
+    (tmp_path / "damaged.pt").write_bytes(b"this is no checkpoint")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "trap.pt").read_bytes()[:200])
+    (tmp_path / "file").write_text("not a folder")
+    return tmp_path
+
+
+def refused(done: Done, code: int, *said: str, problems: int = 1) -> None:
+    """Check an expected error: its exit code, one line for each problem, no traceback."""
+    assert done.code == code, done.err
+    assert len(done.problems) == problems, done.err
+    for text, problem in zip(said, done.problems, strict=True) if len(said) == problems > 1 else ():
+        assert text in problem
+    for text in said if len(said) != problems or problems == 1 else ():
+        assert text in done.err
+    assert "Traceback" not in done.err
+    assert not CONTROL.search(done.err)
+    assert done.out == ""
+
+
+# Help
+
+
+def test_the_help_lists_the_commands(trainer: Trainer) -> None:
+    done = trainer("--help")
+    assert (done.code, done.err) == (0, "")
+    listed = re.findall(r"^  ([a-z]+)  +[A-Z]", done.out, re.MULTILINE)
+    assert {"run", "val", "predict", "plugins"} <= set(listed)
+    for name in listed:
+        help_of_it = trainer(name, "--help")
+        assert help_of_it.code == 0
+        assert f"Usage: trainer {name}" in help_of_it.out
+    assert trainer("-h").out == done.out
+
+
+def test_without_words_the_help_is_shown(trainer: Trainer) -> None:
+    done = trainer()
+    assert "Commands:" in done.out + done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version(trainer: Trainer, option: str) -> None:
+    assert trainer(option) == Done(0, f"trainer {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rum"], "there is no command 'rum'. Did you mean 'run'?"),
+        (["xyzzy"], "there is no command 'xyzzy'. Commands: run, val, predict"),
+        (["run", "--epoch", "3"], "--epoch"),
+        (["run", "a.yaml", "b.yml"], "only one settings file can be given, not a.yaml, b.yml."),
+        (["plugins", "shw"], "shw"),
+        (["predict", "--output"], "--output"),
+    ],
+)
+def test_usage_errors(trainer: Trainer, words: list[str], said: str) -> None:
+    done = trainer(*words)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_usage_error_as_json(trainer: Trainer) -> None:
+    done = trainer("run", "a.yaml", "b.yml", "--json")
+    assert done.code == 2
+    assert done.json["exit_code"] == 2
+    assert done.json["status"] == "error"
+    assert done.json["retryable"] is False
+    assert "only one settings file" in done.json["problems"][0]["message"]
+
+
+def test_as_a_command_of_its_own(tmp_path: Path) -> None:
+    assert command("--version", cwd=tmp_path).out == f"trainer {__version__}\n"
+    assert command("rum", cwd=tmp_path).code == 2
+    done = command("run", "--task", "posee", cwd=tmp_path)
+    refused(done, 5, "trainer-posee")
+
+
+# Settings
+
+FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--task", "posee"], 5, ["unknown task 'posee'. Did you mean 'pose'?", "trainer-posee"]),
+        (["--task", "juggling"], 5, ["unknown task 'juggling'.", "would be called trainer-juggling"]),
+        ([*FINE, "epoch=3"], 3, ["unknown setting 'epoch'. Did you mean 'epochs'?"]),
+        ([*FINE, "epochs=three"], 3, ["epochs=three"]),
+        ([*FINE, "pose.gain=3"], 3, ["unknown option of plugin 'pose': 'gain'."]),
+        ([*FINE, "cbam.gain=3"], 3, ["'cbam'", "not part of this run", "--plugin cbam"]),
+        ([*FINE, "epochs"], 3, ["'epochs' is not a setting. Write key=value"]),
+        ([*FINE, "epochs="], 3, ["epochs= has no value."]),
+        ([*FINE, "device=0,1"], 3, ["device=0,1", "several devices", "device=0"]),
+        ([*FINE, "device=[0,1]"], 3, ["several devices"]),
+        ([*FINE, "resume=True"], 3, ["resume= is not supported"]),
+        ([*FINE, "name=../x"], 3, ["name=../x is not the name of a folder"]),
+        ([*FINE, "name=a/b"], 3, ["name=a/b is not the name of a folder"]),
+        ([*FINE, "name=.."], 3, ["name=.. is not the name of a folder"]),
+        ([*FINE, "optimizer=Addam"], 3, ["optimizer", "Adam"]),
+        ([*FINE, "batch=0"], 3, ["batch=0"]),
+        ([*FINE, "imgsz=big"], 3, ["imgsz=big"]),
+        ([*FINE, "--plugin", "cbam"], 5, ["unknown extension 'cbam'"]),
+        ([*FINE, "--plugin", "./none.py"], 5, ["there is no plugin file", "none.py"]),
+        ([*FINE, "--no-plugin", "pose"], 5, ["'pose'", "switched off", "--no-plugin"]),
+        ([*FINE, "--no-plugin", "detect"], 5, ["'detect'", "switched off"]),
+        (["none.yaml"], 3, ["there is no settings file none.yaml"]),
+        (["syntax.yaml"], 3, ["syntax.yaml:3: YAML syntax"]),
+        (["list.yaml"], 3, ["list.yaml: a settings file is a mapping"]),
+        (["plain.yaml"], 3, ["this is a dataset", "data=plain.yaml"]),
+    ],
+)
+def test_settings_that_are_wrong(
+    trainer: Trainer, files: Path, data: Path, words: list[str], code: int, said: list[str]
+) -> None:
+    refused(trainer("run", f"data={data}", *words), code, *said)
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "said"),
+    [
+        ("none.pt", 3, ["none.pt", "model="]),
+        ("none.yaml", 3, ["there is no model none.yaml"]),
+        ("5", 3, ["5"]),
+        ("syntax.yaml", 3, ["syntax.yaml"]),
+        ("list.yaml", 3, ["list.yaml"]),
+        ("nothing.yaml", 3, ["nothing.yaml"]),
+        ("plain.yaml", 3, ["plain.yaml"]),
+        ("damaged.pt", 3, ["damaged.pt: this is no checkpoint, or a damaged one."]),
+        ("cut.pt", 3, ["cut.pt: this is no checkpoint, or a damaged one."]),
+        ("no-model.pt", 3, ["no-model.pt"]),
+        ("trap.pt", 6, ["trap.pt: refused"]),
+        ("old-trap.pt", 6, ["old-trap.pt: refused"]),
+    ],
+)
+@pytest.mark.parametrize("key", ["model", "pretrained"])
+def test_models_that_are_wrong(
+    trainer: Trainer, files: Path, data: Path, key: str, model: str, code: int, said: list[str]
+) -> None:
+    if key == "pretrained" and not model.endswith(".pt"):
+        pytest.skip("only checkpoints have weights")
+    start = [] if key == "model" else ["model=yolo11n-pose.yaml"]
+    refused(trainer("run", "--task", "pose", f"data={data}", *start, f"{key}={model}", "imgsz=32"), code, *said)
+    assert not (files / "sprung").exists()
+
+
+@pytest.mark.parametrize("word", ["run", "val", "predict"])
+@pytest.mark.parametrize(("model", "code"), [("trap.pt", 6), ("old-trap.pt", 6), ("damaged.pt", 3), ("none.pt", 3)])
+def test_no_command_runs_what_a_model_brings(
+    trainer: Trainer, files: Path, data: Path, word: str, model: str, code: int
+) -> None:
+    more = ["source=."] if word == "predict" else [f"data={data}"]
+    refused(trainer(word, f"model={model}", *more), code, model)
+    assert not (files / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "head"),
+    [
+        *[
+            ("pose", model, head)
+            for model, head in (
+                ("rtdetr-l.yaml", "RTDETRDecoder"),
+                ("yolov8s-world.yaml", "WorldDetect"),
+                ("yoloe-11s.yaml", "YOLOEDetect"),
+                ("yolo11n-seg.yaml", "Segment"),
+                ("yolo11n.yaml", "Detect"),
+            )
+        ],
+        ("detect", "rtdetr-l.yaml", "RTDETRDecoder"),
+        ("detect", "yolo11n-pose.yaml", "Pose"),
+        ("detect", "yolo11n-obb.yaml", "OBB"),
+    ],
+)
+def test_models_of_another_family(trainer: Trainer, data: Path, task: str, model: str, head: str) -> None:
+    done = trainer("run", "--task", task, f"data={data}", f"model={model}", "imgsz=32")
+    refused(done, 3, f"task {task!r} cannot train", model, f"its head is {head}")
+
+
+def test_all_problems_are_reported_together(trainer: Trainer, data: Path) -> None:
+    wrong = ["epoch=3", "imgsx=64", "epochs=abc", "device=0,1", "pose.x=1", "pose.y=1", "resume=True"]
+    done = trainer("run", *FINE, f"data={data}", *wrong)
+    refused(done, 3, problems=7)
+    for text in ("'epoch'", "'imgsx'", "epochs=abc", "device=0,1", "'x'", "'y'", "resume="):
+        assert any(text in problem for problem in done.problems)
+
+
+def test_problems_of_a_settings_file_name_the_line(trainer: Trainer, tmp_path: Path, data: Path) -> None:
+    (tmp_path / "exp.yaml").write_text(f"task: pose\ndata: {data}\nepoch: 3\n")
+    refused(trainer("run", "exp.yaml", "model=yolo11n-pose.yaml"), 3, "exp.yaml:3: unknown setting 'epoch'")
+
+
+# Datasets
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("none.yaml", ["there is no dataset none.yaml", "data=my.yaml"]),
+        ("syntax.yaml", ["syntax.yaml:3: YAML syntax"]),
+        ("latin.yaml", ["latin.yaml: the file is not UTF-8 text"]),
+        ("date.yaml", ["date.yaml: YAML value"]),
+        ("empty.yaml", ["empty.yaml: the file is empty"]),
+        ("list.yaml", ["list.yaml: the file is a list"]),
+        ("nothing.yaml", ["nothing.yaml"]),
+        ("file", ["file"]),
+        ("plain.yaml", ["plain.yaml", "no 'kpt_shape'", "write kpt_shape: [K, 3]"]),
+        ("shape.yaml", ["shape.yaml", "[9, 4]", "write kpt_shape: [K, 3]"]),
+        ("missing.yaml", ["missing.yaml:", "train: there are no images at", "nowhere"]),
+        ("download.yaml", ["download.yaml:", "there are no images at", "never run"]),
+        ("shell.yaml", ["shell.yaml:", "there are no images at", "never run"]),
+    ],
+)
+def test_datasets_that_are_wrong(trainer: Trainer, files: Path, source: str, said: list[str]) -> None:
+    refused(trainer("run", *FINE, f"data={source}", "imgsz=32"), 4, *said)
+    assert not (files / "sprung").exists()
+
+
+def test_a_dataset_on_a_server_is_not_fetched_offline(trainer: Trainer) -> None:
+    refused(trainer("run", *FINE, "data=https://example.invalid/data.zip", "--offline"), 6, "offline")
+
+
+@pytest.mark.parametrize("project", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made(trainer: Trainer, files: Path, data: Path, project: str) -> None:
+    done = trainer("run", *FINE, f"data={data}", f"project={files / project}", "--json")
+    assert (done.code, done.json["exit_code"], done.json["retryable"]) == (9, 9, True)
+    assert "project=DIR" in done.problems[0]
+    refused(trainer("run", *FINE, f"data={data}", "save_dir=file"), 9, "file stands where")
+
+
+def test_nothing_is_left_of_a_run_with_wrong_settings(trainer: Trainer, data: Path, tmp_path: Path) -> None:
+    trainer("run", *FINE, f"data={data}", "epoch=3")
+    trainer("run", *FINE, f"data={data}", "name=../x")
+    assert list(tmp_path.iterdir()) == []
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "kind"),
+    [
+        ([*FINE, "data=none.yaml"], 4, "DatasetError"),
+        ([*FINE, "data=plain.yaml"], 4, "DatasetKeyError"),
+        ([*FINE, "epoch=3", "imgsx=2"], 3, "SettingsError"),
+        (["--task", "none-such"], 5, "PluginError"),
+        (["model=trap.pt"], 6, "UnsafeError"),
+        (["a=1", "b"], 3, "SettingsError"),
+    ],
+)
+def test_an_error_as_json_is_one_object(trainer: Trainer, files: Path, words: list[str], code: int, kind: str) -> None:
+    done = trainer("run", *words, "--json")
+    told = done.json
+    assert (told["status"], told["error"], told["exit_code"], told["retryable"]) == ("error", kind, code, False)
+    assert done.code == code
+    assert len(told["problems"]) == len(done.problems) >= 1
+    for problem, line in zip(told["problems"], done.problems, strict=True):
+        assert set(problem) == {"message", "fix", "where"}
+        assert problem["message"] in line
+
+
+def test_json_stands_alone_on_standard_output(tmp_path: Path, data: Path) -> None:
+    # A folder without the engine's settings makes it greet its user when it is imported.
+    words = ("run", f"data={data}", "model=yolo11n-pose.yaml", "--dry-run", "--json")
+    done = command(*words, cwd=tmp_path, YOLO_CONFIG_DIR=str(tmp_path / "config"))
+    assert done.code == 0, done.err
+    assert done.json["task"] == "pose"
+
+
+# What a run would do
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [
+            "lr0=1e-3",
+            "optimizer=AdamW",
+            "name=007",
+            "project=1e3",
+            "classes=0,1",
+            "cache=none",
+            "imgsz=64",
+            "amp=false",
+        ],
+        ["--plugin", "rates", "rates.gain=0.5", "rates.kind='5'", "epochs=3"],
+        ["--plugin", "./mine.py", "mine.rate=2"],
+        [],
+    ],
+)
+def test_the_dry_run_is_a_settings_file_for_the_same_run(
+    trainer: Trainer, installed: Callable[..., Path], tmp_path: Path, data: Path, words: list[str]
+) -> None:
+    code = (
+        "from dataclasses import dataclass\nfrom trainer_host import ExtensionSpec\n"
+        "@dataclass\nclass Options:\n    {}\n"
+        "SPEC = ExtensionSpec(hooks=object(), options=Options)\n"
+    )
+    rates = code.format("gain: float = 1.0\n    kind: str = 'x'")
+    installed("trainer-rates", extensions={"rates": "rates_module:SPEC"}, modules={"rates_module": rates})
+    (tmp_path / "mine.py").write_text(code.format("rate: int = 1"))
+    first = trainer("run", f"data={data}", "model=yolo11n-pose.yaml", *words, "--dry-run")
+    assert first.code == 0, first.err
+    assert yaml.safe_load(first.out)["task"] == "pose"
+    (tmp_path / "exp.yaml").write_text(first.out)
+    again = trainer("run", "exp.yaml", "--dry-run")
+    assert (again.code, again.out) == (0, first.out)
+    as_json = trainer("run", "exp.yaml", "--dry-run", "--json")
+    assert as_json.json == yaml.safe_load(first.out)
+    assert [f.name for f in tmp_path.iterdir() if f.name == "runs"] == []
+
+
+def test_the_command_goes_before_the_file_and_the_environment_below_it(
+    trainer: Trainer, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "exp.yaml").write_text(f"task: pose\ndata: {data}\nmodel: yolo11n-pose.yaml\nepochs: 3\nimgsz: 64\n")
+    shown = yaml.safe_load(trainer("run", "exp.yaml", "epochs=5", "--dry-run").out)
+    assert (shown["epochs"], shown["imgsz"], shown["task"]) == (5, 64, "pose")
+    monkeypatch.setenv("TRAINER_TASK", "detect")
+    assert yaml.safe_load(trainer("run", f"data={data}", "model=yolo11n.yaml", "--dry-run").out)["task"] == "detect"
+    assert trainer("run", "--task", "pose", f"data={data}", "model=x.yaml", "--dry-run").out.startswith("task: pose\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        (["lr0=0.1"], "lr0=0.1 has no effect: optimizer=auto chooses both itself."),
+        (["lr0=0.1", "momentum=0.8"], "lr0=0.1 and momentum=0.8 have no effect"),
+        (["lr0=0.1", "optimizer=auto"], "lr0=0.1 has no effect"),
+        (["lr0=0.1", "optimizer=SGD"], None),
+        (["epochs=3"], None),
+    ],
+)
+def test_a_learning_rate_that_has_no_effect_is_told(
+    trainer: Trainer, data: Path, words: list[str], warned: str | None
+) -> None:
+    done = trainer("run", *FINE, f"data={data}", *words, "--dry-run")
+    warnings = [line for line in done.err.splitlines() if line.startswith("Warning: ")]
+    assert done.code == 0
+    assert [warned in line for line in warnings] == ([True] if warned else [])
+
+
+def test_the_task_is_told_by_the_model(trainer: Trainer, data: Path) -> None:
+    done = trainer("run", f"data={data}", "model=yolo11n.yaml", "--dry-run")
+    assert done.out.startswith("task: detect\n")
+    assert "Task detect, told by the model yolo11n.yaml." in done.err
+
+
+def test_the_task_is_told_by_the_dataset(trainer: Trainer, files: Path, data: Path) -> None:
+    done = trainer("run", f"data={data}", "model=rtdetr-l.yaml", "--dry-run")
+    assert done.out.startswith("task: pose\n")
+    assert f"Task pose, told by the dataset {data}." in done.err
+    assert trainer("run", "data=plain.yaml", "model=rtdetr-l.yaml", "--dry-run").out.startswith("task: detect\n")
+
+
+def test_nothing_tells_the_task(trainer: Trainer, files: Path) -> None:
+    refused(trainer("run"), 3, "no task is named", "--task NAME")
+    refused(trainer("run", "data=nothing.yaml"), 3, "neither the model nor the dataset tells it", "--task NAME")
+    refused(trainer("run", "model=yolo11n-seg.yaml"), 5, "'segment'", "not installed")
+
+
+def test_weights_are_not_fetched_offline(trainer: Trainer, data: Path) -> None:
+    done = trainer("run", f"data={data}", "--offline")
+    refused(done, 3, "yolo26n-pose.pt", "offline", "model=yolo26n-pose.yaml")
+
+
+def test_a_broken_plugin_is_in_nobodys_way(trainer: Trainer, installed: Callable[..., Path], data: Path) -> None:
+    installed(
+        "bad", tasks={"bad": "bad_module:T"}, extensions={"worse": "bad_module:E"}, modules={"bad_module": "1 / 0"}
+    )
+    done = trainer("run", f"data={data}", "model=rtdetr-l.yaml", "--dry-run")
+    assert (done.code, done.out.splitlines()[0]) == (0, "task: pose")
+    refused(trainer("run", *FINE, f"data={data}", "--plugin", "worse"), 5, "bad 1.0", "ZeroDivisionError")
+
+
+# Finished models
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["val"], ["no model is given. Write model=best.pt."]),
+        (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is no checkpoint."]),
+        (["val", "model=damaged.pt", "imgzs=3"], ["unknown setting 'imgzs'. Did you mean 'imgsz'?"]),
+        (["predict", "model=damaged.pt"], ["no source is given."]),
+        (["predict", "model=damaged.pt", "source=nowhere"], ["there is no file or folder nowhere."]),
+        (["predict", "model=damaged.pt", "source=file", "--output", "x.txt"], ["x.txt is neither .json nor .csv."]),
+    ],
+)
+def test_finished_models_with_wrong_settings(trainer: Trainer, files: Path, words: list[str], said: list[str]) -> None:
+    refused(trainer(*words), 3, *said)
+    assert not (files / "runs").exists()
+
+
+def test_a_checkpoint_that_is_missing_is_not_to_be_trained(trainer: Trainer) -> None:
+    done = trainer("val", "model=none.pt")
+    refused(done, 3, "none.pt")
+    assert "scratch" not in done.err
+
+
+# Bugs
+
+
+def test_an_unexpected_error_keeps_its_traceback(tmp_path: Path, data: Path) -> None:
+    code = (
+        "from trainer_host import hookimpl\n"
+        "def fail(trainer):\n    raise ZeroDivisionError('on purpose')\n"
+        "@hookimpl\ndef callbacks(ctx):\n    return {'on_pretrain_routine_start': fail}\n"
+    )
+    (tmp_path / "bug.py").write_text(code)
+    done = command("run", *FINE, f"data={data}", "--plugin", "./bug.py", cwd=tmp_path)
+    assert done.code == 1
+    assert "Traceback" in done.err
+    assert "on purpose" in done.err
+    assert (
+        yaml.safe_load((tmp_path / "runs" / "pose" / "train" / "run.yaml").read_text())["record"]["status"] == "failed"
+    )
+
+
+def test_a_plugin_of_another_package_is_offered_by_completion(tmp_path: Path) -> None:
+    write_package(tmp_path, "trainer-hand", tasks={"hand": "hand:T"})
+    variables = {"_TRAINER_HOST_COMPLETE": "bash_complete", "_TRAINER_COMPLETE": "bash_complete"}
+    done = command(cwd=tmp_path, path=[tmp_path], COMP_WORDS="trainer run --task h", COMP_CWORD="3", **variables)
+    assert "hand" in done.out
