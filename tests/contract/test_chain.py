@@ -33,7 +33,7 @@ def test_the_chain_is_shown(trainer: Trainer) -> None:
 
 
 @pytest.mark.train
-def test_a_task_on_top_of_pose_trains_and_predicts(trainer: Trainer) -> None:
+def test_a_task_on_top_of_pose_trains_and_predicts(trainer: Trainer, bare: Trainer) -> None:
     data = pose_dataset(trainer.folder / "figures", images=2)
     small = ["model=yolo26n-pose.yaml", "imgsz=64", "batch=2", "epochs=1", "plots=False"]
     trained = trainer("run", "--task", "hand-pose", f"data={data}", *small, "hand-pose.side=left", "--json")
@@ -50,3 +50,7 @@ def test_a_task_on_top_of_pose_trains_and_predicts(trainer: Trainer) -> None:
     names = [point["name"] for point in found["predictions"][0]["objects"][0]["keypoints"]]
     # Pose named the keypoints, and then its leaf put the side before each name.
     assert names[:3] == ["left head", "left left_shoulder", "left right_shoulder"]
+
+    # The file is made of the engine's classes, so plain ultralytics reads it without any of the packages.
+    read = bare.python("-c", "import sys, ultralytics; print(ultralytics.YOLO(sys.argv[1]).task)", trained.json["best"])
+    assert read.stdout.split() == ["pose"], read.stderr

@@ -214,6 +214,7 @@ def serialise(content: dict[str, Any], chain: Chain) -> bytes:
         torch.save(content, buffer)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise _not_plain(str(error), None, chain) from error
+    buffer.seek(0)
     for name in sorted(foreign_names(buffer)):
         raise _not_plain(f"{name} would be written into the checkpoint.", name, chain)
     return buffer.getvalue()

@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ def _environment() -> Iterator[None]:
         for key in os.environ.keys() - environment.keys():
             del os.environ[key]
         os.environ.update({k: v for k, v in environment.items() if os.environ.get(k) != v})
-        if Path.cwd() != folder:
+        with suppress(OSError):  # either folder may be gone
             os.chdir(folder)
 
 

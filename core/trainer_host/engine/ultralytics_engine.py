@@ -11,6 +11,7 @@ import torch
 from ultralytics.cfg import get_cfg
 from ultralytics.utils import ONLINE
 from ultralytics.utils.callbacks import get_default_callbacks
+from ultralytics.utils.checks import check_model_file_from_stem
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
 from trainer_host.base.contexts import (
@@ -42,29 +43,27 @@ INHERITED = ("data", "imgsz", "single_cls")
 def find_weights(name: str, offline: bool, scratch: str | None) -> str:
     """Return the path of a model: a file, or weights that the engine knows, fetched where they are missing.
 
+    Args:
+        name: What the user gave as ``model``.
+        offline: Whether nothing may be fetched.
+        scratch: An architecture to offer instead, where a training could start from one.
+
     Raises:
         SettingsError: If there is no such file, and nothing to fetch or no network to fetch it.
     """
+    name = str(check_model_file_from_stem(name))
     if not name.lower().endswith(".pt") or Path(name).is_file():
         return name
-    scratch = scratch or "a model YAML"
+    instead = f", or train from scratch: model={scratch}" if scratch else "."
     if Path(name).name not in GITHUB_ASSETS_NAMES:
-        raise SettingsError(
-            Problem(f"there is no model {name}.", f"Give a checkpoint, or train from scratch: model={scratch}")
-        )
+        raise SettingsError(Problem(f"there is no model {name}.", f"Give the path of a checkpoint{instead}"))
     if offline or not ONLINE:
         where = "the run is offline" if offline else "there is no network"
-        raise SettingsError(
-            Problem(
-                f"the weights {name} are not here, and {where} to fetch them.",
-                f"Put the file here, or train from scratch: model={scratch}",
-            )
-        )
+        what = f"the weights {name} are not here, and {where} to fetch them."
+        raise SettingsError(Problem(what, f"Put the file here{instead}"))
     fetched = attempt_download_asset(name)
     if not Path(fetched).is_file():
-        raise SettingsError(
-            Problem(f"the weights {name} could not be fetched.", f"Train from scratch: model={scratch}")
-        )
+        raise SettingsError(Problem(f"the weights {name} could not be fetched.", f"Put the file here{instead}"))
     return str(fetched)
 
 
@@ -223,9 +222,10 @@ def task_of_model(name: str) -> str | None:
     if name.lower().endswith((".yaml", ".yml")):
         try:
             found: str | None = guess_model_task(yaml_model_load(name))
-        except (FileNotFoundError, KeyError, TypeError):
+        except (FileNotFoundError, KeyError, TypeError, ValueError):
             return None
         return found
+    name = str(check_model_file_from_stem(name))
     return str(guess_model_task(name)) if Path(name).name in GITHUB_ASSETS_NAMES else None
 
 

@@ -29,9 +29,8 @@ class HeatmapHooks:
     @hookimpl
     def sample(self, ctx: host.SampleContext) -> host.Sample:
         """Draw the dataset that ``trainer run --task heatmap`` trains on, and name the settings that suit it."""
-        settings = {"epochs": 6, "warmup_epochs": 0, "imgsz": data.SIZE, "batch": 8, "nbs": 8}
-        settings |= {"optimizer": "AdamW", "lr0": 0.01}
-        return host.Sample(data.draw_sample(ctx.folder), settings)
+        settings = {"epochs": 6, "warmup_epochs": 0, "imgsz": data.SIZE, "batch": 8, "nbs": 8, "lr0": 0.01}
+        return host.Sample(data.draw_sample(ctx.folder), {**settings, "optimizer": "AdamW"})
 
     @hookimpl
     def read_dataset(self, ctx: host.DataContext) -> dict[str, Any]:

@@ -1,0 +1,306 @@
+"""Checkpoints: written whole or not at all, read without running code."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import os
+import pickle
+import warnings
+from collections import OrderedDict
+from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer_host import PluginError, SettingsError, UnsafeError
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+KINDS = {str, int, float, bool, type(None)}
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+DATA = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(SCALARS, inner, max_size=3)
+    ),
+)
+
+
+class Colour(enum.IntEnum):
+    """A number that pickles by its class."""
+
+    RED = 3
+
+
+class Name(str):
+    """A text that pickles by its class."""
+
+    __slots__ = ()
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def only_plain(value: Any) -> bool:
+    if type(value) is dict:
+        return all(type(k) in KINDS and only_plain(v) for k, v in value.items())
+    return all(map(only_plain, value)) if type(value) is list else type(value) in KINDS
+
+
+def lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: lists(v) for k, v in value.items()}
+    return [lists(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+# Writing
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    from trainer_host.engine.checkpoints import write_whole as write
+
+    write(path, content)
+
+
+def test_a_file_is_written_whole_into_folders_that_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "last.pt"
+    write_whole(path, b"first")
+    write_whole(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_fails_keeps_the_old_file_and_leaves_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    path = tmp_path / "last.pt"
+    write_whole(path, b"old")
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    if step == "fsync":
+        monkeypatch.setattr(os, "fsync", fail)
+    elif step == "replace":
+        monkeypatch.setattr(Path, "replace", fail)
+    content: Any = "not bytes" if step == "write" else b"new"
+    with pytest.raises(TypeError if step == "write" else type(error)):
+        write_whole(path, content)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_first_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        write_whole(tmp_path / "last.pt", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Plain data
+
+
+@given(DATA)
+def test_plain_data_stays_as_it_is(value: Any) -> None:
+    from trainer_host.engine.checkpoints import plain
+
+    found = plain(value)
+    assert only_plain(found)
+    assert found == lists(value)
+
+
+def test_everything_else_becomes_plain_or_is_left_out() -> None:
+    import numpy as np
+    import torch
+
+    from trainer_host.engine.checkpoints import plain
+
+    value = {
+        "path": Path("a/b"),
+        "colour": Colour.RED,
+        "name": Name("x"),
+        "float": np.float64(0.5),
+        "object": object(),
+        "tensor": torch.ones(2),
+        "set": {1},
+        "ordered": OrderedDict(b=1),
+        ("a", 1): "left out",
+        Name("key"): (1, object()),
+        "pure": PurePosixPath("x"),
+    }
+    found = plain(value)
+    assert only_plain(found)
+    assert {k: v for k, v in found.items() if v is not None} == {
+        "path": os.path.join("a", "b"),  # noqa: PTH118
+        "colour": 3,
+        "name": "x",
+        "float": 0.5,
+        "ordered": {"b": 1},
+        "key": [1, None],
+    }
+
+
+# Reading
+
+
+@pytest.fixture
+def sprung(tmp_path: Path) -> Path:
+    return tmp_path / "sprung"
+
+
+def unsafe_files(folder: Path, sprung: Path) -> dict[str, Path]:
+    import torch
+
+    traps = {
+        "open": Trap(open, str(sprung), "w"),
+        "exec": Trap(exec, f"open({str(sprung)!r}, 'w')"),
+        "system": Trap(os.system, f"touch {sprung}"),
+        "hub": Trap(torch.hub.load, str(folder), "x"),
+        "getattr": Trap(getattr, "x", "upper"),
+    }
+    files = {}
+    for name, trap in traps.items():
+        for suffix, options in {"zip": {}, "old": {"_use_new_zipfile_serialization": False}}.items():
+            files[f"{name}-{suffix}"] = folder / f"{name}-{suffix}.pt"
+            torch.save({"model": trap}, files[f"{name}-{suffix}"], **options)
+        for protocol in range(6):
+            files[f"{name}-{protocol}"] = folder / f"{name}-{protocol}.pt"
+            files[f"{name}-{protocol}"].write_bytes(pickle.dumps({"model": trap}, protocol=protocol))
+    return files
+
+
+def test_code_in_a_file_is_refused_and_never_run(tmp_path: Path, sprung: Path) -> None:
+    from trainer_host.engine.checkpoints import read_checkpoint
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of protocols that it does not write itself
+        for path in unsafe_files(tmp_path, sprung).values():
+            with pytest.raises(UnsafeError) as caught:
+                read_checkpoint(path)
+            assert caught.value.exit_code == 6
+            assert str(caught.value).startswith(f"{path}: refused: ")
+            assert len(str(caught.value).splitlines()) == 1
+    assert not sprung.exists()
+
+
+def test_classes_of_others_are_named(tmp_path: Path) -> None:
+    import torch
+
+    from trainer_host.engine.checkpoints import foreign_names, read_checkpoint
+
+    path = tmp_path / "foreign.pt"
+    torch.save({"model": SimpleNamespace(a=1), "colour": Colour.RED}, path)
+    assert foreign_names(path) == {"types.SimpleNamespace", f"{__name__}.Colour"}
+    with pytest.raises(UnsafeError, match=r"types\.SimpleNamespace"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", b"<!DOCTYPE html>", b"\x89PNG\r\n\x1a\n" + bytes(50), bytes(1000), b"PK\x03\x04" + bytes(100)],
+)
+def test_a_damaged_file_is_a_wrong_setting(tmp_path: Path, content: bytes) -> None:
+    from trainer_host.engine.checkpoints import read_checkpoint
+
+    path = tmp_path / "damaged.pt"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"damaged\.pt: this is no checkpoint, or a damaged one\."):
+        read_checkpoint(path)
+
+
+def test_a_file_that_was_cut_anywhere_is_damaged(tmp_path: Path) -> None:
+    import torch
+
+    from trainer_host.engine.checkpoints import read_checkpoint
+
+    whole, cut = tmp_path / "whole.pt", tmp_path / "cut.pt"
+    torch.save({"epoch": 3, "weights": torch.ones(8)}, whole)
+    assert read_checkpoint(whole).content["epoch"] == 3
+    content = whole.read_bytes()
+    for size in range(0, len(content), 97):
+        cut.write_bytes(content[:size])
+        with pytest.raises(SettingsError, match="damaged"):
+            read_checkpoint(cut)
+
+
+@pytest.mark.parametrize("name", ["list", "tensor", "nothing"])
+def test_something_else_that_torch_saved_is_no_checkpoint(tmp_path: Path, name: str) -> None:
+    import torch
+
+    from trainer_host.engine.checkpoints import read_checkpoint
+
+    path = tmp_path / "other.pt"
+    torch.save({"list": [1, 2], "tensor": torch.ones(2), "nothing": None}[name], path)
+    with pytest.raises(SettingsError, match="this is no checkpoint"):
+        read_checkpoint(path)
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    from trainer_host.engine.checkpoints import read_checkpoint
+
+    for path in (tmp_path / "none.pt", tmp_path):
+        with pytest.raises(SettingsError, match="there is no file"):
+            read_checkpoint(path)
+
+
+# What a checkpoint says
+
+
+def test_a_checkpoint_of_another_program_has_no_record(tmp_path: Path) -> None:
+    import torch
+
+    from trainer_host.engine.checkpoints import Checkpoint, extensions_of, options_of, read_checkpoint
+
+    path = tmp_path / "other.pt"
+    torch.save({"train_args": {"task": "detect"}, "model": None}, path)
+    checkpoint = read_checkpoint(path)
+    assert (checkpoint.task, checkpoint.record, checkpoint.module) == ("detect", {}, None)
+    assert (options_of({}), extensions_of({})) == ({}, [])
+    assert Checkpoint(path, {"trainer_host": "not a record"}).record == {}
+    assert Checkpoint(path, {}).task is None
+
+
+def test_the_record_of_a_run_is_plain_and_restores_its_plugins() -> None:
+    from trainer_host.engine.checkpoints import extensions_of, make_record, options_of
+    from trainer_host.plugin.chain import load_chain
+
+    chain = load_chain("pose")
+    record = make_record(chain, {"nc": 1, "names": {0: "x"}, "train": Path("a"), "odd": object()})
+    assert only_plain(record)
+    assert (record["task"], record["chain"]) == ("pose", ["detect", "pose"])
+    assert record["data"] == {"nc": 1, "names": {0: "x"}, "train": "a", "odd": None}
+    assert set(record["versions"]) == {"trainer-host", "ultralytics", "torch"}
+    assert {p["distribution"] for p in record["plugins"]} == {"trainer-host"}
+    more = [{"name": "cbam", "kind": "extension", "options": {"gain": 1}}, {"name": "log", "kind": "extension"}]
+    assert extensions_of({"plugins": [*record["plugins"], *more]}) == ["cbam", "log"]
+    assert options_of({"plugins": [*record["plugins"], *more]}) == {"cbam": {"gain": 1}}
+
+
+def test_what_is_not_plain_is_never_written() -> None:
+    from trainer_host.engine.checkpoints import serialise
+    from trainer_host.plugin.chain import load_chain
+
+    chain = load_chain("detect")
+    assert serialise({"epoch": 1}, chain)[:2] == b"PK"
+    for value, said in ((SimpleNamespace(), "types.SimpleNamespace"), (lambda: 0, "lambda"), (Colour.RED, "Colour")):
+        with pytest.raises(PluginError, match="not plain data") as caught:
+            serialise({"x": value}, chain)
+        assert said in str(caught.value)
