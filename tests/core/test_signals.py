@@ -1,0 +1,176 @@
+"""Stopping a run with SIGINT and SIGTERM, from outside and as Ctrl-C does it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.core.helpers import TRAINER, command, environment, python
+from tests.support.figures import pose_dataset
+from trainer_host import StoppedError
+from trainer_host.base.signals import StopRequest
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+RUN = ["run", "--task", "pose", "model=yolo11n-pose.yaml", "imgsz=64", "epochs=100", "plots=False"]
+DEADLINE_S = 300
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pose_dataset(tmp_path_factory.mktemp("dataset"), images=8)
+
+
+@contextmanager
+def running(*words: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start ``trainer``, and end it in any case."""
+    process = subprocess.Popen(
+        [*TRAINER, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=environment(),
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> str:
+    """Read what a process says until a line matches; the text ends early where the process does."""
+    said = ""
+    assert process.stderr is not None
+    for line in process.stderr:
+        said += line
+        if re.search(pattern, line):
+            return said
+    pytest.fail(f"it ended first: {said}")
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=DEADLINE_S)
+    return process.returncode, out, err
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
+    return found["record"]
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_run_stops_with_a_checkpoint(
+    tmp_path: Path, data: Path, engine: None, number: signal.Signals, code: int
+) -> None:
+    from trainer_host.engine.checkpoints import read_checkpoint
+
+    with running(*RUN, f"data={data}", "--json", cwd=tmp_path) as process:
+        read_until(process, r"^ +1/100 ")
+        os.killpg(process.pid, number)  # the whole group, as a terminal does
+        status, out, err = finish(process)
+    assert status == code, err
+    assert "Traceback" not in err
+    assert err.count("trainer: stopped by ") == 1
+    folder = tmp_path / "runs" / "pose" / "train"
+    checkpoint = read_checkpoint(folder / "weights" / "last.pt")
+    assert checkpoint.task == "pose"
+    assert checkpoint.content["epoch"] >= 0
+    assert checkpoint.content["optimizer"] is not None
+    assert str(folder / "weights" / "last.pt") in err
+    assert record_of(folder)["status"] == "stopped"
+    told = yaml.safe_load(out)
+    assert (told["status"], told["exit_code"], told["retryable"]) == ("stopped", code, True)
+    assert [f.name for f in folder.rglob("*.part")] == []
+
+
+@pytest.mark.train
+def test_a_second_signal_ends_a_run_at_once(tmp_path: Path, data: Path) -> None:
+    stubborn = (
+        "import os, signal\nfrom trainer_host import hookimpl\n"
+        "def twice(trainer):\n    os.kill(os.getpid(), signal.SIGINT)\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "@hookimpl\ndef callbacks(ctx):\n    return {'on_train_batch_start': twice}\n"
+    )
+    (tmp_path / "stubborn.py").write_text(stubborn)
+    done = command(*RUN, f"data={data}", "--plugin", "./stubborn.py", cwd=tmp_path)
+    assert done.code == 130, done.err
+    assert done.problems == ["stopped by SIGINT: no checkpoint of this epoch was saved."]
+    assert record_of(tmp_path / "runs" / "pose" / "train")["status"] == "stopped"
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize("event", ["on_pretrain_routine_start", "on_pretrain_routine_end"])
+def test_a_signal_before_training_ends_a_run_at_once(
+    tmp_path: Path, data: Path, event: str, number: signal.Signals, code: int
+) -> None:
+    early = (
+        "import os\nfrom trainer_host import hookimpl\n"
+        f"def stop(trainer):\n    os.kill(os.getpid(), {int(number)})\n"
+        f"@hookimpl\ndef callbacks(ctx):\n    return {{{event!r}: stop}}\n"
+    )
+    (tmp_path / "early.py").write_text(early)
+    done = command(*RUN, f"data={data}", "--plugin", "./early.py", cwd=tmp_path)
+    assert done.code == code, done.err
+    assert done.problems == [f"stopped by {number.name}: before training began."]
+    assert "Traceback" not in done.err
+    folder = tmp_path / "runs" / "pose" / "train"
+    assert record_of(folder)["status"] == "stopped"
+    assert list(folder.rglob("*.pt")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_engine_is_loaded_ends_the_command(
+    tmp_path: Path, data: Path, number: signal.Signals
+) -> None:
+    with running(*RUN, f"data={data}", cwd=tmp_path) as process:
+        read_until(process, r"^trainer ")
+        process.send_signal(number)
+        status, _, err = finish(process)
+    # No handler is set yet for SIGTERM: the system ends the process, which shells tell as 143 too.
+    assert status in ({130} if number == signal.SIGINT else {143, -signal.SIGTERM}), err
+    assert "Traceback" not in err
+
+
+def test_the_first_signal_waits_and_the_second_does_not() -> None:
+    stop = StopRequest()
+    stop.waits = True
+    stop.handle(signal.SIGTERM, None)
+    assert (stop.requested, stop.terminated) == (True, True)
+    with pytest.raises(StoppedError) as caught:
+        stop.handle(signal.SIGINT, None)
+    assert (caught.value.exit_code, caught.value.retryable) == (130, True)
+    assert StopRequest().error("x").exit_code == 130
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_without_waiting_the_first_signal_ends(number: signal.Signals, code: int) -> None:
+    with pytest.raises(StoppedError, match=f"stopped by {number.name}: before training began") as caught:
+        StopRequest().handle(number, None)
+    assert caught.value.exit_code == code
+
+
+def test_workers_leave_signals_to_the_run() -> None:
+    # Ctrl-C reaches every process of a terminal; a worker that ended on its own would fail the run.
+    code = (
+        "import os, signal\nfrom trainer_host.base.signals import StopRequest\n"
+        "stop = StopRequest()\nstop.waits = True\n"
+        "with stop.listening():\n"
+        "    for number in (signal.SIGINT, signal.SIGTERM):\n"
+        "        worker = os.fork()\n"
+        "        if worker == 0:\n"
+        "            os.kill(os.getpid(), number)\n"
+        "            os._exit(9)\n"
+        "        print(os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]), stop.requested)\n"
+    )
+    assert python(code).split("\n")[:2] == ["9 False", f"{-signal.SIGTERM} False"]
