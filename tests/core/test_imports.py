@@ -51,6 +51,11 @@ def test_showing_a_plugin_imports_its_chain_alone(tmp_path: Path) -> None:
     assert found.isdisjoint({*HEAVY, "trainer_pose"})
 
 
+def test_a_run_that_is_refused_does_not_load_the_compiler(tmp_path: Path) -> None:
+    code = "from trainer_host.cli.main import guarded\nassert guarded(['run', '--task', 'none-such']) == 5"
+    assert python(f"{code}\nimport sys\nprint('torch._dynamo' in sys.modules)", cwd=tmp_path).strip() == "False"
+
+
 def test_importing_the_host_changes_nothing(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys, warnings, logging\n"

@@ -129,6 +129,22 @@ def test_a_signal_before_training_ends_a_run_at_once(
     assert list(folder.rglob("*.pt")) == []
 
 
+def test_an_error_after_a_signal_is_its_consequence(tmp_path: Path, data: Path) -> None:
+    # Libraries swallow what is raised while they are imported, and fail later over what is missing then.
+    swallow = (
+        "import os, signal\nfrom trainer_host import hookimpl\n"
+        "def stop(trainer):\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGTERM)\n    except BaseException:\n        pass\n"
+        "    raise AttributeError('half a module')\n"
+        "@hookimpl\ndef callbacks(ctx):\n    return {'on_pretrain_routine_start': stop}\n"
+    )
+    (tmp_path / "swallow.py").write_text(swallow)
+    done = command(*RUN, f"data={data}", "--plugin", "./swallow.py", cwd=tmp_path)
+    assert done.code == 143, done.err
+    assert done.problems == ["stopped by SIGTERM: before training began (AttributeError while stopping)."]
+    assert record_of(tmp_path / "runs" / "pose" / "train")["status"] == "stopped"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_the_engine_is_loaded_ends_the_command(
     tmp_path: Path, data: Path, number: signal.Signals
@@ -137,7 +153,7 @@ def test_a_signal_while_the_engine_is_loaded_ends_the_command(
         read_until(process, r"^trainer ")
         process.send_signal(number)
         status, _, err = finish(process)
-    # No handler is set yet for SIGTERM: the system ends the process, which shells tell as 143 too.
+    # Until the engine is being loaded no handler is set for SIGTERM: the system ends the process.
     assert status in ({130} if number == signal.SIGINT else {143, -signal.SIGTERM}), err
     assert "Traceback" not in err
 
@@ -158,6 +174,16 @@ def test_without_waiting_the_first_signal_ends(number: signal.Signals, code: int
     with pytest.raises(StoppedError, match=f"stopped by {number.name}: before training began") as caught:
         StopRequest().handle(number, None)
     assert caught.value.exit_code == code
+
+
+def test_only_an_error_after_a_request_is_a_consequence() -> None:
+    stop, bug = StopRequest(), ZeroDivisionError()
+    assert stop.instead_of(bug, "last checkpoint x") is bug
+    stop.waits = True
+    stop.handle(signal.SIGINT, None)
+    stopped = stop.error("x")
+    assert stop.instead_of(stopped, "y") is stopped
+    assert "last checkpoint x (ZeroDivisionError while stopping)" in str(stop.instead_of(bug, "last checkpoint x"))
 
 
 def test_workers_leave_signals_to_the_run() -> None:

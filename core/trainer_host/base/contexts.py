@@ -29,6 +29,7 @@ class RunContext:
         save_dir: The run's folder, or None where nothing is written.
         exact: Whether the run promises the stock engine's arithmetic, bit for bit.
         offline: Whether nothing may be fetched from a network.
+        device: The `torch.device` that computes.
         engine: The engine's trainer, validator or predictor. It carries no promise of stability.
     """
 
@@ -40,6 +41,7 @@ class RunContext:
     save_dir: Path | None = None
     exact: bool = False
     offline: bool = False
+    device: Device = None
     engine: Trainer = None
 
     def options_for(self, kind: type[T]) -> T:
@@ -66,7 +68,6 @@ class DataContext(RunContext):
         batch_size: Images in a batch.
         stride: The model's largest stride in pixels; image sizes are multiples of it.
         rank: The process's rank in a group of several, -1 where there is one.
-        device: Where batches will be used.
     """
 
     source: str = ""
@@ -76,7 +77,6 @@ class DataContext(RunContext):
     batch_size: int = 16
     stride: int = 32
     rank: int = -1
-    device: Device = None
 
 
 @dataclass(frozen=True, kw_only=True)

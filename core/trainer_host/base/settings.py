@@ -34,12 +34,14 @@ class Given:
         settings: Engine keys.
         options: Values by plugin and option.
         plugins: Extensions that are switched on.
+        exact: Whether to keep the stock engine's arithmetic.
     """
 
     task: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
+    exact: bool = False
 
 
 def parse_value(text: str) -> Any:
@@ -121,7 +123,7 @@ def read_settings_file(path: Path) -> Given:
     if {"train", "val"} <= content.keys():
         raise SettingsError(Problem("this is a dataset, not a settings file.", f"Write data={path}", str(path)))
     content.pop("record", None)
-    given = Given(task=_task(content.pop("task", None), path))
+    given = Given(task=_task(content.pop("task", None), path), exact=content.pop("exact", False) is True)
     for name, options in _plugins(content.pop("plugins", None), path).items():
         given.plugins.append(name)
         given.options[Path(name).stem if name.endswith(".py") else name.rpartition(":")[2]] = options
@@ -163,4 +165,5 @@ def merge(over: Given, under: Given) -> Given:
         settings={**under.settings, **over.settings},
         options=options,
         plugins=list(dict.fromkeys([*under.plugins, *over.plugins])),
+        exact=over.exact or under.exact,
     )

@@ -21,10 +21,12 @@ class StopRequest:
         requested: Whether it did.
         terminated: Whether it was SIGTERM.
         waits: Whether the run will end by itself, with a checkpoint; otherwise the signal ends it at once.
+        when: Where the run stands when it does not wait, for the message.
     """
 
     def __init__(self) -> None:
         self.requested = self.terminated = self.waits = False
+        self.when = "before training began"
         self.process = os.getpid()
 
     def handle(self, number: int, _frame: Any) -> None:
@@ -38,7 +40,7 @@ class StopRequest:
             return
         again, self.requested, self.terminated = self.requested, True, number == signal.SIGTERM
         if again or not self.waits:
-            raise self.error("no checkpoint of this epoch was saved" if self.waits else "before training began")
+            raise self.error("no checkpoint of this epoch was saved" if self.waits else self.when)
 
     @staticmethod
     def _handle_in_worker(number: int) -> None:
@@ -51,6 +53,16 @@ class StopRequest:
         """Return the error that ends the run."""
         name = "SIGTERM" if self.terminated else "SIGINT"
         return StoppedError(f"stopped by {name}: {how}.", terminated=self.terminated)
+
+    def instead_of(self, error: BaseException, how: str) -> BaseException:
+        """Return what to tell of an error that ends the run.
+
+        After a request to stop it is a consequence: of a worker that was stopped too, or of an import that was cut
+        short, since libraries swallow what is raised within one and fail later.
+        """
+        if not self.requested or isinstance(error, StoppedError):
+            return error
+        return self.error(f"{how} ({type(error).__name__} while stopping)")
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:

@@ -124,7 +124,8 @@ class ConsoleReporter:
 
     def summary(self, result: RunResult) -> None:
         """Say what was done, and where to look."""
-        self.note(f"\nDone: {result.epochs} epochs in {duration(self.seconds)}. The best model on held-out images:")
+        epochs = f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
+        self.note(f"\nDone: {epochs} in {duration(self.seconds)}. The best model on held-out images:")
         shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics
         self.metrics(shown)
         places: list[tuple[str, Path | None]] = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from trainer_host.cli.options import make_request, quiet_engine, shared
+from trainer_host.cli.options import load_engine, make_request, quiet_engine, shared
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,6 +32,7 @@ def val(
     reporter = make_reporter()
     with quiet_engine(offline):
         request = make_request(settings, task, plugins, no_plugins, offline, verbose)
+        load_engine()
         from trainer_host.session.finished import val as session
 
         result = session(request, reporter)
@@ -75,6 +76,7 @@ def predict(
     reporter = make_reporter()
     with quiet_engine(offline):
         request = make_request(settings, task, plugins, no_plugins, offline, verbose)
+        load_engine()
         from trainer_host.session.finished import predict as session
 
         result = session(request, reporter, outputs, not no_pictures)

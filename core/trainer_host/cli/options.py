@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import signal
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -121,6 +124,27 @@ def quiet_engine(offline: bool) -> Iterator[None]:
         yield
     finally:
         sys.stdout = kept
+
+
+def load_engine() -> None:
+    """Import the engine, which takes seconds; a signal meanwhile ends the process at once.
+
+    Raising within an import would leave modules half made, and the engine's libraries swallow some of what is raised.
+    """
+    from trainer_host.engine.faults import translated
+
+    def leave(number: int, _: object) -> None:
+        click.echo("trainer: stopped.", err=True)
+        os._exit(128 + number)
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    kept = {n: signal.signal(n, leave) for n in (signal.SIGINT, signal.SIGTERM)} if main_thread else {}
+    try:
+        with translated():
+            importlib.import_module("trainer_host.engine.ultralytics_engine")
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def split_file(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.cli.options import make_request, quiet_engine, shared, split_file
+from trainer_host.cli.options import load_engine, make_request, quiet_engine, shared, split_file
 
 if TYPE_CHECKING:
     from trainer_host.base.results import RunResult
@@ -51,6 +51,7 @@ def run(
     reporter.head()
     with quiet_engine(offline):
         request = make_request(words, task, plugins, no_plugins, offline, verbose, exact, file)
+        load_engine()
         if dry_run:
             shown = _settings(request, reporter)
         else:

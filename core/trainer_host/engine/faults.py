@@ -65,6 +65,10 @@ def _known_cause(error: Exception) -> TrainerError | None:
         return loss_error()
     if "PytorchStreamWriter failed" in text:
         return StorageError(Problem("cannot write the checkpoint.", "Free space on the disk."))
+    if text.startswith("final batch=1 training"):
+        return SettingsError(
+            Problem("the last batch of an epoch has one image, too few at this size.", "Change batch.")
+        )
     if text.startswith("Invalid") and "device=" in text:
         return SettingsError(Problem(text.strip().splitlines()[0], "Without a GPU leave it out, or write device=cpu."))
     return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ultralytics.utils import LOGGER
 
@@ -31,6 +32,28 @@ class _ToReporter(logging.Handler):
             self.reporter.note(text)
 
 
+class _WithoutBars:
+    """Standard output without the progress bars that the engine draws whatever its log level is."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, unless it moves the cursor."""
+        if "\r" in text or "\x1b[K" in text:
+            self._bar = True
+            return len(text)
+        if text == "\n" and self._bar:
+            self._bar = False  # the line break that ends a bar
+            return 1
+        return int(self._stream.write(text))
+
+    _bar = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def engine_log(reporter: Reporter, verbose: bool = False) -> Iterator[None]:
     """Show the engine's warnings through ``reporter``, and all it says where ``verbose`` is set.
@@ -41,8 +64,12 @@ def engine_log(reporter: Reporter, verbose: bool = False) -> Iterator[None]:
     if not verbose:
         LOGGER.handlers[:] = [_ToReporter(reporter)]
         LOGGER.setLevel(logging.WARNING)
+    stdout = sys.stdout
+    if not verbose:
+        sys.stdout = _WithoutBars(stdout)
     try:
         yield
     finally:
+        sys.stdout = stdout
         LOGGER.handlers[:] = handlers
         LOGGER.setLevel(level)

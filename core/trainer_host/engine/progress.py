@@ -34,7 +34,6 @@ class ProgressCallbacks:
         self.reporter, self.stop, self.metrics, self.clock = reporter, stop, tuple(metrics), clock
         self.batch = 0
         self.began = self.epoch_began = 0.0
-        self.reported = -1
 
     def events(self) -> dict[str, Callable[[Any], None]]:
         """Return the functions by event."""
@@ -66,12 +65,9 @@ class ProgressCallbacks:
             self._end(trainer)
 
     def on_fit_epoch_end(self, trainer: Any) -> None:
-        """Report the epoch. The engine fires this once more after the final measurement, which is no epoch."""
-        if trainer.epoch <= self.reported:
+        """Report the epoch. The engine fires this once more after the final measurement, which is none."""
+        if getattr(trainer, "finishing", False) or not trainer.tloss:
             return
-        if not hasattr(trainer, "tloss") or trainer.tloss is None or trainer.epoch >= trainer.epochs:
-            return
-        self.reported = trainer.epoch
         metrics = trainer.metrics or {}
         self.reporter.epoch(
             EpochReport(
@@ -89,7 +85,7 @@ class ProgressCallbacks:
 
     def on_train_end(self, trainer: Any) -> None:
         """From here on there is nothing to wait for."""
-        self.stop.waits = False
+        self.stop.waits, self.stop.when = False, "after training; the model is saved"
 
     @staticmethod
     def _end(trainer: Any) -> None:

@@ -92,6 +92,41 @@ def refuse_several_devices(device: Any) -> None:
         )
 
 
+def read_and_check(hooks: Any, ctx: DataContext) -> Mapping[str, Any]:
+    """Read a dataset, have every plugin check it, and show what they warn of.
+
+    Raises:
+        DatasetError: If it cannot be read, or if a check finds an error.
+    """
+    data: Mapping[str, Any] | None = hooks.read_dataset(ctx=ctx)
+    if data is None:
+        raise PluginError(unanswered(ctx.task, "read_dataset"))
+    found = hooks.check_dataset(ctx=replace(ctx, data=data))
+    findings = [finding for each in found for finding in each]
+    raise_errors(findings)
+    for finding in findings:
+        LOGGER.warning(str(finding.problem()))
+    return data
+
+
+def join_callbacks(events: dict[str, list[Any]], hooks: Any, ctx: RunContext) -> None:
+    """Add the plugins' functions to the engine's, by event.
+
+    Raises:
+        PluginError: If the engine has no such event.
+    """
+    for given in hooks.callbacks(ctx=ctx)[::-1]:
+        for event, function in given.items():
+            if event not in callbacks.default_callbacks:
+                raise PluginError(unknown("callback event", event, callbacks.default_callbacks))
+            events[event].append(function)
+
+
+def unanswered(task: str, hook: str) -> Problem:
+    """Return what to say where no plugin answers a hook that must have an answer."""
+    return Problem(f"task {task!r} does not answer the hook {hook!r}.", "Implement it, or give the task a base.")
+
+
 class HostTrainer(BaseTrainer):
     """The engine's trainer with its decisions made by plugins.
 
@@ -111,7 +146,7 @@ class HostTrainer(BaseTrainer):
         plan: Plan,
     ) -> None:
         self.plan = plan
-        self.interrupted = False
+        self.interrupted = self.finishing = False
         overrides = {**(overrides or {}), "task": plan.chain.engine_task}
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
         if not plan.drop_in:
@@ -135,6 +170,7 @@ class HostTrainer(BaseTrainer):
             "save_dir": self.save_dir,
             "exact": self.plan.exact,
             "offline": self.plan.offline,
+            "device": self.device,
             "engine": self,
         }
         return kind(**{**common, **fields})
@@ -143,27 +179,14 @@ class HostTrainer(BaseTrainer):
         """Return the first answer to a hook that must have one."""
         answer = getattr(self.hooks, hook)(**arguments)
         if answer is None:
-            name = self.plan.chain.name
-            raise PluginError(
-                Problem(
-                    f"task {name!r} does not answer the hook {hook!r}, which it needs.",
-                    "Implement it, or give the task a base.",
-                )
-            )
+            raise PluginError(unanswered(self.plan.chain.name, hook))
         return answer
 
     def run_callbacks(self, event: str) -> None:
         """Run the functions of an event; those of plugins join at the first."""
         if event == "on_pretrain_routine_start":
-            self._join_callbacks()
+            join_callbacks(self.callbacks, self.hooks, self.context(RunContext))
         super().run_callbacks(event)
-
-    def _join_callbacks(self) -> None:
-        for given in self.hooks.callbacks(ctx=self.context(RunContext))[::-1]:
-            for event, function in given.items():
-                if event not in callbacks.default_callbacks:
-                    raise PluginError(unknown("callback event", event, callbacks.default_callbacks))
-                self.callbacks[event].append(function)
 
     def get_dataset(self) -> dict[str, Any]:
         """Read the dataset and have it checked.
@@ -172,12 +195,7 @@ class HostTrainer(BaseTrainer):
             DatasetError: If it cannot be read, or if a check finds an error.
         """
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split)
-        data = self._answer("read_dataset", ctx=ctx)
-        found = self.hooks.check_dataset(ctx=replace(ctx, data=data))
-        findings = [finding for each in found for finding in each]
-        raise_errors(findings)
-        for finding in findings:
-            LOGGER.warning(str(finding.problem()))
+        data = read_and_check(self.hooks, ctx)
         if "yaml_file" in data:
             self.args.data = data["yaml_file"]
         return dict(data)
@@ -207,7 +225,6 @@ class HostTrainer(BaseTrainer):
             batch_size=batch_size,
             stride=max(int(stride.max()), 32) if stride is not None else 32,
             rank=rank,
-            device=self.device,
         )
 
     def preprocess_batch(self, batch: Batch) -> Batch:
@@ -310,7 +327,7 @@ class HostTrainer(BaseTrainer):
         if (args := getattr(self.validator, "args", None)) is not None:
             args.plots, args.compile = self.args.plots, False
         _, model = self.start_from(read_checkpoint(self.best))
-        return dict(self.validator(model=model))
+        return dict(self.validator(model=model.to(self.device)))
 
     def final_metrics(self) -> dict[str, float]:
         """Return what the task measures of the best checkpoint; without a word from it, what the validator does."""
@@ -322,4 +339,5 @@ class HostTrainer(BaseTrainer):
     def final_eval(self) -> None:
         """Measure the best checkpoint, unless the run was interrupted and is to be resumed."""
         if not self.interrupted:
+            self.finishing = True  # events from here on belong to the best checkpoint, not to an epoch
             final_eval(self)

@@ -13,6 +13,7 @@ from ultralytics.utils import ONLINE
 from ultralytics.utils.callbacks import get_default_callbacks
 from ultralytics.utils.checks import check_model_file_from_stem
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+from ultralytics.utils.torch_utils import select_device
 
 from trainer_host.base.contexts import (
     DataContext,
@@ -22,12 +23,11 @@ from trainer_host.base.contexts import (
     ValidationContext,
 )
 from trainer_host.base.errors import PluginError, Problem, SettingsError
-from trainer_host.base.findings import raise_errors
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.restated.load_model import restored_model
-from trainer_host.engine.trainer import HostTrainer, Plan
+from trainer_host.engine.trainer import HostTrainer, Plan, join_callbacks, read_and_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -151,9 +151,10 @@ class FinishedModel:
         inherited = {k: trained[k] for k in INHERITED if trained.get(k) is not None}
         wanted = {**inherited, "rect": True, **values, "mode": mode, "task": plan.chain.engine_task}
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
+        self.device = select_device(self.args.device, verbose=False)
         self.model: Module = restored_model(
             self.checkpoint, self._build, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg"))
-        )
+        ).to(self.device)
 
     def _build(self, ctx: ModelContext) -> Module:
         model = self.plan.chain.manager.hook.build_model(ctx=ctx)
@@ -171,6 +172,7 @@ class FinishedModel:
             "save_dir": self.save_dir,
             "exact": self.plan.exact,
             "offline": self.plan.offline,
+            "device": self.device,
         }
         return kind(**{**common, **fields})
 
@@ -182,13 +184,9 @@ class FinishedModel:
         """
         hook = self.plan.chain.manager.hook
         ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val")
-        data = hook.read_dataset(ctx=ctx)
-        found = hook.check_dataset(ctx=self._context(DataContext, source=ctx.source, split=ctx.split, data=data))
-        raise_errors([finding for each in found for finding in each])
+        data = read_and_check(hook, ctx)
         callbacks = defaultdict(list, get_default_callbacks())
-        for given in hook.callbacks(ctx=self._context(RunContext, data=data)):
-            for event, function in given.items():
-                callbacks[event].append(function)
+        join_callbacks(callbacks, hook, self._context(RunContext, data=data))
         validator = hook.build_validator(
             ctx=self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
         )

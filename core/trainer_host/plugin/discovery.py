@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
-
-from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from trainer_host.base.errors import PluginError, Problem, nearest
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from importlib import metadata
 
 TASKS = "trainer_host.tasks"
 EXTENSIONS = "trainer_host.plugins"
@@ -73,10 +70,10 @@ def discover(disabled: Collection[str] = ()) -> list[PluginRecord]:
             switches off all that it brings.
     """
     disabled = {*disabled, *disabled_by_environment()}
-    packages = {canonicalize_name(name) for name in disabled}
+    packages = {normal(name) for name in disabled}
     records = [
         replace(r, state="disabled", reason="switched off.")
-        if r.name in disabled or canonicalize_name(r.distribution) in packages
+        if r.name in disabled or normal(r.distribution) in packages
         else r
         for r in dict.fromkeys(_records())
     ]
@@ -84,13 +81,15 @@ def discover(disabled: Collection[str] = ()) -> list[PluginRecord]:
 
 
 def _records() -> Iterator[PluginRecord]:
+    from importlib import metadata  # imported late, because help needs none of it
+
     seen = set()
     for dist in metadata.distributions():
         claims = _claims(dist)
         if not claims:
             continue
         name, version, requires = _about(dist)
-        key = canonicalize_name(name)
+        key = normal(name)
         if key in seen:
             continue  # Python imports the package that comes first on the path
         seen |= {key} - {UNKNOWN}
@@ -132,23 +131,28 @@ def _about(dist: metadata.Distribution) -> tuple[str, str, list[str]]:
 
 
 def _incompatibility(requires: Iterable[str]) -> str:
-    for line in requires:
+    ours = [line for line in requires if normal(line).startswith("trainer-host")]
+    if not ours:
+        return ""
+    # Imported for plugins of others alone, because it takes a sixth of the command's start.
+    from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for line in ours:
         try:
             requirement = Requirement(line)
-        except InvalidRequirement:
+            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
             continue
-        if canonicalize_name(requirement.name) != "trainer-host" or not _applies(requirement):
-            continue
-        if not requirement.specifier.contains(__version__, prereleases=True):
+        fits = requirement.specifier.contains(__version__, prereleases=True)
+        if normal(requirement.name) == "trainer-host" and applies and not fits:
             return f"it needs trainer-host{requirement.specifier}, and this is {__version__}."
     return ""
 
 
-def _applies(requirement: Requirement) -> bool:
-    try:
-        return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-    except (UndefinedComparison, UndefinedEnvironmentName):
-        return False
+def normal(name: str) -> str:
+    """Return the name of a distribution in the form in which such names are compared."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _mark_conflicts(records: list[PluginRecord]) -> list[PluginRecord]:
@@ -178,8 +182,8 @@ def select(name: str, kind: Kind, records: Iterable[PluginRecord]) -> PluginReco
     distribution, _, short = name.rpartition(":")
     same = [r for r in records if r.name == short and r.kind == kind]
     if distribution:
-        wanted = canonicalize_name(distribution)
-        same = [r for r in same if canonicalize_name(r.distribution) == wanted]
+        wanted = normal(distribution)
+        same = [r for r in same if normal(r.distribution) == wanted]
     usable = [r for r in same if r.state == "available" or (distribution and r.state == "conflict")]
     if usable:
         return replace(usable[0], state="available", reason="")

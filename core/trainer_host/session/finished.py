@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError, unknown
 from trainer_host.base.results import PredictResult, ValResult
 from trainer_host.engine.faults import translated
 from trainer_host.engine.keys import engine_keys
@@ -90,6 +90,8 @@ def _source(request: Request) -> Any:
     source = request.given.settings.get("source")
     if source is None:
         raise SettingsError(Problem("no source is given.", "Write source=IMAGE, a folder, or a video."))
+    if "://" in str(source) and request.offline:
+        raise UnsafeError(Problem(f"{source} would be fetched, and the run is offline.", "Give a local file."))
     local = "://" not in str(source) and not str(source).isdigit() and not set("*?") & set(str(source))
     if local and not Path(str(source)).exists():
         raise SettingsError(Problem(f"there is no file or folder {source}.", "Check the path."))
@@ -138,8 +140,9 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
     installed = {r.name for r in discover(request.no_plugins) if r.kind == "extension" and r.state == "available"}
     recorded = [name for name in extensions_of(record) if name not in request.no_plugins]
     # An extension that was trained with but is gone matters only where the model is made of it.
-    missing = [name for name in recorded if name not in installed and not name.endswith(".py")]
-    for name in missing:
+    again = {Path(name).stem for name in given.plugins if name.endswith(".py")}
+    missing = [name for name in recorded if name not in installed]
+    for name in set(missing) - again:
         options.pop(name, None)
         reporter.warn(f"{path} was trained with the plugin {name!r}, which is not installed; going on without it.")
     extensions = [name for name in recorded if name not in missing] + given.plugins

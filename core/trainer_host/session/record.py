@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from trainer_host.session.resolve import Resolved
 
 FILE = "run.yaml"
+FILES = frozenset({"data", "model", "pretrained"})
+"""Settings that name files."""
 
 
 def named_by_user(member: Member) -> str:
@@ -30,8 +32,17 @@ def settings_as_data(resolved: Resolved) -> dict[str, Any]:
     chain = resolved.chain
     plugins = {named_by_user(m): options_as_data(m.options) for m in chain.extensions}
     plugins |= {m.record.name: options_as_data(m.options) for m in chain.tasks if m.options is not None}
-    data: dict[str, Any] = {"task": chain.name, **{k: _plain(s.value) for k, s in resolved.settings.items()}}
+    data: dict[str, Any] = {"task": chain.name, **{k: _anchored(k, s.value) for k, s in resolved.settings.items()}}
+    if resolved.exact:
+        data["exact"] = True
     return {**data, "plugins": plugins} if plugins else data
+
+
+def _anchored(key: str, value: Any) -> Any:
+    """Return a setting that means the same from every folder."""
+    if key in FILES and isinstance(value, str) and Path(value).exists():
+        return str(Path(value).resolve())
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from trainer_host.engine.keys import engine_keys
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.chain import Chain, load_chain, load_task
 from trainer_host.plugin.discovery import PluginRecord, discover
-from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
@@ -87,6 +86,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     given = request.given
     if request.file is not None:
         given = merge(given, read_settings_file(request.file))
+    request = replace(request, exact=request.exact or given.exact)
     task = given.task or _tell_task(given, request, reporter)
     known = engine_keys()
     problems = [unknown("setting", key, known, _line(request, key)) for key in given.settings if key not in known]
@@ -229,13 +229,17 @@ def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:
     folder = Path.cwd() / "runs" / "samples" / name
     mark = folder / MARK
     drawn = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
-    fresh = drawn.get("version") == __version__
+    fresh = drawn.get("by") == _drawn_by(chain)
     if not fresh:
         drawn = _draw_sample(chain, folder)
     resolved.sample = name
     resolved.settings["data"] = Setting(str(folder / drawn["data"]), "sample")
     resolved.default(drawn["settings"], "sample")
     reporter.note(f"No dataset of yours: {'using' if fresh else 'drew'} the built-in sample in {_short(folder)}.")
+
+
+def _drawn_by(chain: Chain) -> list[str]:
+    return [m.record.origin for m in chain.tasks]
 
 
 def _draw_sample(chain: Chain, folder: Path) -> dict[str, Any]:
@@ -248,7 +252,7 @@ def _draw_sample(chain: Chain, folder: Path) -> dict[str, Any]:
         if sample is None:
             raise SettingsError(Problem(f"task {chain.name!r} has no sample dataset.", "Give a dataset: data=my.yaml"))
         data = Path(sample.data).relative_to(work).as_posix()
-        drawn = {"version": __version__, "data": data, "settings": dict(sample.settings)}
+        drawn = {"by": _drawn_by(chain), "data": data, "settings": dict(sample.settings)}
         (work / MARK).write_text(json.dumps(drawn), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)

@@ -72,8 +72,12 @@ def _train(resolved: Resolved, reporter: Reporter) -> RunResult:
                 raise stop.error(f"last checkpoint {outcome['last'] or 'not saved'}")
             predictions = _picture(plan, outcome, save_dir)
         except BaseException as error:
-            record.end(_status(error), error=str(error) or type(error).__name__)
-            _tidy(save_dir, error)
+            last = save_dir / "weights" / "last.pt"
+            told = stop.instead_of(error, f"last checkpoint {last}" if last.exists() else "before training began")
+            record.end(_status(told), error=str(told) or type(told).__name__)
+            _tidy(save_dir, told)
+            if told is not error:
+                raise told from error
             raise
         facts = {"epochs": outcome["epochs"], "metrics": outcome["metrics"], "threads": outcome["threads"]}
         record.end("done", **facts)

@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ultralytics.data import build_dataloader, build_yolo_dataset
-from ultralytics.data.utils import check_det_dataset, convert_ndjson_to_yolo_if_needed, img2label_paths
+from ultralytics.data import YOLODataset, build_dataloader
+from ultralytics.data.utils import (
+    check_det_dataset,
+    convert_ndjson_to_yolo_if_needed,
+    find_dataset_yaml,
+    get_split_fraction,
+    img2label_paths,
+)
 from ultralytics.models.yolo.detect import DetectionTrainer as Engine
-from ultralytics.utils import DATASETS_DIR, LOGGER, ONLINE, ROOT
+from ultralytics.utils import DATASETS_DIR, LOGGER, ONLINE, ROOT, clean_url, colorstr
 from ultralytics.utils.patches import override_configs
 
 from trainer_host import AutobatchHints, DatasetError, Finding, Problem, UnsafeError
@@ -50,17 +56,34 @@ def vet_source(ctx: DataContext) -> None:
 
     Raises:
         DatasetError: If there is something wrong.
-        UnsafeError: If something would be fetched in an offline run.
+        UnsafeError: If a YAML would be fetched whose download could then run, or anything in an offline run.
     """
     source, path = ctx.source, Path(ctx.source)
     if "://" in source:
-        if ctx.offline:
-            raise UnsafeError(Problem(f"{source} would be fetched, and the run is offline.", "Give a local file."))
-        return
-    if not path.exists():
+        _vet_remote(ctx)
+    elif path.is_dir():
+        _vet_folder(ctx, path)
+    elif not path.exists():
         _vet_shipped(ctx, path)
     elif path.suffix.lower() in {".yaml", ".yml"}:
         _vet_yaml(ctx, path)
+
+
+def _vet_remote(ctx: DataContext) -> None:
+    if ctx.offline:
+        raise UnsafeError(Problem(f"{ctx.source} would be fetched, and the run is offline.", "Give a local file."))
+    if clean_url(ctx.source).lower().endswith((".yaml", ".yml")):
+        what = f"{ctx.source} is refused: a dataset YAML from the network can run its download."
+        raise UnsafeError(Problem(what, "Fetch it yourself, read it, and give the local file."))
+
+
+def _vet_folder(ctx: DataContext, folder: Path) -> None:
+    try:
+        found = find_dataset_yaml(folder)
+    except (FileNotFoundError, AssertionError) as error:
+        what = f"there is not one dataset YAML in {folder}."
+        raise DatasetError(Problem(what, "Give the file itself: data=FOLDER/data.yaml")) from error
+    _vet_yaml(ctx, Path(found))
 
 
 def _vet_shipped(ctx: DataContext, path: Path) -> None:
@@ -103,7 +126,9 @@ def _missing_images(content: dict[str, Any], file: Path, split: str) -> tuple[st
         given = content.get(key)
         for entry in [given] if isinstance(given, str) else given if isinstance(given, list) else []:
             place = (root / str(entry)).resolve()
-            without_dots = (root / str(entry)[3:]).resolve() if str(entry).startswith("../") else place
+            # The engine's second try, which it makes for a single folder and not for a list of them.
+            bare = isinstance(given, str) and given.startswith("../")
+            without_dots = (root / str(entry)[3:]).resolve() if bare else place
             if not place.exists() and not without_dots.exists():
                 return key, place
     return None
@@ -115,18 +140,50 @@ def check_dataset(ctx: DataContext) -> Iterator[Finding]:
         yield Finding("names-empty", "the dataset has no classes.", "write names: [object]", ctx.source)
 
 
+class ScannedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
+    """The engine's dataset, which reads the labels themselves: a cache beside them is a pickle of whoever made it."""
+
+    def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
+        scanned: dict[str, Any] = self.cache_labels(cache_path)
+        return scanned, False
+
+
 def build_dataset(ctx: DataContext) -> Any:
-    """Return the engine's dataset; validation images are padded to rectangles."""
-    dataset = build_yolo_dataset(
-        ctx.args,
-        ctx.path,
-        ctx.batch_size,
-        ctx.data,
-        mode=ctx.mode,
-        rect=ctx.mode == "val",
-        stride=ctx.stride,
-    )
-    tell_left_out(dataset, ctx.mode)
+    """Return the engine's dataset; validation images are padded to rectangles.
+
+    Raises:
+        DatasetError: If the engine cannot use the images, the labels, or the keys of the dataset.
+    """
+    return scanned_dataset(ctx.args, ctx.path, ctx.batch_size, ctx.data, ctx.mode, ctx.stride, ctx.mode == "val")
+
+
+def scanned_dataset(
+    args: Any, path: Any, batch: int | None, data: Mapping[str, Any], mode: str, stride: int, rect: bool
+) -> Any:
+    """Return the dataset that the engine's `build_yolo_dataset` builds for boxes, without its label cache."""
+    training = mode == "train"
+    split = "train" if training else args.split or "val"
+    try:
+        dataset = ScannedDataset(
+            img_path=path,
+            imgsz=args.imgsz,
+            batch_size=batch,
+            augment=training,
+            hyp=args,
+            rect=args.rect or rect,
+            cache=args.cache or None,
+            single_cls=args.single_cls or False,
+            stride=stride,
+            pad=0.0 if training else 0.5,
+            prefix=colorstr(f"{mode}: "),
+            task=args.task,
+            classes=args.classes,
+            data=data,
+            fraction=1.0 if data.get("complete") else get_split_fraction(args.fraction, split),
+        )
+    except (RuntimeError, ValueError, FileNotFoundError, AssertionError) as error:
+        raise DatasetError(f"the {mode} images cannot be used: {' '.join(str(error).split())}") from error
+    tell_left_out(dataset, mode)
     return dataset
 
 

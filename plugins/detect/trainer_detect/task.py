@@ -97,9 +97,9 @@ class DetectHooks:
     @hookimpl
     def build_validator(self, ctx: ValidationContext) -> Any:
         """Return the engine's validator of boxes."""
-        from ultralytics.models.yolo.detect import DetectionValidator
+        from trainer_detect.val import BoxValidator
 
-        return DetectionValidator(ctx.loader, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
+        return BoxValidator(ctx.loader, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
 
     @hookimpl
     def plot(self, ctx: PlotContext) -> Any:

@@ -45,7 +45,6 @@ SETTINGS: dict[str, object] = {
     "warmup_epochs": 2.0,
     "warmup_bias_lr": 0.0,
     "amp": False,
-    "cache": True,
     "mosaic": 0.0,
     "scale": 0.2,
     "pose": 18.0,

@@ -58,9 +58,9 @@ class PoseHooks:
     @hookimpl
     def build_validator(self, ctx: ValidationContext) -> Any:
         """Return the engine's validator of boxes and keypoints."""
-        from ultralytics.models.yolo.pose import PoseValidator
+        from trainer_pose.val import KeypointValidator
 
-        return PoseValidator(ctx.loader, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
+        return KeypointValidator(ctx.loader, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
 
     @hookimpl
     def build_predictor(self, ctx: PredictionContext) -> Any:

@@ -15,7 +15,7 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT, RANK
 from ultralytics.utils.torch_utils import restore_qat
 
-from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.engine.checkpoints import STATE, Checkpoint, read_checkpoint
 from trainer_host.engine.restated import restates
 
@@ -64,7 +64,12 @@ def restored_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Modul
     if STATE not in checkpoint.record:
         return engine_model(checkpoint)
     model = build(context)
-    model.load_state_dict(checkpoint.record[STATE])
+    try:
+        model.load_state_dict(checkpoint.record[STATE])
+    except RuntimeError as error:
+        needs = " ".join(checkpoint.record.get("needs") or ["the plugins that it was trained with"])
+        what = "the weights do not fit the model that the plugins of this run build."
+        raise PluginError(Problem(what, f"The file needs: {needs}", str(checkpoint.path))) from error
     return model.eval()
 
 
