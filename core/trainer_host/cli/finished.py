@@ -30,9 +30,9 @@ def val(
     from trainer_host.cli.main import emit
 
     reporter = make_reporter()
-    with quiet_engine(offline):
+    with quiet_engine():
         request = make_request(settings, task, plugins, no_plugins, offline, verbose)
-        load_engine()
+        load_engine(offline)
         from trainer_host.session.finished import val as session
 
         result = session(request, reporter)
@@ -74,9 +74,9 @@ def predict(
     from trainer_host.cli.main import emit
 
     reporter = make_reporter()
-    with quiet_engine(offline):
+    with quiet_engine():
         request = make_request(settings, task, plugins, no_plugins, offline, verbose)
-        load_engine()
+        load_engine(offline)
         from trainer_host.session.finished import predict as session
 
         result = session(request, reporter, outputs, not no_pictures)

@@ -111,27 +111,23 @@ def make_request(
 
 
 @contextmanager
-def quiet_engine(offline: bool) -> Iterator[None]:
-    """Keep standard output for results: whatever the engine prints goes to standard error.
-
-    Set before the engine is imported: its switch for a run without a network, which it reads at that moment.
-    """
+def quiet_engine() -> Iterator[None]:
+    """Keep standard output for results: whatever the engine prints goes to standard error."""
     kept = sys.stdout
     sys.stdout = sys.stderr
-    if offline:
-        os.environ["YOLO_OFFLINE"] = "true"
     try:
         yield
     finally:
         sys.stdout = kept
 
 
-def load_engine() -> None:
+def load_engine(offline: bool) -> None:
     """Import the engine, which takes seconds; a signal meanwhile ends the process at once.
 
     Raising within an import would leave modules half made, and the engine's libraries swallow some of what is raised.
     """
     from trainer_host.engine.faults import translated
+    from trainer_host.engine.imports import import_engine
 
     def leave(number: int, _: object) -> None:
         click.echo("trainer: stopped.", err=True)
@@ -141,6 +137,7 @@ def load_engine() -> None:
     kept = {n: signal.signal(n, leave) for n in (signal.SIGINT, signal.SIGTERM)} if main_thread else {}
     try:
         with translated():
+            import_engine(offline)
             importlib.import_module("trainer_host.engine.ultralytics_engine")
     finally:
         for number, handler in kept.items():

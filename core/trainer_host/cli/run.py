@@ -49,9 +49,9 @@ def run(
     file, words = split_file(settings)
     reporter = make_reporter()
     reporter.head()
-    with quiet_engine(offline):
+    with quiet_engine():
         request = make_request(words, task, plugins, no_plugins, offline, verbose, exact, file)
-        load_engine()
+        load_engine(offline)
         if dry_run:
             shown = _settings(request, reporter)
         else:
@@ -68,10 +68,12 @@ def _settings(request: Request, reporter: Any) -> dict[str, Any]:
     from trainer_host.engine.faults import translated
 
     with translated():
+        from trainer_host.engine.logs import engine_log
         from trainer_host.session.record import settings_as_data
         from trainer_host.session.resolve import resolve
 
-        return settings_as_data(resolve(request, reporter))
+        with engine_log(reporter, request.verbose):
+            return settings_as_data(resolve(request, reporter))
 
 
 def _print_settings(shown: dict[str, Any], as_json: bool) -> None:

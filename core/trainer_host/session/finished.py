@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError, unknown
 from trainer_host.base.results import PredictResult, ValResult
 from trainer_host.engine.faults import translated
+from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import discover
@@ -33,6 +34,7 @@ def val(request: Request, reporter: Reporter) -> ValResult:
         TrainerError: For every cause that is expected.
     """
     with translated():
+        import_engine(request.offline)
         from trainer_host.engine.logs import engine_log
         from trainer_host.engine.state import preserved_state
 
@@ -58,6 +60,7 @@ def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), 
     if wrong:
         raise SettingsError(*(Problem(f"{f} is neither .json nor .csv.", "Name the file so.") for f in wrong))
     with translated():
+        import_engine(request.offline)
         from trainer_host.engine.logs import engine_log
         from trainer_host.engine.state import preserved_state
 

@@ -17,6 +17,7 @@ from trainer_host.base.errors import (
 from trainer_host.base.results import RunResult
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import translated
+from trainer_host.engine.imports import import_engine
 from trainer_host.session.folders import claim_folder
 from trainer_host.session.record import FILE, RunRecord
 from trainer_host.session.resolve import Resolved, resolve
@@ -40,6 +41,7 @@ def run(request: Request, reporter: Reporter) -> RunResult:
         TrainerError: For every cause that is expected.
     """
     with translated():
+        import_engine(request.offline)
         from trainer_host.engine.logs import engine_log
         from trainer_host.engine.state import preserved_state
 
