@@ -6,12 +6,14 @@ import io
 import logging
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from tests.support.figures import pose_dataset
 from trainer_host.base.reporting import EpochReport, Progress, Silent
 from trainer_host.base.signals import StopRequest
 from trainer_host.cli.console import HEAD_EVERY, ConsoleReporter, duration
@@ -126,10 +128,32 @@ def test_the_event_after_the_final_measurement_is_no_epoch() -> None:
     run.begin()
     run.epoch()
     run.epoch()
-    run.fire("on_fit_epoch_end")  # as the engine does at one step more
-    run.trainer.epoch -= 1
-    run.fire("on_fit_epoch_end")  # as after an early stop
+    run.trainer.finishing = True
+    run.fire("on_fit_epoch_end")
     assert len(run.listener.epochs) == 2
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("planned", [2, 9])
+def test_a_real_run_reports_each_epoch_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: None, planned: int
+) -> None:
+    from trainer_host import run
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "early.py").write_text(
+        "from trainer_host import hookimpl\n"
+        "def stop(trainer):\n    trainer.stop = trainer.epoch == 1\n"
+        "@hookimpl\ndef callbacks(ctx):\n    return {'on_train_epoch_end': stop}\n"
+    )
+    data = pose_dataset(tmp_path / "data", images=4)
+    listener = Listener()
+    fixed = {"imgsz": 32, "batch": 2, "plots": False, "optimizer": "SGD", "model": "yolo11n-pose.yaml"}
+    result = run("pose", data=data, reporter=listener, plugins=["./early.py"], epochs=planned, **fixed)
+    assert [e.epoch for e in listener.epochs] == [1, 2]
+    assert result.epochs == 2
+    assert [s.batch for s in listener.standings] == [0, 1, 2] * 2
+    assert listener.epochs[-1].metrics.keys() == {"metrics/mAP50(B)", "metrics/mAP50(P)", "metrics/mAP50-95(P)"}
 
 
 def test_an_event_before_the_first_batch_is_no_epoch() -> None:
