@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 VISIBLE = 0.5
 """Keypoints of a lower confidence are not drawn."""
-NAMES_FROM_PX = 60
-"""Names are written beside the keypoints of an object that is at least this large."""
+NAME_PX = 16
+"""Names are written where an object has this many pixels for each keypoint; closer ones would hide each other."""
 
 
 class KeypointPredictor(BoxPredictor):
@@ -77,7 +77,7 @@ def draw_keypoints(ctx: PredictionContext, prediction: Any) -> Any:
         for a, b in skeleton_of(ctx, len(points)):
             if seen[a] and seen[b]:
                 cv2.line(image, places[a], places[b], colors(a, bgr=True), width, cv2.LINE_AA)
-        large = max(found["box"][2] - found["box"][0], found["box"][3] - found["box"][1]) >= NAMES_FROM_PX
+        large = max(found["box"][2] - found["box"][0], found["box"][3] - found["box"][1]) >= NAME_PX * len(points)
         for i, point in enumerate(points):
             if seen[i]:
                 cv2.circle(image, places[i], width + 2, (255, 255, 255), -1, cv2.LINE_AA)
