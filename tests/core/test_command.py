@@ -139,7 +139,6 @@ def test_as_a_command_of_its_own(tmp_path: Path) -> None:
 
 # Settings
 
-UNTOLD = pytest.mark.xfail(strict=True, reason="the tasks let the engine's own error through")
 FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
 
 
@@ -205,10 +204,10 @@ def test_checkpoints_that_are_wrong(
         ("none.yaml", "there is no model none.yaml"),
         ("nothing.yaml", "nothing.yaml does not describe a model: it has no head"),
         ("plain.yaml", "plain.yaml does not describe a model: it has no head"),
-        pytest.param("5", "model 5", marks=UNTOLD),
-        pytest.param("yolo11n-pse", "model yolo11n-pse", marks=UNTOLD),
-        pytest.param("syntax.yaml", "syntax.yaml", marks=UNTOLD),
-        pytest.param("list.yaml", "list.yaml", marks=UNTOLD),
+        ("5", "model 5"),
+        ("yolo11n-pse", "model yolo11n-pse"),
+        ("syntax.yaml", "syntax.yaml"),
+        ("list.yaml", "list.yaml"),
     ],
 )
 def test_architectures_that_are_wrong(trainer: Trainer, files: Path, data: Path, model: str, said: str) -> None:

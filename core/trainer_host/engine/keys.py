@@ -33,7 +33,9 @@ def engine_folder() -> Path:
 @cache
 def engine_defaults() -> dict[str, Any]:
     """Return the engine's settings with their defaults."""
-    loaded: dict[str, Any] = yaml.safe_load((engine_folder() / "cfg" / "default.yaml").read_text(encoding="utf-8"))
+    text = (engine_folder() / "cfg" / "default.yaml").read_text(encoding="utf-8")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
+    loaded: dict[str, Any] = yaml.load(text, loader)  # noqa: S506
     return loaded
 
 

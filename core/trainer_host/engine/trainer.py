@@ -146,7 +146,7 @@ class HostTrainer(BaseTrainer):
         plan: Plan,
     ) -> None:
         self.plan = plan
-        self.interrupted = self.finishing = False
+        self.interrupted = self.finishing = self.labels_due = False
         overrides = {**(overrides or {}), "task": plan.chain.engine_task}
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
         if not plan.drop_in:
@@ -186,6 +186,9 @@ class HostTrainer(BaseTrainer):
         """Run the functions of an event; those of plugins join at the first."""
         if event == "on_pretrain_routine_start":
             join_callbacks(self.callbacks, self.hooks, self.context(RunContext))
+        if event == "on_fit_epoch_end" and self.labels_due:
+            self.labels_due = False
+            self.hooks.plot(ctx=self.context(PlotContext))
         super().run_callbacks(event)
 
     def get_dataset(self) -> dict[str, Any]:
@@ -301,8 +304,10 @@ class HostTrainer(BaseTrainer):
         self.hooks.plot(ctx=self.context(PlotContext, batch=batch, step=ni))
 
     def plot_training_labels(self) -> None:
-        """Draw the labels of the whole dataset."""
-        self.hooks.plot(ctx=self.context(PlotContext))
+        """Draw the labels of the whole dataset; a run does so after its first epoch, which need not wait for it."""
+        self.labels_due = not self.plan.drop_in
+        if not self.labels_due:
+            self.hooks.plot(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         if self._engine_made(self.ema.ema):

@@ -68,8 +68,11 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
 
 
 def wanted_threads() -> int:
-    """Return the processor cores that this process may use, or ``OMP_NUM_THREADS`` where the user has set it."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    """Return the processor cores that this process may use, or ``TRAINER_THREADS`` where that is set.
+
+    ``OMP_NUM_THREADS`` does not count: the engine sets it to 1 when it is imported.
+    """
+    wanted = os.environ.get("TRAINER_THREADS", "")
     if wanted.isdigit() and int(wanted) > 0:
         return int(wanted)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+import yaml
 from ultralytics.models.yolo.detect import DetectionTrainer as Engine
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.nn.tasks import yaml_model_load
@@ -62,7 +63,10 @@ def _architecture(ctx: ModelContext) -> dict[str, Any]:
         return ctx.cfg
     try:
         cfg: dict[str, Any] = yaml_model_load(ctx.cfg)
-    except (FileNotFoundError, TypeError) as error:
+    except yaml.YAMLError as error:
+        what = f"{ctx.cfg} is not YAML: {' '.join(str(error).split())}."
+        raise SettingsError(Problem(what, "Correct the file.")) from error
+    except (FileNotFoundError, TypeError, ValueError, AssertionError) as error:
         raise SettingsError(
             Problem(f"there is no model {ctx.cfg}.", "Give a model YAML, such as yolo11n.yaml, or a checkpoint.")
         ) from error

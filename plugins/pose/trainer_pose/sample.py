@@ -35,7 +35,7 @@ KEYPOINTS: tuple[str, ...] = (
 SETTINGS: dict[str, object] = {
     "model": "yolov8n-pose.yaml",
     "imgsz": SIZE,
-    "epochs": 14,
+    "epochs": 20,
     "batch": 8,
     "nbs": 8,
     "optimizer": "AdamW",
