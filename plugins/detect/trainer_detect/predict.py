@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
+from ultralytics.data.utils import VID_FORMATS
 from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils.plotting import colors
 
@@ -35,15 +37,17 @@ class BoxPredictor:
 
     def __call__(self, source: Any) -> Iterator[ImagePrediction]:
         """Yield what is found, image by image."""
+        frames: Counter[Path] = Counter()  # the engine reads ahead, so that its own number is that of a later frame
         for result in self.predictor(source, model=self.ctx.model, stream=True):
-            dataset = self.predictor.dataset
-            video = getattr(dataset, "mode", "image") == "video"
+            path = Path(result.path)
+            video = path.suffix[1:].lower() in VID_FORMATS
+            frames[path] += self.ctx.args.vid_stride
             yield ImagePrediction(
-                path=Path(result.path),
+                path=path,
                 image=result.orig_img,
                 objects=[self.describe(result, i) for i in range(len(result.boxes))],
-                frame=int(dataset.frame) if video else None,
-                fps=float(dataset.fps) if video else None,
+                frame=frames[path] if video else None,
+                fps=float(self.predictor.dataset.fps) / self.ctx.args.vid_stride if video else None,
             )
 
     def describe(self, result: Any, index: int) -> dict[str, Any]:
