@@ -70,7 +70,7 @@ def lists(value: Any) -> Any:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    from trainer_host.engine.checkpoints import write_whole as write
+    from trainer_host.base.data import write_whole as write
 
     write(path, content)
 
@@ -120,7 +120,7 @@ def test_a_failed_first_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 
 @given(DATA)
 def test_plain_data_stays_as_it_is(value: Any) -> None:
-    from trainer_host.engine.checkpoints import plain
+    from trainer_host.base.data import plain
 
     found = plain(value)
     assert only_plain(found)
@@ -131,7 +131,7 @@ def test_everything_else_becomes_plain_or_is_left_out() -> None:
     import numpy as np
     import torch
 
-    from trainer_host.engine.checkpoints import plain
+    from trainer_host.base.data import plain
 
     value = {
         "path": Path("a/b"),

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
 Module: TypeAlias = Any
 """A `torch.nn.Module`."""
-Tensor: TypeAlias = Any
-"""A `torch.Tensor`."""
 Image: TypeAlias = Any
 """A picture as `numpy.ndarray`, height x width x 3, uint8, BGR."""
 Optimizer: TypeAlias = Any
@@ -87,6 +85,10 @@ class Prediction(Protocol):
     fps: float | None
     image: Image
     objects: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the prediction as JSON can hold it."""
+        ...
 
 
 class EngineProtocol(Protocol):

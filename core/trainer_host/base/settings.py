@@ -12,7 +12,7 @@ import yaml
 
 from trainer_host.base.errors import Problem, SettingsError
 
-Origin = Literal["command", "file", "checkpoint", "sample", "task"]
+Origin = Literal["command", "file", "sample", "task"]
 WORDS = {"none": None, "null": None, "true": True, "false": False}
 VERBATIM = frozenset({"name", "project"})
 
@@ -123,7 +123,7 @@ def read_settings_file(path: Path) -> Given:
     if {"train", "val"} <= content.keys():
         raise SettingsError(Problem("this is a dataset, not a settings file.", f"Write data={path}", str(path)))
     content.pop("record", None)
-    given = Given(task=_task(content.pop("task", None), path), exact=content.pop("exact", False) is True)
+    given = Given(task=_task(content.pop("task", None), path), exact=_exact(content.pop("exact", False), path))
     for name, options in _plugins(content.pop("plugins", None), path).items():
         given.plugins.append(name)
         given.options[Path(name).stem if name.endswith(".py") else name.rpartition(":")[2]] = options
@@ -137,6 +137,12 @@ def _task(value: Any, path: Path) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise SettingsError(Problem(f"task: {value} is not a name.", "Write task: NAME.", str(path)))
+
+
+def _exact(value: Any, path: Path) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise SettingsError(Problem(f"exact: {value} is neither true nor false.", "Write exact: true.", str(path)))
 
 
 def _plugins(value: Any, path: Path) -> dict[str, dict[str, Any]]:

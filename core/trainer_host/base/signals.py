@@ -24,9 +24,9 @@ class StopRequest:
         when: Where the run stands when it does not wait, for the message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, when: str = "before training began") -> None:
         self.requested = self.terminated = self.waits = False
-        self.when = "before training began"
+        self.when = when
         self.process = os.getpid()
 
     def handle(self, number: int, _frame: Any) -> None:

@@ -80,12 +80,10 @@ def guarded(arguments: list[str] | None = None) -> int:
     """Run the command; an expected error is one line for each problem, anything else keeps its traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        cli.main(arguments, prog_name="trainer", standalone_mode=False)
+        code = cli.main(arguments, prog_name="trainer", standalone_mode=False)
     except TrainerError as error:
         _report(error, "--json" in arguments)
         return int(error.exit_code)
-    except click.exceptions.Exit as done:
-        return done.exit_code
     except click.ClickException as error:
         error.show()
         if "--json" in arguments:
@@ -94,7 +92,7 @@ def guarded(arguments: list[str] | None = None) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         _report(StoppedError("stopped."), "--json" in arguments)
         return int(ExitCode.INTERRUPTED)
-    return int(ExitCode.DONE)
+    return code if isinstance(code, int) else int(ExitCode.DONE)  # click returns the code of an early exit
 
 
 def _report(error: TrainerError, as_json: bool) -> None:

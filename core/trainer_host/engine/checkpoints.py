@@ -8,11 +8,9 @@ state dict, never by class.
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import pickletools
 import re
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from ultralytics.nn.tasks import torch_safe_load
 
+from trainer_host.base.data import plain
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.engine.versions import engine_version
 from trainer_host.plugin.options import options_as_data
@@ -35,7 +34,6 @@ RECORD = "trainer_host"
 STATE = "state_dict"
 FORMAT = 1
 KNOWN_PACKAGES = frozenset({"torch", "ultralytics", "numpy", "builtins", "collections", "_codecs"})
-PLAIN = (str, int, float, bool, type(None))
 NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST"})
 """Instructions of a pickle that name a class or a function."""
 
@@ -82,7 +80,9 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     if not path.is_file():
         raise SettingsError(Problem(f"there is no file {path}.", "Give the path of a checkpoint, such as best.pt."))
     try:
-        content, _ = torch_safe_load(str(path), safe_only=True)
+        content, _ = torch_safe_load(
+            str(path.resolve()), safe_only=True
+        )  # by a bare name it would replace a damaged file
     except TypeError as error:
         if "references types" in str(error) and _names_code(path, str(error.__cause__)):
             foreign = ", ".join(sorted(n for n in foreign_names(path))) or _named(str(error.__cause__))
@@ -96,7 +96,10 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise UnsafeError(
             Problem(f"refused: {error}.", "It was made by another release or program.", str(path))
         ) from error
-    return Checkpoint(path, content)
+    checkpoint = Checkpoint(path, content)
+    if not isinstance(made := checkpoint.record.get("format", FORMAT), int) or made > FORMAT:
+        raise SettingsError(Problem("a newer trainer-host wrote this file.", "Upgrade trainer-host.", str(path)))
+    return checkpoint
 
 
 def _names_code(path: Path, refusal: str) -> bool:
@@ -156,18 +159,6 @@ def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
         },
         "data": plain(data),
     }
-
-
-def plain(value: Any) -> Any:
-    """Return plain data as it is, containers copied, and paths as text; leave out anything else."""
-    if isinstance(value, PLAIN):
-        # A subclass, such as a number of numpy or an enumeration, would be written by its class.
-        return value if type(value) in PLAIN else next(t(value) for t in (int, float, str) if isinstance(value, t))
-    if isinstance(value, dict) or hasattr(value, "items"):
-        return {plain(k): plain(v) for k, v in value.items() if isinstance(k, PLAIN)}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else None
 
 
 def options_of(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -234,17 +225,3 @@ def _not_plain(what: str, name: str | None, chain: Chain) -> PluginError:
     return PluginError(
         Problem(f"{who} that is not plain data: {what}", "Set numbers, text, lists, dicts and tensors only.")
     )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

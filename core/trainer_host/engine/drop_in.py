@@ -50,5 +50,8 @@ class DropInTrainer(HostTrainer):
             options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
             plugins: Extensions to switch on, as names or as paths of Python files.
         """
-        fields = {"options": {**cls.options, **(options or {})}, "plugins": (*cls.plugins, *plugins)}
+        merged = {name: dict(values) for name, values in cls.options.items()}
+        for name, values in (options or {}).items():
+            merged.setdefault(name, {}).update(values)
+        fields = {"options": merged, "plugins": (*cls.plugins, *plugins)}
         return type(cls.__name__, (cls,), {**fields, "__module__": cls.__module__, "__doc__": cls.__doc__})

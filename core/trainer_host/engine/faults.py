@@ -77,7 +77,7 @@ def _known_cause(error: Exception) -> TrainerError | None:
 def _storage(error: OSError) -> StorageError:
     where = str(error.filename) if error.filename else None
     fix = "Free space, or give another folder with project=DIR."
-    return StorageError(Problem(f"cannot write: {error.strerror}.", fix, where))
+    return StorageError(Problem(f"cannot read or write: {error.strerror}.", fix, where))
 
 
 def loss_error() -> LossError:

@@ -22,11 +22,12 @@ from trainer_host.base.contexts import (
 )
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
 from trainer_host.base.findings import raise_errors
-from trainer_host.engine.checkpoints import STATE, Checkpoint, read_checkpoint
+from trainer_host.engine.checkpoints import STATE, Checkpoint, foreign_classes, read_checkpoint
 from trainer_host.engine.faults import loss_error
 from trainer_host.engine.restated.final_eval import final_eval
 from trainer_host.engine.restated.load_model import engine_model, restored_model, setup_model
 from trainer_host.engine.restated.save_model import save_model
+from trainer_host.engine.values import several_devices
 from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
@@ -73,11 +74,6 @@ class EngineDefaults:
     def autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
         """Say only how many images there are."""
         return AutobatchHints()
-
-
-def several_devices(device: Any) -> bool:
-    """Return whether a ``device`` setting names more than one."""
-    return (isinstance(device, (list, tuple)) and len(device) > 1) or (isinstance(device, str) and "," in device)
 
 
 def refuse_several_devices(device: Any) -> None:
@@ -146,7 +142,7 @@ class HostTrainer(BaseTrainer):
         plan: Plan,
     ) -> None:
         self.plan = plan
-        self.interrupted = self.finishing = self.labels_due = False
+        self.interrupted = self.finishing = self.labels_due = self.saved = False
         overrides = {**(overrides or {}), "task": plan.chain.engine_task}
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
         if not plan.drop_in:
@@ -239,7 +235,7 @@ class HostTrainer(BaseTrainer):
         """Return the architecture and the weights that a checkpoint gives a new training."""
         if STATE in checkpoint.record:
             ctx = self.context(ModelContext, cfg=checkpoint.record.get("cfg"), data=checkpoint.record["data"])
-            return ctx.cfg, restored_model(checkpoint, self._build_model, ctx)
+            return ctx.cfg, restored_model(checkpoint, self._build_told_model, ctx)
         model = engine_model(checkpoint)
         return getattr(model, "yaml", None), model
 
@@ -256,6 +252,11 @@ class HostTrainer(BaseTrainer):
 
     def _build_model(self, ctx: ModelContext) -> Module:
         return self._answer("build_model", ctx=ctx)
+
+    def _build_told_model(self, ctx: ModelContext) -> Module:
+        model = self._build_model(ctx)
+        self.hooks.set_model_attributes(ctx=replace(ctx, model=model))
+        return model
 
     def set_model_attributes(self) -> None:
         """Have the chain tell the model about the dataset."""
@@ -310,22 +311,17 @@ class HostTrainer(BaseTrainer):
             self.hooks.plot(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        if self._engine_made(self.ema.ema):
-            recovered: bool = BaseTrainer._handle_nan_recovery(self, epoch)
-        else:
-            recovered = False
+        # The engine restores from the pickled model, which a file with a state dict does not have.
+        recovered = not foreign_classes(self.ema.ema) and bool(BaseTrainer._handle_nan_recovery(self, epoch))
         lost = self.loss is not None and not bool(self.loss.isfinite())
         if lost and not recovered and not self.plan.drop_in:
             raise loss_error()
         return recovered
 
-    @staticmethod
-    def _engine_made(model: Module) -> bool:
-        return type(model).__module__.partition(".")[0] == "ultralytics"
-
     def save_model(self) -> bool:
         """Write the checkpoints that are due."""
-        return save_model(self)
+        self.saved = save_model(self)
+        return self.saved
 
     def measure_best(self) -> dict[str, float]:
         """Return the validator's metrics of the best checkpoint."""

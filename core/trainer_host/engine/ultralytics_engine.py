@@ -22,7 +22,7 @@ from trainer_host.base.contexts import (
     RunContext,
     ValidationContext,
 )
-from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.progress import ProgressCallbacks
@@ -51,6 +51,8 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
     Raises:
         SettingsError: If there is no such file, and nothing to fetch or no network to fetch it.
     """
+    if "://" in name and offline:
+        raise UnsafeError(Problem(f"{name} would be fetched, and the run is offline.", "Give a local file."))
     name = str(check_model_file_from_stem(name))
     if not name.lower().endswith(".pt") or Path(name).is_file():
         return name
@@ -128,8 +130,8 @@ class TrainingEngine:
         return {
             "epochs": trainer.epoch + 1 - trainer.start_epoch,
             "metrics": {k: float(v) for k, v in (trainer.metrics or {}).items()},
-            "best": trainer.best if trainer.best.exists() else None,
-            "last": trainer.last if trainer.last.exists() else None,
+            "best": trainer.best if trainer.saved and trainer.best.exists() else None,
+            "last": trainer.last if trainer.saved and trainer.last.exists() else None,
             "interrupted": trainer.interrupted,
             "held_out": list(getattr(trainer.test_loader.dataset, "im_files", ())),
             "threads": torch.get_num_threads(),
@@ -152,7 +154,8 @@ class FinishedModel:
         self.checkpoint = read_checkpoint(path)
         trained = self.checkpoint.content.get("train_args") or {}
         inherited = {k: trained[k] for k in INHERITED if trained.get(k) is not None}
-        wanted = {**inherited, "rect": True, **values, "mode": mode, "task": plan.chain.engine_task}
+        alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
+        wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
         self.device = select_device(self.args.device, verbose=False)
         self.model: Module = restored_model(

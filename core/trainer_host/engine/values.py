@@ -24,7 +24,8 @@ def check_values(values: Mapping[str, Any]) -> list[Problem]:
             problems.append(Problem(" ".join(str(error).split())))
             continue
         if key in CHECKS and (wanted := CHECKS[key](value)):
-            problems.append(Problem(f"{key}={value} is not valid.", wanted))
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            problems.append(Problem(f"{key}={shown} is not valid.", wanted))
     return problems
 
 
@@ -77,6 +78,16 @@ def _time(value: Any) -> str | None:
     return None if good else "Write hours, such as time=1.5."
 
 
+def several_devices(value: Any) -> bool:
+    """Return whether a ``device`` setting names more than one."""
+    return (isinstance(value, (list, tuple)) and len(value) > 1) or (isinstance(value, str) and "," in value)
+
+
+def _device(value: Any) -> str | None:
+    several = "Training on several devices is not supported yet; name one: device=0"
+    return several if several_devices(value) else None
+
+
 CHECKS: dict[str, Callable[[Any], str | None]] = {
     "optimizer": _optimizer,
     "imgsz": _imgsz,
@@ -86,5 +97,6 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "cache": _cache,
     "workers": _workers,
     "time": _time,
+    "device": _device,
 }
 """For each setting a function that returns what to write, or None where the value is good."""

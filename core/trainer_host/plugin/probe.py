@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 TIMEOUT_S = 120.0
+SAFE_PATH = {**os.environ, "PYTHONSAFEPATH": "1"}
+"""Keeps files of the working folder from being imported in place of packages."""
 
 
 def check_all(disabled: Collection[str] = ()) -> list[PluginRecord]:
@@ -46,7 +49,7 @@ def _check(record: PluginRecord) -> PluginRecord:
         f"{record.distribution}:{record.name}",
     ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=SAFE_PATH)  # noqa: S603
     except subprocess.TimeoutExpired:
         return replace(record, state="broken", reason=f"its import took longer than {TIMEOUT_S:g} seconds.")
     if done.returncode == 0:

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError, unknown
+from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError, UnsafeError, unknown
 from trainer_host.base.results import PredictResult, ValResult
+from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import translated
 from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
@@ -38,7 +39,8 @@ def val(request: Request, reporter: Reporter) -> ValResult:
         from trainer_host.engine.logs import engine_log
         from trainer_host.engine.state import preserved_state
 
-        with preserved_state(), engine_log(reporter, request.verbose):
+        stop = StopRequest(when="before the measurement was done")
+        with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
             model = _open(request, "val", reporter)
             metrics = model.validate()
             return ValResult(model.plan.chain.name, model.checkpoint.path, model.save_dir, metrics)
@@ -64,15 +66,22 @@ def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), 
         from trainer_host.engine.logs import engine_log
         from trainer_host.engine.state import preserved_state
 
-        with preserved_state(), engine_log(reporter, request.verbose):
+        stop = StopRequest(when="what was found until then is written")
+        with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
             source = _source(request)
             model = _open(request, "predict", reporter, claim=pictures)
             writer = PictureWriter(model) if pictures else None
-            found = [_keep(p, writer) for p in model.predict(source)]
-            files = writer.close() if writer else []
-            for output in outputs:
-                write_predictions(output, found)
-                files.append(output)
+            found: list[dict[str, Any]] = []
+            try:
+                for prediction in model.predict(source):
+                    if writer is not None:
+                        writer.write(prediction)
+                    found.append(prediction.as_json())
+            finally:  # what was found before an interruption is not lost
+                files = writer.close() if writer else []
+                for output in outputs:
+                    write_predictions(output, found)
+                    files.append(output)
             return PredictResult(
                 model.plan.chain.name,
                 model.checkpoint.path,
@@ -80,13 +89,6 @@ def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), 
                 found,
                 files,
             )
-
-
-def _keep(prediction: Any, writer: PictureWriter | None) -> dict[str, Any]:
-    if writer is not None:
-        writer.write(prediction)
-    data: dict[str, Any] = prediction.as_json()
-    return data
 
 
 def _source(request: Request) -> Any:
@@ -180,16 +182,22 @@ class PictureWriter:
             return
         if prediction.frame is None:
             path = self._free(self.model.save_dir / Path(prediction.path).with_suffix(".jpg").name)
-            cv2.imwrite(str(path), image)
+            self._check(cv2.imwrite(str(path), image), path)
             self.files[path] = None
             return
-        path = self.model.save_dir / f"{Path(prediction.path).stem}.mp4"
-        if path not in self.videos:
+        if prediction.path not in self.videos:
+            path = self._free(self.model.save_dir / f"{Path(prediction.path).stem}.mp4")
             size = (image.shape[1], image.shape[0])
             code = cv2.VideoWriter.fourcc(*VIDEO_CODEC)
-            self.videos[path] = cv2.VideoWriter(str(path), code, prediction.fps or 25.0, size)
-        self.videos[path].write(image)
-        self.files[path] = None
+            self.videos[prediction.path] = cv2.VideoWriter(str(path), code, prediction.fps or 25.0, size)
+            self._check(self.videos[prediction.path].isOpened(), path)
+            self.files[path] = None
+        self.videos[prediction.path].write(image)
+
+    @staticmethod
+    def _check(written: bool, path: Path) -> None:
+        if not written:
+            raise StorageError(Problem("the picture cannot be written.", "Free space on the disk.", str(path)))
 
     def _free(self, path: Path) -> Path:
         """Return a name that no other image of this run has taken."""

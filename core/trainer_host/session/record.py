@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from trainer_host.base.data import plain, write_whole
 from trainer_host.plugin.options import options_as_data
 from trainer_host.version import __version__
 
@@ -42,13 +43,7 @@ def _anchored(key: str, value: Any) -> Any:
     """Return a setting that means the same from every folder."""
     if key in FILES and isinstance(value, str) and Path(value).exists():
         return str(Path(value).resolve())
-    return _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value if isinstance(value, (str, int, float, bool, dict, type(None))) else str(value)
+    return plain(value)
 
 
 class RunRecord:
@@ -89,7 +84,7 @@ class RunRecord:
     def _write(self) -> None:
         head = f"# A run of trainer-host. To run it again: trainer run {FILE}\n"
         body = yaml.safe_dump({**self.settings, "record": self.record}, sort_keys=False, allow_unicode=True)
-        self.path.write_text(head + body, encoding="utf-8")
+        write_whole(self.path, (head + body).encode())
 
 
 def _hash(path: Any) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -55,14 +54,12 @@ class Resolved:
         settings: Engine keys with their origins.
         exact: Whether it keeps the stock engine's arithmetic.
         offline: Whether nothing may be fetched.
-        sample: Name of the sample that is trained on, or None.
     """
 
     chain: Chain
     settings: dict[str, Setting] = field(default_factory=dict)
     exact: bool = False
     offline: bool = False
-    sample: str | None = None
 
     def values(self) -> dict[str, Any]:
         """Return the engine keys without their origins."""
@@ -86,6 +83,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     given = request.given
     if request.file is not None:
         given = merge(given, read_settings_file(request.file))
+    given = _without_disabled(given, request)
     request = replace(request, exact=request.exact or given.exact)
     task = given.task or _tell_task(given, request, reporter)
     known = engine_keys()
@@ -106,6 +104,13 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     _choose_data(resolved, reporter)
     _warn_of_auto(resolved, reporter)
     return resolved
+
+
+def _without_disabled(given: Given, request: Request) -> Given:
+    """Return what was given without the plugins of a settings file that the command line switches off."""
+    off = set(request.no_plugins) - set(request.given.plugins)
+    options = {k: v for k, v in given.options.items() if k not in off or k in request.given.options}
+    return replace(given, plugins=[p for p in given.plugins if p not in off], options=options)
 
 
 def _line(request: Request, key: str) -> str | None:
@@ -130,12 +135,6 @@ def _refused(settings: dict[str, Any]) -> list[Problem]:
     if settings.get("resume"):
         problems.append(
             Problem("resume= is not supported by the command yet.", "Start a new run from the file: model=last.pt")
-        )
-    device = settings.get("device")
-    if (isinstance(device, (list, tuple)) and len(device) > 1) or (isinstance(device, str) and "," in device):
-        text = device if isinstance(device, str) else ",".join(map(str, device))
-        problems.append(
-            Problem(f"device={text}: training on several devices is not supported yet.", "Name one: device=0")
         )
     return problems
 
@@ -203,6 +202,7 @@ def _task_of_dataset(data: str, records: list[PluginRecord]) -> str | None:
 
 def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
     """Settle dataset and model: what the user gave, the task's default weights, or the task's sample."""
+    from trainer_host.engine.checkpoints import read_checkpoint
     from trainer_host.engine.ultralytics_engine import find_weights
 
     chain, given = resolved.chain, resolved.settings.get("data")
@@ -214,6 +214,8 @@ def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
         default = chain.attribute("default_model")
         if default:
             resolved.settings["model"] = Setting(default, "task")
+    if teacher := resolved.values().get("distill_model"):
+        read_checkpoint(str(teacher))  # the engine unpickles it without a check
     model = resolved.settings.get("model")
     if model is not None:
         found = find_weights(str(model.value), resolved.offline, scratch)
@@ -228,14 +230,21 @@ def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:
         )
     folder = Path.cwd() / "runs" / "samples" / name
     mark = folder / MARK
-    drawn = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
+    drawn = _read_mark(mark)
     fresh = drawn.get("by") == _drawn_by(chain)
     if not fresh:
         drawn = _draw_sample(chain, folder)
-    resolved.sample = name
     resolved.settings["data"] = Setting(str(folder / drawn["data"]), "sample")
     resolved.default(drawn["settings"], "sample")
     reporter.note(f"No dataset of yours: {'using' if fresh else 'drew'} the built-in sample in {_short(folder)}.")
+
+
+def _read_mark(mark: Path) -> dict[str, Any]:
+    try:
+        drawn: dict[str, Any] = json.loads(mark.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return drawn
 
 
 def _drawn_by(chain: Chain) -> list[str]:
@@ -254,10 +263,18 @@ def _draw_sample(chain: Chain, folder: Path) -> dict[str, Any]:
         data = Path(sample.data).relative_to(work).as_posix()
         drawn = {"by": _drawn_by(chain), "data": data, "settings": dict(sample.settings)}
         (work / MARK).write_text(json.dumps(drawn), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        work.replace(folder)
+        _put_sample(work, folder, drawn)
     return drawn
+
+
+def _put_sample(work: Path, folder: Path, drawn: dict[str, Any]) -> None:
+    """Move a sample to its place, unless another run has put the same there; what stands there is kept aside."""
+    if _read_mark(folder / MARK).get("by") == drawn["by"]:
+        return
+    if folder.exists():
+        number = next(n for n in range(1, 10_000) if not folder.with_name(f"{folder.name}.old{n}").exists())
+        folder.replace(folder.with_name(f"{folder.name}.old{number}"))
+    work.replace(folder)
 
 
 def _short(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from trainer_host.engine.trainer import Plan
     from trainer_host.session.resolve import Request
 
-log = logging.getLogger("trainer_host")
-
 PICTURES = 6
 
 
@@ -45,44 +42,44 @@ def run(request: Request, reporter: Reporter) -> RunResult:
         from trainer_host.engine.logs import engine_log
         from trainer_host.engine.state import preserved_state
 
-        with preserved_state(), engine_log(reporter, request.verbose):
+        stop = StopRequest()
+        with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
             try:
-                return _train(resolve(request, reporter), reporter)
+                return _train(resolve(request, reporter), reporter, stop)
             finally:
                 reporter.close()
 
 
-def _train(resolved: Resolved, reporter: Reporter) -> RunResult:
+def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResult:
     import torch
 
     from trainer_host.engine.trainer import Plan
     from trainer_host.engine.ultralytics_engine import TrainingEngine
     from trainer_host.engine.versions import engine_version
 
-    stop = StopRequest()
-    with stop.listening():
-        save_dir = claim_folder(resolved.chain.name, resolved.values())
-        versions = {"ultralytics": engine_version(), "torch": str(torch.__version__)}
-        record = RunRecord(save_dir, resolved, versions)
-        plan = Plan(resolved.chain, exact=resolved.exact, offline=resolved.offline)
-        try:
-            engine = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
-            engine.prepare()
-            _introduce(resolved, engine, reporter)
-            outcome = engine.train()
-            if outcome["interrupted"]:
-                raise stop.error(f"last checkpoint {outcome['last'] or 'not saved'}")
-            predictions = _picture(plan, outcome, save_dir)
-        except BaseException as error:
-            last = save_dir / "weights" / "last.pt"
-            told = stop.instead_of(error, f"last checkpoint {last}" if last.exists() else "before training began")
+    save_dir = claim_folder(resolved.chain.name, resolved.values())
+    versions = {"ultralytics": engine_version(), "torch": str(torch.__version__)}
+    record = RunRecord(save_dir, resolved, versions)
+    plan = Plan(resolved.chain, exact=resolved.exact, offline=resolved.offline)
+    try:
+        engine = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
+        engine.prepare()
+        _introduce(resolved, engine, reporter)
+        outcome = engine.train()
+        if outcome["interrupted"]:
+            raise stop.error(f"last checkpoint {outcome['last'] or 'not saved'}")
+        predictions = _picture(plan, outcome, save_dir, reporter)
+    except BaseException as error:
+        last = save_dir / "weights" / "last.pt"
+        told = stop.instead_of(error, f"last checkpoint {last}" if last.exists() else "before training began")
+        with suppress(OSError):  # such as a full disk: the error itself is to be told, not that of its record
             record.end(_status(told), error=str(told) or type(told).__name__)
-            _tidy(save_dir, told)
-            if told is not error:
-                raise told from error
-            raise
-        facts = {"epochs": outcome["epochs"], "metrics": outcome["metrics"], "threads": outcome["threads"]}
-        record.end("done", **facts)
+        _tidy(save_dir, told)
+        if told is not error:
+            raise told from error
+        raise
+    facts = {"epochs": outcome["epochs"], "metrics": outcome["metrics"], "threads": outcome["threads"]}
+    record.end("done", **facts)
     return RunResult(
         task=resolved.chain.name,
         save_dir=save_dir,
@@ -125,7 +122,7 @@ def _introduce(resolved: Resolved, engine: Any, reporter: Reporter) -> None:
     )
 
 
-def _picture(plan: Plan, outcome: dict[str, Any], save_dir: Path) -> Path | None:
+def _picture(plan: Plan, outcome: dict[str, Any], save_dir: Path, reporter: Reporter) -> Path | None:
     """Draw predictions on the first held-out images; a run is not lost over a picture."""
     from trainer_host.engine.ultralytics_engine import FinishedModel, montage
 
@@ -136,6 +133,8 @@ def _picture(plan: Plan, outcome: dict[str, Any], save_dir: Path) -> Path | None
         model = FinishedModel(outcome["best"], plan, {}, "predict", save_dir)
         drawn = [model.draw(p) for p in model.predict(images)]
         return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
+    except StoppedError:
+        raise
     except Exception as error:  # also whatever a plugin's predictor raises
-        log.warning("no picture of predictions was drawn: %s", error)
+        reporter.warn(f"no picture of predictions was drawn: {error}")
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,8 @@ def read_dataset(ctx: DataContext) -> Mapping[str, Any]:
     vet_source(ctx)
     try:
         source = convert_ndjson_to_yolo_if_needed(ctx.source, ctx.args.fraction, split=ctx.split)
-        data: dict[str, Any] = check_det_dataset(source, split=ctx.split)
+        # Only what the engine ships may be fetched: for any other dataset this would run its download.
+        data: dict[str, Any] = check_det_dataset(source, autodownload=_is_shipped(ctx.source), split=ctx.split)
     except Exception as error:  # the engine raises whatever comes; its own trainer makes one error of all
         raise DatasetError(f"the dataset {ctx.source} cannot be used: {' '.join(str(error).split())}") from error
     if ctx.args.single_cls:
@@ -67,6 +69,8 @@ def vet_source(ctx: DataContext) -> None:
         _vet_shipped(ctx, path)
     elif path.suffix.lower() in {".yaml", ".yml"}:
         _vet_yaml(ctx, path)
+    elif path.suffix.lower() == ".ndjson" and ctx.offline:
+        raise UnsafeError(Problem(f"the images of {source} would be fetched, and the run is offline."))
 
 
 def _vet_remote(ctx: DataContext) -> None:
@@ -86,10 +90,20 @@ def _vet_folder(ctx: DataContext, folder: Path) -> None:
     _vet_yaml(ctx, Path(found))
 
 
+def _shipped(source: str) -> Path | None:
+    """Return the dataset YAML of the engine that a bare name means, where no file of the user's has it."""
+    if Path(source).parent != Path() or Path(source).exists():
+        return None
+    names = [ROOT / "cfg" / "datasets" / f"{source}{suffix}" for suffix in ("", ".yaml", ".yml")]
+    return next((f for f in names if f.is_file()), None)
+
+
+def _is_shipped(source: str) -> bool:
+    return _shipped(source) is not None
+
+
 def _vet_shipped(ctx: DataContext, path: Path) -> None:
-    folder = ROOT / "cfg" / "datasets"
-    shipped = [folder / f"{path}{suffix}" for suffix in ("", ".yaml", ".yml")]
-    found = next((f for f in shipped if path.parent == Path() and f.is_file()), None)
+    found = _shipped(str(path))
     if found is None:
         raise DatasetError(
             Problem(f"there is no dataset {ctx.source}.", "Give the path of a dataset YAML: data=my.yaml")
@@ -123,7 +137,7 @@ def _missing_images(content: dict[str, Any], file: Path, split: str) -> tuple[st
     if not root.exists() and not root.is_absolute():
         root = (DATASETS_DIR / root).resolve()
     for key in dict.fromkeys(("train", split or "val")):
-        given = content.get(key)
+        given = content.get(key, content.get("validation") if key == "val" else None)
         for entry in [given] if isinstance(given, str) else given if isinstance(given, list) else []:
             place = (root / str(entry)).resolve()
             # The engine's second try, which it makes for a single folder and not for a list of them.
@@ -144,7 +158,8 @@ class ScannedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
     """The engine's dataset, which reads the labels themselves: a cache beside them is a pickle of whoever made it."""
 
     def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
-        scanned: dict[str, Any] = self.cache_labels(cache_path)
+        with TemporaryDirectory() as elsewhere:  # the engine writes what it has read, which is not to be in the dataset
+            scanned: dict[str, Any] = self.cache_labels(Path(elsewhere) / cache_path.name)
         return scanned, False
 
 

@@ -12,7 +12,8 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import DEFAULT_CFG_KEYS, LOGGER
 from ultralytics.utils.torch_utils import strip_optimizer
 
-from trainer_host.engine.checkpoints import Checkpoint, read_checkpoint, serialise, write_whole
+from trainer_host.base.data import write_whole
+from trainer_host.engine.checkpoints import Checkpoint, read_checkpoint, serialise
 from trainer_host.engine.restated import restates
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from ultralytics.utils.torch_utils import (
     unwrap_model,
 )
 
+from trainer_host.base.data import write_whole
 from trainer_host.engine.checkpoints import (
     RECORD,
     as_state,
@@ -27,7 +28,6 @@ from trainer_host.engine.checkpoints import (
     make_record,
     notice,
     serialise,
-    write_whole,
 )
 from trainer_host.engine.restated import restates
 

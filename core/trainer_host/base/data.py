@@ -1,0 +1,36 @@
+"""Plain data, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+PLAIN = (str, int, float, bool, type(None))
+
+
+def plain(value: Any) -> Any:
+    """Return plain data as it is, containers copied, and paths as text; None for anything else."""
+    if isinstance(value, PLAIN):
+        # A subclass, such as a number of numpy or an enumeration, would be written by its class.
+        return value if type(value) in PLAIN else next(t(value) for t in (int, float, str) if isinstance(value, t))
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {plain(k): plain(v) for k, v in value.items() if isinstance(k, PLAIN)}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
