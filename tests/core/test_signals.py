@@ -29,6 +29,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pose_dataset(tmp_path_factory.mktemp("dataset"), images=8)
 
 
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Let SIGINT reach what these tests start: jobs in the background of a shell, and their children, ignore it."""
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, kept)
+
+
 @contextmanager
 def running(*words: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
     """Start ``trainer``, and end it in any case."""
