@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from trainer_host.cli.options import load_engine, make_request, quiet_engine, shared
+from trainer_host.cli.options import load_engine, make_request, quiet_engine, shared, task_option
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@task_option()
 @shared
 def val(
     settings: tuple[str, ...],
@@ -43,6 +44,7 @@ def val(
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@task_option()
 @shared
 @click.option(
     "--output",

@@ -49,18 +49,22 @@ def _complete_plugins(kind: str) -> Callable[[click.Context, click.Parameter, st
     return complete
 
 
+def task_option(envvar: str | None = None) -> Callable[[F], F]:
+    """Add the option for the task, with a variable where no file of the user's says it better."""
+    return click.option(
+        "--task",
+        metavar="NAME",
+        envvar=envvar,
+        shell_complete=_complete_plugins("task"),
+        help="The task; left out, the model or the dataset tells it.",
+    )
+
+
 def shared(command: F) -> F:
     """Add what every command that runs a model takes."""
     for decorate in reversed(
         [
             click.argument("settings", nargs=-1, type=Setting()),
-            click.option(
-                "--task",
-                metavar="NAME",
-                envvar="TRAINER_TASK",
-                shell_complete=_complete_plugins("task"),
-                help="The task; left out, the model or the dataset tells it.",
-            ),
             click.option(
                 "--plugin",
                 "plugins",

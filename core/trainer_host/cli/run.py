@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.cli.options import load_engine, make_request, quiet_engine, shared, split_file
+from trainer_host.cli.options import load_engine, make_request, quiet_engine, shared, split_file, task_option
 
 if TYPE_CHECKING:
     from trainer_host.base.results import RunResult
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@task_option("TRAINER_TASK")
 @shared
 @click.option(
     "--exact",
