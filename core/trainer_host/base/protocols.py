@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from trainer_host.base.results import Outcome
 
 Module: TypeAlias = Any
 """A `torch.nn.Module`."""
@@ -91,21 +93,33 @@ class Prediction(Protocol):
         ...
 
 
-class EngineProtocol(Protocol):
-    """What a session asks of an engine. Another engine has to give no more than this."""
+class Training(Protocol):
+    """What a session asks of an engine to train with. Another engine has to give no more than this."""
 
     def prepare(self) -> None:
-        """Read the dataset and build what training needs, up to the first batch."""
+        """Read and check the dataset, and set up what training needs."""
         ...
 
-    def train(self) -> Mapping[str, Any]:
-        """Train, and return the outcome as plain data."""
+    def describe(self) -> str:
+        """Return in a few words what is going to be trained, and on what."""
         ...
+
+    def train(self) -> Outcome:
+        """Train, and return the outcome."""
+        ...
+
+
+class Finished(Protocol):
+    """What a session asks of an engine for a finished model."""
 
     def validate(self) -> dict[str, float]:
-        """Measure a finished model."""
+        """Measure the model."""
         ...
 
     def predict(self, source: Any) -> Iterator[Prediction]:
-        """Run a finished model on images."""
+        """Yield what the model finds, image by image."""
+        ...
+
+    def draw(self, prediction: Prediction) -> Image | None:
+        """Return a picture of a prediction, or None where there is none."""
         ...

@@ -10,6 +10,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What an engine returns when a training has ended.
+
+    Attributes:
+        epochs: Epochs that were trained.
+        metrics: The metrics of the best checkpoint.
+        best: The best checkpoint, or None where none was written.
+        last: The last checkpoint, or None where none was written.
+        interrupted: Whether it ended early, on request.
+        held_out: Images that were not trained on.
+        threads: Processor threads that computed.
+    """
+
+    epochs: int
+    metrics: dict[str, float]
+    best: Path | None
+    last: Path | None
+    interrupted: bool
+    held_out: tuple[str, ...]
+    threads: int
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The outcome of a training.
 

@@ -23,6 +23,7 @@ from trainer_host.base.contexts import (
     ValidationContext,
 )
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
+from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.progress import ProgressCallbacks
@@ -121,21 +122,32 @@ class TrainingEngine:
         spread(None)
         self.trainer.callbacks["on_val_start"].append(spread)
 
-    def train(self) -> dict[str, Any]:
-        """Train, and return the outcome."""
+    def _prepared(self) -> HostTrainer:
         if self.trainer is None:
-            raise RuntimeError("prepare() comes before train()")
-        trainer = self.trainer
+            raise RuntimeError("prepare() comes first")
+        return self.trainer
+
+    def describe(self) -> str:
+        """Return in a few words what is going to be trained, and on what."""
+        trainer = self._prepared()
+        model = self.values.get("model")
+        start = "from scratch" if str(model).endswith((".yaml", ".yml")) else "from its weights"
+        name = f"model {model}, {start}" if model else "a model of its own"
+        return f"on {trainer.device}: {name}, {trainer.args.epochs} epochs at {trainer.args.imgsz} px"
+
+    def train(self) -> Outcome:
+        """Train, and return the outcome."""
+        trainer = self._prepared()
         trainer.train()
-        return {
-            "epochs": trainer.epoch + 1 - trainer.start_epoch,
-            "metrics": {k: float(v) for k, v in (trainer.metrics or {}).items()},
-            "best": trainer.best if trainer.saved and trainer.best.exists() else None,
-            "last": trainer.last if trainer.saved and trainer.last.exists() else None,
-            "interrupted": trainer.interrupted,
-            "held_out": list(getattr(trainer.test_loader.dataset, "im_files", ())),
-            "threads": torch.get_num_threads(),
-        }
+        return Outcome(
+            epochs=trainer.epoch + 1 - trainer.start_epoch,
+            metrics={k: float(v) for k, v in (trainer.metrics or {}).items()},
+            best=trainer.best if trainer.saved and trainer.best.exists() else None,
+            last=trainer.last if trainer.saved and trainer.last.exists() else None,
+            interrupted=trainer.interrupted,
+            held_out=tuple(getattr(trainer.test_loader.dataset, "im_files", ())),
+            threads=torch.get_num_threads(),
+        )
 
 
 class FinishedModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import (
     DatasetError,
@@ -24,7 +24,9 @@ from trainer_host.session.resolve import Resolved, resolve
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trainer_host.base.protocols import Finished, Training
     from trainer_host.base.reporting import Reporter
+    from trainer_host.base.results import Outcome
     from trainer_host.engine.trainer import Plan
     from trainer_host.session.resolve import Request
 
@@ -62,12 +64,14 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
     record = RunRecord(save_dir, resolved, versions)
     plan = Plan(resolved.chain, exact=resolved.exact, offline=resolved.offline)
     try:
-        engine = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
+        engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
         engine.prepare()
-        _introduce(resolved, engine, reporter)
+        extensions = ", ".join(m.record.name for m in resolved.chain.extensions)
+        also = f" with {extensions}" if extensions else ""
+        reporter.note(f"Training {resolved.chain.name}{also} {engine.describe()}.")
         outcome = engine.train()
-        if outcome["interrupted"]:
-            raise stop.error(f"last checkpoint {outcome['last'] or 'not saved'}")
+        if outcome.interrupted:
+            raise stop.error(f"last checkpoint {outcome.last or 'not saved'}")
         predictions = _picture(plan, outcome, save_dir, reporter)
     except BaseException as error:
         last = save_dir / "weights" / "last.pt"
@@ -78,15 +82,15 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
         if told is not error:
             raise told from error
         raise
-    facts = {"epochs": outcome["epochs"], "metrics": outcome["metrics"], "threads": outcome["threads"]}
+    facts = {"epochs": outcome.epochs, "metrics": outcome.metrics, "threads": outcome.threads}
     record.end("done", **facts)
     return RunResult(
         task=resolved.chain.name,
         save_dir=save_dir,
-        best=outcome["best"],
-        last=outcome["last"],
-        epochs=outcome["epochs"],
-        metrics=outcome["metrics"],
+        best=outcome.best,
+        last=outcome.last,
+        epochs=outcome.epochs,
+        metrics=outcome.metrics,
         predictions=predictions,
     )
 
@@ -109,28 +113,15 @@ def _status(error: BaseException) -> str:
     return "loss not finite" if isinstance(error, LossError) else "failed"
 
 
-def _introduce(resolved: Resolved, engine: Any, reporter: Reporter) -> None:
-    """Say in two lines what is going to happen."""
-    args, trainer = engine.trainer.args, engine.trainer
-    model = resolved.settings.get("model")
-    start = "from scratch" if str(args.model or "").endswith((".yaml", ".yml")) else "from its weights"
-    name = f"model {model.value}, {start}" if model is not None else "a model of its own"
-    extensions = [m.record.name for m in resolved.chain.extensions]
-    also = f", with {', '.join(extensions)}" if extensions else ""
-    reporter.note(
-        f"Training {resolved.chain.name}{also} on {trainer.device}: {name}, {args.epochs} epochs at {args.imgsz} px."
-    )
-
-
-def _picture(plan: Plan, outcome: dict[str, Any], save_dir: Path, reporter: Reporter) -> Path | None:
+def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -> Path | None:
     """Draw predictions on the first held-out images; a run is not lost over a picture."""
     from trainer_host.engine.ultralytics_engine import FinishedModel, montage
 
-    images = [str(f) for f in outcome["held_out"][:PICTURES]]
-    if outcome["best"] is None or not images or plan.chain.manager.hook.build_predictor.get_hookimpls() == []:
+    images = [str(f) for f in outcome.held_out[:PICTURES]]
+    if outcome.best is None or not images or plan.chain.manager.hook.build_predictor.get_hookimpls() == []:
         return None
     try:
-        model = FinishedModel(outcome["best"], plan, {}, "predict", save_dir)
+        model: Finished = FinishedModel(outcome.best, plan, {}, "predict", save_dir)
         drawn = [model.draw(p) for p in model.predict(images)]
         return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
     except StoppedError:
