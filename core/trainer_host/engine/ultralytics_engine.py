@@ -133,7 +133,8 @@ class TrainingEngine:
         model = self.values.get("model")
         start = "from scratch" if str(model).endswith((".yaml", ".yml")) else "from its weights"
         name = f"model {model}, {start}" if model else "a model of its own"
-        return f"on {trainer.device}: {name}, {trainer.args.epochs} epochs at {trainer.args.imgsz} px"
+        epochs = f"{trainer.args.epochs} epoch{'s' * (trainer.args.epochs != 1)}"
+        return f"on {trainer.device}: {name}, {epochs} at {trainer.args.imgsz} px"
 
     def train(self) -> Outcome:
         """Train, and return the outcome."""
