@@ -66,6 +66,10 @@ def show(name: str, as_json: bool) -> None:
     click.echo(f"  from     {found['target']}")
     click.echo(f"  chain    {chain}")
     click.echo(f"  hooks    {', '.join(found['hooks']) or 'none'}")
+    if about := found["defaults"]:
+        click.echo(f"  model    {about['default_model'] or 'none'}, from scratch {about['scratch_model'] or 'none'}")
+        metrics = [f"{m} (tells the best)" if m == about["best_metric"] else m for m in about["metrics"] or ()]
+        click.echo(f"  metrics  {', '.join(metrics) or 'none'}")
     click.echo("  options" + ("  none" if not found["options"] else ""))
     for option, about in found["options"].items():
         click.echo(f"    {found['name']}.{option}={about['default']}  ({about['type']})")

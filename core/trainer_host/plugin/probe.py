@@ -23,7 +23,9 @@ from trainer_host.plugin.discovery import Kind, PluginRecord, discover, select
 from trainer_host.plugin.options import describe_options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+
+    from trainer_host.plugin.spec import TaskSpec
 
 TIMEOUT_S = 120.0
 SAFE_PATH = {**os.environ, "PYTHONSAFEPATH": "1"}
@@ -59,6 +61,14 @@ def _check(record: PluginRecord) -> PluginRecord:
     return replace(record, state="broken", reason=said[-1] if said else ended)
 
 
+TOLD = ("default_model", "scratch_model", "best_metric", "metrics")
+"""Attributes of a task that are shown, its own or its base's."""
+
+
+def _of_task(chain: Sequence[tuple[PluginRecord, TaskSpec]], attribute: str) -> Any:
+    return next((v for _, spec in reversed(chain) if (v := getattr(spec, attribute))), None)
+
+
 def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
     """Import one plugin and return its distribution, version, chain, hooks and options as plain data.
 
@@ -78,6 +88,7 @@ def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
         **record.as_json(),
         "chain": [r.name for r, _ in chain],
         "hooks": hook_names(Member(record, spec)),
+        "defaults": {name: _of_task(chain, name) for name in TOLD} if chain else {},
         "options": {o.name: {"type": o.type, "default": o.default} for o in describe_options(spec.options)},
     }
 
