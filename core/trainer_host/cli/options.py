@@ -131,7 +131,7 @@ def load_engine(offline: bool) -> None:
     Raising within an import would leave modules half made, and the engine's libraries swallow some of what is raised.
     """
     from trainer_host.engine.faults import translated
-    from trainer_host.engine.imports import import_engine
+    from trainer_host.engine.imports import import_engine, paused_collection
 
     def leave(number: int, _: object) -> None:
         click.echo("trainer: stopped.", err=True)
@@ -142,7 +142,8 @@ def load_engine(offline: bool) -> None:
     try:
         with translated():
             import_engine(offline)
-            importlib.import_module("trainer_host.engine.ultralytics_engine")
+            with paused_collection():
+                importlib.import_module("trainer_host.engine.ultralytics_engine")
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)

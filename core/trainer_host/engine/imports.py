@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Collect no garbage for a while: importing makes many objects, all of them to stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def import_engine(offline: bool = False) -> None:
@@ -23,7 +41,8 @@ def import_engine(offline: bool = False) -> None:
     kept = {key: os.environ.get(key) for key in switches}
     os.environ.update(switches)
     try:
-        importlib.import_module("ultralytics.utils.checks")
+        with paused_collection():
+            importlib.import_module("ultralytics.utils.checks")
     finally:
         for key, value in kept.items():
             if value is None:

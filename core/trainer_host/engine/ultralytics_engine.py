@@ -25,6 +25,7 @@ from trainer_host.base.contexts import (
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
+from trainer_host.engine.imports import paused_collection
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.restated.load_model import restored_model
@@ -106,7 +107,8 @@ class TrainingEngine:
         for event, function in self.progress.events().items():
             events[event] = [*events[event], function]
         overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
-        self.trainer = HostTrainer(overrides=overrides, _callbacks=events, plan=self.plan)
+        with paused_collection():  # torch imports its compiler for deterministic algorithms
+            self.trainer = HostTrainer(overrides=overrides, _callbacks=events, plan=self.plan)
         if not self.plan.exact:
             self._use_all_cores()
 
