@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,10 +10,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from trainer_host.base.data import nearby
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from rich.progress import TaskID
 
@@ -37,12 +38,6 @@ def duration(seconds: float) -> str:
 def short(metric: str) -> str:
     """Return a metric's name without its group."""
     return metric.removeprefix("metrics/")
-
-
-def nearby(path: Path) -> str:
-    """Return a path as one would type it here: relative where it lies below the working folder."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 class ConsoleReporter:

@@ -27,7 +27,8 @@ def val(
     trainer val model=runs/NAME/train/weights/best.pt
     trainer val model=best.pt data=other.yaml
     """
-    from trainer_host.cli.console import make_reporter, nearby
+    from trainer_host.base.data import nearby
+    from trainer_host.cli.console import make_reporter
     from trainer_host.cli.main import emit
 
     reporter = make_reporter()
@@ -72,7 +73,8 @@ def predict(
     trainer predict model=best.pt source=images/
     trainer predict model=best.pt source=video.mp4 conf=0.5 --output found.csv
     """
-    from trainer_host.cli.console import make_reporter, nearby
+    from trainer_host.base.data import nearby
+    from trainer_host.cli.console import make_reporter
     from trainer_host.cli.main import emit
 
     reporter = make_reporter()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.contexts import SampleContext
+from trainer_host.base.data import nearby
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
 from trainer_host.base.settings import Given, Setting, merge, read_settings_file
 from trainer_host.data.dataset_yaml import line_of_key, read_dataset_yaml
@@ -236,7 +237,7 @@ def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:
         drawn = _draw_sample(chain, folder)
     resolved.settings["data"] = Setting(str(folder / drawn["data"]), "sample")
     resolved.default(drawn["settings"], "sample")
-    reporter.note(f"No dataset of yours: {'using' if fresh else 'drew'} the built-in sample in {_short(folder)}.")
+    reporter.note(f"No dataset of yours: {'using' if fresh else 'drew'} the built-in sample in {nearby(folder)}.")
 
 
 def _read_mark(mark: Path) -> dict[str, Any]:
@@ -275,10 +276,6 @@ def _put_sample(work: Path, folder: Path, drawn: dict[str, Any]) -> None:
         number = next(n for n in range(1, 10_000) if not folder.with_name(f"{folder.name}.old{n}").exists())
         folder.replace(folder.with_name(f"{folder.name}.old{number}"))
     work.replace(folder)
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _warn_of_auto(resolved: Resolved, reporter: Reporter) -> None:
