@@ -7,9 +7,11 @@ plugins. Importing it needs neither torch nor the engine.
 from __future__ import annotations
 
 from trainer_host.api import plugins, predict, run, val
+from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (
     AutobatchHints,
     DataContext,
+    LabelContext,
     ModelContext,
     OptimizerContext,
     PlotContext,
@@ -44,6 +46,7 @@ from trainer_host.version import __version__
 __all__ = [
     "DONE",
     "AutobatchHints",
+    "Box",
     "DataContext",
     "DatasetError",
     "DatasetKeyError",
@@ -51,7 +54,10 @@ __all__ = [
     "ExitCode",
     "ExtensionSpec",
     "Finding",
+    "Histogram",
     "ImagePrediction",
+    "LabelContext",
+    "Line",
     "LossError",
     "MemoryExhaustedError",
     "ModelContext",
@@ -59,6 +65,7 @@ __all__ = [
     "PlotContext",
     "PluginError",
     "PluginRecord",
+    "Point",
     "PredictResult",
     "PredictionContext",
     "Problem",
@@ -67,6 +74,7 @@ __all__ = [
     "Sample",
     "SampleContext",
     "SettingsError",
+    "Shape",
     "StoppedError",
     "StorageError",
     "TaskSpec",

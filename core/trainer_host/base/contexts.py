@@ -80,6 +80,22 @@ class DataContext(RunContext):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelContext(RunContext):
+    """An image of a dataset, whose labels are to be drawn.
+
+    Attributes:
+        split: The split.
+        image: The image's index in ``data.splits[split]``.
+        mirrored: Whether to return the labels as they are after the image was flipped from left to right, which is
+            what training sees of it half of the time.
+    """
+
+    split: str = "train"
+    image: int = 0
+    mirrored: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelContext(RunContext):
     """A model that is to be built, or to be told about its dataset.
 

@@ -17,10 +17,13 @@ class Finding:
     Attributes:
         code: Stable name of the kind of finding, such as ``missing-key``.
         message: What is wrong, as a sentence without a final line break.
-        fix: What to write or do.
-        file: The file at fault, where one is.
+        fix: What to write or do, as an imperative that begins with a small letter.
+        file: The file at fault, where one is, as an absolute path.
         line: Its line, counted from 1.
         severity: An ``error`` stops the run, a ``warning`` is shown.
+        split: The split it belongs to, where it is one split's.
+        image: The one image that cannot be used because of it. ``--bad=skip`` leaves such images out; an error
+            without an image always stops the run.
     """
 
     code: str
@@ -29,6 +32,8 @@ class Finding:
     file: str | None = None
     line: int | None = None
     severity: Severity = "error"
+    split: str | None = None
+    image: str | None = None
 
     def problem(self) -> Problem:
         """Return the finding as a problem that an error can carry."""

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.plugin.markers import Done, hookspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from trainer_host.base.annotations import Histogram, Shape
     from trainer_host.base.contexts import (
         AutobatchHints,
         DataContext,
+        LabelContext,
         ModelContext,
         OptimizerContext,
         PlotContext,
@@ -59,6 +61,20 @@ class HookSpecs:
     @hookspec
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:  # type: ignore[empty-body]
         """Yield what is wrong with ``ctx.data``. All plugins are asked, base first; errors stop the run.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def annotate(self, ctx: LabelContext) -> Sequence[Shape] | None:
+        """Return what to draw for the labels of an image: boxes, points and lines.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def histograms(self, ctx: DataContext) -> Iterable[Histogram]:  # type: ignore[empty-body]
+        """Yield histograms of the dataset ``ctx.data`` for its report. All plugins are asked, base first.
 
         .. versionadded:: 0.1
         """
@@ -180,5 +196,5 @@ class HookSpecs:
         """
 
 
-BASE_FIRST = frozenset({"check_dataset", "set_model_attributes", "after_setup"})
+BASE_FIRST = frozenset({"check_dataset", "histograms", "set_model_attributes", "after_setup"})
 """Hooks that everybody answers, from the base to the task. Authors write nothing for it."""

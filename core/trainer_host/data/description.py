@@ -1,0 +1,263 @@
+"""A dataset as it was read: its keys, and for each split the images and the rows of their labels, as columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer_host.base.data import plain
+from trainer_host.base.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+MISSING, EMPTY, FOUND = 0, 1, 2
+"""What `Split.labelled` says of an image: no label file, one without rows, one with rows."""
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Split:
+    """The images of one split and the rows of their labels. The arrays are not to be written to.
+
+    A row is what one line of a label file says, or one annotation of another format: numbers, of which the first
+    is the class and the next four are the centre and the size of the box, as shares of the image's width and height.
+    What follows is the task's.
+
+    Attributes:
+        name: ``train``, ``val`` or ``test``.
+        images: Absolute paths of the n images, in the order in which the engine has them.
+        label_files: For each image the file that holds its rows; several images may share one.
+        sizes: Bytes of each image, int64 (n,).
+        shapes: Height and width of each image in pixels, as it is seen after its EXIF rotation, int32 (n, 2);
+            0 where they could not be read.
+        marks: A checksum of the first bytes of each image, uint32 (n,). Files that differ in it differ.
+        labelled: `MISSING`, `EMPTY` or `FOUND` for each image, uint8 (n,).
+        image: The image of each of the r rows, as its index, int32 (r,), ascending.
+        line: The line of each row in its label file, counted from 1, int32 (r,); 0 where it is not known.
+        columns: How many numbers each row has, int32 (r,).
+        values: The numbers of all rows, one row after the other, float64 (sum of columns,).
+        sound: False for rows with something that is not a finite number, which reading has reported, bool (r,).
+            Such a thing stands in ``values`` as NaN.
+        crowd: Rows that mark a crowd rather than one object, bool (r,). They are not trained on.
+    """
+
+    name: str
+    images: list[str]
+    label_files: list[str]
+    sizes: NDArray[np.int64]
+    shapes: NDArray[np.int32]
+    marks: NDArray[np.uint32]
+    labelled: NDArray[np.uint8]
+    image: NDArray[np.int32]
+    line: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    values: NDArray[np.float64]
+    sound: NDArray[np.bool_]
+    crowd: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """The index in ``values`` where each row begins, int64 (r,)."""
+        return np.cumsum(self.columns, dtype=np.int64) - self.columns
+
+    def rows_of(self, image: int) -> NDArray[np.int64]:
+        """Return the indices of an image's rows."""
+        first, end = np.searchsorted(self.image, [image, image + 1])
+        return np.arange(first, end)
+
+    def head(self, count: int) -> NDArray[np.float64]:
+        """Return the first numbers of every row, float64 (r, count); NaN where a row has fewer."""
+        if len(self.columns) and (self.columns == self.columns[0]).all() and self.columns[0] >= count:
+            return self.values.reshape(len(self.columns), -1)[:, :count]
+        out = np.full((len(self.columns), count), np.nan)
+        for column in range(count):
+            has = self.columns > column
+            out[has, column] = self.values[self.starts[has] + column]
+        return out
+
+    def table(self, columns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the rows that have just so many numbers: their indices (m,), and the numbers (m, columns)."""
+        rows = np.flatnonzero(self.columns == columns)
+        if len(rows) == len(self.columns):
+            return rows, self.values.reshape(len(rows), columns)
+        return rows, self.values[self.starts[rows, None] + np.arange(columns)]
+
+    def without(self, images: set[str]) -> Split:
+        """Return the split without some of its images and their rows."""
+        kept = np.array([f not in images for f in self.images], bool)
+        if kept.all():
+            return self
+        rows = kept[self.image]
+        number = np.cumsum(kept) - 1
+        return replace(
+            self,
+            images=[f for f, keep in zip(self.images, kept, strict=True) if keep],
+            label_files=[f for f, keep in zip(self.label_files, kept, strict=True) if keep],
+            sizes=self.sizes[kept],
+            shapes=self.shapes[kept],
+            marks=self.marks[kept],
+            labelled=self.labelled[kept],
+            image=number[self.image[rows]].astype(np.int32),
+            line=self.line[rows],
+            columns=self.columns[rows],
+            values=self.values[np.repeat(rows, self.columns)],
+            sound=self.sound[rows],
+            crowd=self.crowd[rows],
+        )
+
+    def of_row(self, row: int, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:
+        """Return a finding about a row, with its file and line."""
+        image = int(self.image[row])
+        line = int(self.line[row]) or None
+        return Finding(code, message, fix, self.label_files[image], line, severity, self.name, self.images[image])
+
+    def of_image(self, image: int, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:
+        """Return a finding about an image."""
+        file = self.images[image]
+        return Finding(code, message, fix, file, None, severity, self.name, file)
+
+    @classmethod
+    def from_rows(
+        cls,
+        name: str,
+        images: Sequence[str | Path],
+        rows: Sequence[Sequence[Sequence[float]]],
+        label_files: Sequence[str | Path],
+        *,
+        lines: Sequence[Sequence[int]] | None = None,
+        crowd: Sequence[Sequence[bool]] | None = None,
+        labelled: Sequence[int] | None = None,
+    ) -> tuple[Split, list[Finding]]:
+        """Make a split from what another format says. The images' headers are read, and nothing else of them.
+
+        Args:
+            name: ``train``, ``val`` or ``test``.
+            images: The images; they are put in order of their paths.
+            rows: For each image its rows.
+            label_files: For each image the file that holds its rows.
+            lines: For each row of each image its line, where it is known.
+            crowd: For each row of each image whether it marks a crowd.
+            labelled: For each image `MISSING`, `EMPTY` or `FOUND`; told by its rows where this is left out.
+
+        Returns:
+            The split, and what is wrong with the images.
+        """
+        from trainer_host.data.images import read_images
+
+        order = sorted(range(len(images)), key=lambda i: os.fspath(images[i]))
+        paths = [os.path.abspath(images[i]) for i in order]  # noqa: PTH100 - links stay
+        facts, findings = read_images(name, paths)
+        counts = np.array([len(rows[i]) for i in order], np.int64)
+        flat = [row for i in order for row in rows[i]]
+        values = np.array([v for row in flat for v in row], np.float64)
+        columns = np.array([len(row) for row in flat], np.int32)
+        finite = np.isfinite(values)
+        owner = np.repeat(np.arange(len(flat)), columns)
+        sound = np.ones(len(flat), bool)
+        sound[owner[~finite]] = False
+        split = cls(
+            name=name,
+            images=paths,
+            label_files=[os.fspath(label_files[i]) for i in order],
+            sizes=facts.sizes,
+            shapes=facts.shapes,
+            marks=facts.marks,
+            labelled=np.array(
+                [labelled[i] if labelled is not None else FOUND if rows[i] else EMPTY for i in order], np.uint8
+            ),
+            image=np.repeat(np.arange(len(order)), counts).astype(np.int32),
+            line=np.array([n for i in order for n in lines[i]] if lines else np.zeros(len(flat)), np.int32),
+            columns=columns,
+            values=values,
+            sound=sound,
+            crowd=np.array([c for i in order for c in crowd[i]] if crowd else np.zeros(len(flat)), bool),
+        )
+        return split, findings
+
+
+class Description(dict[str, Any]):
+    """A dataset's keys as the engine knows them, and beside them what was read.
+
+    The keys have at least ``names`` (class index to name), ``nc``, ``channels``, and for each split that there is
+    what the engine is given for it; after an error some may be missing.
+
+    Args:
+        keys: The keys.
+        file: The file that describes the dataset.
+        splits: What was read of each split.
+        findings: What reading found; the host shows them with those of the checks.
+        lines: The line of each key in ``file``; a key within a key is written with a dot (``names.0``).
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, Any],
+        *,
+        file: str | Path,
+        splits: Mapping[str, Split] | None = None,
+        findings: Sequence[Finding] = (),
+        lines: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__(keys)
+        self.file = os.fspath(file)
+        self.splits: dict[str, Split] = dict(splits or {})
+        self.findings = list(findings)
+        self.lines = dict(lines or {})
+        self.left_out: dict[str, list[str]] = {}
+
+    def of_key(self, key: str, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:
+        """Return a finding about a key, with its line; the key above where a key within a key has none."""
+        parts = key.split(".")
+        known = (self.lines.get(".".join(parts[:end])) for end in range(len(parts), 0, -1))
+        line = next((n for n in known if n is not None), None)
+        return Finding(code, message, fix, self.file, line, severity)
+
+    def fingerprint(self) -> str:
+        """Return a hash of what is trained on: keys, images by name, size and shape, and labels.
+
+        It does not depend on where the dataset lies, on times, or on how the label files are written.
+        """
+        root = str(Path(self.file).parent)
+        keys = {k: plain(v) for k, v in self.items() if k not in {*SPLITS, "path", "yaml_file"}}
+        digest = hashlib.sha256(json.dumps(keys, sort_keys=True, default=str).encode())
+        for name, split in sorted(self.splits.items()):
+            names = "\0".join(_relative(f, root) for f in split.images)
+            digest.update(f"\n{name}\n{names}\n".encode("utf-8", "surrogateescape"))
+            for column in (
+                split.sizes,
+                split.shapes,
+                split.marks,
+                split.image,
+                split.columns,
+                split.values,
+                split.crowd,
+            ):
+                digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
+
+def _relative(path: str, root: str) -> str:
+    return path[len(root) + 1 :] if path.startswith(root + os.sep) else path
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the headers of images say, one entry for each image; see `Split`."""
+
+    sizes: NDArray[np.int64]
+    shapes: NDArray[np.int32]
+    marks: NDArray[np.uint32]
