@@ -21,7 +21,8 @@ from trainer_host import (
     TaskSpec,
     hookimpl,
 )
-from trainer_host.plugin.chain import Chain, HookManager, Member, load_chain, register
+from trainer_host.plugin.chain import READERS, Chain, HookManager, Member, load_chain, register
+from trainer_host.plugin.discovery import discover
 from trainer_host.plugin.specs import BASE_FIRST, HookSpecs
 
 Install = Callable[..., Path]
@@ -176,7 +177,7 @@ def test_a_wrapper_sees_every_answer_of_a_hook_that_everybody_answers() -> None:
     assert call(managed(*tasks, counted), "callbacks") == 3
 
 
-@pytest.mark.parametrize("hook", FIRST)
+@pytest.mark.parametrize("hook", sorted(set(FIRST) - READERS))
 def test_an_extension_that_answers_itself_is_refused(hook: str) -> None:
     own = member("cbam", implementing(hook, lambda: "mine"), "extension")
     with pytest.raises(PluginError) as caught:
@@ -185,6 +186,17 @@ def test_an_extension_that_answers_itself_is_refused(hook: str) -> None:
         f"extension 'cbam' from trainer-cbam 1.0 answers the first-result hook {hook!r}"
     )
     assert "wrapper=True" in str(caught.value)
+
+
+@pytest.mark.parametrize("hook", sorted(READERS & set(FIRST)))
+def test_an_extension_may_read_datasets_and_is_asked_before_the_tasks(hook: str) -> None:
+    tasks = [member(level, implementing(hook, lambda level=level: level)) for level in LEVELS]
+    passes = member("passes", implementing(hook, lambda: None), "extension")
+    reads = member("reads", implementing(hook, lambda: "read"), "extension")
+    wraps = member("wraps", implementing(hook, lambda result: f"task({result})", wrapper=True))
+    assert call(managed(*tasks, passes), hook) == "leaf"
+    assert call(managed(*tasks, reads, passes), hook) == "read"
+    assert call(managed(*tasks, wraps, reads), hook) == "task(read)", "a task completes what any format has read"
 
 
 def test_an_extension_that_answers_under_another_name_is_refused_too() -> None:
@@ -296,7 +308,10 @@ def test_a_run_holds_its_chain_and_nothing_else(installed: Install) -> None:
         extensions={"log": "bomb:LOG"},
         modules=THREE | {"bomb": bomb},
     )
-    assert [name for name, _ in load_chain("one").manager.list_name_plugin()] == ["task:one"]
+    always = [f"extension:{r.name}" for r in discover() if r.always]
+    assert [name for name, _ in load_chain("one").manager.list_name_plugin()] == ["task:one", *always]
+    off = [r.name for r in discover() if r.always]
+    assert [name for name, _ in load_chain("one", disabled=off).manager.list_name_plugin()] == ["task:one"]
 
 
 def test_bases_in_a_circle_are_refused(installed: Install) -> None:
@@ -342,6 +357,102 @@ def test_a_target_that_is_no_task_is_refused(installed: Install, target: str, sa
         load_chain("odd")
     assert str(caught.value).startswith("task 'odd' from p 2.0 is broken: ")
     assert said in str(caught.value)
+
+
+# Extensions that are part of every run
+
+ALWAYS = """
+from dataclasses import dataclass
+from trainer_host import ExtensionSpec, hookimpl
+
+@dataclass(frozen=True)
+class Options:
+    gain: float = 1.0
+
+class Hooks:
+    def __init__(self, name):
+        self.name = name
+
+    @hookimpl
+    def callbacks(self, ctx):
+        return {self.name: print}
+
+FIRST = ExtensionSpec(hooks=Hooks("first"), options=Options)
+SECOND = ExtensionSpec(hooks=Hooks("second"))
+ASKED = ExtensionSpec(hooks=Hooks("asked"))
+"""
+
+
+@pytest.fixture
+def always(installed: Install) -> Install:
+    def install(lines: str, **modules: str) -> Path:
+        entry_points = f"[trainer_host.tasks]\none = one:TASK\n{lines}"
+        return installed("p", entry_points=entry_points, modules=THREE | {"usual": ALWAYS} | modules)
+
+    return install
+
+
+def test_what_is_part_of_every_run_comes_between_the_tasks_and_what_was_asked_for(always: Install) -> None:
+    always("[trainer_host.always]\nb = usual:SECOND\na = usual:FIRST\n[trainer_host.plugins]\nc = usual:ASKED\n")
+    chain = load_chain("one", ["c"])
+    own = [m.record.name for m in chain.always if m.record.distribution == "p"]
+    assert own == ["a", "b"]
+    assert [m.record.name for m in chain.extensions] == ["c"]
+    assert chain.members == chain.tasks + chain.always + chain.extensions
+    assert chain.options["a"].gain == 1.0
+    assert chain.skipped == ()
+    assert load_chain("one", options={"a": {"gain": 2}}).options["a"].gain == 2.0
+    with pytest.raises(SettingsError, match=r"a\.gain='much'"):
+        load_chain("one", options={"a": {"gain": "much"}})
+
+
+def test_what_is_part_of_every_run_can_be_switched_off_or_asked_for(always: Install) -> None:
+    always("[trainer_host.always]\na = usual:FIRST\n")
+    assert "a" not in [m.record.name for m in load_chain("one", disabled=["a"]).members]
+    chain = load_chain("one", ["p:a"])
+    assert [m.record.name for m in chain.extensions] == ["a"]
+    assert "a" not in [m.record.name for m in chain.always]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("1 / 0\n", "ZeroDivisionError"),
+        ("", "AttributeError"),
+        ("BAD = type('Bad', (), {})\n", "gives a class as its hooks"),
+        ("from trainer_host import hookimpl\nclass B:\n  @hookimpl\n  def no_hook(self): ...\nBAD = B()\n", "no_hook"),
+        (
+            (
+                "import dataclasses\nfrom trainer_host import ExtensionSpec\n"
+                "@dataclasses.dataclass\nclass O:\n  needed: int\nBAD = ExtensionSpec(hooks=object(), options=O)\n"
+            ),
+            "needed",
+        ),
+        ("from trainer_host import ExtensionSpec\nBAD = ExtensionSpec(hooks=object(), options=3)\n", "broken"),
+    ],
+)
+def test_a_broken_one_is_skipped_and_told(always: Install, code: str, said: str) -> None:
+    always("[trainer_host.always]\na = usual:FIRST\nbad = bad:BAD\n", bad=code)
+    chain = load_chain("one")
+    assert "a" in [m.record.name for m in chain.always]
+    assert "bad" not in [m.record.name for m in chain.members]
+    (problem,) = chain.skipped
+    assert said in str(problem)
+    assert "bad" in str(problem)
+
+
+def test_one_that_is_in_conflict_is_skipped_and_told(always: Install, installed: Install) -> None:
+    always("[trainer_host.always]\na = usual:FIRST\n")
+    installed("q", entry_points="[trainer_host.always]\na = usual:SECOND\n")
+    chain = load_chain("one")
+    assert "a" not in [m.record.name for m in chain.members]
+    assert ["p and q both bring" in str(p) for p in chain.skipped] == [True]
+
+
+def test_a_broken_one_that_was_asked_for_stops_the_run(always: Install) -> None:
+    always("[trainer_host.always]\nbad = bad:BAD\n", bad="1 / 0\n")
+    with pytest.raises(PluginError, match="ZeroDivisionError"):
+        load_chain("one", ["bad"])
 
 
 # Files

@@ -142,6 +142,17 @@ def test_a_package_that_is_there_twice_counts_once(
     assert one("hand").version == "2.0"
 
 
+def test_an_extension_of_the_group_always_is_told_as_such(installed: Install) -> None:
+    groups = (
+        "[trainer_host.plugins]\nasked = p:A\n[trainer_host.always]\nmarks = p:B\n[trainer_host.tasks]\nhand = p:T\n"
+    )
+    installed("p", entry_points=groups)
+    assert one("marks") == PluginRecord("marks", "extension", "p", "1.0", "available", "", "p:B", always=True)
+    assert not one("asked").always
+    assert not one("hand").always
+    assert one("marks", ("marks",)).state == "disabled"
+
+
 # Damage
 
 
@@ -254,6 +265,15 @@ def test_the_list_as_a_table(tmp_path: Path) -> None:
     assert len(starts) == 1
 
 
+def test_the_list_tells_what_is_part_of_every_run(tmp_path: Path) -> None:
+    write_package(tmp_path, "p", entry_points="[trainer_host.always]\nmarks = p:B\ntalks = p:B\n")
+    (tmp_path / "p.py").write_text("x = 1\n")
+    done = command("plugins", "--no-plugin", "talks", cwd=tmp_path, path=[tmp_path])
+    rows = {row.split()[0]: row for row in done.out.splitlines()}
+    assert "extension  in every run" in rows["marks"]
+    assert "extension  disabled" in rows["talks"]
+
+
 def test_the_list_as_json(tmp_path: Path) -> None:
     write_package(tmp_path, "trainer-hand", "3", tasks={"hand": "trainer_hand:T"})
     done = command("plugins", "--json", cwd=tmp_path, path=[tmp_path], TRAINER_NO_PLUGIN="pose")
@@ -268,6 +288,7 @@ def test_the_list_as_json(tmp_path: Path) -> None:
         "state": "available",
         "reason": "",
         "target": "trainer_hand:T",
+        "always": False,
     }
 
 

@@ -38,13 +38,17 @@ def plugins(ctx: click.Context, as_json: bool, check: bool, no_plugins: tuple[st
 
 def _print(records: list[PluginRecord]) -> None:
     rows = [("NAME", "KIND", "STATE", "PACKAGE")]
-    rows += [(r.name, r.kind, r.state, r.origin) for r in records]
+    rows += [(r.name, r.kind, _state(r), r.origin) for r in records]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row, record in zip(rows, [None, *records], strict=True):
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip())
         if record is not None and record.reason:
             click.echo(f"    {record.reason}")
     click.echo("\nMore on one of them: trainer plugins show NAME", err=True)
+
+
+def _state(record: PluginRecord) -> str:
+    return "in every run" if record.always and record.state == "available" else record.state
 
 
 @plugins.command()
@@ -61,7 +65,8 @@ def show(name: str, as_json: bool) -> None:
         emit(found)
         return
     chain = " → ".join(found["chain"]) or "none: an extension works with every task"
-    click.echo(f"{found['name']} ({found['kind']})")
+    always = ", in every run" if found["always"] else ""
+    click.echo(f"{found['name']} ({found['kind']}{always})")
     click.echo(f"  package  {found['distribution']} {found['version']}")
     click.echo(f"  from     {found['target']}")
     click.echo(f"  chain    {chain}")

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
+READERS = frozenset({"read_dataset", "tell_dataset"})
+"""First-result hooks that an extension may answer itself: the dataset tells who reads it, not the task."""
+
+
 class HookManager(pluggy.PluginManager):
     """A plugin manager that runs the hooks of `BASE_FIRST` from the base to the task."""
 
@@ -55,11 +59,15 @@ class Chain:
         tasks: The chain of the selected task, base first.
         extensions: The extensions, in the order in which they were named.
         manager: The plugin manager that holds them and nothing else.
+        always: The extensions that are part of every run, by name.
+        skipped: Why others of these are not part of it.
     """
 
     tasks: tuple[Member, ...]
     extensions: tuple[Member, ...]
     manager: HookManager = field(repr=False)
+    always: tuple[Member, ...] = ()
+    skipped: tuple[Problem, ...] = ()
 
     @property
     def name(self) -> str:
@@ -69,7 +77,7 @@ class Chain:
     @property
     def members(self) -> tuple[Member, ...]:
         """All plugins, the chain before the extensions."""
-        return self.tasks + self.extensions
+        return self.tasks + self.always + self.extensions
 
     @property
     def options(self) -> dict[str, Any]:
@@ -213,10 +221,13 @@ def load_chain(
         SettingsError: If an option is unknown or of the wrong type; all of them are reported.
     """
     records = discover(disabled)
+    extensions = list(dict.fromkeys(extensions))
     loaded: list[tuple[PluginRecord, TaskSpec | ExtensionSpec]] = [*task_chain(task, records)]
     depth = len(loaded)
     tasks = {record.name for record, _ in loaded}
-    for name in dict.fromkeys(extensions):
+    always, skipped = _load_always(records, {name.rpartition(":")[2] for name in extensions})
+    loaded += always
+    for name in extensions:
         if name in tasks:
             continue  # a settings file names the tasks with options and the extensions in one place
         if name.endswith(".py") or "/" in name:
@@ -230,7 +241,36 @@ def load_chain(
         manager.register(defaults, name="the engine's defaults")
     for member in members:
         register(manager, member)
-    return Chain(tuple(members[:depth]), tuple(members[depth:]), manager)
+    named = depth + len(always)
+    return Chain(tuple(members[:depth]), tuple(members[named:]), manager, tuple(members[depth:named]), tuple(skipped))
+
+
+def _load_always(
+    records: Sequence[PluginRecord], named: Collection[str]
+) -> tuple[list[tuple[PluginRecord, ExtensionSpec]], list[Problem]]:
+    """Import the extensions that are part of every run, less those that are named, which are loaded as such.
+
+    Returns:
+        Those that work, by name, and why others do not: a run that did not ask for one is not stopped by it.
+    """
+    loaded: list[tuple[PluginRecord, ExtensionSpec]] = []
+    problems: list[Problem] = []
+    names = {r.name for r in records if r.always and r.state != "disabled"} - set(named)
+    for name in sorted(names):
+        try:
+            record = select(name, "extension", records)
+            spec = load_extension(record)
+            _, wrong = parse_options(name, spec.options, {})
+            if wrong:
+                raise PluginError(*wrong)
+            register(HookManager(), Member(record, spec))
+        except PluginError as error:
+            problems += error.problems
+        except Exception as error:  # whatever a declaration of options raises
+            problems.append(Problem(f"extension {name!r} is broken: {type(error).__name__}: {error}".splitlines()[0]))
+        else:
+            loaded.append((record, spec))
+    return loaded, problems
 
 
 def _with_options(
@@ -283,7 +323,8 @@ def register(manager: HookManager, member: Member) -> None:
             what = f"{where} breaks the contract of a hook: {problem}"
             raise PluginError(Problem(what, "See docs/reference/hooks.md."))
         first = caller.spec is not None and caller.spec.opts["firstresult"]
-        if record.kind == "extension" and first and any(not (i.wrapper or i.hookwrapper) for i in ours):
+        answers = first and caller.name not in READERS and any(not (i.wrapper or i.hookwrapper) for i in ours)
+        if record.kind == "extension" and answers:
             raise PluginError(
                 Problem(
                     f"{where} answers the first-result hook {caller.name!r} itself.",

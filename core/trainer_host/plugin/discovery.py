@@ -16,12 +16,19 @@ if TYPE_CHECKING:
 
 TASKS = "trainer_host.tasks"
 EXTENSIONS = "trainer_host.plugins"
+ALWAYS = "trainer_host.always"
+"""The group of extensions that are part of every run, such as dataset formats."""
 
 Kind = Literal["task", "extension"]
 State = Literal["available", "disabled", "conflict", "incompatible", "broken"]
 
 UNKNOWN = "unknown"
-GROUPS: dict[str, Kind] = {TASKS: "task", EXTENSIONS: "extension"}
+GROUPS: dict[str, tuple[Kind, bool]] = {
+    TASKS: ("task", False),
+    EXTENSIONS: ("extension", False),
+    ALWAYS: ("extension", True),
+}
+"""The kind of plugin in each group, and whether it is part of every run."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class PluginRecord:
             told by importing it.
         reason: Why it is not available, as a sentence; empty otherwise.
         target: What the entry point names, as ``module:attribute``.
+        always: Whether it is part of every run, without being asked for.
     """
 
     name: str
@@ -46,6 +54,7 @@ class PluginRecord:
     state: State
     reason: str
     target: str
+    always: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON can hold it."""
@@ -95,12 +104,12 @@ def _records() -> Iterator[PluginRecord]:
         seen |= {key} - {UNKNOWN}
         reason = _incompatibility(requires)
         state: State = "incompatible" if reason else "available"
-        for kind, plugin, target in claims:
-            yield PluginRecord(plugin, kind, name, version, state, reason, target)
+        for (kind, always), plugin, target in claims:
+            yield PluginRecord(plugin, kind, name, version, state, reason, target, always)
 
 
-def _claims(dist: metadata.Distribution) -> list[tuple[Kind, str, str]]:
-    """Return kind, name and target of every plugin that a distribution brings.
+def _claims(dist: metadata.Distribution) -> list[tuple[tuple[Kind, bool], str, str]]:
+    """Return group, name and target of every plugin that a distribution brings.
 
     Read line by line, because `importlib.metadata.entry_points` fails as a whole over one damaged file.
     """
@@ -108,15 +117,15 @@ def _claims(dist: metadata.Distribution) -> list[tuple[Kind, str, str]]:
         text = dist.read_text("entry_points.txt") or ""
     except (OSError, ValueError):
         return []
-    kind: Kind | None = None
-    claims: list[tuple[Kind, str, str]] = []
+    group: tuple[Kind, bool] | None = None
+    claims: list[tuple[tuple[Kind, bool], str, str]] = []
     for line in text.splitlines() if "trainer_host." in text else ():
         words = line.strip()
         if words.startswith("["):
-            kind = GROUPS.get(words.strip("[] \t"))
-        elif kind is not None and "=" in words and not words.startswith(("#", ";")):
+            group = GROUPS.get(words.strip("[] \t"))
+        elif group is not None and "=" in words and not words.startswith(("#", ";")):
             name, _, target = words.partition("=")
-            claims.append((kind, name.strip(), target.partition("[")[0].strip()))
+            claims.append((group, name.strip(), target.partition("[")[0].strip()))
     return claims
 
 

@@ -36,7 +36,10 @@ class TaskSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtensionSpec:
-    """An extension: what cuts across tasks. Its entry point stands in the group ``trainer_host.plugins``.
+    """An extension: what cuts across tasks.
+
+    Its entry point stands in the group ``trainer_host.plugins``, where a run has to ask for it; or in the group
+    ``trainer_host.always``, which makes it part of every run, as dataset formats are.
 
     Attributes:
         hooks: The object or module whose `hookimpl` functions implement the extension.
