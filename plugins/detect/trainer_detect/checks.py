@@ -1,0 +1,379 @@
+"""Checks of boxes and classes: columns, ranges, duplicates, and what the training images say of the classes.
+
+The limits are the engine's: it leaves an image out where a coordinate is above 1.01 or below -0.01.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer_host.data.description import Description
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from trainer_host import DataContext, Finding
+    from trainer_host.data.description import Split
+
+    Bools = NDArray[np.bool_]
+    Rows = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+    Found = Iterator[tuple[int, Finding]]
+
+TOLERANCE = 0.01
+"""How far a coordinate may lie outside the range from 0 to 1."""
+IMBALANCE = 100
+"""How many times more objects the most frequent class may have than the rarest."""
+SHOWN = 5
+"""Names that a message lists before it counts the others."""
+BOX = "class, x, y, width, height"
+
+
+def check_dataset(ctx: DataContext) -> Iterator[Finding]:
+    """Yield what is wrong with the rows, their classes and boxes, by split, image and line."""
+    data = description(ctx)
+    classes = _class_range(data, bool(ctx.args.single_cls))
+    # Another kind of task has columns of its own, and checks them itself.
+    own_columns = ctx.engine_task != "detect"
+    for split in data.splits.values():
+        boxes = read_boxes(split, keypoint_shape(data), own_columns)
+        yield from in_order(_of_split(split, boxes, classes, own_columns))
+    if not ctx.args.single_cls:
+        yield from _statistics(data)
+
+
+def _of_split(split: Split, boxes: Boxes, classes: _Classes, own_columns: bool) -> Found:
+    if not own_columns:
+        yield from _columns(split, boxes)
+    yield from _classes(split, boxes, classes)
+    yield from _boxes(split, boxes)
+    yield from _duplicates(split, boxes)
+
+
+def in_order(found: Iterable[tuple[int, Finding]]) -> Iterator[Finding]:
+    """Yield the findings of rows in the order of the rows, which is that of images and lines."""
+    for _, finding in sorted(found, key=lambda pair: pair[0]):
+        yield finding
+
+
+def description(ctx: DataContext) -> Description:
+    """Return the dataset with what was read of it; without splits where a plugin's reader gave keys alone."""
+    return ctx.data if isinstance(ctx.data, Description) else Description(ctx.data, file=ctx.source)
+
+
+def keypoint_shape(data: Description) -> tuple[int, int] | None:
+    """Return the number of keypoints and of numbers for each, or None where the dataset has no proper kpt_shape."""
+    value = data.get("kpt_shape")
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(type(v) is int for v in value):
+        return None
+    return (value[0], value[1]) if value[0] > 0 and value[1] in {2, 3} else None
+
+
+def fitting_shapes(columns: int) -> list[tuple[int, int]]:
+    """Return the keypoint shapes whose rows have so many numbers."""
+    return [((columns - 5) // dims, dims) for dims in (3, 2) if columns > 5 and (columns - 5) % dims == 0]
+
+
+def shapes_text(shapes: Iterable[tuple[int, int]]) -> str:
+    """Return shapes as they are written: ``[4, 3] or [6, 2]``."""
+    return " or ".join(f"[{count}, {dims}]" for count, dims in shapes)
+
+
+def numbers(values: Iterable[float]) -> str:
+    """Return numbers as a label file has them."""
+    return " ".join(f"{v:.6g}" for v in values)
+
+
+def line_text(split: Split, row: int) -> str:
+    """Return what a message calls a row."""
+    return f"line {int(split.line[row])}" if split.line[row] else "an earlier one"
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The rows of a split that have a box.
+
+    Attributes:
+        rows: Their indices in the split, ascending, int64 (m,).
+        values: Class, centre and size of each, float64 (m, 5).
+        lengths: How many of their numbers are used, int64 (m,).
+        polygon: Rows of the split that are polygons, bool (r,).
+        misfit: Rows of the split that are neither boxes nor polygons, bool (r,).
+    """
+
+    rows: Rows
+    values: Floats
+    lengths: Rows
+    polygon: Bools
+    misfit: Bools
+
+
+def read_boxes(split: Split, shape: tuple[int, int] | None, own_columns: bool) -> Boxes:
+    """Return the boxes of a split's rows.
+
+    A row is a box alone, a box whose keypoints are not used, or a polygon: a class and at least 3 points.
+
+    Args:
+        split: The split.
+        shape: The number of keypoints and of numbers for each, where the dataset has them.
+        own_columns: Whether the task has columns of its own after the box: then no row is a polygon.
+    """
+    judged, columns = split.sound & ~split.crowd, split.columns
+    keypoints = columns == 5 + shape[0] * shape[1] if shape else np.zeros(len(columns), bool)
+    if own_columns:
+        boxed, polygon = judged & (keypoints if shape else columns >= 5), np.zeros(len(columns), bool)
+    else:
+        boxed = judged & ((columns == 5) | keypoints)
+        polygon = judged & ~boxed & (columns >= 7) & (columns % 2 == 1)
+    values = split.head(5)
+    if polygon.any():
+        values = values.copy()
+        values[polygon, 1:] = _polygon_boxes(split, polygon)
+    rows = np.flatnonzero(boxed | polygon)
+    lengths = columns.astype(np.int64)
+    if not own_columns:
+        lengths[boxed] = 5
+    return Boxes(rows, values[rows], lengths[rows], polygon, judged & ~boxed & ~polygon)
+
+
+def _polygon_boxes(split: Split, polygon: Bools) -> Floats:
+    """Return centre and size of the box around each polygon, float64 (m, 4)."""
+    taken = np.repeat(polygon, split.columns)
+    taken[split.starts[polygon]] = False  # the class
+    points = split.values[taken].reshape(-1, 2)
+    counts = (split.columns[polygon] - 1) // 2
+    first = np.cumsum(counts) - counts
+    low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
+    return np.concatenate([(low + high) / 2, high - low], axis=1)
+
+
+def _columns(split: Split, boxes: Boxes) -> Found:
+    for row in np.flatnonzero(boxes.misfit).tolist():
+        found = int(split.columns[row])
+        message = f"The row has {found} numbers, and a box has 5: {BOX}."
+        fits = shapes_text(fitting_shapes(found))
+        if fits:
+            message += f" {found} numbers would fit kpt_shape: {fits}."
+        fix = f"write {BOX}, or a class and at least 3 points x, y"
+        if found == 6:
+            fix = f"write {BOX} only; a confidence at the end is to be removed"
+        yield row, split.of_row(row, "label-columns", message, fix)
+    yield from _mixed(split, boxes)
+
+
+def _mixed(split: Split, boxes: Boxes) -> Found:
+    """Yield the first row of each image that is a polygon among boxes, or a box among polygons."""
+    if not boxes.polygon.any():
+        return
+    images = split.image[boxes.rows]
+    polygon = boxes.polygon[boxes.rows]
+    _, first = np.unique(images, return_index=True)
+    leader = np.repeat(first, np.diff(np.append(first, len(images))))
+    other = np.flatnonzero(polygon != polygon[leader])
+    _, once = np.unique(images[other], return_index=True)
+    for index in other[once].tolist():
+        row, before = int(boxes.rows[index]), int(boxes.rows[leader[index]])
+        kinds = ("a box", "a polygon") if polygon[index] else ("a polygon", "a box")
+        message = f"The row is {kinds[1]} and {line_text(split, before)} is {kinds[0]}: a file holds one kind."
+        yield row, split.of_row(row, "label-mixed", message, "write every row as a box, or every row as a polygon")
+
+
+# --- classes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """How many classes there are, where that is known and matters, and whether labels count them from 1."""
+
+    count: int | None
+    from_one: bool = False
+
+
+def class_names(data: Description) -> dict[int, str]:
+    """Return the classes by number; none where the dataset's names are not as they should be."""
+    names = data.get("names")
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not all(type(k) is int for k in names):
+        return {}
+    return {k: str(v) for k, v in names.items()}
+
+
+def _class_range(data: Description, single_cls: bool) -> _Classes:
+    names = class_names(data)
+    nc = data.get("nc")
+    count = max(nc if type(nc) is int else 0, len(names))
+    if single_cls or not count:
+        return _Classes(None)
+    seen = [split.head(1)[split.sound & ~split.crowd, 0] for split in data.splits.values()]
+    classes = np.concatenate([*seen, np.zeros(0)])
+    return _Classes(count, bool(len(classes)) and classes.min() == 1 and classes.max() == count)
+
+
+def _classes(split: Split, boxes: Boxes, known: _Classes) -> Found:
+    classes = boxes.values[:, 0]
+    whole = classes % 1 == 0
+    outside = classes < 0 if known.count is None else (classes < 0) | (classes >= known.count)
+    for index in np.flatnonzero(~whole).tolist():
+        message = f"The class is {classes[index]:.10g}, which is not a whole number."
+        fix = f"write the class first: {BOX}"
+        yield int(boxes.rows[index]), split.of_row(int(boxes.rows[index]), "class-type", message, fix)
+    for index in np.flatnonzero(whole & outside).tolist():
+        message, fix = _range_text(classes[index], known)
+        yield int(boxes.rows[index]), split.of_row(int(boxes.rows[index]), "class-range", message, fix)
+
+
+def _range_text(number: float, known: _Classes) -> tuple[str, str]:
+    if known.count is None:
+        return f"The class is {number:.10g}.", "write a class of 0 or more"
+    message = f"The class is {number:.10g}, and the dataset has the classes 0 to {known.count - 1}."
+    if known.from_one:
+        return message, f"count classes from 0: the labels have 1 to {known.count}, so subtract 1 from each"
+    return message, f"write a class from 0 to {known.count - 1}, or add its name to names"
+
+
+def _statistics(data: Description) -> Iterator[Finding]:
+    """Yield what the training rows say of the classes as a whole."""
+    names, train = class_names(data), data.splits.get("train")
+    if not names or train is None:
+        return
+    classes = train.head(1)[train.sound & ~train.crowd, 0]
+    classes = classes[(classes >= 0) & (classes <= max(names)) & (classes % 1 == 0)].astype(np.int64)
+    if not len(classes):
+        return
+    counts = np.bincount(classes, minlength=max(names) + 1)
+    unseen = [number for number in sorted(names) if number >= 0 and not counts[number]]
+    if unseen:
+        listing = listed([f"{number} ({names[number]})" for number in unseen])
+        message = f"No training label has the {'class' if len(unseen) == 1 else 'classes'} {listing}."
+        fix = "label such objects, or remove the names and renumber the classes"
+        yield data.of_key(f"names.{unseen[0]}", "class-never-seen", message, fix, "warning")
+    most, rare = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
+    if counts[most] > IMBALANCE * counts[rare]:
+        few, many = (f"{counts[n]} of class {n} ({names.get(n, n)})" for n in (rare, most))
+        message = f"The training labels have {few} and {many}: more than {IMBALANCE} times as many."
+        fix = "add images of the rare class, or weigh the classes with cls_pw=1.0"
+        yield data.of_key(f"names.{rare}", "class-imbalance", message, fix, "warning")
+
+
+# --- boxes --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BoxFaults:
+    """What is wrong with boxes, at most one thing for each, bool (m,)."""
+
+    pixels: Bools
+    negative: Bools
+    outside_range: Bools
+    empty: Bools
+
+    @property
+    def any(self) -> Bools:
+        """Boxes that have one of the faults."""
+        return self.pixels | self.negative | self.outside_range | self.empty
+
+
+def image_sizes(split: Split, rows: Rows) -> Floats:
+    """Return width and height in pixels of the image of each row, float64 (m, 2); 0 where they are not known."""
+    return split.shapes[split.image[rows]][:, ::-1].astype(np.float64)
+
+
+def look_like_pixels(points: Floats, sizes: Floats, used: Bools) -> Bools:
+    """Tell where most points (m, n, 2) lie above 1 and all fit the image's size in pixels (m, 2), bool (m,).
+
+    Only the points that are ``used`` (m, n) are looked at.
+    """
+    large = ((points > 1 + TOLERANCE) & used[..., None]).sum(axis=(1, 2))
+    fits = (points >= 0) & (points <= sizes[:, None, :] + 1) | ~used[..., None]
+    # 2 coordinates for each point, of which more than half are to be above 1.
+    found: Bools = (large > used.sum(axis=1)) & fits.all(axis=(1, 2)) & (sizes > 0).all(axis=1)
+    return found
+
+
+def box_faults(split: Split, rows: Rows, values: Floats) -> BoxFaults:
+    """Judge boxes.
+
+    Args:
+        split: The split.
+        rows: Their rows, int64 (m,).
+        values: Class, centre and size of each, float64 (m, 5).
+    """
+    box = values[:, 1:5]
+    points = box.reshape(-1, 2, 2)
+    pixels = look_like_pixels(points, image_sizes(split, rows), np.ones(points.shape[:2], bool))
+    negative = (box[:, 2:] < 0).any(axis=1) & ~pixels
+    outside = ((box > 1 + TOLERANCE) | (box < -TOLERANCE)).any(axis=1) & ~pixels & ~negative
+    empty = (box[:, 2:] == 0).any(axis=1) & ~pixels & ~negative & ~outside
+    return BoxFaults(pixels, negative, outside, empty)
+
+
+def _boxes(split: Split, boxes: Boxes) -> Found:
+    faults, values = box_faults(split, boxes.rows, boxes.values), boxes.values
+    centre, half = values[:, 1:3], values[:, 3:5] / 2
+    beyond = np.maximum((half - centre).max(axis=1), (centre + half - 1).max(axis=1))
+    over = (beyond > TOLERANCE) & ~faults.any
+    for index in np.flatnonzero(faults.any | over).tolist():
+        row = int(boxes.rows[index])
+        text = f"x, y, width, height = {numbers(values[index, 1:])}"
+        if faults.pixels[index]:
+            found = _pixel_finding(split, row, values[index])
+        elif faults.negative[index]:
+            found = split.of_row(
+                row, "box-negative", f"The box has a negative size: {text}.", "write a positive width and height"
+            )
+        elif faults.outside_range[index]:
+            message = f"The box is not given in shares of the image, from 0 to 1: {text}."
+            found = split.of_row(
+                row, "box-range", message, "divide x and width by the image's width, y and height by its height"
+            )
+        elif faults.empty[index]:
+            found = split.of_row(
+                row, "box-empty", f"The box has no area: {text}.", "draw the box anew, or delete the row"
+            )
+        else:
+            message = f"The box reaches {100 * beyond[index]:.3g}% beyond the image: {text}."
+            found = split.of_row(row, "box-outside", message, "cut the box at the image's edge", "warning")
+        yield row, found
+
+
+def _pixel_finding(split: Split, row: int, values: Floats) -> Finding:
+    height, width = (int(v) for v in split.shapes[split.image[row]])
+    message = f"The box looks like pixels of the {width} x {height} image: {numbers(values[1:])}."
+    share = values[1:] / (width, height, width, height)
+    fix = f"divide by the image's width and height: {numbers([values[0], *share.round(6)])}"
+    return split.of_row(row, "label-pixels", message, fix)
+
+
+def _duplicates(split: Split, boxes: Boxes) -> Found:
+    """Yield rows that repeat an earlier row of their image, as the engine tells it: in single precision."""
+    with np.errstate(over="ignore"):
+        content = (split.values.astype(np.float32) + np.float32(0)).tobytes()  # -0 becomes 0
+    starts = 4 * split.starts[boxes.rows]
+    ends = starts + 4 * boxes.lengths
+    images = split.image[boxes.rows]
+    first: dict[bytes, int] = {}
+    current = -1
+    for row, image, start, end in zip(
+        boxes.rows.tolist(), images.tolist(), starts.tolist(), ends.tolist(), strict=True
+    ):
+        if image != current:
+            first, current = {}, image
+        earlier = first.setdefault(content[start:end], row)
+        if earlier != row:
+            message = f"The row repeats {line_text(split, earlier)}, and is used once."
+            yield row, split.of_row(row, "duplicate-row", message, "delete the row", "warning")
