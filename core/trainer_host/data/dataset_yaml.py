@@ -1,15 +1,139 @@
-"""Dataset YAML files: read without running anything, every syntax error told with its line."""
+"""Dataset YAML files: read without running anything, with the line of every key."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trainer_host.base.errors import DatasetError, Problem
+from trainer_host.base.findings import Finding, raise_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MOST_BYTES = 16 << 20
+MOST_NODES = 1_000_000
+"""Values that a document may have once its aliases are written out; a few lines can stand for billions."""
+SCALAR_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp"))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file.
+
+    Attributes:
+        content: Its keys and values; empty where it could not be read.
+        lines: The line of each key, counted from 1; a key within a key is written with a dot, and so is the place
+            in a list (``names.0``).
+        findings: What is wrong with it.
+    """
+
+    content: dict[str, Any] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML file whose document is a mapping. Nothing raises; what is wrong is among the findings."""
+
+    def bad(code: str, message: str, fix: str, line: int | None = None) -> Document:
+        return Document(findings=[Finding(code, message, fix, str(path), line)])
+
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= MOST_BYTES else b""
+    except OSError as error:
+        return bad("yaml-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its rights")
+    if size > MOST_BYTES:
+        return bad(
+            "yaml-too-large", f"the file has {size >> 20} MiB, too many for a dataset YAML.", "give another file"
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return bad("yaml-encoding", "the file is not UTF-8 text.", "save it as UTF-8", line)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        what = getattr(error, "problem", None) or " ".join(str(error).split())
+        # A quote or bracket that is never closed is told by where it opens.
+        mark = getattr(error, "context_mark" if "end of stream" in what else "problem_mark", None)
+        return bad("yaml-syntax", f"YAML syntax: {what}.", "correct the line", mark.line + 1 if mark else None)
+    except RecursionError:
+        return bad("yaml-too-large", "the YAML is nested too deeply.", "write plain keys and values")
+    if not isinstance(root, yaml.MappingNode):
+        found = "empty" if root is None else "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
+        return bad("yaml-type", f"the file is {found}, not a mapping of keys.", "write train:, val: and names:", 1)
+    builder = _Builder(str(path))
+    try:
+        content = builder.mapping(root, "")
+    except _TooLargeError:
+        return bad("yaml-too-large", "the YAML's aliases stand for too many values.", "write the values themselves")
+    return Document(content, builder.lines, builder.findings)
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _Builder:
+    """Makes plain values of YAML nodes, and notes the line of each key."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.lines: dict[str, int] = {}
+        self.findings: list[Finding] = []
+        self.nodes = 0
+        self.scalars = yaml.SafeLoader("")
+        self.open: set[int] = set()
+
+    def note(self, code: str, message: str, fix: str, node: yaml.Node) -> None:
+        self.findings.append(Finding(code, message, fix, self.file, node.start_mark.line + 1))
+
+    def value(self, node: yaml.Node, place: str) -> Any:
+        self.nodes += 1
+        if self.nodes > MOST_NODES or id(node) in self.open:
+            raise _TooLargeError
+        self.lines.setdefault(place, node.start_mark.line + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return self.scalar(node)
+        self.open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [self.value(item, f"{place}.{i}") for i, item in enumerate(node.value)]
+            return self.mapping(node, f"{place}.")
+        finally:
+            self.open.discard(id(node))
+
+    def mapping(self, node: yaml.Node, prefix: str) -> dict[Any, Any]:
+        content: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.note("key-type", "a key is a list or a mapping.", "write a word as the key", key_node)
+                continue
+            key = self.scalar(key_node)
+            place = f"{prefix}{key}"
+            if key in content:
+                first = self.lines[place]
+                what = f"the key {key!r} is given twice, first in line {first}."
+                self.note("duplicate-key", what, "remove one of the two", key_node)
+                continue
+            self.lines[place] = key_node.start_mark.line + 1
+            content[key] = self.value(value_node, place)
+        return content
+
+    def scalar(self, node: yaml.ScalarNode) -> Any:
+        if node.tag not in SCALAR_TAGS:
+            self.note("yaml-value", f"the tag {node.tag} is not allowed.", "write the value without a tag", node)
+            return None
+        try:
+            return self.scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+            # A value that the YAML library cannot make, such as the date 2020-99-99.
+            self.note("yaml-value", f"YAML value {node.value!r}: {' '.join(str(error).split())}.", "correct it", node)
+            return None
 
 
 def read_dataset_yaml(path: Path) -> dict[str, Any]:
@@ -18,39 +142,11 @@ def read_dataset_yaml(path: Path) -> dict[str, Any]:
     Raises:
         DatasetError: If it cannot be read, is not YAML, or is not a mapping.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise DatasetError(Problem("the file is not UTF-8 text.", "Fix: save it as UTF-8.", str(path))) from error
-    except OSError as error:
-        raise DatasetError(Problem(f"the file cannot be read: {error.strerror}.", None, str(path))) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        what = getattr(error, "problem", None) or "it is not YAML"
-        raise DatasetError(Problem(f"YAML syntax: {what}.", "Fix: correct the line.", f"{path}{line}")) from error
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        # A value that the YAML library cannot make, such as the date 2020-99-99.
-        raise DatasetError(Problem(f"YAML value: {error}.", "Fix: correct the value.", str(path))) from error
-    if not isinstance(content, dict):
-        found = "empty" if content is None else f"a {type(content).__name__}"
-        raise DatasetError(
-            Problem(
-                f"the file is {found}, not a mapping of keys.",
-                "Fix: write train:, val: and names:",
-                str(path),
-            )
-        )
-    return content
+    document = read_document(path)
+    raise_errors([f for f in document.findings if f.code != "duplicate-key"])
+    return document.content
 
 
 def line_of_key(path: Path, key: str) -> int | None:
     """Return the line of a top-level key, counted from 1, or None where it is not there."""
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    lines: list[int] = [k.start_mark.line + 1 for k, _ in node.value if getattr(k, "value", None) == key]
-    return lines[0] if lines else None
+    return read_document(path).lines.get(key)

@@ -1,0 +1,106 @@
+"""What can be wrong between the files of a dataset: labels without images, images that are there twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer_host.base.findings import Finding
+from trainer_host.data.description import FOUND, MISSING, SPLITS, Description, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from trainer_host.data.listing import Listing
+
+NOT_LABELS = frozenset({"classes.txt", "notes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "labels.txt"})
+"""Text files that labelling programs put beside label files."""
+
+
+def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[Finding]:
+    """Yield what is wrong between images and label files, and between splits."""
+    for split in data.splits.values():
+        yield from _labels(data, split)
+    yield from _orphans(data, listings)
+    same = list(_same_splits(data))
+    for one, other in same:
+        what = f"{one} and {other} are the same images, so that {other} does not measure what the model has learnt."
+        yield data.of_key(other, "splits-same", what, f"keep images apart for {other}", "warning")
+    yield from _copies(data, {other for _, other in same})
+
+
+def _labels(data: Description, split: Split) -> Iterator[Finding]:
+    if len(split) and not (split.labelled == FOUND).any():
+        what = f"none of the {len(split)} {split.name} images has labels."
+        fix = "put the label files where images/ in the path becomes labels/"
+        yield data.of_key(split.name, "labels-none", what, fix, "error" if split.name == "train" else "warning")
+        return
+    for index in np.flatnonzero(split.labelled == MISSING).tolist():
+        what = f"there is no label file {split.label_files[index]}, so the image trains as background."
+        fix = "label it, or put an empty file there to say that nothing is on it"
+        yield split.of_image(index, "label-missing", what, fix, "warning")
+
+
+def _orphans(data: Description, listings: Mapping[str, Listing]) -> Iterator[Finding]:
+    owned = {file for split in data.splits.values() for file in split.label_files}
+    told: set[str] = set()
+    for name, listing in listings.items():
+        for folder, names in listing.folders.items():
+            files = [f"{folder}{os.sep}{n}" for n in names if n.lower() not in NOT_LABELS]
+            for file in [f for f in files if f not in owned and f not in told]:
+                told.add(file)
+                fix = "put the image there, or remove the label file"
+                yield Finding("label-orphan", "no image belongs to this label file.", fix, file, None, "warning", name)
+
+
+def _same_splits(data: Description) -> Iterator[tuple[str, str]]:
+    names = [name for name in SPLITS if name in data.splits]
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            if len(data.splits[one]) and data.splits[one].images == data.splits[other].images:
+                yield one, other
+
+
+def _copies(data: Description, passed_over: set[str]) -> Iterator[Finding]:
+    """Yield images whose content is there twice. Files are read only where size and first bytes are equal."""
+    splits = [s for n, s in data.splits.items() if n not in passed_over and len(s)]
+    if not splits:
+        return
+    sizes = np.concatenate([s.sizes for s in splits])
+    marks = np.concatenate([s.marks for s in splits]).astype(np.int64)
+    readable = np.concatenate([s.shapes[:, 0] for s in splits]) > 0
+    _, group, count = np.unique(np.stack([sizes, marks], axis=1), axis=0, return_inverse=True, return_counts=True)
+    suspects = np.flatnonzero((count[group.reshape(-1)] > 1) & readable).tolist()
+    owners = [(s, i) for s in splits for i in range(len(s))] if suspects else []
+    first: dict[bytes, tuple[Split, int]] = {}
+    for suspect in suspects:
+        split, index = owners[suspect]
+        digest = _digest(split.images[index])
+        if digest is None:
+            continue
+        twin, place = first.setdefault(digest, (split, index))
+        if (twin, place) == (split, index):
+            continue
+        other = twin.images[place]
+        if twin.name == split.name:
+            what, code = f"the image is the same as {Path(other).name}.", "image-duplicate"
+            yield split.of_image(index, code, what, "remove one of the two, with its label file", "warning")
+        else:
+            what = f"the image is also in {twin.name}, as {other}."
+            fix = f"remove it from {split.name} or from {twin.name}"
+            yield split.of_image(index, "splits-share-images", what, fix, "warning")
+
+
+def _digest(path: str) -> bytes | None:
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            for part in iter(lambda: file.read(1 << 20), b""):
+                digest.update(part)
+    except OSError:
+        return None
+    return digest.digest()

@@ -1,0 +1,140 @@
+"""The keys of a dataset YAML that every task has: classes, channels, splits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import nearest
+from trainer_host.base.findings import MISSING_KEY, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from trainer_host.data.description import Description
+
+KNOWN = frozenset(
+    {"path", "train", "val", "test", "minival", "names", "nc", "channels", "download", "images", "source"}
+)
+"""Keys that mean something for every task."""
+METADATA = frozenset(
+    {
+        *("author", "authors", "citation", "comment", "contributor", "created", "creator", "dataset", "dataset_name"),
+        *("date", "date_created", "description", "homepage", "info", "license", "licenses", "links", "name", "notes"),
+        *("roboflow", "source_url", "tags", "task", "title", "type", "url", "version", "year", "yaml_file"),
+    }
+)
+"""Keys with which other programs describe a dataset; they have no effect."""
+MOST_CLASSES = 100_000
+
+
+def settle_classes(data: Description) -> None:
+    """Replace names and nc by what the engine uses, class index to name; what is wrong is noted, and both left out."""
+    given, count = data.pop("names", None), data.pop("nc", None)
+    if count is not None and (count := _whole(count)) is None:
+        data.findings.append(
+            data.of_key("nc", "nc-type", "nc is not a number of classes.", "remove nc:, or correct it")
+        )
+    if given is None:
+        if count is None and "nc" not in data.lines:
+            what = "the dataset has no 'names', which says what its classes are called."
+            data.findings.append(Finding(MISSING_KEY, what, "write names: [thing]", data.file))
+        elif count is not None:
+            data["names"], data["nc"] = {i: f"class_{i}" for i in range(count)}, count
+        return
+    names = _names(data, given)
+    if names is None:
+        return
+    if count is not None and count != len(names):
+        what = f"nc is {count}, but names has {len(names)} classes."
+        data.findings.append(data.of_key("nc", "names-nc-mismatch", what, f"remove nc:, or write nc: {len(names)}"))
+    first: dict[str, int] = {}
+    for index, name in names.items():
+        if name in first:
+            what = f"the classes {first[name]} and {index} are both called {name!r}."
+            fix = "give each class a name of its own"
+            data.findings.append(data.of_key(f"names.{index}", "names-duplicate", what, fix, "warning"))
+        first.setdefault(name, index)
+    data["names"], data["nc"] = names, len(names)
+
+
+def _whole(value: Any) -> int | None:
+    """Return a number of classes, which may be written as 10, 10.0 or '10'."""
+    try:
+        number = float(value)
+        good = not isinstance(value, bool) and number == int(number) and 0 < number <= MOST_CLASSES
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return int(number) if good else None
+
+
+def _names(data: Description, given: Any) -> dict[int, str] | None:
+    """Return class index to name, or None after noting why there is none."""
+
+    def bad(code: str, message: str, fix: str, key: str = "names") -> None:
+        data.findings.append(data.of_key(key, code, message, fix))
+
+    if not isinstance(given, (list, dict)):
+        bad("names-type", f"names is {given!r}, neither a list nor a mapping.", "write names: [first, second]")
+        return None
+    if not given:
+        bad("names-empty", "the dataset has no classes.", "write names: [thing]")
+        return None
+    pairs = list(given.items()) if isinstance(given, dict) else list(enumerate(given))
+    names: dict[int, str] = {}
+    for key, value in pairs:
+        index = _index(key)
+        if index is None:
+            bad("names-type", f"the class {key!r} has no number.", "write names: {0: first, 1: second}", f"names.{key}")
+            return None
+        if isinstance(value, (bool, dict, list)) or value is None or not str(value).strip():
+            fix = f"put the name into quotes: '{value}'" if isinstance(value, bool) else "give the class a name"
+            bad("names-type", f"the name of class {index} is {value!r}.", fix, f"names.{key}")
+            return None
+        names[index] = str(value)
+    missing = sorted(set(range(len(names))) - names.keys())
+    if missing:
+        what = f"the classes are numbered {_shown(sorted(names))}; {missing[0]} is missing."
+        bad("names-gaps", what, f"number them 0 to {len(names) - 1}, and the labels alike")
+        return None
+    return {index: names[index] for index in range(len(names))}
+
+
+def _index(key: Any) -> int | None:
+    if isinstance(key, bool) or not isinstance(key, (int, str)):
+        return None
+    try:
+        return int(key)
+    except ValueError:
+        return None
+
+
+def _shown(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+
+
+def settle_channels(data: Description) -> None:
+    """Settle how many channels the images are read with; three where nothing is said."""
+    value = data.setdefault("channels", 3)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1024:
+        fix = "write channels: 3 for colour, or channels: 1 for gray images"
+        data.findings.append(data.of_key("channels", "channels", f"channels is {value!r}.", fix))
+        data["channels"] = 3
+
+
+def note_download(data: Description) -> None:
+    """Say that nothing is downloaded; the command that the dataset names would run with the rights of the user."""
+    if data.get("download"):
+        what = f"the dataset names a download ({data['download']!s:.60}), which is never run."
+        fix = "fetch it yourself, if you need it and trust it"
+        data.findings.append(data.of_key("download", "download-ignored", " ".join(what.split()), fix, "warning"))
+
+
+def unknown_keys(data: Description, known: Collection[str]) -> Iterator[Finding]:
+    """Yield the keys that have no effect, with the known one that was perhaps meant."""
+    known = {*KNOWN, *known}
+    for key in data:
+        if key in known or key in METADATA or key not in data.lines:
+            continue
+        near = nearest(str(key), known)
+        fix = f"write {near}:" if near else "remove it, or ignore this"
+        yield data.of_key(str(key), "unknown-key", f"the key {key!r} is not known and has no effect.", fix, "warning")

@@ -1,0 +1,220 @@
+"""Label files: one object in each line, numbers between blanks.
+
+Files are parsed many at a time by array operations; what is not plainly numbers is parsed again line by line, to
+say what is wrong and where. Both ways give the same numbers, those that Python's ``float`` gives.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+MOST_BYTES = 16 << 20
+"""Bytes beyond which a label file is not read."""
+MOST_ROWS = 20_000
+"""Rows beyond which a label file is not believed."""
+
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NOT_FINITE = frozenset({"nan", "inf", "infinity"})
+SHOWN = 24
+"""Characters of a word that a message quotes."""
+
+PLAIN = np.zeros(256, bool)
+"""Bytes of which plain numbers are made, and the blanks between them."""
+PLAIN[list(b"0123456789.+- \t\n")] = True
+BLANK = np.zeros(256, bool)
+BLANK[list(b" \t\n")] = True
+
+
+class Fault(NamedTuple):
+    """Something in a label file that is no number.
+
+    Attributes:
+        file: Index of the file.
+        line: Its line, counted from 1; 0 for the file as a whole.
+        code: The finding's code.
+        message: What is wrong.
+        fix: What to do.
+    """
+
+    file: int
+    line: int
+    code: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of several label files, as columns; `trainer_host.data.description.Split` says what each holds.
+
+    Attributes:
+        file: The file of each row, as its index, int32 (r,).
+        line: Its line, counted from 1, int32 (r,).
+        columns: How many numbers it has, int32 (r,).
+        values: The numbers of all rows, float64; NaN for what is no finite number.
+        sound: Whether all of a row are finite numbers, bool (r,).
+        faults: What is wrong.
+    """
+
+    file: NDArray[np.int32]
+    line: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    values: NDArray[np.float64]
+    sound: NDArray[np.bool_]
+    faults: list[Fault] = field(default_factory=list)
+
+
+def parse_labels(contents: Sequence[bytes]) -> Rows:
+    """Return the rows of label files.
+
+    Args:
+        contents: The bytes of each file.
+    """
+    texts = [_normal(content) for content in contents]
+    simple = _parse_together(texts)
+    if simple is not None:
+        return simple
+    if len(texts) == 1:
+        return _parse_slowly(texts[0])
+    if len(texts) <= 8:
+        return join_rows([_parse_one(text) for text in texts], range(len(texts)))
+    # Few files are odd, so that halving finds them soon.
+    half = len(contents) // 2
+    return join_rows([parse_labels(texts[:half]), parse_labels(texts[half:])], (0, half))
+
+
+def _normal(content: bytes) -> bytes:
+    if content.startswith(b"\xef\xbb\xbf"):
+        content = content[3:]
+    return content.replace(b"\r\n", b"\n") if b"\r" in content else content
+
+
+def _parse_one(text: bytes) -> Rows:
+    return _parse_together([text]) or _parse_slowly(text)
+
+
+def join_rows(parts: Sequence[Rows], firsts: Sequence[int]) -> Rows:
+    """Return the rows of several parts as one; ``firsts`` has the index of each part's first file."""
+    return Rows(
+        file=np.concatenate([p.file + np.int32(first) for p, first in zip(parts, firsts, strict=True)]),
+        line=np.concatenate([p.line for p in parts]),
+        columns=np.concatenate([p.columns for p in parts]),
+        values=np.concatenate([p.values for p in parts]),
+        sound=np.concatenate([p.sound for p in parts]),
+        faults=[f._replace(file=f.file + first) for p, first in zip(parts, firsts, strict=True) for f in p.faults],
+    )
+
+
+def _parse_together(texts: Sequence[bytes]) -> Rows | None:
+    """Return the rows of files that hold nothing but plain numbers; None where there is anything else."""
+    joined = b"\n".join(texts) + b"\n"
+    data = np.frombuffer(joined, np.uint8)
+    if not PLAIN[data].all():
+        return None
+    blank = BLANK[data]
+    starts = np.flatnonzero(~blank & np.concatenate(([True], blank[:-1])))
+    signs = np.flatnonzero((data == ord("+")) | (data == ord("-")))
+    if len(signs) and not (blank[signs - 1] | (signs == 0)).all():
+        return None
+    # A word with two points would be read as two numbers.
+    points = np.searchsorted(starts, np.flatnonzero(data == ord(".")), side="right")
+    if len(points) > 1 and (points[1:] == points[:-1]).any():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # tells of words that are no numbers, as the count does
+        values = np.fromstring(joined, np.float64, sep=" ") if len(starts) else np.zeros(0)
+    if len(values) != len(starts) or not np.isfinite(values).all():
+        return None
+    breaks = np.flatnonzero(data == ord("\n"))
+    line_of_word = np.searchsorted(breaks, starts)
+    counts = np.bincount(line_of_word, minlength=len(breaks))
+    lines = np.flatnonzero(counts)
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
+    ends = np.cumsum(lengths)  # the place behind each file's own line break
+    first_line = np.searchsorted(breaks, ends - lengths)
+    owner = np.searchsorted(first_line, lines, side="right") - 1
+    return Rows(
+        file=owner.astype(np.int32),
+        line=(lines - first_line[owner] + 1).astype(np.int32),
+        columns=counts[lines].astype(np.int32),
+        values=values,
+        sound=np.ones(len(lines), bool),
+    )
+
+
+def _parse_slowly(text: bytes) -> Rows:
+    decoded, fault = _decode(text)
+    lines: list[int] = []
+    counts: list[int] = []
+    values: list[float] = []
+    sound: list[bool] = []
+    faults = [fault] if fault else []
+    for number, line in enumerate(decoded.splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        found = [_number(word) for word in words]
+        odd = [(i, word) for i, (word, value) in enumerate(zip(words, found, strict=True)) if value != value]
+        if odd:
+            faults.append(_describe(number, odd))
+        lines.append(number)
+        counts.append(len(words))
+        values += found
+        sound.append(not odd)
+    return Rows(
+        file=np.zeros(len(lines), np.int32),
+        line=np.array(lines, np.int32),
+        columns=np.array(counts, np.int32),
+        values=np.array(values, np.float64),
+        sound=np.array(sound, bool),
+        faults=faults,
+    )
+
+
+def _decode(text: bytes) -> tuple[str, Fault | None]:
+    """Return a label file as text, empty where it is not UTF-8, with what is wrong."""
+    wide = text.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(text) > 3 and text[1::2].count(0) * 2 > len(text) // 2)
+    if wide:
+        return "", Fault(0, 0, "label-encoding", "the label file is UTF-16 text.", "save it as UTF-8")
+    if b"\0" in text:
+        return "", Fault(0, 0, "label-encoding", "the label file is binary data, not text.", "replace it by its text")
+    try:
+        return text.decode(), None
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        return "", Fault(0, line, "label-encoding", "the label file is not UTF-8 text.", "save it as UTF-8")
+
+
+def _number(word: str) -> float:
+    if not NUMBER.fullmatch(word):
+        return float("nan")
+    value = float(word)
+    return value if abs(value) != float("inf") else float("nan")
+
+
+def _describe(line: int, odd: list[tuple[int, str]]) -> Fault:
+    column, word = odd[0]
+    shown = repr(word if len(word) <= SHOWN else f"{word[:SHOWN]}...")
+    more = f", and {len(odd) - 1} more in this line" if len(odd) > 1 else ""
+    if word.lstrip("+-").lower() in NOT_FINITE or NUMBER.fullmatch(word):
+        what = f"{shown} in column {column + 1} is not a finite number{more}."
+        return Fault(0, line, "label-not-finite", what, "write the number, or remove the line")
+    fix = "write numbers with blanks between them"
+    if "," in word:
+        point = word.count(",") == 1 and NUMBER.fullmatch(word.replace(",", "."))
+        fix = "write a decimal point instead of the comma" if point else "separate the numbers by blanks, not commas"
+    elif word.startswith("#"):
+        fix = "remove the comment, which label files cannot have"
+    elif column == 0:
+        fix = "write the class as its number in names:"
+    return Fault(0, line, "label-number", f"{shown} in column {column + 1} is not a number{more}.", fix)

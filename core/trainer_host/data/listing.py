@@ -1,0 +1,207 @@
+"""The images of a split and their label files, listed with what the file system says of each."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from trainer_host.base.findings import Finding
+from trainer_host.data.images import PICTURES, SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+IMAGES, LABELS, LABEL_SUFFIX = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}", ".txt"
+
+Stat = tuple[int, int, int, int]
+"""Size in bytes, times of the last change of content and of status in nanoseconds, and inode."""
+ABSENT: Stat = (-1, 0, 0, 0)
+NO_FILE: Stat = (-2, 0, 0, 0)
+"""Stands for something that is there and is no file."""
+
+
+class Listed(NamedTuple):
+    """A path with what the file system says of it."""
+
+    path: str
+    stat: Stat
+
+
+@dataclass
+class Listing:
+    """The images of a split.
+
+    Attributes:
+        images: Their absolute paths, in order.
+        image_stats: What the file system says of each, int64 (n, 4).
+        label_files: The path of each image's label file, whether it is there or not.
+        label_stats: What the file system says of each, int64 (n, 4).
+        folders: For each folder of labels the names of all label files in it.
+        findings: What is wrong with folders, lists and links.
+    """
+
+    images: list[str] = field(default_factory=list)
+    image_stats: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
+    label_files: list[str] = field(default_factory=list)
+    label_stats: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
+    folders: dict[str, list[str]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def stat_of(entry: os.DirEntry[str] | Path) -> Stat:
+    """Return what the file system says of a file, following links."""
+    try:
+        found = entry.stat()
+    except OSError:
+        return ABSENT
+    if not stat.S_ISREG(found.st_mode):
+        return NO_FILE
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def list_split(name: str, sources: Iterable[Path], root: Path) -> Listing:
+    """List the images that folders and list files name, and their label files.
+
+    Args:
+        name: The split.
+        sources: Folders, or text files with one path in each line; they exist.
+        root: The folder that the paths of a list are relative to.
+    """
+    listing = Listing()
+    found: list[Listed] = []
+    for source in sources:
+        if source.is_dir():
+            found += _walk(name, str(source), listing.findings)
+        else:
+            found += _read_list(name, source, root, listing.findings)
+    found.sort()
+    listing.images = [f.path for f in found]
+    listing.image_stats = np.array([f.stat for f in found], np.int64).reshape(-1, 4)
+    _find_labels(name, listing)
+    return listing
+
+
+def _walk(split: str, folder: str, findings: list[Finding], above: tuple[tuple[int, int], ...] = ()) -> list[Listed]:
+    """Return the images below a folder. Hidden ones are passed over, as the engine does."""
+    here = Path(folder).stat()
+    identity = (here.st_dev, here.st_ino)
+    if identity in above:
+        what = "the link leads back to a folder above it, so that its images would count again and again."
+        findings.append(Finding("link-loop", what, "remove the link", folder, None, "error", split))
+        return []
+    found: list[Listed] = []
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        what = f"the folder cannot be read: {error.strerror}."
+        findings.append(Finding("image-unreadable", what, "make it readable", folder, None, "error", split))
+        return []
+    for entry in entries:
+        name = entry.name
+        if name.startswith("."):
+            continue
+        suffix = name.rpartition(".")[-1].lower()
+        if suffix in SUFFIXES and not entry.is_dir():
+            found.append(Listed(entry.path, stat_of(entry)))
+        elif entry.is_dir():
+            found += _walk(split, entry.path, findings, (*above, identity))
+        elif suffix in PICTURES:
+            what = f"the picture is left out, because .{suffix} files are not read."
+            findings.append(
+                Finding("image-format", what, "convert it to PNG or JPEG", entry.path, None, "warning", split)
+            )
+    return found
+
+
+def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> list[Listed]:
+    """Return the images that a list file names."""
+
+    def note(code: str, message: str, fix: str, line: int | None = None, image: str | None = None) -> None:
+        findings.append(Finding(code, message, fix, str(file), line, "error", split, image))
+
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        what = "the list is not UTF-8 text with a path in each line."
+        note("list-encoding", what, "give a folder of images, or a list saved as UTF-8")
+        return []
+    except OSError as error:
+        note("list-encoding", f"the list cannot be read: {error.strerror}.", "make it readable")
+        return []
+    found: list[Listed] = []
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        words = line.strip()
+        if not words:
+            continue
+        path = _entry(words, file.parent, root)
+        if path.rpartition(".")[-1].lower() not in SUFFIXES:
+            note("list-entry-missing", f"{words} does not name an image.", "write the path of an image", number)
+            continue
+        if path in first:
+            what = f"{words} is listed twice, first in line {first[path]}."
+            findings.append(Finding("image-duplicate", what, "remove the line", str(file), number, "warning", split))
+            continue
+        first[path] = number
+        facts = stat_of(Path(path))
+        if facts == ABSENT and not Path(path).is_symlink():
+            note("list-entry-missing", f"there is no image {words}.", "correct the path", number)
+            continue
+        found.append(Listed(path, facts))
+    return found
+
+
+def _entry(words: str, beside: Path, root: Path) -> str:
+    """Return the path that a line of a list means: relative to the list or to the dataset's folder.
+
+    Where neither is there, the working folder is tried, which is what the engine takes a bare path to mean.
+    """
+    path = os.path.expanduser(words)  # noqa: PTH111
+    if os.path.isabs(path):  # noqa: PTH117
+        return os.path.normpath(path)
+    places = [os.path.normpath(os.path.join(base, path)) for base in (beside, root, Path.cwd())]  # noqa: PTH118
+    return next((p for p in places if os.path.lexists(p)), places[0])
+
+
+def label_folder(folder: str) -> str:
+    """Return where the labels of the images in a folder are: the last ``images`` in its path becomes ``labels``."""
+    return LABELS.join(f"{folder}{os.sep}".rsplit(IMAGES, 1)).rstrip(os.sep)
+
+
+def _find_labels(split: str, listing: Listing) -> None:
+    """Find each image's label file, and the label files that belong to none."""
+    folders: dict[str, tuple[str, dict[str, Stat]]] = {}
+    stats: list[Stat] = []
+    owners: dict[str, int] = {}
+    for index, path in enumerate(listing.images):
+        folder, _, name = path.rpartition(os.sep)
+        if folder not in folders:
+            beside = label_folder(folder)
+            folders[folder] = beside, _label_stats(beside)
+        beside, known = folders[folder]
+        label = f"{name.rpartition('.')[0]}{LABEL_SUFFIX}"
+        file = f"{beside}{os.sep}{label}"
+        stats.append(known.get(label, ABSENT))
+        listing.label_files.append(file)
+        if owners.setdefault(file, index) != index and listing.images[owners[file]] != path:
+            other = listing.images[owners[file]].rpartition(os.sep)[-1]
+            what = f"{other} and {name} share the label file {label}."
+            fix = "give the images different names, each with its own label file"
+            listing.findings.append(Finding("image-shared-label", what, fix, path, None, "error", split, path))
+    listing.label_stats = np.array(stats, np.int64).reshape(-1, 4)
+    listing.folders = {beside: sorted(known) for beside, known in folders.values()}
+
+
+def _label_stats(folder: str) -> dict[str, Stat]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return {}
+    return {e.name: stat_of(e) for e in entries if e.name.endswith(LABEL_SUFFIX)}

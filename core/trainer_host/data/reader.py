@@ -1,0 +1,61 @@
+"""A dataset YAML with all its images and label files, read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer_host.data.checks import check_files
+from trainer_host.data.dataset_yaml import read_document
+from trainer_host.data.description import Description
+from trainer_host.data.keys import note_download, settle_channels, settle_classes
+from trainer_host.data.listing import list_split
+from trainer_host.data.places import root_of, sources_of
+from trainer_host.data.split_reader import read_split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def read_keys(file: Path) -> Description:
+    """Read a dataset YAML, and settle what its keys mean for every task; images and labels are not looked at."""
+    document = read_document(file)
+    data = Description(document.content, file=file.absolute(), findings=document.findings, lines=document.lines)
+    if not document.content:
+        return data
+    settle_classes(data)
+    settle_channels(data)
+    note_download(data)
+    data["yaml_file"] = str(data.file)
+    return data
+
+
+def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed: str = "") -> Description:
+    """Read a dataset YAML with all its images and label files.
+
+    Nothing raises: what is wrong is among the findings, and what could not be read is left out.
+
+    Args:
+        file: The YAML.
+        datasets: Returns the engine's folder of datasets, where that may be meant.
+        needed: A split that has to be there besides ``train`` and ``val``.
+    """
+    data = read_keys(file)
+    if "yaml_file" not in data:
+        return data
+    root = root_of(data, datasets)
+    sources = sources_of(data, root, needed)
+    data["path"] = root
+    listings = {}
+    for name, places in sources.items():
+        listing = list_split(name, places, root)
+        data.findings += listing.findings
+        if not listing.images:
+            what = f"{name}: there are no images in {', '.join(map(str, places))}."
+            data.findings.append(data.of_key(name, "split-empty", what, "put images there, or correct the path"))
+            continue
+        listings[name] = listing
+        data.splits[name], found = read_split(name, places, listing)
+        data.findings += found
+    data.findings += check_files(data, listings)
+    return data

@@ -1,0 +1,236 @@
+"""One split read: its images' headers and its label files, of which only what has changed is opened."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer_host.base.findings import Finding
+from trainer_host.data import cache
+from trainer_host.data.cache import Contents
+from trainer_host.data.description import EMPTY, FOUND, MISSING, Split
+from trainer_host.data.images import read_header, unreadable
+from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, Fault, Rows, join_rows, parse_labels
+from trainer_host.data.listing import ABSENT, NO_FILE, Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+CHUNK = 1 << 20
+"""Bytes of label files that are parsed together."""
+
+
+def read_split(name: str, sources: Sequence[Path], listing: Listing) -> tuple[Split, list[Finding]]:
+    """Read the headers of a split's images and its label files.
+
+    Args:
+        name: The split.
+        sources: Where the images come from, by which the cache knows the split.
+        listing: The images and label files.
+
+    Returns:
+        The split, and what is wrong with its files.
+    """
+    contents = _read(name, sources, listing)
+    labelled = np.full(len(listing.images), EMPTY, np.uint8)
+    labelled[contents.rows.file] = FOUND
+    labelled[[fault.file for fault in contents.rows.faults]] = FOUND
+    labelled[listing.label_stats[:, 0] == ABSENT[0]] = MISSING
+    rows = contents.rows
+    split = Split(
+        name=name,
+        images=listing.images,
+        label_files=listing.label_files,
+        sizes=listing.image_stats[:, 0],
+        shapes=contents.shapes,
+        marks=contents.marks,
+        labelled=labelled,
+        image=rows.file,
+        line=rows.line,
+        columns=rows.columns,
+        values=rows.values,
+        sound=rows.sound,
+        crowd=np.zeros(len(rows.file), bool),
+    )
+    return split, list(_findings(split, contents))
+
+
+def _findings(split: Split, contents: Contents) -> Iterable[Finding]:
+    for index, code, message, fix, severity in contents.image_faults:
+        yield split.of_image(index, code, message, fix, "error" if severity == "error" else "warning")
+    for fault in contents.rows.faults:
+        file, image = split.label_files[fault.file], split.images[fault.file]
+        yield Finding(fault.code, fault.message, fault.fix, file, fault.line or None, "error", split.name, image)
+
+
+def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
+    began = cache.now()
+    known = cache.load(name, sources)
+    if known is None:
+        known = _nothing()
+    places = _places(known.images, listing.images)
+    same_image = _unchanged(known, known.image_stats, listing.image_stats, places)
+    same_label = _unchanged(known, known.label_stats, listing.label_stats, places)
+    if same_image.all() and same_label.all() and len(known.images) == len(listing.images):
+        return known
+    old, kept = places[same_image], np.flatnonzero(same_image)
+    shapes = np.zeros((len(listing.images), 2), np.int32)
+    marks = np.zeros(len(listing.images), np.uint32)
+    shapes[kept], marks[kept] = known.shapes[old], known.marks[old]
+    position = dict(zip(old.tolist(), kept.tolist(), strict=True))
+    image_faults = [(position[f[0]], *f[1:]) for f in known.image_faults if f[0] in position]
+    for index in np.flatnonzero(~same_image).tolist():
+        path, size = listing.images[index], int(listing.image_stats[index, 0])
+        header = unreadable(path) if size == ABSENT[0] else read_header(path, size)
+        shapes[index], marks[index] = (header.height, header.width), header.mark
+        image_faults += [(index, *fault) for fault in header.faults]
+    read = _read_labels(listing, np.flatnonzero(~same_label & (listing.label_stats[:, 0] != ABSENT[0])).tolist())
+    rows = _merged(_moved(known.rows, places, same_label), read)
+    contents = Contents(
+        images=listing.images,
+        image_stats=listing.image_stats,
+        label_stats=listing.label_stats,
+        shapes=shapes,
+        marks=marks,
+        rows=rows,
+        image_faults=sorted(image_faults),
+        read_at=began,
+    )
+    cache.save(name, sources, contents)
+    return contents
+
+
+def _nothing() -> Contents:
+    stats = np.zeros((0, 4), np.int64)
+    rows = parse_labels([])
+    return Contents([], stats, stats, np.zeros((0, 2), np.int32), np.zeros(0, np.uint32), rows, [], 0)
+
+
+def _places(known: Sequence[str], images: Sequence[str]) -> NDArray[np.int64]:
+    """Return where each image stood when the split was last read, -1 for a new one."""
+    if known == images:
+        return np.arange(len(images))
+    index = {path: i for i, path in enumerate(known)}
+    return np.array([index.get(path, -1) for path in images], np.int64)
+
+
+def _unchanged(
+    known: Contents, stats: NDArray[np.int64], current: NDArray[np.int64], places: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    if not len(stats):
+        return np.zeros(len(current), bool)
+    same: NDArray[np.bool_] = (places >= 0) & (stats[places] == current).all(axis=1) & known.settled(current)
+    return same
+
+
+def _moved(rows: Rows, places: NDArray[np.int64], kept: NDArray[np.bool_]) -> Rows:
+    """Return the rows of the label files that are kept, each with the present index of its image."""
+    files = int(max(places.max(initial=-1), rows.file.max(initial=-1), *(f.file for f in rows.faults), 0)) + 1
+    target = np.full(files, -1, np.int64)
+    target[places[kept]] = np.flatnonzero(kept)
+    moved = target[rows.file]
+    stays = moved >= 0
+    return Rows(
+        file=moved[stays].astype(np.int32),
+        line=rows.line[stays],
+        columns=rows.columns[stays],
+        values=rows.values[np.repeat(stays, rows.columns)],
+        sound=rows.sound[stays],
+        faults=[f._replace(file=int(target[f.file])) for f in rows.faults if target[f.file] >= 0],
+    )
+
+
+def _merged(kept: Rows, read: Rows) -> Rows:
+    """Return rows that were kept and rows that were read, in order of their images."""
+    both = join_rows([kept, read], (0, 0))
+    order = np.argsort(both.file, kind="stable")
+    starts = np.cumsum(both.columns, dtype=np.int64) - both.columns
+    lengths = both.columns[order].astype(np.int64)
+    # The values of each row stay together: its first place, and so many behind it.
+    offsets = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return Rows(
+        file=both.file[order],
+        line=both.line[order],
+        columns=both.columns[order],
+        values=both.values[np.repeat(starts[order], lengths) + offsets],
+        sound=both.sound[order],
+        faults=sorted(both.faults),
+    )
+
+
+def _read_labels(listing: Listing, wanted: Sequence[int]) -> Rows:
+    """Read and parse label files, many at a time."""
+    parts: list[Rows] = []
+    faults: list[Fault] = []
+    texts: list[bytes] = []
+    owners: list[int] = []
+    size = 0
+
+    def parse() -> None:
+        nonlocal size
+        rows = parse_labels(texts)
+        owner = np.array(owners, np.int32)
+        found = [f._replace(file=owners[f.file]) for f in rows.faults]
+        parts.append(replace(rows, file=owner[rows.file], faults=found))
+        texts.clear()
+        owners.clear()
+        size = 0
+
+    for index in wanted:
+        path, bytes_ = listing.label_files[index], int(listing.label_stats[index, 0])
+        text = _read_label(path, bytes_, index, faults)
+        if text is not None:
+            texts.append(text)
+            owners.append(index)
+            size += len(text)
+        if size > CHUNK:
+            parse()
+    parse()
+    rows = join_rows(parts, [0] * len(parts))
+    return _without_excess(replace(rows, faults=[*rows.faults, *faults]))
+
+
+def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes | None:
+    if size == NO_FILE[0]:
+        faults.append(Fault(index, 0, "label-directory", "a folder stands where the label file is to be.", "move it"))
+    elif size > MOST_BYTES:
+        what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB is not read."
+        faults.append(Fault(index, 0, "label-too-large", what, "write one object in each line, and nothing else"))
+    else:
+        try:
+            file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            try:
+                return b"".join(chain(iter(lambda: os.read(file, 1 << 20), b"")))
+            finally:
+                os.close(file)
+        except OSError as error:
+            what = f"the label file cannot be read: {error.strerror}."
+            faults.append(Fault(index, 0, "label-unreadable", what, "make it readable"))
+    return None
+
+
+def _without_excess(rows: Rows) -> Rows:
+    """Leave out the rows of files that have too many of them."""
+    counts = np.bincount(rows.file)
+    for index in np.flatnonzero(counts > MOST_ROWS).tolist():
+        what = f"the label file has {counts[index]} rows; more than {MOST_ROWS} are not believed."
+        fault = Fault(
+            index, 0, "label-too-many-rows", what, "write one row for each object, in one file for each image"
+        )
+        stays = rows.file != index
+        rows = Rows(
+            file=rows.file[stays],
+            line=rows.line[stays],
+            columns=rows.columns[stays],
+            values=rows.values[np.repeat(stays, rows.columns)],
+            sound=rows.sound[stays],
+            faults=[*rows.faults, fault],
+        )
+    return rows
