@@ -154,7 +154,7 @@ def _polygon_boxes(split: Split, polygon: Bools) -> Floats:
     """Return centre and size of the box around each polygon, float64 (m, 4)."""
     taken = np.repeat(polygon, split.columns)
     taken[split.starts[polygon]] = False  # the class
-    points = split.values[taken].reshape(-1, 2)
+    points = split.values[taken].reshape(-1, 2).clip(-1e30, 1e30)  # so that sums are finite
     counts = (split.columns[polygon] - 1) // 2
     first = np.cumsum(counts) - counts
     low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
@@ -324,8 +324,7 @@ def box_faults(split: Split, rows: Rows, values: Floats) -> BoxFaults:
 
 def _boxes(split: Split, boxes: Boxes) -> Found:
     faults, values = box_faults(split, boxes.rows, boxes.values), boxes.values
-    centre, half = values[:, 1:3], values[:, 3:5] / 2
-    beyond = np.maximum((half - centre).max(axis=1), (centre + half - 1).max(axis=1))
+    beyond = _beyond(values)
     over = (beyond > TOLERANCE) & ~faults.any
     for index in np.flatnonzero(faults.any | over).tolist():
         row = int(boxes.rows[index])
@@ -349,6 +348,14 @@ def _boxes(split: Split, boxes: Boxes) -> Found:
             message = f"The box reaches {100 * beyond[index]:.3g}% beyond the image: {text}."
             found = split.of_row(row, "box-outside", message, "cut the box at the image's edge", "warning")
         yield row, found
+
+
+def _beyond(values: Floats) -> Floats:
+    """Return how far each box reaches beyond the image, as a share of it; negative within, float64 (m,)."""
+    centre, half = values[:, 1:3], values[:, 3:5] / 2
+    with np.errstate(over="ignore"):
+        beyond: Floats = np.maximum((half - centre).max(axis=1), (centre + half - 1).max(axis=1))
+    return beyond
 
 
 def _pixel_finding(split: Split, row: int, values: Floats) -> Finding:

@@ -1,0 +1,265 @@
+"""Checks of keypoints: the keys that describe them, the rows that hold them, and all of them together.
+
+The limits are the engine's: it leaves an image out where a keypoint is above 1.01 or below -0.01, even one that is
+not visible, and trains on any visibility but 0 as if it were 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer_detect.checks import (
+    SHOWN,
+    TOLERANCE,
+    box_faults,
+    description,
+    fitting_shapes,
+    image_sizes,
+    in_order,
+    keypoint_shape,
+    listed,
+    look_like_pixels,
+    numbers,
+    shapes_text,
+)
+from trainer_pose.keys import check_keys
+from trainer_pose.suggestions import name_lists
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainer_detect.checks import Bools, Floats, Found, Rows
+    from trainer_host import DataContext, Finding
+    from trainer_host.data.description import Description, Split
+
+ALIKE = 3
+"""Rows from which on it says something that all have the same keypoints."""
+
+
+def check_dataset(ctx: DataContext) -> Iterator[Finding]:
+    """Yield what is wrong with the keypoint keys, and with keypoints by split, image and line."""
+    data = description(ctx)
+    yield from check_keys(data, ctx.args)
+    shape = keypoint_shape(data)
+    if shape is None:
+        return
+    names = name_lists(data)
+    fits = any((s.columns[_judged(s)] == 5 + shape[0] * shape[1]).any() for s in data.splits.values())
+    for split in data.splits.values():
+        found = list(_columns(split, shape, fits))
+        points = read_keypoints(split, shape, names)
+        if points is not None:
+            found += _of_points(split, points)
+        yield from in_order(found)
+    train = data.splits.get("train")
+    points = read_keypoints(train, shape, names) if train else None
+    if train and points:
+        yield from _statistics(data, train, points)
+
+
+def _judged(split: Split) -> Bools:
+    return split.sound & ~split.crowd
+
+
+def _columns(split: Split, shape: tuple[int, int], fits: bool) -> Found:
+    """Yield rows of another length; ``fits`` says whether any row of the dataset has the right one."""
+    keypoints, dims = shape
+    required = 5 + keypoints * dims
+    for row in np.flatnonzero(_judged(split) & (split.columns != required)).tolist():
+        found = int(split.columns[row])
+        message = f"The row has {found} numbers, and kpt_shape [{keypoints}, {dims}] requires {required}."
+        fix = f"write class, x, y, width, height and {keypoints} keypoints of {dims} numbers"
+        others = shapes_text(fitting_shapes(found))
+        if others:
+            message += f" {found} numbers would fit kpt_shape: {others}."
+        if others and not fits:
+            fix = f"write kpt_shape: {others} in the YAML, or {required} numbers in each row"
+        yield row, split.of_row(row, "label-columns", message, fix)
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """The rows of a split that have as many numbers as the keypoint shape requires.
+
+    Attributes:
+        rows: Their indices in the split, ascending, int64 (m,).
+        box: Class, centre and size of each, float64 (m, 5).
+        xy: Keypoints, float64 (m, K, 2).
+        flags: Visibility, float64 (m, K); where rows have none, 1 for what the engine takes for visible, else 0.
+        dims: How many numbers a keypoint has.
+        names: Names of keypoints by class.
+    """
+
+    rows: Rows
+    box: Floats
+    xy: Floats
+    flags: Floats
+    dims: int
+    names: dict[int, list[str]]
+
+    @property
+    def labelled(self) -> Bools:
+        """Keypoints that are trained on, bool (m, K)."""
+        found: Bools = self.flags != 0
+        return found
+
+    def text(self, index: int, chosen: Bools) -> str:
+        """Return what a message calls the chosen keypoints (K,) of a row: ``keypoints 0 (nose), 3 (tail)``."""
+        which = np.flatnonzero(chosen).tolist()
+        return points_text(which, self.names.get(int(self.box[index, 0]), []))
+
+    def places(self, index: int, chosen: Bools) -> str:
+        """Return the coordinates of the first of the chosen keypoints (K,) of a row."""
+        return ", ".join(numbers(xy) for xy in self.xy[index, chosen][:SHOWN])
+
+
+def points_text(which: list[int], names: list[str]) -> str:
+    """Return what a message calls keypoints: by index, and by name where it is known."""
+    called = [f"{i} ({names[i]})" if i < len(names) else f"{i}" for i in which]
+    return f"keypoint{'s' if len(which) > 1 else ''} {listed(called)}"
+
+
+def read_keypoints(split: Split, shape: tuple[int, int], names: dict[int, list[str]]) -> Keypoints | None:
+    """Return the keypoints of a split's rows, or None where no row has as many numbers as the shape requires."""
+    count, dims = shape
+    columns = 5 + count * dims
+    if not (split.columns == columns).any():
+        return None
+    rows, values = split.table(columns)
+    keep = _judged(split)[rows]
+    if not keep.all():
+        rows, values = rows[keep], values[keep]
+    points = values[:, 5:].reshape(-1, count, dims)
+    xy = points[..., :2]
+    flags: Floats = points[..., 2] if dims == 3 else ((xy[..., 0] >= 0) & (xy[..., 1] >= 0)).astype(np.float64)
+    return Keypoints(rows, values[:, :5], xy, flags, dims, names)
+
+
+def _of_points(split: Split, points: Keypoints) -> Found:
+    faults = box_faults(split, points.rows, points.box)
+    # Where there is no visibility, a negative coordinate stands for no keypoint.
+    used = ((points.xy[..., 0] != 0) | (points.xy[..., 1] != 0)) & points.labelled
+    pixels = look_like_pixels(points.xy, image_sizes(split, points.rows), used)
+    pixels &= ~faults.pixels  # the row is reported for its box
+    out = (points.xy > 1 + TOLERANCE) | (points.xy < -TOLERANCE)
+    beyond = out[..., 0] | out[..., 1]
+    beyond &= ~(pixels | faults.pixels)[:, None]
+    fine = ~(pixels | faults.any | beyond.any(axis=1))[:, None]
+    zero = _at_zero(points) & fine
+    yield from _pixels(split, points, pixels)
+    yield from _range(split, points, beyond)
+    yield from _visibility(split, points)
+    yield from _zero(split, points, zero)
+    yield from _far(split, points, fine & ~zero)
+
+
+def _pixels(split: Split, points: Keypoints, pixels: Bools) -> Found:
+    for index in np.flatnonzero(pixels).tolist():
+        row = int(points.rows[index])
+        height, width = (int(v) for v in split.shapes[split.image[row]])
+        first = int(np.flatnonzero(points.labelled[index])[0])
+        message = f"The keypoints look like pixels of the {width} x {height} image: {numbers(points.xy[index, first])}."
+        share = numbers((points.xy[index, first] / (width, height)).round(6))
+        fix = f"divide x by the image's width and y by its height: {share}"
+        yield row, split.of_row(row, "label-pixels", message, fix)
+
+
+def _range(split: Split, points: Keypoints, beyond: Bools) -> Found:
+    absent = "write 0 0 0 for a keypoint that is not labelled"
+    if points.dims == 2:
+        # The engine knows a negative coordinate as 'no keypoint', but leaves out images that have one below -0.01.
+        absent = "for keypoints that are not labelled use kpt_shape: [K, 3], with x, y, visibility, and 0 0 0 for them"
+    for index in np.flatnonzero(beyond.any(axis=1)).tolist():
+        row, which = int(points.rows[index]), beyond[index]
+        message = f"Outside the image: {points.text(index, which)} at {points.places(index, which)}."
+        yield row, split.of_row(row, "keypoint-range", message, f"write shares of the image, from 0 to 1; {absent}")
+
+
+def _visibility(split: Split, points: Keypoints) -> Found:
+    if points.dims == 2:
+        return
+    wrong = points.labelled & (points.flags != 1) & (points.flags != 2)
+    shapes = [s for s in fitting_shapes(5 + wrong.shape[1] * 3) if s[1] == 2]
+    fix = "write 0 for not labelled, 1 for hidden, 2 for visible"
+    if shapes and len(wrong) and wrong.any(axis=1).all():
+        fix += f"; if rows have no visibility, write kpt_shape: {shapes_text(shapes)}"
+    for index in np.flatnonzero(wrong.any(axis=1)).tolist():
+        row, which = int(points.rows[index]), wrong[index]
+        found = numbers(points.flags[index, which][:SHOWN]).replace(" ", ", ")
+        message = f"The visibility of {points.text(index, which)} is {found}, and not 0, 1 or 2."
+        yield row, split.of_row(row, "visibility", message, fix)
+
+
+def _at_zero(points: Keypoints) -> Bools:
+    """Tell which keypoints are taken for visible at 0 0, although their box does not reach that corner."""
+    left_top: Floats = points.box[:, 1:3] - points.box[:, 3:5] / 2
+    away = (left_top > TOLERANCE).any(axis=1, keepdims=True)
+    found: Bools = (points.xy[..., 0] == 0) & (points.xy[..., 1] == 0) & points.labelled & away
+    return found
+
+
+def _zero(split: Split, points: Keypoints, zero: Bools) -> Found:
+    fix = "write visibility 0 for a keypoint that is not labelled"
+    if points.dims == 2:
+        fix = "use kpt_shape: [K, 3], with x, y, visibility, and visibility 0 for a keypoint that is not labelled"
+    for index in np.flatnonzero(zero.any(axis=1)).tolist():
+        row = int(points.rows[index])
+        message = f"The engine takes 0 0 for a place in the image: {points.text(index, zero[index])}."
+        yield row, split.of_row(row, "keypoint-zero", message, fix, "warning")
+
+
+def _are_far(split: Split, points: Keypoints) -> Bools:
+    """Tell which keypoints are further from their box than its longer side, in pixels, bool (m, K)."""
+    sizes = image_sizes(split, points.rows)
+    sizes[(sizes == 0).any(axis=1)] = 1
+    with np.errstate(over="ignore"):  # such rows have been reported
+        longest = (points.box[:, 3:5] * sizes).max(axis=1)
+        squared = np.zeros(points.flags.shape)
+        for axis in (0, 1):
+            centre, size = points.box[:, 1 + axis, None], points.box[:, 3 + axis, None]
+            outside = np.abs(points.xy[..., axis] - centre) - size / 2
+            squared += (np.maximum(outside, 0) * sizes[:, axis, None]) ** 2
+        far: Bools = (squared > longest[:, None] ** 2) & points.labelled
+    return far
+
+
+def _far(split: Split, points: Keypoints, judged: Bools) -> Found:
+    far = _are_far(split, points) & judged
+    for index in np.flatnonzero(far.any(axis=1)).tolist():
+        row, which = int(points.rows[index]), far[index]
+        message = f"Further from the box than its size: {points.text(index, which)} at {points.places(index, which)}."
+        fix = "correct the keypoint, or the box (x, y, width, height)"
+        yield row, split.of_row(row, "keypoint-far", message, fix, "warning")
+
+
+# --- all rows together --------------------------------------------------------------------------------------------
+
+
+def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[Finding]:
+    """Yield what the training rows say of the keypoints as a whole."""
+    labelled, count = points.labelled, len(points.rows)
+    if not count:
+        return
+    blind = np.flatnonzero(~labelled.any(axis=1))
+    if len(blind):
+        message = f"In {len(blind)} of {count} training rows no keypoint is labelled: all visibilities are 0."
+        row = int(points.rows[blind[0]])
+        yield split.of_row(row, "keypoints-invisible", message, "label keypoints with visibility 1 or 2", "warning")
+    if len(blind) == count:
+        return
+    unseen = np.flatnonzero(~labelled.any(axis=0)).tolist()
+    if unseen:
+        names = next(iter(points.names.values()), []) if len(points.names) == 1 else []
+        message = f"No row of train has {points_text(unseen, names)} labelled, so it cannot be learnt."
+        fix = "label it with visibility 1 or 2, or leave it out of kpt_shape and the labels"
+        yield data.of_key("kpt_shape", "keypoint-never-seen", message, fix, "warning")
+    if count >= ALIKE and (points.xy == points.xy[0]).all():
+        message = f"All {count} rows of train have the same keypoints: {numbers(points.xy[0, 0])}, and so on."
+        fix = "check how the labels were written"
+        yield split.of_row(int(points.rows[0]), "keypoints-identical", message, fix, "warning")

@@ -1,0 +1,205 @@
+"""Checks of the keys that describe keypoints: kpt_shape, flip_idx, kpt_names, kpt_oks_sigmas and skeleton."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from trainer_detect.checks import class_names, keypoint_shape, listed, shapes_text
+from trainer_host.base.findings import MISSING_KEY
+from trainer_pose.suggestions import (
+    PERSON_SIGMAS,
+    counted_from_one,
+    flip_idx_of,
+    is_pair,
+    likely_shape,
+    name_lists,
+    side_pairs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainer_host import Finding
+    from trainer_host.data.description import Description
+
+SHAPE_FIX = "write kpt_shape: [K, 3] for K keypoints as x, y, visibility, or [K, 2] for x, y"
+FLIP_FIX = "write flip_idx: [...], for each keypoint the index that it has in a mirror image"
+
+
+def check_keys(data: Description, args: Any) -> Iterator[Finding]:
+    """Yield what is wrong with the dataset's keypoint keys.
+
+    Args:
+        data: The dataset.
+        args: The engine's settings, of which ``fliplr``, ``flipud`` and ``single_cls`` are read.
+    """
+    yield from _shape(data)
+    shape = keypoint_shape(data)
+    if shape is None:
+        return
+    yield from _flip_idx(data, shape[0], args)
+    yield from _names(data, shape[0], args)
+    yield from _sigmas(data, shape)
+    yield from _skeleton(data, shape[0])
+
+
+def _shape(data: Description) -> Iterator[Finding]:
+    if keypoint_shape(data) is not None:
+        return
+    likely = likely_shape(data)
+    fix = SHAPE_FIX
+    if likely:
+        fix = (
+            f"write kpt_shape: {shapes_text([likely])}, which fits the {5 + likely[0] * likely[1]} numbers of each row"
+        )
+    if data.get("kpt_shape") is None:
+        message = "The dataset has no 'kpt_shape', which says how many keypoints an object has."
+        yield data.of_key("kpt_shape", MISSING_KEY, message, fix)
+        return
+    message = (
+        f"kpt_shape is {data['kpt_shape']!r:.80}, and not two whole numbers: keypoints, and 2 or 3 numbers for each."
+    )
+    yield data.of_key("kpt_shape", "kpt-shape", message, fix)
+
+
+# --- flip_idx -----------------------------------------------------------------------------------------------------
+
+
+def _flip_idx(data: Description, keypoints: int, args: Any) -> Iterator[Finding]:
+    value = data.get("flip_idx", [])
+    suggested = flip_idx_of(data, keypoints)
+    fix = f"write flip_idx: {suggested}" if suggested else FLIP_FIX
+    if isinstance(value, (list, tuple)) and not value:
+        if args.fliplr > 0 or args.flipud > 0:
+            message = (
+                f"There is no flip_idx, so the engine sets fliplr={args.fliplr:g} and flipud={args.flipud:g} to 0:"
+                " no training image is flipped."
+            )
+            yield data.of_key("flip_idx", "flip-idx-missing", message, f"{fix}, or set fliplr=0 flipud=0", "warning")
+        return
+    fault = _flip_fault(value, keypoints)
+    if fault is not None:
+        code, message = fault
+        if code == "flip-idx-range" and counted_from_one(value, keypoints) and not suggested:
+            fix = f"count keypoints from 0: flip_idx: {[i - 1 for i in value]}"
+        yield data.of_key("flip_idx", code, message, fix)
+        return
+    yield from _sides(data, list(value), fix)
+
+
+def _flip_fault(value: Any, keypoints: int) -> tuple[str, str] | None:
+    """Return code and message of the first thing that is wrong with a flip_idx, or None."""
+    if not isinstance(value, (list, tuple)) or not all(type(i) is int for i in value):
+        return "flip-idx-type", f"flip_idx is {value!r:.80}, and not a list of whole numbers."
+    if len(value) != keypoints:
+        return "flip-idx-length", f"flip_idx has {len(value)} entries for {keypoints} keypoints."
+    outside = [i for i in value if not 0 <= i < keypoints]
+    if outside:
+        return "flip-idx-range", f"flip_idx has {outside[0]}, and the keypoints are 0 to {keypoints - 1}."
+    twice = sorted({i for i in value if value.count(i) > 1})
+    if twice:
+        return "flip-idx-permutation", f"flip_idx has {twice[0]} more than once, and each keypoint is to occur once."
+    wrong = next((i for i in range(keypoints) if value[value[i]] != i), None)
+    if wrong is None:
+        return None
+    message = f"flip_idx sends {wrong} to {value[wrong]} and {value[wrong]} to {value[value[wrong]]}, not back."
+    return "flip-idx-involution", message
+
+
+def _sides(data: Description, flip_idx: list[int], fix: str) -> Iterator[Finding]:
+    """Yield where names say left and right and flip_idx does not swap them."""
+    for number, names in name_lists(data).items():
+        if len(names) != len(flip_idx):
+            continue
+        wrong = [(a, b) for a, b in side_pairs(names).items() if a < b and flip_idx[a] != b]
+        if wrong:
+            pairs = listed([f"{names[a]} and {names[b]}" for a, b in wrong])
+            message = f"flip_idx does not swap {pairs} of class {number}: a flipped image is learnt with wrong sides."
+            yield data.of_key("flip_idx", "flip-idx-names", message, fix, "warning")
+            return
+
+
+# --- names, sigmas, skeleton --------------------------------------------------------------------------------------
+
+
+def _names(data: Description, keypoints: int, args: Any) -> Iterator[Finding]:
+    given = data.get("kpt_names")
+    if not given:
+        return
+    fix = f"write kpt_names: for each class its number and a list of {keypoints} names"
+    if isinstance(given, (list, tuple)):
+        given = {0: given}
+        if _are_names(given[0]) and len(given[0]) == keypoints:
+            message = "kpt_names is one list, and the engine's form is a list for each class."
+            yield data.of_key("kpt_names", "kpt-names", message, fix, "warning")
+            return
+    if not isinstance(given, dict):
+        yield data.of_key("kpt_names", "kpt-names", f"kpt_names is {given!r:.80}.", fix)
+        return
+    for number, names in given.items():
+        yield from _names_of_class(data, number, names, keypoints)
+    missing = [] if args.single_cls else [n for n in class_names(data) if n not in given and str(n) not in given]
+    if missing:
+        message = f"kpt_names has no list for class {listed([str(n) for n in missing])}."
+        yield data.of_key("kpt_names", "kpt-names", message, fix, "warning")
+
+
+def _names_of_class(data: Description, number: Any, names: Any, keypoints: int) -> Iterator[Finding]:
+    key = f"kpt_names.{number}"
+    if isinstance(number, bool) or not str(number).isdecimal():
+        message = f"kpt_names has {number!r}, which is not the number of a class."
+        yield data.of_key(key, "kpt-names", message, "write the class's number, counted from 0")
+    elif not _are_names(names):
+        message = f"kpt_names of class {number} is {names!r:.80}, and not a list of names."
+        yield data.of_key(key, "kpt-names", message, f"write a list of {keypoints} names")
+    elif len(names) != keypoints:
+        message = f"kpt_names of class {number} has {len(names)} names for {keypoints} keypoints."
+        yield data.of_key(key, "kpt-names", message, f"write {keypoints} names, or correct kpt_shape")
+    elif len(set(names)) < len(names):
+        twice = listed(sorted({str(n) for n in names if names.count(n) > 1}))
+        message = f"kpt_names of class {number} has {twice} more than once."
+        yield data.of_key(key, "kpt-names", message, "give each keypoint a name of its own", "warning")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(type(name) in {str, int} for name in value)
+
+
+def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
+    value, keypoints = data.get("kpt_oks_sigmas"), shape[0]
+    if value is None:
+        # The engine has sigmas of its own for [17, 3] alone, which it takes for a person.
+        if shape != (len(PERSON_SIGMAS), 3):
+            message = f"There are no kpt_oks_sigmas, so the engine uses 1/{keypoints} = {1 / keypoints:.4g} for all."
+            fix = "write kpt_oks_sigmas: for each keypoint how far annotators differ; small is strict (eyes: 0.025)"
+            yield data.of_key("kpt_oks_sigmas", "sigmas-default", message, fix, "warning")
+        return
+    fix = f"write kpt_oks_sigmas: a list of {keypoints} positive numbers, or leave it out"
+    if not isinstance(value, (list, tuple)) or not all(type(v) in {int, float} for v in value):
+        yield data.of_key(
+            "kpt_oks_sigmas", "sigmas", f"kpt_oks_sigmas is {value!r:.80}, and not a list of numbers.", fix
+        )
+    elif len(value) != keypoints:
+        message = f"kpt_oks_sigmas has {len(value)} numbers for {keypoints} keypoints."
+        yield data.of_key("kpt_oks_sigmas", "sigmas", message, fix)
+    elif not all(0 < v < math.inf for v in value):
+        wrong = next(v for v in value if not 0 < v < math.inf)
+        yield data.of_key("kpt_oks_sigmas", "sigmas", f"kpt_oks_sigmas has {wrong}, which is not positive.", fix)
+
+
+def _skeleton(data: Description, keypoints: int) -> Iterator[Finding]:
+    value = data.get("skeleton")
+    if value is None:
+        return
+    fix = f"write skeleton: pairs of keypoints from 0 to {keypoints - 1}, such as [[0, 1]]"
+    if not isinstance(value, (list, tuple)) or not all(is_pair(pair) for pair in value):
+        yield data.of_key("skeleton", "skeleton", f"skeleton is {value!r:.80}, and not a list of pairs.", fix)
+        return
+    ends = [i for pair in value for i in pair]
+    outside = [i for i in ends if not 0 <= i < keypoints]
+    if outside:
+        message = f"skeleton has {outside[0]}, and the keypoints are 0 to {keypoints - 1}."
+        if counted_from_one(ends, keypoints):
+            fix = f"count keypoints from 0: skeleton: {[[a - 1, b - 1] for a, b in value]}"
+        yield data.of_key("skeleton", "skeleton", message, fix)
