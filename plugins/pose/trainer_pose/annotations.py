@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,14 +10,15 @@ from trainer_detect.annotations import labelled_boxes
 from trainer_detect.checks import keypoint_shape
 from trainer_host import Histogram, Line, Point
 from trainer_host.data.description import Description
+from trainer_pose.checks import read_keypoints
+from trainer_pose.suggestions import is_pair, name_lists
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from trainer_host import DataContext, LabelContext, Shape
-    from trainer_host.data.description import Split
 
 _BEFORE = 5
 """Numbers of a row before its keypoints: the class and the box."""
@@ -38,34 +39,31 @@ def annotate(ctx: LabelContext) -> list[Shape]:
         found.append(box)
         if shape is not None and len(numbers) == _BEFORE + shape[0] * shape[1]:
             points = numbers[_BEFORE:].reshape(shape)
-            found += _drawn(ctx.data, _flipped(points, ctx.data) if ctx.mirrored else points, box.colour)
+            labelled = _labelled(points)
+            if ctx.mirrored:  # the engine tells what is labelled before it mirrors
+                order = _flip_order(ctx.data, len(points))
+                points, labelled = np.column_stack([1 - points[order, 0], points[order, 1:]]), labelled[order]
+            found += _drawn(ctx.data, points, labelled, box.colour)
     return found
 
 
-def keypoint_names(data: Mapping[str, Any], count: int, number: int = 0) -> list[str]:
-    """Return the names of a class's keypoints, which are their numbers where there are none."""
-    names = data.get("kpt_names")
-    if isinstance(names, dict):
-        names = names.get(number, next(iter(names.values()), None))
-    if not isinstance(names, (list, tuple)):
-        names = ()
-    return [str(names[i]) if i < len(names) else str(i) for i in range(count)]
+def _names(data: Description, count: int, number: int = 0) -> tuple[str, ...]:
+    """Return the names of a class's keypoints, or of any class's where it has none; else their numbers."""
+    known = name_lists(data)
+    names = known.get(number) or next(iter(known.values()), [])
+    return tuple(names[i] if i < len(names) else str(i) for i in range(count))
 
 
-def _flipped(points: NDArray[np.float64], data: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return keypoints as the engine flips them: the i-th is then where the ``flip_idx[i]``-th was, mirrored."""
-    mirrored = points.copy()
-    mirrored[:, 0] = 1 - mirrored[:, 0]
-    order = data.get("flip_idx")
-    count = len(points)
-    usable = isinstance(order, (list, tuple)) and len(order) == count
-    if usable and all(type(i) is int and 0 <= i < count for i in order or ()):
-        mirrored = mirrored[list(order or ())]
-    return mirrored
+def _flip_order(data: Description, count: int) -> list[int]:
+    """Return for each keypoint of a mirrored object which one it was before; the same where flip_idx cannot be used."""
+    given = data.get("flip_idx")
+    order = list(given) if isinstance(given, (list, tuple)) else []
+    usable = len(order) == count and all(type(i) is int and 0 <= i < count for i in order)
+    return order if usable else list(range(count))
 
 
-def _drawn(data: Mapping[str, Any], points: NDArray[np.float64], number: int) -> Iterator[Shape]:
-    labelled, names = _labelled(points), keypoint_names(data, len(points), number)
+def _drawn(data: Description, points: NDArray[np.float64], labelled: NDArray[np.bool_], number: int) -> Iterator[Shape]:
+    names = _names(data, len(points), number)
     for a, b in _skeleton(data, len(points)):
         if labelled[a] and labelled[b]:
             (x1, y1), (x2, y2) = points[[a, b], :2].tolist()
@@ -76,16 +74,16 @@ def _drawn(data: Mapping[str, Any], points: NDArray[np.float64], number: int) ->
 
 
 def _labelled(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say which keypoints (..., K, dims) the engine trains on, bool (..., K)."""
+    """Tell which keypoints (K, dims) are trained on, bool (K,)."""
     if points.shape[-1] == 2:
-        return np.logical_and(points[..., 0] >= 0, points[..., 1] >= 0)
-    return np.not_equal(points[..., 2], 0)
+        return np.logical_and(points[:, 0] >= 0, points[:, 1] >= 0)
+    return np.not_equal(points[:, 2], 0)
 
 
-def _skeleton(data: Mapping[str, Any], count: int) -> list[tuple[int, int]]:
+def _skeleton(data: Description, count: int) -> list[tuple[int, int]]:
     given = data.get("skeleton")
-    pairs = [tuple(p) for p in given if isinstance(p, (list, tuple))] if isinstance(given, (list, tuple)) else []
-    return [p for p in pairs if len(p) == 2 and all(type(i) is int and 0 <= i < count for i in p)]
+    pairs = filter(is_pair, given if isinstance(given, (list, tuple)) else ())
+    return [(a, b) for a, b in pairs if 0 <= a < count and 0 <= b < count]
 
 
 def histograms(ctx: DataContext) -> Iterator[Histogram]:
@@ -94,12 +92,13 @@ def histograms(ctx: DataContext) -> Iterator[Histogram]:
     shape = keypoint_shape(data) if isinstance(data, Description) else None
     if shape is None or not isinstance(data, Description):
         return
-    points = {name: _points(split, shape) for name, split in data.splits.items()}
-    if not any(len(p) for p in points.values()):
+    read = {name: read_keypoints(split, shape, {}) for name, split in data.splits.items()}
+    points = {name: found for name, found in read.items() if found is not None}
+    if not points:
         return
-    labelled = {name: _labelled(p) for name, p in points.items()}
-    hidden = {name: (p[..., 2:] == _HIDDEN).any(-1) for name, p in points.items()}
-    names = tuple(keypoint_names(data, shape[0]))
+    labelled = {name: p.labelled for name, p in points.items()}
+    hidden = {name: (p.flags == _HIDDEN) & (shape[1] == 3) for name, p in points.items()}
+    names = _names(data, shape[0])
     kinds = {
         "Keypoints in sight": {name: labelled[name] & ~hidden[name] for name in points},
         "Hidden keypoints": hidden,
@@ -113,9 +112,3 @@ def histograms(ctx: DataContext) -> Iterator[Histogram]:
     numbers = tuple(str(n) for n in range(shape[0] + 1))
     note = " ".join(f"{title}: none." for title in none)
     yield Histogram("Labelled keypoints of an object", numbers, {name: tuple(n) for name, n in each.items()}, note)
-
-
-def _points(split: Split, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the keypoints of the objects of a split, float64 (objects, K, dims)."""
-    rows, values = split.table(_BEFORE + shape[0] * shape[1])
-    return values[split.sound[rows] & ~split.crowd[rows], _BEFORE:].reshape(-1, *shape)

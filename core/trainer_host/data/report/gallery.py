@@ -16,6 +16,7 @@ from trainer_host.data.report.pictures import (
     WHOLE,
     Picture,
     closest_view,
+    detail_view,
     draw,
     draw_mirrored,
     load_picture,
@@ -34,7 +35,8 @@ AT_FAULT = 24
 _CANDIDATES = 4
 _MESSAGES = 6
 _LEGEND = 60
-_BOMB = "image-bomb"
+_NOT_DECODED = frozenset({"image-bomb", "image-not-image", "image-truncated", "image-undecodable", "image-unreadable"})
+"""Findings after which an image is not decoded: it would take too much, or the decoders would only complain."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,8 @@ class Gallery:
         chosen = list(self._chosen())
         cards, points = [], dict.fromkeys(_point_names(s for _, _, shapes in chosen for s in shapes))
         for number, (split, image, shapes) in enumerate(chosen):
-            view = closest_view(shapes, _shape(split, image))
-            picture = load_picture(split.images[image], _shape(split, image), view)
-            if picture is not None:
-                cards.append(self._pair(f"sample{number}", split, image, shapes, picture))
+            card = self._pair(f"sample{number}", split, image, shapes)
+            cards += [card] if card else []
         if not cards:
             return ""
         return f'{_legend(list(points))}<div class="pairs">{"".join(cards)}</div>'
@@ -84,14 +84,23 @@ class Gallery:
         ctx = LabelContext(**{**known, "data": self.data}, split=split.name, image=image, mirrored=mirrored)
         return list(self.hooks.annotate(ctx=ctx) or ())
 
-    def _pair(self, name: str, split: Split, image: int, shapes: list[Shape], picture: Picture) -> str:
+    def _pair(self, name: str, split: Split, image: int, shapes: list[Shape]) -> str:
+        """Return an image and its mirror image, both again in detail where they are crowded; empty if not readable."""
+        shape, path = _shape(split, image), split.images[image]
+        whole, detail = closest_view(shapes, shape), detail_view(shapes, shape)
+        views = [whole] if detail == WHOLE else [whole, detail]
+        pictures = [p for view in views if (p := load_picture(path, shape, view)) is not None]
+        if not pictures:
+            return ""
         mirrored = self._shapes(split, image, mirrored=True)
-        file = self.shown(split.images[image])
+        file = self.shown(path)
+        ids = [f"{name}-{i}" for i in range(len(pictures))]
+        left = [draw(p, shapes, i, f"{file} with its labels") for p, i in zip(pictures, ids, strict=True)]
+        right = [draw_mirrored(p, mirrored, i, f"{file}, mirrored") for p, i in zip(pictures, ids, strict=True)]
         return (
-            f'<figure class="card pair"><div class="sides">'
-            f"<div>{draw(picture, shapes, name, f'{file} with its labels')}<p>as labelled</p></div>"
-            f"<div>{draw_mirrored(picture, mirrored, name, f'{file}, mirrored, with its labels')}<p>mirrored</p></div>"
-            f"</div><figcaption>{_caption(file, split, image, shapes, picture)}</figcaption></figure>"
+            f'<figure class="card pair"><div class="sides"><div>{"".join(left)}<p>as labelled</p></div>'
+            f"<div>{''.join(right)}<p>mirrored</p></div></div>"
+            f"<figcaption>{_caption(file, split, image, shapes, pictures)}</figcaption></figure>"
         )
 
     def at_fault(self) -> tuple[str, int]:
@@ -115,12 +124,12 @@ class Gallery:
 
     def _faulty(self, name: str, path: str, findings: list[Finding], place: tuple[Split, int] | None) -> str:
         picture, shapes = None, []
-        if place is not None and all(f.code != _BOMB for f in findings):
+        if place is not None and _NOT_DECODED.isdisjoint(f.code for f in findings):
             split, image = place
             shapes = self._shapes(split, image)
             picture = load_picture(path, _shape(split, image), closest_view(shapes, _shape(split, image)))
         if picture is None:
-            return '<div class="no-picture">no picture</div>'
+            return '<div class="no-picture">This image cannot be shown.</div>'
         note = f'<p class="note">{escaped(_outside(shapes))}</p>' if _outside(shapes) else ""
         return draw(picture, shapes, name, f"{self.shown(path)} with its labels") + note
 
@@ -167,13 +176,13 @@ def _spread(of_image: dict[str, list[Finding]]) -> list[str]:
     return list(chosen)
 
 
-def _caption(file: str, split: Split, image: int, shapes: Sequence[Shape], picture: Picture) -> str:
+def _caption(file: str, split: Split, image: int, shapes: Sequence[Shape], pictures: list[Picture]) -> str:
     height, width = _shape(split, image)
     parts = [
         escaped(split.name),
         f"{width:,} &times; {height:,}",
         counted(len(split.rows_of(image)), "object"),
-        "" if picture.view == WHOLE else "a detail",
+        "" if pictures[0].view == WHOLE else "a detail",
         _outside(shapes),
         f"the first {MAX_SHAPES:,} shapes" if len(shapes) > MAX_SHAPES else "",
     ]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LISTED = 300
 """Places that are listed for each kind of finding; the others are counted."""
+FEW = 5
+"""Places that are listed without being asked for."""
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _SWITCHES = {"names": "Names", "points": "Points", "boxes": "Boxes"}
@@ -129,19 +131,22 @@ def _findings(findings: Sequence[Finding], gallery: Gallery) -> str:
 def _group(severity: str, code: str, group: list[Finding], gallery: Gallery) -> str:
     first = group[0]
     fix = f'<p class="fix"><b>Fix</b> {escaped(first.fix)}</p>' if first.fix else ""
-    count = f'<span class="count">{len(group):,}&times;</span>' if len(group) > 1 else ""
-    places = f'<p><code class="where">{escaped(gallery.where(first))}</code></p>'
-    if len(group) > 1:
-        listed = "".join(
-            f'<li><code class="where">{escaped(gallery.where(f))}</code> {escaped(f.message)}</li>'
-            for f in group[:LISTED]
-        )
-        more = f'<p class="note">and {len(group) - LISTED:,} more</p>' if len(group) > LISTED else ""
-        places += f'<details><summary>All places</summary><ul class="places">{listed}</ul>{more}</details>'
+    count = f' <span class="count">{len(group):,} times</span>' if len(group) > 1 else ""
     return (
         f'<article class="card finding {escaped(severity)}"><h3><span class="badge">{escaped(severity)}</span> '
-        f"<code>{escaped(code)}</code> {count}</h3><p>{escaped(first.message)}</p>{fix}{places}</article>"
+        f"<code>{escaped(code)}</code>{count}</h3><p>{escaped(first.message)}</p>"
+        f"{fix}{_places(group, gallery)}</article>"
     )
+
+
+def _places(group: list[Finding], gallery: Gallery) -> str:
+    where = [f'<code class="where">{escaped(gallery.where(f))}</code>' for f in group[:LISTED]]
+    if len(group) == 1:
+        return f"<p>{where[0]}</p>"
+    listed = "".join(f"<li>{at} {escaped(f.message)}</li>" for at, f in zip(where, group, strict=False))
+    more = f'<p class="note">and {len(group) - LISTED:,} more</p>' if len(group) > LISTED else ""
+    state = " open" if len(group) <= FEW else ""
+    return f'<details{state}><summary>All places</summary><ul class="places">{listed}</ul>{more}</details>'
 
 
 def _samples(pairs: str) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cv2.typing import MatLike
+    from numpy.typing import NDArray
 
     from trainer_host.base.annotations import Shape
 
@@ -29,6 +30,8 @@ MAX_PIXELS = 178_956_970
 MAX_BYTES = 1 << 28
 MAX_SHAPES = 1000
 MAX_NAMES = 60
+CROWDED = 40
+"""Where a picture has more points they are drawn small and without names."""
 _REDUCED = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -37,7 +40,7 @@ _REDUCED = {
 }
 _QUALITY = 82
 _FAR = 3.0
-_RADIUS, _FONT, _LETTER, _LONGEST_NAME = 4.0, 12.0, 6.4, 28
+_RADIUS, _SMALL, _FONT, _LETTER, _LONGEST_NAME = 4.0, 2.6, 12.0, 6.4, 28
 
 
 @dataclass(frozen=True)
@@ -67,25 +70,45 @@ class Picture:
     height: float
 
 
-def closest_view(shapes: Sequence[Shape], shape: tuple[int, int]) -> View:
+def closest_view(shapes: Sequence[Shape], shape: tuple[int, int], margin: float = 1.6, largest: float = 0.6) -> View:
     """Return the part of an image to show: a square around its shapes where they are small, or all of it.
 
     Args:
         shapes: What is drawn.
         shape: Height and width of the image in pixels.
+        margin: The side of the square, in lengths of what it holds.
+        largest: The longest side of the square, in lengths of the image's longer side.
     """
     height, width = shape
     corners = np.array([c for s in shapes for c in _corners(s)], float).reshape(-1, 2)
     if not len(corners) or not np.isfinite(corners).all() or (corners < 0).any() or (corners > 1).any():
         return WHOLE
     low, high = corners.min(0) * (width, height), corners.max(0) * (width, height)
-    side = max(1.6 * float((high - low).max()), 64.0)
-    if side > 0.6 * max(width, height):
+    side = max(margin * float((high - low).max()), 64.0)
+    if side > largest * max(width, height):
         return WHOLE
     across, down = min(side, width), min(side, height)
     left = min(max(float(low[0] + high[0] - across) / 2, 0.0), width - across)
     top = min(max(float(low[1] + high[1] - down) / 2, 0.0), height - down)
     return View(left / width, top / height, across / width, down / height)
+
+
+def detail_view(shapes: Sequence[Shape], shape: tuple[int, int]) -> View:
+    """Return the part of a crowded image that shows a large box with many points; all of it where there is none."""
+    points = [s for s in shapes if isinstance(s, Point)]
+    boxes = [s for s in shapes if isinstance(s, Box)]
+    if len(points) <= CROWDED or not boxes:
+        return WHOLE
+    places = np.array([(p.x, p.y) for p in points])
+    inside = [places[_within(box, places)] for box in boxes[:MAX_SHAPES]]
+    best = max(range(len(inside)), key=lambda i: len(inside[i]) * (boxes[i].width + boxes[i].height))
+    return closest_view([boxes[best]], shape, margin=1.25, largest=0.75)
+
+
+def _within(box: Box, places: NDArray[np.float64]) -> NDArray[np.bool_]:
+    low, high = np.array(_corners(box))
+    inside: NDArray[np.bool_] = ((places >= low) & (places <= high)).all(1)
+    return inside
 
 
 def _corners(shape: Shape) -> list[tuple[float, float]]:
@@ -173,6 +196,7 @@ class _Overlay:
 
     def __init__(self, view: View, width: float, height: float) -> None:
         self.view, self.width, self.height = view, width, height
+        self.radius = _RADIUS
         self.taken: list[tuple[float, float, float, float]] = []
 
     def place(self, x: float, y: float) -> tuple[float, float]:
@@ -183,14 +207,15 @@ class _Overlay:
     def draw(self, shapes: Sequence[Shape]) -> str:
         drawable = [s for s in shapes if all(math.isfinite(v) for corner in _corners(s) for v in corner)]
         points = [s for s in drawable if isinstance(s, Point)]
-        for point in points:
-            x, y = self.place(point.x, point.y)
-            self.taken.append((x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS))
+        places = [self.place(p.x, p.y) for p in points]
+        crowded = sum(0 <= x <= self.width and 0 <= y <= self.height for x, y in places) > CROWDED
+        self.radius = radius = _SMALL if crowded else _RADIUS
+        self.taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in places]
         boxes = [s for s in drawable if isinstance(s, Box)]
         parts = [self.box(s) for s in boxes]
         parts += [self.line(s) for s in drawable if isinstance(s, Line)]
         parts += [self.point(s) for s in points]
-        return "".join([*parts, *self.names([*points, *boxes])])
+        return "".join([*parts, *self.names(boxes if crowded else [*points, *boxes])])
 
     def box(self, box: Box) -> str:
         x, y = self.place(box.left, box.top)
@@ -207,7 +232,7 @@ class _Overlay:
 
     def point(self, point: Point) -> str:
         x, y = self.place(point.x, point.y)
-        at, title = f'cx="{x:.1f}" cy="{y:.1f}" r="{_RADIUS:g}"', f"<title>{escaped(point.label)}</title>"
+        at, title = f'cx="{x:.1f}" cy="{y:.1f}" r="{self.radius:g}"', f"<title>{escaped(point.label)}</title>"
         if point.filled:
             return f'<circle class="point" {at} fill="{colour(point.colour)}">{title}</circle>'
         return f'<circle class="point ring" {at} stroke="{colour(point.colour)}">{title}</circle>'
@@ -240,10 +265,13 @@ class _Overlay:
         if isinstance(shape, Box):
             x, y = self.place(shape.left, shape.top)
             below = self.place(shape.left, shape.top + shape.height)[1]
+            right = self.place(shape.left + shape.width, shape.top)[0]
+            if not 0 <= (x + right) / 2 <= self.width:
+                return []  # it belongs to a part that is not shown
             x = min(max(x, 2.0), max(self.width - wide - 2, 2.0))
             return [(x, y - 4), (x, below + _FONT), (x + 3, y + _FONT)]
         x, y = self.place(shape.x, shape.y)
-        gap, middle = _RADIUS + 4, y + _FONT * 0.3
+        gap, middle = self.radius + 4, y + _FONT * 0.3
         right, left, centre = x + gap, x - gap - wide, x - wide / 2
         above, below = y - gap, y + gap + _FONT * 0.6
         return [(right, middle), (left, middle), (centre, above), (centre, below), (right, above), (right, below)]
