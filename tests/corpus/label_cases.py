@@ -267,7 +267,7 @@ FILES = [
         lambda root: picture(1).save(root / FIRST_LABELS, "PNG"),
         at("label-encoding", None),
     ),
-    whole("label-of-zeros", "Zero bytes, as a crash leaves them", bytes(64), "label-encoding", 1),
+    whole("label-of-zeros", "Zero bytes, as a crash leaves them", bytes(64), "label-encoding"),
     case("label-is-a-folder", "A folder named .txt", folder_for_file, at("label-directory", None)),
     case("label-is-a-pipe", "A named pipe, which nobody fills", pipe(FIRST_LABELS), at("label-unreadable", None)),
     case(

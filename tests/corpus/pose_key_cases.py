@@ -8,9 +8,8 @@ DEPENDENT = "label-columns flip-idx-length kpt-names sigmas skeleton"
 """What may be found as well where kpt_shape says another number of keypoints."""
 
 
-def shape(name: str, why: str, value: str, also: str = "") -> Case:
-    change = keys(kpt_shape=f"kpt_shape: {value}".rstrip())
-    return case(f"kpt-shape-{name}", why, change, Expected("kpt-shape", line=6), also=also)
+def shape(name: str, why: str, value: str) -> Case:
+    return case(f"kpt-shape-{name}", why, keys(kpt_shape=f"kpt_shape: {value}"), Expected("kpt-shape", line=6))
 
 
 def flips(name: str, why: str, value: str, code: str) -> Case:
@@ -25,13 +24,18 @@ def skeleton(name: str, why: str, value: str) -> Case:
     return case(f"skeleton-{name}", why, keys(skeleton=f"skeleton: {value}"), Expected("skeleton", line=12))
 
 
-def names(name: str, why: str, value: str, *lines: int) -> Case:
-    return case(f"kpt-names-{name}", why, keys(kpt_names=f"kpt_names: {value}"), Expected("kpt-names", line=lines))
+def names(name: str, why: str, value: str) -> Case:
+    return case(f"kpt-names-{name}", why, keys(kpt_names=f"kpt_names: {value}"), Expected("kpt-names", line=8))
 
 
 CASES = [
     case("kpt-shape-missing", "No kpt_shape", keys(kpt_shape=None), Expected("missing-key")),
-    shape("without-value", "Nothing after kpt_shape:", ""),
+    case(
+        "kpt-shape-without-value",
+        "Nothing after kpt_shape:",
+        keys(kpt_shape="kpt_shape:"),
+        Expected("missing-key", line=6),
+    ),
     shape("number", "A number in place of a list", "4"),
     shape("text", "A text in place of a list", '"4, 3"'),
     shape("one-number", "The dimensions are left out", "[4]"),
@@ -55,6 +59,7 @@ CASES = [
         "[4, 2] where labels have visibility",
         keys(kpt_shape="kpt_shape: [4, 2]"),
         Expected("label-columns", FIRST_LABELS, 1),
+        also="label-columns",
     ),
     flips("short", "One number is missing", "[0, 2, 1]", "flip-idx-length"),
     flips("long", "One number too many", "[0, 2, 1, 3, 4]", "flip-idx-length"),
@@ -87,14 +92,22 @@ CASES = [
         keys(flip_idx="flip_idx: [1, 0, 2, 3]"),
         warning("flip-idx-names", line=7),
     ),
-    names("too-few", "Three names for four keypoints", "{0: [a, b, c], 1: [a, b, c]}", 8),
-    names("too-many", "Five names for four keypoints", "{0: [a, b, c, d, e], 1: [a, b, c, d, e]}", 8),
-    names("class-missing", "Names for one of two classes", "{0: [a, b, c, d]}", 8),
-    names(
-        "class-unknown", "Names for a class that there is not", "{0: [a, b, c, d], 1: [a, b, c, d], 2: [a, b, c, d]}", 8
+    names("too-few", "Three names for four keypoints", "{0: [a, b, c], 1: [a, b, c]}"),
+    names("too-many", "Five names for four keypoints", "{0: [a, b, c, d, e], 1: [a, b, c, d, e]}"),
+    case(
+        "kpt-names-class-missing",
+        "Names for one of two classes",
+        keys(kpt_names="kpt_names: {0: [a, b, c, d]}"),
+        Expected("kpt-names", line=8),
     ),
-    names("text", "A text in place of a list", "{0: a b c d, 1: a b c d}", 8),
-    names("number", "A number in place of names", "4", 8),
+    case(
+        "kpt-names-class-unknown",
+        "Names for a class that there is not",
+        keys(kpt_names="kpt_names: {0: [a, b, c, d], 1: [a, b, c, d], 2: [a, b, c, d]}"),
+        Expected("kpt-names", line=8),
+    ),
+    names("text", "A text in place of a list", "{0: a b c d, 1: a b c d}"),
+    names("number", "A number in place of names", "4"),
     sigmas("short", "Three sigmas for four keypoints", "[0.05, 0.05, 0.05]"),
     sigmas("negative", "A negative sigma", "[0.05, 0.05, 0.05, -0.05]"),
     sigmas("zero", "A sigma of 0, by which is divided", "[0.05, 0.05, 0.05, 0]"),
