@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer_host import Finding
 from trainer_host.data.description import Description
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer_host import DataContext, Finding
+    from trainer_host import DataContext
     from trainer_host.data.description import Split
 
     Bools = NDArray[np.bool_]
@@ -267,7 +268,7 @@ def _statistics(data: Description) -> Iterator[Finding]:
         few, many = (f"{counts[n]} of class {n} ({names.get(n, n)})" for n in (rare, most))
         message = f"The training labels have {few} and {many}: more than {IMBALANCE} times as many."
         fix = "add images of the rare class, or weigh the classes with cls_pw=1.0"
-        yield data.of_key(f"names.{rare}", "class-imbalance", message, fix, "warning")
+        yield Finding("class-imbalance", message, fix, data.file, severity="warning", split="train")
 
 
 # --- boxes --------------------------------------------------------------------------------------------------------

@@ -20,11 +20,13 @@ from trainer_detect.checks import (
     image_sizes,
     in_order,
     keypoint_shape,
+    line_text,
     listed,
     look_like_pixels,
     numbers,
     shapes_text,
 )
+from trainer_host import Finding
 from trainer_pose.keys import check_keys
 from trainer_pose.suggestions import name_lists
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainer_detect.checks import Bools, Floats, Found, Rows
-    from trainer_host import DataContext, Finding
+    from trainer_host import DataContext
     from trainer_host.data.description import Description, Split
 
 ALIKE = 3
@@ -243,23 +245,25 @@ def _far(split: Split, points: Keypoints, judged: Bools) -> Found:
 
 def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[Finding]:
     """Yield what the training rows say of the keypoints as a whole."""
+
+    def warn(code: str, message: str, fix: str) -> Finding:
+        return Finding(code, message, fix, data.file, severity="warning", split=split.name)
+
     labelled, count = points.labelled, len(points.rows)
-    if not count:
-        return
     blind = np.flatnonzero(~labelled.any(axis=1))
     if len(blind):
-        message = f"In {len(blind)} of {count} training rows no keypoint is labelled: all visibilities are 0."
         row = int(points.rows[blind[0]])
-        yield split.of_row(row, "keypoints-invisible", message, "label keypoints with visibility 1 or 2", "warning")
+        where = f"{split.label_files[split.image[row]]}, {line_text(split, row)}"
+        message = f"In {len(blind)} of {count} training rows no keypoint is labelled, first in {where}."
+        yield warn("keypoints-invisible", message, "label keypoints with visibility 1 or 2")
     if len(blind) == count:
         return
     unseen = np.flatnonzero(~labelled.any(axis=0)).tolist()
     if unseen:
-        names = next(iter(points.names.values()), []) if len(points.names) == 1 else []
-        message = f"No row of train has {points_text(unseen, names)} labelled, so it cannot be learnt."
+        names = next(iter(points.names.values()), []) if len({*map(tuple, points.names.values())}) == 1 else []
+        message = f"No training row has {points_text(unseen, names)} labelled, so it cannot be learnt."
         fix = "label it with visibility 1 or 2, or leave it out of kpt_shape and the labels"
-        yield data.of_key("kpt_shape", "keypoint-never-seen", message, fix, "warning")
+        yield warn("keypoint-never-seen", message, fix)
     if count >= ALIKE and (points.xy == points.xy[0]).all():
-        message = f"All {count} rows of train have the same keypoints: {numbers(points.xy[0, 0])}, and so on."
-        fix = "check how the labels were written"
-        yield split.of_row(int(points.rows[0]), "keypoints-identical", message, fix, "warning")
+        message = f"All {count} training rows have the same keypoints, the first at {numbers(points.xy[0, 0])}."
+        yield warn("keypoints-identical", message, "check how the labels were written")

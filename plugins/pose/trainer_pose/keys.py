@@ -53,7 +53,7 @@ def _shape(data: Description) -> Iterator[Finding]:
         fix = (
             f"write kpt_shape: {shapes_text([likely])}, which fits the {5 + likely[0] * likely[1]} numbers of each row"
         )
-    if data.get("kpt_shape") is None:
+    if "kpt_shape" not in data:
         message = "The dataset has no 'kpt_shape', which says how many keypoints an object has."
         yield data.of_key("kpt_shape", MISSING_KEY, message, fix)
         return
@@ -139,10 +139,15 @@ def _names(data: Description, keypoints: int, args: Any) -> Iterator[Finding]:
         return
     for number, names in given.items():
         yield from _names_of_class(data, number, names, keypoints)
-    missing = [] if args.single_cls else [n for n in class_names(data) if n not in given and str(n) not in given]
-    if missing:
-        message = f"kpt_names has no list for class {listed([str(n) for n in missing])}."
-        yield data.of_key("kpt_names", "kpt-names", message, fix, "warning")
+    classes = {} if args.single_cls else class_names(data)
+    for number in classes:
+        if number not in given and str(number) not in given:
+            message = f"kpt_names has no names for class {number} ({classes[number]})."
+            yield data.of_key("kpt_names", "kpt-names", message, fix)
+    for number in name_lists(data):
+        if classes and number not in classes:
+            message = f"kpt_names has names for class {number}, which the dataset does not have."
+            yield data.of_key(f"kpt_names.{number}", "kpt-names", message, "remove them, or add the class to names")
 
 
 def _names_of_class(data: Description, number: Any, names: Any, keypoints: int) -> Iterator[Finding]:
