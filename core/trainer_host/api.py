@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import PredictResult, RunResult, ValResult
     from trainer_host.plugin.discovery import PluginRecord
+    from trainer_host.session.check import CheckResult
     from trainer_host.session.resolve import Request
 
 
@@ -22,6 +23,8 @@ def run(
     no_plugins: Sequence[str] = (),
     exact: bool = False,
     offline: bool = False,
+    bad: str | None = None,
+    images: str | Path | Sequence[str | Path] = (),
     settings_file: str | Path | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
@@ -38,6 +41,8 @@ def run(
         no_plugins: Plugins to switch off.
         exact: Keep the stock engine's arithmetic, bit for bit.
         offline: Fetch nothing from a network.
+        bad: What becomes of images that cannot be used: ``fail``, ``skip`` or ``skip:1%``.
+        images: Folders that hold the images, where the dataset does not say it.
         settings_file: A settings file that stands below the other arguments.
         reporter: Who shows the progress; nothing is shown without one.
         settings: Keys of the engine, such as ``data="my.yaml", epochs=3``.
@@ -58,7 +63,7 @@ def run(
     from trainer_host.base.reporting import Silent
     from trainer_host.session.run import run as session
 
-    request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file)
+    request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
     return session(request, reporter or Silent())
 
 
@@ -131,6 +136,54 @@ def predict(
     return session(request, reporter or Silent(), [Path(o) for o in outputs], pictures)
 
 
+def check(
+    data: str | Path,
+    *,
+    task: str | None = None,
+    deep: bool = False,
+    report: str | Path | None = None,
+    fix: str | Path | None = None,
+    images: str | Path | Sequence[str | Path] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    plugins: Sequence[str] = (),
+    no_plugins: Sequence[str] = (),
+    offline: bool = False,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> CheckResult:
+    """Check a dataset: every file, to the line. Nothing is trained, and the dataset is not written to.
+
+    Args:
+        data: The dataset YAML, or a dataset in another format that a plugin reads.
+        task: Name of the task; where it is left out, the dataset tells it.
+        deep: Decode every image, and find near-duplicates across splits.
+        report: Where to write a page about the dataset.
+        fix: An empty folder to write a mended copy of the dataset into.
+        images: Folders that hold the images, where the dataset does not say it.
+        options: Values by plugin and option.
+        plugins: Extensions to switch on, as names or as paths of Python files.
+        no_plugins: Plugins to switch off.
+        offline: Fetch nothing from a network.
+        reporter: Who shows warnings about plugins; nothing is shown without one.
+        settings: Keys of the engine that matter for a check, such as ``fliplr=0``.
+
+    Returns:
+        What was found.
+
+    Raises:
+        SettingsError: If a setting is wrong.
+        PluginError: If a plugin cannot be used.
+        StorageError: If the report or the copy cannot be written.
+    """
+    from trainer_host.base.reporting import Silent
+    from trainer_host.session.check import check as session
+
+    given = {**settings, "data": str(data)}
+    request = _request(task, given, options, plugins, no_plugins, False, offline, None, None, images)
+    report, fix = (Path(p) if p is not None else None for p in (report, fix))
+    return session(request, reporter or Silent(), deep=deep, report=report, fix=fix)
+
+
 def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:
     """Return a record of every installed plugin. None is imported.
 
@@ -151,11 +204,15 @@ def _request(
     exact: bool,
     offline: bool,
     settings_file: str | Path | None,
+    bad: str | None = None,
+    images: str | Path | Sequence[str | Path] = (),
 ) -> Request:
     from trainer_host.base.settings import Given
     from trainer_host.session.resolve import Request
 
     plain = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
     given = Given(task, plain, {k: dict(v) for k, v in (options or {}).items()}, [str(p) for p in plugins])
+    given.bad = bad
+    given.images = (str(images),) if isinstance(images, (str, Path)) else tuple(map(str, images))
     file = Path(settings_file) if settings_file is not None else None
     return Request(given, file, tuple(no_plugins), exact, offline)

@@ -62,6 +62,7 @@ class DataContext(RunContext):
 
     Attributes:
         source: What the user gave as ``data``.
+        images: Folders that hold the images, where the source does not say it: one for all, or one for each split.
         split: The split that has to exist: ``val``, ``test``, or ``train``.
         path: The images of the split: a folder, a list file, or several of them.
         mode: ``train`` or ``val``.
@@ -71,6 +72,7 @@ class DataContext(RunContext):
     """
 
     source: str = ""
+    images: tuple[str, ...] = ()
     split: str = "val"
     path: Any = None
     mode: str = "train"

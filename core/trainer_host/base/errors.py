@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from trainer_host.base.findings import Finding
+
 
 class ExitCode(IntEnum):
     """What the command's exit status means."""
@@ -74,9 +76,14 @@ class EnvironmentProblemError(SettingsError):
 
 
 class DatasetError(TrainerError, RuntimeError):
-    """The dataset cannot be used. Also a `RuntimeError`, as the engine's own trainers raise."""
+    """The dataset cannot be used. Also a `RuntimeError`, as the engine's own trainers raise.
+
+    Attributes:
+        findings: Every error that a check found; ``problems`` shows the first of each kind and counts the others.
+    """
 
     exit_code = ExitCode.DATASET
+    findings: tuple[Finding, ...] = ()
 
 
 class DatasetKeyError(DatasetError, KeyError):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from trainer_host.base.errors import DatasetError, DatasetKeyError, Problem
+from trainer_host.base.data import nearby
+from trainer_host.base.errors import DatasetError, DatasetKeyError, Problem, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Severity = Literal["error", "warning"]
 
@@ -37,16 +42,78 @@ class Finding:
 
     def problem(self) -> Problem:
         """Return the finding as a problem that an error can carry."""
-        where = f"{self.file}:{self.line}" if self.file and self.line else self.file
+        place = nearby(Path(self.file)) if self.file else None
+        where = f"{place}:{self.line}" if place and self.line else place
         return Problem(self.message, f"Fix: {self.fix}" if self.fix else None, where)
 
 
 MISSING_KEY = "missing-key"
 """The code of a finding that names a key which the dataset lacks; raised as a `DatasetKeyError`."""
 
+SHOWN = 3
+"""Findings of a kind that are shown before the others are counted."""
+SKIP_SHARE = 0.1
+"""The share of a split's images that ``--bad=skip`` leaves out at most."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What becomes of images that cannot be used.
+
+    Attributes:
+        text: The option as it was given.
+        share: The share of a split's images that may be left out; 0 where each stops the run.
+    """
+
+    text: str = "fail"
+    share: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Tolerance:
+        """Return what ``fail``, ``skip`` or ``skip:1%`` means.
+
+        Raises:
+            SettingsError: If it is none of them.
+        """
+        word, colon, share = text.strip().lower().partition(":")
+        if word == "fail" and not colon:
+            return cls()
+        if word == "skip" and not colon:
+            return cls("skip", SKIP_SHARE)
+        try:
+            number = float(share.removesuffix("%")) / 100
+        except ValueError:
+            number = -1.0
+        if word == "skip" and share.endswith("%") and 0 < number <= 1:
+            return cls(text, number)
+        raise SettingsError(Problem(f"--bad={text} is not valid.", "Write --bad=fail, --bad=skip, or --bad=skip:1%"))
+
+
+FAIL = Tolerance()
+"""Each image that cannot be used stops the run."""
+
+
+def by_code(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Return findings by their codes, errors before warnings."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in sorted(findings, key=lambda f: f.severity != "error"):
+        groups.setdefault(finding.code, []).append(finding)
+    return groups
+
+
+def grouped(findings: Iterable[Finding], shown: int = SHOWN) -> list[Problem]:
+    """Return the first findings of each kind, and how many more there are."""
+    problems = []
+    for code, group in by_code(findings).items():
+        problems += [f.problem() for f in group[:shown]]
+        if more := len(group) - shown if len(group) > shown else 0:
+            files = len({f.file for f in group})
+            problems.append(Problem(f"... and {more} more of {code}, in {files} file{'s' * (files != 1)} altogether."))
+    return problems
+
 
 def raise_errors(findings: list[Finding]) -> None:
-    """Raise all errors among the findings in one exception.
+    """Raise all errors among the findings in one exception, which has them all as ``findings``.
 
     Raises:
         DatasetKeyError: Where every error is a missing key.
@@ -56,4 +123,6 @@ def raise_errors(findings: list[Finding]) -> None:
     if not errors:
         return
     kind = DatasetKeyError if all(f.code == MISSING_KEY for f in errors) else DatasetError
-    raise kind(*(f.problem() for f in errors))
+    error = kind(*grouped(errors))
+    error.findings = tuple(errors)
+    raise error

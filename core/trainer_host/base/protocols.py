@@ -96,8 +96,8 @@ class Prediction(Protocol):
 class Training(Protocol):
     """What a session asks of an engine to train with. Another engine has to give no more than this."""
 
-    def prepare(self) -> None:
-        """Read and check the dataset, and set up what training needs."""
+    def prepare(self) -> dict[str, Any]:
+        """Read and check the dataset, and set up what training needs; return what the run's record says of it."""
         ...
 
     def describe(self) -> str:

@@ -14,7 +14,7 @@ from trainer_host.base.errors import Problem, SettingsError
 
 Origin = Literal["command", "file", "sample", "task"]
 WORDS = {"none": None, "null": None, "true": True, "false": False}
-VERBATIM = frozenset({"name", "project"})
+VERBATIM = frozenset({"name", "project", "images"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Given:
         options: Values by plugin and option.
         plugins: Extensions that are switched on.
         exact: Whether to keep the stock engine's arithmetic.
+        bad: What becomes of images that cannot be used; None where nothing is said.
+        images: Folders that hold the images, where the dataset does not say it.
     """
 
     task: str | None = None
@@ -42,6 +44,8 @@ class Given:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
     exact: bool = False
+    bad: str | None = None
+    images: tuple[str, ...] = ()
 
 
 def parse_value(text: str) -> Any:
@@ -93,6 +97,8 @@ def _put(given: Given, key: str, value: Any) -> None:
         given.task = None if value is None else str(value)
     elif dot:
         given.options.setdefault(plugin, {})[option] = value
+    elif key == "images":
+        given.images = tuple(map(str, value)) if isinstance(value, (list, tuple)) else tuple(str(value).split(","))
     else:
         given.settings[key] = value
 
@@ -124,6 +130,7 @@ def read_settings_file(path: Path) -> Given:
         raise SettingsError(Problem("this is a dataset, not a settings file.", f"Write data={path}", str(path)))
     content.pop("record", None)
     given = Given(task=_task(content.pop("task", None), path), exact=_exact(content.pop("exact", False), path))
+    given.bad = _bad(content.pop("bad", None), path)
     for name, options in _plugins(content.pop("plugins", None), path).items():
         given.plugins.append(name)
         given.options[Path(name).stem if name.endswith(".py") else name.rpartition(":")[2]] = options
@@ -143,6 +150,12 @@ def _exact(value: Any, path: Path) -> bool:
     if isinstance(value, bool):
         return value
     raise SettingsError(Problem(f"exact: {value} is neither true nor false.", "Write exact: true.", str(path)))
+
+
+def _bad(value: Any, path: Path) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise SettingsError(Problem(f"bad: {value} is not valid.", "Write bad: fail, or bad: skip:1%", str(path)))
 
 
 def _plugins(value: Any, path: Path) -> dict[str, dict[str, Any]]:
@@ -172,4 +185,6 @@ def merge(over: Given, under: Given) -> Given:
         options=options,
         plugins=list(dict.fromkeys([*under.plugins, *over.plugins])),
         exact=over.exact or under.exact,
+        bad=over.bad or under.bad,
+        images=over.images or under.images,
     )

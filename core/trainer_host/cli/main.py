@@ -20,6 +20,7 @@ COMMANDS = {
     "run": ("trainer_host.cli.run", "Train a model."),
     "val": ("trainer_host.cli.finished", "Measure a finished model."),
     "predict": ("trainer_host.cli.finished", "Find objects in images, folders or videos."),
+    "check": ("trainer_host.cli.check", "Check a dataset, to the file and the line."),
     "plugins": ("trainer_host.cli.plugins", "List, check and show plugins."),
 }
 

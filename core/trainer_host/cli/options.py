@@ -8,12 +8,13 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from trainer_host.base.settings import Given, parse_pairs
+from trainer_host.base.settings import parse_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,12 +106,13 @@ def make_request(
     verbose: bool,
     exact: bool = False,
     file: Path | None = None,
+    bad: str | None = None,
 ) -> Request:
     """Return the request that a command line makes."""
     from trainer_host.session.resolve import Request
 
     given = parse_pairs(settings)
-    given = Given(task or given.task, given.settings, given.options, [*given.plugins, *plugins])
+    given = replace(given, task=task or given.task, plugins=[*given.plugins, *plugins], bad=bad)
     return Request(given, file, no_plugins, exact, offline, verbose)
 
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     envvar="TRAINER_EXACT",
     help="Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.",
 )
+@click.option(
+    "--bad",
+    metavar="fail|skip|skip:1%",
+    envvar="TRAINER_BAD",
+    help="What becomes of images that cannot be used: stop (the default), or leave out so many at most.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the settings that a run would have, as a settings file.")
 def run(
     settings: tuple[str, ...],
@@ -32,6 +38,7 @@ def run(
     verbose: bool,
     as_json: bool,
     exact: bool,
+    bad: str | None,
     dry_run: bool,
 ) -> None:
     """Train a model.
@@ -51,7 +58,7 @@ def run(
     reporter = make_reporter()
     reporter.head()
     with quiet_engine():
-        request = make_request(words, task, plugins, no_plugins, offline, verbose, exact, file)
+        request = make_request(words, task, plugins, no_plugins, offline, verbose, exact, file, bad)
         load_engine(offline)
         if dry_run:
             shown = _settings(request, reporter)

@@ -94,7 +94,7 @@ def load(split: str, sources: Sequence[Path]) -> Contents | None:
             shapes=parts["shapes"],
             marks=parts["marks"],
             rows=Rows(
-                *(parts[f"rows_{name}"] for name in ROW_COLUMNS),
+                **{name: parts[f"rows_{name}"] for name in ROW_COLUMNS},
                 faults=[Fault(*fault) for fault in about["label_faults"]],
             ),
             image_faults=[tuple(fault) for fault in about["image_faults"]],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trainer_host.base.findings import Finding, raise_errors
+from trainer_host.base.findings import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,17 +134,6 @@ class _Builder:
             # A value that the YAML library cannot make, such as the date 2020-99-99.
             self.note("yaml-value", f"YAML value {node.value!r}: {' '.join(str(error).split())}.", "correct it", node)
             return None
-
-
-def read_dataset_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of a dataset YAML.
-
-    Raises:
-        DatasetError: If it cannot be read, is not YAML, or is not a mapping.
-    """
-    document = read_document(path)
-    raise_errors([f for f in document.findings if f.code != "duplicate-key"])
-    return document.content
 
 
 def line_of_key(path: Path, key: str) -> int | None:

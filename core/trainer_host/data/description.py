@@ -201,6 +201,10 @@ class Description(dict[str, Any]):
         splits: What was read of each split.
         findings: What reading found; the host shows them with those of the checks.
         lines: The line of each key in ``file``; a key within a key is written with a dot (``names.0``).
+
+    Attributes:
+        left_out: For each split the images that were left out because they cannot be used.
+        engine_reads: Whether the labels are files that the engine could find and read by itself.
     """
 
     def __init__(
@@ -218,6 +222,7 @@ class Description(dict[str, Any]):
         self.findings = list(findings)
         self.lines = dict(lines or {})
         self.left_out: dict[str, list[str]] = {}
+        self.engine_reads = False
 
     def of_key(self, key: str, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:
         """Return a finding about a key, with its line; the key above where a key within a key has none."""

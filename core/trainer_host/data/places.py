@@ -98,9 +98,7 @@ def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
         return None
     if place.is_file() and place.suffix.lower().lstrip(".") in SUFFIXES:
         what = f"{key.partition('.')[0]}: {entry} is an image."
-        data.findings.append(
-            data.of_key(key, "key-type", what, "name a folder of images, or a text file that lists them")
-        )
+        data.findings.append(data.of_key(key, "key-type", what, "name a folder, or a list of images"))
         return None
     beside = Path(data.file).parent.resolve()
     if not (place.is_relative_to(root.resolve()) or place.is_relative_to(beside)):

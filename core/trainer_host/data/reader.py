@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.data.checks import check_files
@@ -15,6 +14,7 @@ from trainer_host.data.split_reader import read_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def read_keys(file: Path) -> Description:
@@ -43,6 +43,7 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
     data = read_keys(file)
     if "yaml_file" not in data:
         return data
+    data.engine_reads = True
     root = root_of(data, datasets)
     sources = sources_of(data, root, needed)
     data["path"] = root

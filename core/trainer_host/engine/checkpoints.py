@@ -174,7 +174,7 @@ def extensions_of(record: Mapping[str, Any]) -> list[str]:
 def as_state(model: Module, chain: Chain) -> dict[str, Any]:
     """Return the part of a record that holds a model as plain data."""
     owners = {chain.blame(c.__module__) for c in foreign_classes(model)} - {None}
-    needs = sorted({o.distribution for o in owners if o}) or [chain.members[-1].record.distribution]
+    needs = sorted({o.distribution for o in owners if o}) or [chain.tasks[-1].record.distribution]
     yaml = getattr(model, "yaml", None)
     return {
         STATE: {k: v.detach().cpu() for k, v in model.state_dict().items()},

@@ -21,7 +21,8 @@ from trainer_host.base.contexts import (
     ValidationContext,
 )
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
-from trainer_host.base.findings import raise_errors
+from trainer_host.base.findings import FAIL, Tolerance, grouped
+from trainer_host.data.checking import examine, normalised, settle, unanswered
 from trainer_host.engine.checkpoints import STATE, Checkpoint, foreign_classes, read_checkpoint
 from trainer_host.engine.faults import loss_error
 from trainer_host.engine.restated.final_eval import final_eval
@@ -31,7 +32,10 @@ from trainer_host.engine.values import several_devices
 from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainer_host.base.protocols import Batch, Dataset, Module, Optimizer, Validator
+    from trainer_host.data.description import Description
     from trainer_host.plugin.chain import Chain
 
 C = TypeVar("C", bound=RunContext)
@@ -46,12 +50,16 @@ class Plan:
         exact: Whether to keep the stock engine's arithmetic, bit for bit.
         offline: Whether nothing may be fetched from a network.
         drop_in: Whether the trainer stands in for one of the engine's own.
+        bad: What becomes of images that cannot be used.
+        images: Folders that hold the images, where the dataset does not say it.
     """
 
     chain: Chain
     exact: bool = False
     offline: bool = False
     drop_in: bool = False
+    bad: Tolerance = FAIL
+    images: tuple[str, ...] = ()
 
 
 class EngineDefaults:
@@ -88,20 +96,24 @@ def refuse_several_devices(device: Any) -> None:
         )
 
 
-def read_and_check(hooks: Any, ctx: DataContext) -> Mapping[str, Any]:
+def read_and_check(plan: Plan, ctx: DataContext, folder: Path) -> Description:
     """Read a dataset, have every plugin check it, and show what they warn of.
+
+    Args:
+        plan: The plugins, and what becomes of images that cannot be used.
+        ctx: What is to be read.
+        folder: Where the normalised YAML goes, which is all that the engine is told of the dataset.
 
     Raises:
         DatasetError: If it cannot be read, or if a check finds an error.
     """
-    data: Mapping[str, Any] | None = hooks.read_dataset(ctx=ctx)
-    if data is None:
-        raise PluginError(unanswered(ctx.task, "read_dataset"))
-    found = hooks.check_dataset(ctx=replace(ctx, data=data))
-    findings = [finding for each in found for finding in each]
-    raise_errors(findings)
-    for finding in findings:
-        LOGGER.warning(str(finding.problem()))
+    data = examine(plan.chain, replace(ctx, images=plan.images))
+    settle(data, plan.bad)
+    for problem in grouped(data.findings):
+        LOGGER.warning(str(problem))
+    for name, images in data.left_out.items():
+        LOGGER.warning(f"{len(images)} {name} images are left out (--bad={plan.bad.text}): {', '.join(images)}")
+    data["yaml_file"] = str(normalised(data, folder, replace(ctx, images=plan.images)))
     return data
 
 
@@ -116,11 +128,6 @@ def join_callbacks(events: dict[str, list[Any]], hooks: Any, ctx: RunContext) ->
             if event not in callbacks.default_callbacks:
                 raise PluginError(unknown("callback event", event, callbacks.default_callbacks))
             events[event].append(function)
-
-
-def unanswered(task: str, hook: str) -> Problem:
-    """Return what to say where no plugin answers a hook that must have an answer."""
-    return Problem(f"task {task!r} does not answer the hook {hook!r}.", "Implement it, or give the task a base.")
 
 
 class HostTrainer(BaseTrainer):
@@ -187,17 +194,16 @@ class HostTrainer(BaseTrainer):
             self.hooks.plot(ctx=self.context(PlotContext))
         super().run_callbacks(event)
 
-    def get_dataset(self) -> dict[str, Any]:
+    def get_dataset(self) -> Description:
         """Read the dataset and have it checked.
 
         Raises:
             DatasetError: If it cannot be read, or if a check finds an error.
         """
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split)
-        data = read_and_check(self.hooks, ctx)
-        if "yaml_file" in data:
-            self.args.data = data["yaml_file"]
-        return dict(data)
+        data = read_and_check(self.plan, ctx, self.save_dir)
+        self.args.data = data["yaml_file"]
+        return data
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the dataset of the images at ``img_path``."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Image, Module, Prediction
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.signals import StopRequest
+    from trainer_host.data.description import Description
 
 INHERITED = ("data", "imgsz", "single_cls")
 """Settings that a finished model brings along for validation and prediction."""
@@ -101,8 +102,8 @@ class TrainingEngine:
         self.progress = ProgressCallbacks(reporter, stop, metrics)
         self.trainer: HostTrainer | None = None
 
-    def prepare(self) -> None:
-        """Read and check the dataset, and set up the trainer."""
+    def prepare(self) -> dict[str, Any]:
+        """Read and check the dataset, and set up the trainer; return its fingerprint and what was left out."""
         events: dict[str, list[Any]] = defaultdict(list, get_default_callbacks())
         for event, function in self.progress.events().items():
             events[event] = [*events[event], function]
@@ -111,6 +112,8 @@ class TrainingEngine:
             self.trainer = HostTrainer(overrides=overrides, _callbacks=events, plan=self.plan)
         if not self.plan.exact:
             self._use_all_cores()
+        data: Description = self.trainer.data
+        return {"fingerprint": data.fingerprint(), **({"left_out": data.left_out} if data.left_out else {})}
 
     def _use_all_cores(self) -> None:
         """Use every core on a CPU. The engine leaves one idle, and sets that again when it validates."""
@@ -205,7 +208,8 @@ class FinishedModel:
         """
         hook = self.plan.chain.manager.hook
         ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val")
-        data = read_and_check(hook, ctx)
+        data = read_and_check(self.plan, ctx, self.save_dir)
+        self.args.data = data["yaml_file"]
         callbacks = defaultdict(list, get_default_callbacks())
         join_callbacks(callbacks, hook, self._context(RunContext, data=data))
         validator = hook.build_validator(

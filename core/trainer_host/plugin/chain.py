@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -271,6 +272,20 @@ def _load_always(
         else:
             loaded.append((record, spec))
     return loaded, problems
+
+
+def load_formats(extensions: Iterable[str] = (), disabled: Collection[str] = ()) -> HookManager:
+    """Register the extensions of a run alone, to ask them about a dataset before its task is known.
+
+    One that cannot be used is left out here; loading the chain says why.
+    """
+    records = discover(disabled)
+    manager = HookManager()
+    for record in [r for r in records if r.kind == "extension" and r.state == "available"]:
+        if record.always or record.name in set(extensions):
+            with suppress(PluginError):
+                register(manager, Member(record, load_extension(record)))
+    return manager
 
 
 def _with_options(

@@ -21,6 +21,7 @@ class TaskSpec:
         best_metric: Name of the metric that tells people how good the model is.
         metrics: Names of the metrics that belong in a summary, with ``best_metric`` among them.
         dataset_keys: Keys of a dataset YAML that tell this task. The task that finds most of its keys is taken.
+        known_keys: All keys of a dataset YAML that the task understands, besides those that every task has.
     """
 
     hooks: Any
@@ -32,6 +33,7 @@ class TaskSpec:
     best_metric: str | None = None
     metrics: tuple[str, ...] = ()
     dataset_keys: tuple[str, ...] = ()
+    known_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

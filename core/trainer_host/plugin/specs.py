@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.plugin.markers import Done, hookspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from trainer_host.base.annotations import Histogram, Shape
     from trainer_host.base.contexts import (
@@ -50,10 +50,20 @@ class HookSpecs:
         """Read what ``ctx.source`` names and return the dataset's description.
 
         The description has at least ``names`` (class index to name), ``train`` and ``val`` (what `build_dataset`
-        is given as ``ctx.path``), and ``channels``.
+        is given as ``ctx.path``), and ``channels``. A `Description` also has the images and labels that were read,
+        which are then checked, and trained on as they are.
 
         Raises:
             DatasetError: If it cannot be read.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def tell_dataset(self, source: str) -> Collection[str] | None:
+        """Return the keys that the description of a dataset will have, without reading it; None for another's format.
+
+        The task whose ``dataset_keys`` are among them is taken where the user names none.
 
         .. versionadded:: 0.1
         """

@@ -124,7 +124,7 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
     chain = _restore(told, record, request, reporter, path)
     values = {k: v for k, v in given.settings.items() if k != "source"}
     save_dir = claim_folder(chain.name, values, mode) if claim else Path.cwd()
-    plan = Plan(chain, exact=request.exact, offline=request.offline)
+    plan = Plan(chain, exact=request.exact, offline=request.offline, images=given.images)
     return FinishedModel(path, plan, values, mode, save_dir)
 
 

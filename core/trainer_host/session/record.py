@@ -15,6 +15,8 @@ from trainer_host.plugin.options import options_as_data
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainer_host.plugin.chain import Member
     from trainer_host.session.resolve import Resolved
 
@@ -33,9 +35,16 @@ def settings_as_data(resolved: Resolved) -> dict[str, Any]:
     chain = resolved.chain
     plugins = {named_by_user(m): options_as_data(m.options) for m in chain.extensions}
     plugins |= {m.record.name: options_as_data(m.options) for m in chain.tasks if m.options is not None}
+    # What is part of every run is named where it has options that are not its defaults.
+    changed = [m for m in chain.always if m.options is not None and m.options != type(m.options)()]
+    plugins |= {m.record.name: options_as_data(m.options) for m in changed}
     data: dict[str, Any] = {"task": chain.name, **{k: _anchored(k, s.value) for k, s in resolved.settings.items()}}
     if resolved.exact:
         data["exact"] = True
+    if resolved.bad.share:
+        data["bad"] = resolved.bad.text
+    if resolved.images:
+        data["images"] = [str(Path(folder).resolve()) for folder in resolved.images]
     return {**data, "plugins": plugins} if plugins else data
 
 
@@ -70,6 +79,11 @@ class RunRecord:
                 "sha256": _hash(resolved.settings["data"].value),
             },
         }
+        self._write()
+
+    def read(self, dataset: Mapping[str, Any]) -> None:
+        """Say what was read of the dataset, and what was left out of it."""
+        self.record["dataset"] |= dataset
         self._write()
 
     def end(self, status: str, **facts: Any) -> None:

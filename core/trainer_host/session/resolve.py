@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.contexts import SampleContext
 from trainer_host.base.data import nearby
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.findings import FAIL, Tolerance
 from trainer_host.base.settings import Given, Setting, merge, read_settings_file
-from trainer_host.data.dataset_yaml import line_of_key, read_dataset_yaml
-from trainer_host.engine.keys import engine_keys
+from trainer_host.data.dataset_yaml import line_of_key, read_document
+from trainer_host.engine.keys import engine_folder, engine_keys
 from trainer_host.engine.versions import untested_engine
-from trainer_host.plugin.chain import Chain, load_chain, load_task
+from trainer_host.plugin.chain import Chain, load_chain, load_formats, load_task
 from trainer_host.plugin.discovery import PluginRecord, discover
 
 if TYPE_CHECKING:
@@ -55,12 +56,16 @@ class Resolved:
         settings: Engine keys with their origins.
         exact: Whether it keeps the stock engine's arithmetic.
         offline: Whether nothing may be fetched.
+        bad: What becomes of images that cannot be used.
+        images: Folders that hold the images, where the dataset does not say it.
     """
 
     chain: Chain
     settings: dict[str, Setting] = field(default_factory=dict)
     exact: bool = False
     offline: bool = False
+    bad: Tolerance = FAIL
+    images: tuple[str, ...] = ()
 
     def values(self) -> dict[str, Any]:
         """Return the engine keys without their origins."""
@@ -86,20 +91,23 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         given = merge(given, read_settings_file(request.file))
     given = _without_disabled(given, request)
     request = replace(request, exact=request.exact or given.exact)
-    task = given.task or _tell_task(given, request, reporter)
+    task = given.task or tell_task(given, request, reporter)
     known = engine_keys()
     problems = [unknown("setting", key, known, _line(request, key)) for key in given.settings if key not in known]
     problems += _refused(given.settings)
     problems += check_values({k: v for k, v in given.settings.items() if k in known})
     problems += _untested(request, reporter)
-    chain = None
+    chain, bad = None, FAIL
     try:
+        bad = Tolerance.parse(given.bad or FAIL.text)
         chain = _load(task, given, request)
     except SettingsError as error:
         problems += error.problems
     if problems or chain is None:
         raise SettingsError(*problems)
-    resolved = Resolved(chain, exact=request.exact, offline=request.offline)
+    resolved = Resolved(chain, exact=request.exact, offline=request.offline, bad=bad, images=given.images)
+    for problem in chain.skipped:
+        reporter.warn(str(problem))
     for key, value in given.settings.items():
         resolved.settings[key] = Setting(value, "command" if key in request.given.settings else "file")
     _choose_data(resolved, reporter)
@@ -150,7 +158,7 @@ def _untested(request: Request, reporter: Reporter) -> list[Problem]:
     return []
 
 
-def _tell_task(given: Given, request: Request, reporter: Reporter) -> str:
+def tell_task(given: Given, request: Request, reporter: Reporter) -> str:
     """Return the task that the model or the dataset tells, and say so."""
     records = [r for r in discover(request.no_plugins) if r.kind == "task" and r.state == "available"]
     names = sorted(r.name for r in records)
@@ -167,7 +175,7 @@ def _tell_task(given: Given, request: Request, reporter: Reporter) -> str:
             )
         reporter.note(f"Task {found}, told by the model {model}.")
         return found
-    if data and (found := _task_of_dataset(str(data), records)):
+    if data and (found := _task_of_dataset(str(data), records, request)):
         reporter.note(f"Task {found}, told by the dataset {data}.")
         return found
     told = "neither the model nor the dataset tells it" if model or data else "no task is named"
@@ -182,15 +190,10 @@ def _task_of_model(model: str) -> str | None:
     return task_of_model(model)
 
 
-def _task_of_dataset(data: str, records: list[PluginRecord]) -> str | None:
-    from trainer_host.engine.ultralytics_engine import shipped_dataset
-
-    path = Path(data) if Path(data).is_file() else shipped_dataset(data)
-    if path is None or path.suffix.lower() not in {".yaml", ".yml"}:
-        return None
-    keys = set(read_dataset_yaml(path))
+def _task_of_dataset(data: str, records: list[PluginRecord], request: Request) -> str | None:
+    keys = _keys_of_dataset(data, request)
     matches: dict[str, int] = {}
-    for record in records:
+    for record in records if keys else ():
         try:
             wanted = load_task(record).dataset_keys
         except PluginError:
@@ -199,6 +202,17 @@ def _task_of_dataset(data: str, records: list[PluginRecord]) -> str | None:
             matches[record.name] = len(wanted)
     most = [name for name, count in matches.items() if count == max(matches.values())]
     return most[0] if len(most) == 1 else None
+
+
+def _keys_of_dataset(data: str, request: Request) -> set[str]:
+    """Return the keys of a dataset's description: by a plugin that knows its format, or of its YAML."""
+    hooks = load_formats(request.given.plugins, request.no_plugins).hook
+    if (told := hooks.tell_dataset(source=data)) is not None:
+        return set(told)
+    path = Path(data) if Path(data).is_file() else engine_folder() / "cfg" / "datasets" / data
+    if path.suffix.lower() not in {".yaml", ".yml"} or not path.is_file():
+        return set()
+    return {str(key) for key in read_document(path).content}
 
 
 def _choose_data(resolved: Resolved, reporter: Reporter) -> None:

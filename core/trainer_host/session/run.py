@@ -62,10 +62,12 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
     save_dir = claim_folder(resolved.chain.name, resolved.values())
     versions = {"ultralytics": engine_version(), "torch": str(torch.__version__)}
     record = RunRecord(save_dir, resolved, versions)
-    plan = Plan(resolved.chain, exact=resolved.exact, offline=resolved.offline)
+    plan = Plan(
+        resolved.chain, exact=resolved.exact, offline=resolved.offline, bad=resolved.bad, images=resolved.images
+    )
     try:
         engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
-        engine.prepare()
+        record.read(engine.prepare())
         extensions = ", ".join(m.record.name for m in resolved.chain.extensions)
         also = f" with {extensions}" if extensions else ""
         reporter.note(f"Training {resolved.chain.name}{also} {engine.describe()}.")
@@ -100,7 +102,7 @@ def _tidy(save_dir: Path, error: BaseException) -> None:
     refused = isinstance(error, (SettingsError, DatasetError, PluginError, UnsafeError))
     if not refused or any((save_dir / "weights").glob("*.pt")) or (save_dir / "results.csv").exists():
         return
-    for name in (FILE, "args.yaml"):
+    for name in (FILE, "args.yaml", "dataset.yaml", "train.txt", "val.txt", "test.txt"):
         (save_dir / name).unlink(missing_ok=True)
     for folder in (save_dir / "weights", save_dir):
         with suppress(OSError):  # not empty, so not ours alone

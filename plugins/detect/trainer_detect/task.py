@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 from trainer_host import DONE, Sample, TaskSpec, hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trainer_host import (
         AutobatchHints,
         DataContext,
         Finding,
+        Histogram,
+        LabelContext,
         ModelContext,
         PlotContext,
         PredictionContext,
         RunContext,
         SampleContext,
+        Shape,
         ValidationContext,
     )
 
@@ -30,17 +33,31 @@ class DetectHooks:
 
     @hookimpl
     def read_dataset(self, ctx: DataContext) -> Mapping[str, Any]:
-        """Read a dataset YAML as the engine does."""
+        """Read a dataset YAML with its images and labels."""
         from trainer_detect.data import read_dataset
 
         return read_dataset(ctx)
 
     @hookimpl
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
-        """Check the class names."""
-        from trainer_detect.data import check_dataset
+        """Check rows, classes and boxes."""
+        from trainer_detect.checks import check_dataset
 
         return check_dataset(ctx)
+
+    @hookimpl
+    def annotate(self, ctx: LabelContext) -> Sequence[Shape]:
+        """Return boxes with the names of their classes."""
+        from trainer_detect.annotations import annotate
+
+        return annotate(ctx)
+
+    @hookimpl
+    def histograms(self, ctx: DataContext) -> Iterable[Histogram]:
+        """Count classes, sizes of boxes, and objects."""
+        from trainer_detect.annotations import histograms
+
+        return histograms(ctx)
 
     @hookimpl
     def build_dataset(self, ctx: DataContext) -> Any:
@@ -99,7 +116,7 @@ class DetectHooks:
         """Return the engine's validator of boxes."""
         from trainer_detect.val import BoxValidator
 
-        return BoxValidator(ctx.loader, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
+        return BoxValidator(ctx.loader, read=ctx.data, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
 
     @hookimpl
     def plot(self, ctx: PlotContext) -> Any:
@@ -142,4 +159,5 @@ TASK = TaskSpec(
     best_metric="metrics/mAP50-95(B)",
     metrics=("metrics/mAP50(B)", "metrics/mAP50-95(B)"),
     dataset_keys=("names",),
+    known_keys=("kpt_shape", "flip_idx", "kpt_names", "kpt_oks_sigmas", "skeleton", "masks_dir"),
 )

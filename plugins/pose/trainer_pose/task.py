@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainer_host import Finding, Sample, TaskSpec, hookimpl
-from trainer_host.base.findings import MISSING_KEY
+from trainer_host import Sample, TaskSpec, hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Sequence
 
-    from trainer_host import DataContext, ModelContext, PredictionContext, SampleContext, ValidationContext
+    from trainer_host import (
+        DataContext,
+        Finding,
+        Histogram,
+        LabelContext,
+        ModelContext,
+        PredictionContext,
+        SampleContext,
+        Shape,
+        ValidationContext,
+    )
 
 HEADS = frozenset({"Pose", "Pose26"})
 """Heads of a model that the task can train."""
@@ -20,22 +29,25 @@ class PoseHooks:
     """Boxes with keypoints."""
 
     @hookimpl
-    def check_dataset(self, ctx: DataContext) -> Iterator[Finding]:
-        """Check that the dataset says what its keypoints are."""
-        if "kpt_shape" not in ctx.data:
-            yield Finding(
-                MISSING_KEY,
-                "the dataset has no 'kpt_shape', which says how many keypoints an object has.",
-                "write kpt_shape: [K, 3] for K keypoints as x, y, visibility, or [K, 2] for x, y",
-                ctx.source,
-            )
-        elif not _is_shape(ctx.data["kpt_shape"]):
-            yield Finding(
-                "kpt-shape",
-                f"kpt_shape is {ctx.data['kpt_shape']!r}.",
-                "write kpt_shape: [K, 3] for K keypoints as x, y, visibility, or [K, 2] for x, y",
-                ctx.source,
-            )
+    def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
+        """Check keypoints, and the keys that describe them."""
+        from trainer_pose.checks import check_dataset
+
+        return check_dataset(ctx)
+
+    @hookimpl
+    def annotate(self, ctx: LabelContext) -> Sequence[Shape]:
+        """Return boxes, and keypoints with their names and skeleton."""
+        from trainer_pose.annotations import annotate
+
+        return annotate(ctx)
+
+    @hookimpl
+    def histograms(self, ctx: DataContext) -> Iterable[Histogram]:
+        """Count keypoints by their visibility."""
+        from trainer_pose.annotations import histograms
+
+        return histograms(ctx)
 
     @hookimpl
     def build_model(self, ctx: ModelContext) -> Any:
@@ -60,7 +72,9 @@ class PoseHooks:
         """Return the engine's validator of boxes and keypoints."""
         from trainer_pose.val import KeypointValidator
 
-        return KeypointValidator(ctx.loader, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
+        return KeypointValidator(
+            ctx.loader, read=ctx.data, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks
+        )
 
     @hookimpl
     def build_predictor(self, ctx: PredictionContext) -> Any:
@@ -84,16 +98,6 @@ class PoseHooks:
         return Sample(draw_sample(ctx.folder), SETTINGS)
 
 
-def _is_shape(value: Any) -> bool:
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) == 2
-        and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
-        and value[0] > 0
-        and value[1] in {2, 3}
-    )
-
-
 TASK = TaskSpec(
     hooks=PoseHooks(),
     base="detect",
@@ -103,4 +107,5 @@ TASK = TaskSpec(
     best_metric="metrics/mAP50-95(P)",
     metrics=("metrics/mAP50(B)", "metrics/mAP50(P)", "metrics/mAP50-95(P)"),
     dataset_keys=("names", "kpt_shape"),
+    known_keys=("kpt_shape", "flip_idx", "kpt_names", "kpt_oks_sigmas", "skeleton"),
 )

@@ -1,11 +1,11 @@
-"""The engine's validator of boxes and keypoints, on datasets that are read without their label caches."""
+"""The engine's validator of boxes and keypoints, on the labels that the host has read."""
 
 from __future__ import annotations
 
 from ultralytics.models.yolo.pose import PoseValidator
 
-from trainer_detect.val import ScannedLabels
+from trainer_detect.val import ReadLabels
 
 
-class KeypointValidator(ScannedLabels, PoseValidator):
+class KeypointValidator(ReadLabels, PoseValidator):
     """Measures boxes and keypoints."""

@@ -1,0 +1,95 @@
+"""``trainer check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer_host.cli.options import make_request, shared, task_option
+
+if TYPE_CHECKING:
+    from trainer_host.session.check import CheckResult
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@task_option("TRAINER_TASK")
+@shared
+@click.option("--strict", is_flag=True, envvar="TRAINER_STRICT", help="Warnings fail the check too.")
+@click.option("--deep", is_flag=True, help="Decode every image, and find near-duplicates across splits.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Write a page with what was found, histograms, and pictures of the labels.",
+)
+@click.option(
+    "--fix",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write a mended copy of the dataset into an empty folder.",
+)
+def check(
+    settings: tuple[str, ...],
+    task: str | None,
+    plugins: tuple[str, ...],
+    no_plugins: tuple[str, ...],
+    offline: bool,
+    verbose: bool,
+    as_json: bool,
+    strict: bool,
+    deep: bool,
+    report: Path | None,
+    fix: Path | None,
+) -> int:
+    """Check a dataset: every file, to the line. Nothing is trained, and nothing in it is written to.
+
+    \b
+    trainer check my.yaml
+    trainer check my.yaml --task NAME --report check.html
+    trainer check annotations.json images=photos/
+
+    It ends with 4 where an error was found.
+    """
+    from trainer_host.base.errors import ExitCode
+    from trainer_host.cli.console import make_reporter
+    from trainer_host.cli.main import emit
+    from trainer_host.session.check import check as session
+
+    reporter = make_reporter()
+    request = make_request(_named(settings), task, plugins, no_plugins, offline, verbose)
+    result = session(request, reporter, deep=deep, report=report, fix=fix)
+    _show(result, verbose, strict)
+    for line in result.notes:
+        reporter.note(line)
+    if as_json:
+        emit(result.as_json())
+    return int(ExitCode.DATASET if result.fails(strict) else ExitCode.DONE)
+
+
+def _named(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words with ``data=`` before the dataset, which need not be written."""
+    plain = [w for w in words if "=" not in w or Path(w).exists()]
+    if len(plain) > 1:
+        raise click.UsageError(f"only one dataset can be checked, not {' and '.join(plain)}.")
+    return tuple(f"data={w}" if w in plain else w for w in words)
+
+
+def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
+    from trainer_host.base.findings import by_code, grouped
+    from trainer_host.session.check import summary
+
+    for line in summary(result):
+        click.echo(line, err=True)
+    for group in by_code(result.findings).values():
+        colour = "red" if group[0].severity == "error" else "yellow"
+        for problem in grouped(group, len(group) if verbose else 3):
+            click.echo(f"{click.style(group[0].severity, fg=colour)}: {problem}", err=True)
+    errors, warnings = result.counts["errors"], result.counts["warnings"]
+    if not errors and not warnings:
+        click.echo("Nothing is wrong with it.", err=True)
+        return
+    parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    verdict = "it cannot be trained on as it is" if result.fails(strict) else "it can be trained on"
+    click.echo(f"{' and '.join(parts)}: {verdict}.", err=True)

@@ -1,0 +1,128 @@
+"""Reading a dataset by the plugins of a run, and having all of them check it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from trainer_host.base.data import plain, write_whole
+from trainer_host.base.errors import DatasetError, PluginError, Problem
+from trainer_host.base.findings import Finding, Tolerance, raise_errors
+from trainer_host.data.dataset_yaml import read_document
+from trainer_host.data.description import SPLITS, Description
+from trainer_host.data.keys import unknown_keys
+
+if TYPE_CHECKING:
+    from trainer_host.base.contexts import DataContext
+    from trainer_host.plugin.chain import Chain
+
+NORMALISED = "dataset.yaml"
+SOURCE, IMAGES = "trainer_source", "trainer_images"
+"""Keys by which a normalised YAML says what it was made from, where that was no YAML."""
+
+
+def unanswered(task: str, hook: str) -> Problem:
+    """Return what to say where no plugin answers a hook that must have an answer."""
+    return Problem(f"task {task!r} does not answer the hook {hook!r}.", "Implement it, or give the task a base.")
+
+
+def examine(chain: Chain, ctx: DataContext) -> Description:
+    """Read a dataset and have every plugin check it; all that is wrong is among the findings.
+
+    Raises:
+        DatasetError: If there is no dataset to read.
+        PluginError: If no plugin reads datasets.
+    """
+    ctx = _original(ctx)
+    hooks = chain.manager.hook
+    read = hooks.read_dataset(ctx=ctx)
+    if read is None:
+        raise PluginError(unanswered(ctx.task, "read_dataset"))
+    data = read if isinstance(read, Description) else Description(read, file=os.path.abspath(ctx.source))  # noqa: PTH100
+    data.findings += unknown_keys(data, _known_keys(chain))
+    if "yaml_file" in data or data.splits or not data.findings:  # a file that is no YAML has nothing more to say
+        for found in hooks.check_dataset(ctx=replace(ctx, data=data)):
+            data.findings += found
+    return data
+
+
+def _known_keys(chain: Chain) -> set[str]:
+    specs = [member.spec for member in chain.tasks]
+    return {key for spec in specs for name in ("dataset_keys", "known_keys") for key in getattr(spec, name)}
+
+
+def _original(ctx: DataContext) -> DataContext:
+    """Return the context of what a normalised YAML was made from."""
+    path = Path(ctx.source)
+    if path.name != NORMALISED or not path.is_file():
+        return ctx
+    content = read_document(path).content
+    if SOURCE not in content:
+        return ctx
+    return replace(ctx, source=str(content[SOURCE]), images=tuple(map(str, content.get(IMAGES) or ())))
+
+
+def settle(data: Description, tolerance: Tolerance) -> None:
+    """Raise the errors that were found, or leave out the images at fault where that is wanted.
+
+    What is left out stands in ``data.left_out`` by split, and the findings that were errors become warnings.
+
+    Raises:
+        DatasetError: If there are errors that leaving out images does not mend, or too many images at fault.
+    """
+    errors = [f for f in data.findings if f.severity == "error"]
+    if not errors:
+        return
+    lasting = [f for f in errors if not f.image or not f.split]
+    if not tolerance.share or lasting:
+        raise_errors(errors if not tolerance.share else lasting)
+    for name, split in data.splits.items():
+        bad = {f.image for f in errors if f.split == name and f.image}
+        if not bad:
+            continue
+        if len(bad) > tolerance.share * len(split):
+            what = f"{len(bad)} of {len(split)} {name} images cannot be used, more than --bad={tolerance.text} allows"
+            raise DatasetError(
+                Problem(f"{what} ({tolerance.share:.4g} of them).", "Mend them, or allow more: --bad=skip:PERCENT%"),
+                *(f.problem() for f in errors if f.split == name),
+            )
+        data.splits[name] = split.without(bad)
+        data.left_out[name] = sorted(bad)
+    data.findings = [replace(f, severity="warning") if f.severity == "error" else f for f in data.findings]
+
+
+def normalised(data: Description, folder: Path, ctx: DataContext) -> Path:
+    """Write a YAML into a run's folder that means the same dataset from everywhere, and return its path.
+
+    A split of which images were left out, or whose labels the engine could not read, becomes a list of images.
+    """
+    keys: dict[str, Any] = {k: plain(v) for k, v in data.items() if k not in {"yaml_file", "download", *SPLITS}}
+    for name in SPLITS:
+        if data.get(name) is None:
+            continue
+        if name in data.splits and (name in data.left_out or not data.engine_reads):
+            listed = (folder / f"{name}.txt").resolve()
+            images = "".join(f"{f}\n" for f in data.splits[name].images)
+            write_whole(listed, images.encode("utf-8", "surrogateescape"))
+            data[name] = str(listed)
+        keys[name] = plain(data[name])
+    if data.splits and not data.engine_reads:
+        keys[SOURCE] = ",".join(str(Path(part).resolve()) for part in ctx.source.split(","))
+        keys[IMAGES] = [str(Path(f).resolve()) for f in ctx.images]
+    path = folder / NORMALISED
+    text = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
+    write_whole(path, f"# The dataset of this run, as it was read from {data.file}\n{text}".encode())
+    return path
+
+
+def finding_of(problem: Problem) -> Finding:
+    """Return a problem that was raised while a dataset was read as a finding."""
+    where, _, line = (problem.where or "").rpartition(":")
+    file = where if line.isdigit() else problem.where
+    number = int(line) if where and line.isdigit() else None
+    fix = (problem.fix or "").removeprefix("Fix: ")
+    return Finding("dataset-missing", problem.message, fix, file or None, number)

@@ -1,0 +1,185 @@
+"""A check of a dataset, without the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.contexts import DataContext
+from trainer_host.base.data import nearby
+from trainer_host.base.errors import DatasetError, Problem, SettingsError, unknown
+from trainer_host.base.findings import by_code
+from trainer_host.data.checking import examine, finding_of
+from trainer_host.data.description import Description
+from trainer_host.engine.keys import engine_defaults, engine_keys
+from trainer_host.plugin.chain import load_chain
+from trainer_host.session.resolve import tell_task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trainer_host.base.findings import Finding
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.plugin.chain import Chain
+    from trainer_host.session.resolve import Request
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a check of a dataset found.
+
+    Attributes:
+        dataset: The file that describes the dataset.
+        fingerprint: A hash of what would be trained on; None where nothing could be read.
+        counts: Numbers of images, rows and findings.
+        findings: What was found, errors first.
+        data: The dataset.
+        chain: The plugins that checked it.
+        context: What they were given.
+        notes: What was written besides.
+    """
+
+    dataset: str
+    fingerprint: str | None
+    counts: Mapping[str, Any]
+    findings: Sequence[Finding]
+    data: Description = field(repr=False)
+    chain: Chain = field(repr=False)
+    context: DataContext = field(repr=False)
+    notes: Sequence[str] = ()
+
+    def fails(self, strict: bool = False) -> bool:
+        """Return whether the dataset cannot be used: for an error, or where ``strict`` for a warning."""
+        return any(f.severity == "error" or strict for f in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as JSON can hold it; files are relative to the dataset's folder."""
+        root = Path(self.dataset).parent
+        return {
+            "dataset": self.dataset,
+            "task": self.chain.name,
+            "fingerprint": self.fingerprint,
+            "counts": dict(self.counts),
+            "findings": [
+                {
+                    "code": f.code,
+                    "severity": f.severity,
+                    "file": _relative(f.file, root),
+                    "line": f.line,
+                    "split": f.split,
+                    "message": f.message,
+                    "fix": f.fix,
+                }
+                for f in self.findings
+            ],
+        }
+
+
+def _relative(file: str | None, root: Path) -> str | None:
+    if file is None:
+        return None
+    path = Path(file)
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return shown.as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def check(
+    request: Request, reporter: Reporter, *, deep: bool = False, report: Path | None = None, fix: Path | None = None
+) -> CheckResult:
+    """Read a dataset and check it; nothing is trained, and the dataset is not written to.
+
+    Args:
+        request: What is to be checked.
+        reporter: Who shows warnings about plugins.
+        deep: Whether to decode every image.
+        report: Where a page about the dataset goes.
+        fix: An empty folder that a mended copy of the dataset goes into.
+
+    Raises:
+        SettingsError: If a setting is wrong, or no dataset is given.
+        PluginError: If a plugin cannot be used.
+    """
+    chain, ctx = prepare(request, reporter)
+    try:
+        data = examine(chain, ctx)
+    except DatasetError as error:
+        file = str(Path(ctx.source).absolute())
+        raised = error.findings or [finding_of(p) for p in error.problems]
+        data = Description({}, file=file, findings=raised)
+    findings = [f for group in by_code(data.findings).values() for f in group]
+    return CheckResult(
+        dataset=data.file,
+        fingerprint=data.fingerprint() if data.splits else None,
+        counts=count(data),
+        findings=findings,
+        data=data,
+        chain=chain,
+        context=ctx,
+    )
+
+
+def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
+    """Load the plugins that read and check the dataset of a request.
+
+    Raises:
+        SettingsError: If a setting is wrong, or no dataset is given.
+        PluginError: If a plugin cannot be used.
+    """
+    given = request.given
+    problems = [unknown("setting", key, engine_keys()) for key in given.settings if key not in engine_keys()]
+    if not given.settings.get("data"):
+        problems.append(Problem("no dataset is given.", "Write trainer check my.yaml"))
+    if problems:
+        raise SettingsError(*problems)
+    source = str(given.settings["data"])
+    task = given.task or tell_task(given, request, reporter)
+    chain = load_chain(task, given.plugins, given.options, request.no_plugins)
+    for problem in chain.skipped:
+        reporter.warn(str(problem))
+    args = SimpleNamespace(**{**engine_defaults(), **given.settings, "mode": "train"})
+    ctx = DataContext(
+        task=chain.name,
+        engine_task=chain.engine_task,
+        args=args,
+        options=chain.options,
+        source=source,
+        images=given.images,
+        split=str(args.split or "val"),
+        offline=request.offline,
+    )
+    return chain, ctx
+
+
+def count(data: Description) -> dict[str, Any]:
+    """Return the numbers of images and rows of each split, and of errors and warnings."""
+    from trainer_host.data.description import EMPTY, FOUND, MISSING
+
+    splits = {
+        name: {
+            "images": len(split),
+            "labelled": int((split.labelled == FOUND).sum()),
+            "empty": int((split.labelled == EMPTY).sum()),
+            "missing": int((split.labelled == MISSING).sum()),
+            "objects": len(split.columns),
+        }
+        for name, split in data.splits.items()
+    }
+    codes = {code: len(group) for code, group in by_code(data.findings).items()}
+    return {
+        "errors": sum(f.severity == "error" for f in data.findings),
+        "warnings": sum(f.severity == "warning" for f in data.findings),
+        "codes": codes,
+        "splits": splits,
+    }
+
+
+def summary(result: CheckResult) -> list[str]:
+    """Return what was read, a line for each split."""
+    lines = []
+    for name, numbers in result.counts["splits"].items():
+        extra = [f"{numbers[key]} {word}" for key, word in (("empty", "empty"), ("missing", "without a label file"))]
+        more = "".join(f", {text}" for text in extra if not text.startswith("0 "))
+        lines.append(f"  {name:<6}{numbers['images']:>7} images, {numbers['objects']} objects{more}")
+    return [f"{nearby(Path(result.dataset))}, checked for {result.chain.name}:", *lines]

@@ -1,0 +1,163 @@
+"""The engine's dataset of boxes, given the labels that the host has read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ultralytics.data import YOLODataset
+from ultralytics.data.utils import check_file_speeds, get_split_fraction
+from ultralytics.utils import LOGGER, colorstr
+from ultralytics.utils.patches import imread
+
+from trainer_detect.labels import BOX, engine_labels, polygon_labels
+from trainer_host import DatasetError
+from trainer_host.data.cache import cache_folder
+from trainer_host.data.listing import list_split
+from trainer_host.data.split_reader import read_split
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainer_host.data.description import Split
+
+NOWHERE = Path(os.devnull) / "none"
+DISK_SAMPLES = 30
+DISK_MARGIN = 1.1
+
+
+class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
+    """The engine's dataset without its scan: it neither reads nor writes label caches, nor anything beside images.
+
+    Args:
+        split: What the host has read.
+    """
+
+    def __init__(self, *args: Any, split: Split, **kwargs: Any) -> None:
+        self.split = split
+        self._arrays: list[Path] | None = None
+        super().__init__(*args, **kwargs)
+
+    def get_img_files(self, img_path: Any) -> list[str]:
+        """Return the images of the split, or the share of them that is to be used."""
+        total = len(self.split)
+        count = self.fraction if isinstance(self.fraction, int) else max(1, round(total * self.fraction))
+        files = self.split.images[:count]
+        check_file_speeds(files, prefix=self.prefix)  # draws from the global generator, as the engine's own does
+        return files
+
+    def get_labels(self) -> list[dict[str, Any]]:
+        """Return the labels of the images."""
+        count = len(self.im_files)
+        points, dims = self.data.get("kpt_shape", (0, 0))
+        if self.use_keypoints:
+            labels = engine_labels(self.split, points, dims, count)
+        elif np.isin(self.split.columns, [BOX, longer := BOX + points * dims]).all():
+            labels = engine_labels(self.split, 0, 0, count, longer)
+        else:
+            labels = polygon_labels(self.split, count, points, dims)
+        self.label_files = self.split.label_files[:count]
+        self.verify_labels(labels, Path(self.label_files[0]))
+        return labels
+
+    @property
+    def npy_files(self) -> list[Path]:
+        """Where decoded images are kept with ``cache=disk``: in the user's cache folder, never beside the images."""
+        if self._arrays is None:
+            kept = self.cache == "disk"
+            self._arrays = [self._array(f) if kept else NOWHERE for f in self.im_files]
+        return self._arrays
+
+    @npy_files.setter
+    def npy_files(self, beside: Any) -> None:
+        """Pass over the engine's choice."""
+
+    def _array(self, file: str) -> Path:
+        found = Path(file).stat()
+        facts = (file, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, self.channels)
+        return cache_folder() / "images" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.npy"
+
+    def check_cache_disk(self, safety_margin: float = DISK_MARGIN - 1) -> bool:
+        """Return whether the decoded images fit on the disk; draws as many random numbers as the engine's own."""
+        sample = [random.choice(self.im_files) for _ in range(min(self.ni, DISK_SAMPLES))]  # noqa: S311
+        images = [imread(file, flags=self.cv2_flag) for file in sample]
+        needed = sum(i.nbytes for i in images if i is not None) * self.ni / len(sample) * (1 + safety_margin)
+        folder = cache_folder() / "images"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            LOGGER.warning(f"cache=disk is left out: {folder} cannot be written to ({error.strerror}).")
+            self.cache = None
+            return False
+        if needed > free:
+            LOGGER.warning(f"cache=disk is left out: {needed / 2**30:.1f} GiB are needed at {folder}.")
+            self.cache = None
+            return False
+        return True
+
+
+def parsed_dataset(
+    args: Any, path: Any, batch: int | None, data: Mapping[str, Any], mode: str, stride: int, rect: bool
+) -> ParsedDataset:
+    """Return the dataset that the engine's `build_yolo_dataset` builds for boxes, from what the host has read.
+
+    Raises:
+        DatasetError: If the engine cannot use the images, the labels, or the keys of the dataset.
+    """
+    training = mode == "train"
+    name = "train" if training else args.split or "val"
+    try:
+        return ParsedDataset(
+            img_path=path,
+            imgsz=args.imgsz,
+            batch_size=batch,
+            augment=training,
+            hyp=args,
+            rect=args.rect or rect,
+            cache=args.cache or None,
+            single_cls=args.single_cls or False,
+            stride=stride,
+            pad=0.0 if training else 0.5,
+            prefix=colorstr(f"{mode}: "),
+            task=args.task,
+            classes=args.classes,
+            data=dict(data),
+            fraction=1.0 if data.get("complete") else get_split_fraction(args.fraction, name),
+            split=split_of(data, name, path),
+        )
+    except (RuntimeError, ValueError, FileNotFoundError, AssertionError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise DatasetError(f"the {mode} images cannot be used: {' '.join(str(error).split())}") from error
+
+
+def split_of(data: Mapping[str, Any], name: str, path: Any) -> Split:
+    """Return a split of the dataset that was read; images from elsewhere are read now.
+
+    Raises:
+        DatasetError: If there is something wrong with images that are read now, or if there are none.
+    """
+    splits: dict[str, Split] = getattr(data, "splits", {})
+    if name in splits and path == data.get(name):
+        return splits[name]
+    for split in splits.values():
+        if path == data.get(split.name):
+            return split
+    sources = [Path(p).resolve() for p in (path if isinstance(path, list) else [path])]
+    missing = [p for p in sources if not p.exists()]
+    if missing:
+        raise DatasetError(f"there are no images at {missing[0]}.")
+    listing = list_split(name, sources, sources[0].parent)
+    split, findings = read_split(name, sources, listing)
+    errors = [f for f in [*listing.findings, *findings] if f.severity == "error"]
+    if errors:
+        raise DatasetError(*(f.problem() for f in errors))
+    if not len(split):
+        raise DatasetError(f"there are no images in {', '.join(map(str, sources))}.")
+    return split
