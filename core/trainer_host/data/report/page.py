@@ -140,10 +140,14 @@ def _group(severity: str, code: str, group: list[Finding], gallery: Gallery) -> 
 
 
 def _places(group: list[Finding], gallery: Gallery) -> str:
-    where = [f'<code class="where">{escaped(gallery.where(f))}</code>' for f in group[:LISTED]]
+    first = group[0]
     if len(group) == 1:
-        return f"<p>{where[0]}</p>"
-    listed = "".join(f"<li>{at} {escaped(f.message)}</li>" for at, f in zip(where, group, strict=False))
+        return f'<p><code class="where">{escaped(gallery.where(first))}</code></p>' if first.file else ""
+    listed = "".join(
+        f'<li><code class="where">{escaped(gallery.where(f))}</code>'
+        f"{' ' + escaped(f.message) if f.message != first.message else ''}</li>"
+        for f in group[:LISTED]
+    )
     more = f'<p class="note">and {len(group) - LISTED:,} more</p>' if len(group) > LISTED else ""
     state = " open" if len(group) <= FEW else ""
     return f'<details{state}><summary>All places</summary><ul class="places">{listed}</ul>{more}</details>'
