@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.splits import SHAPE, make_context, make_split
+from tests.support.splits import SHAPE, make_context, make_split, stock_refuses
 from trainer_detect.checks import check_dataset, fitting_shapes, read_boxes
 from trainer_host import Finding
 
@@ -227,3 +227,16 @@ def test_columns_and_rows_agree(rows: list[list[list[float]]]) -> None:
         for line, row in enumerate(image, 1):
             wanted += [(f"/data/images/val/{index}.jpg", line, code) for code in judge(row, seen)]
     assert sorted(found, key=str) == sorted(wanted, key=str)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(box | st.sampled_from([CAT, DOG, TRIANGLE, [*CAT, 1.0], CAT[:4]]), min_size=1, max_size=4))
+def test_nothing_that_the_engine_leaves_out_passes(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[float]]
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    errors = {f.code for f in check_dataset(make_context(NAMES, {"val": [rows]})) if f.severity == "error"}
+    if stock_refuses(folder, rows, 2, None):
+        assert errors
+    else:
+        assert errors <= {"box-empty"}  # which the engine trains on

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.splits import SHAPE, make_context, make_split
+from tests.support.splits import SHAPE, make_context, make_split, stock_refuses
+from trainer_detect import checks as detect_checks
 from trainer_host import Finding
 from trainer_pose.checks import check_dataset
 
@@ -253,7 +254,7 @@ def test_rows_without_a_labelled_keypoint_are_counted() -> None:
     ((code, severity, file, line, message),) = statistics([GOOD, blind, OTHER, blind])
     assert (code, severity, file, line) == ("keypoints-invisible", "warning", "/data/data.yaml", None)
     assert "2 of 4" in message
-    assert "0.txt, line 2" in message
+    assert "first in labels/train/0.txt, line 2." in message
     assert [s[0] for s in statistics([blind, blind, blind])] == ["keypoints-invisible"]
     assert statistics([blind], "val") == []
 
@@ -324,3 +325,18 @@ def test_columns_and_rows_agree(rows: list[list[list[float]]]) -> None:
     assert sorted(found, key=str) == sorted(wanted, key=str)
     order = [(f[0], f[1]) for f in found]
     assert order == sorted(order, key=str)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(row | st.sampled_from([GOOD, OTHER, BOX, [*BOX[:4], 7.0, *GOOD[5:]]]), min_size=1, max_size=4))
+def test_nothing_that_the_engine_leaves_out_passes(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[float]]
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    context = make_context(KEYS, {"val": [rows]}, "pose")
+    found = [*detect_checks.check_dataset(context), *check_dataset(context)]
+    errors = {f.code for f in found if f.severity == "error"}
+    if stock_refuses(folder, rows, 1, (3, 3)):
+        assert errors
+    else:
+        assert errors <= {"box-range", "visibility"}  # which the engine trains on

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from trainer_host import DataContext
 from trainer_host.data.description import EMPTY, FOUND, Description, Split
@@ -54,3 +57,18 @@ def make_context(
     return DataContext(
         task=task, engine_task=task, args=SimpleNamespace(**settings), data=data, source="/data/data.yaml"
     )
+
+
+def stock_refuses(folder: Path, rows: Sequence[Sequence[float]], classes: int, shape: tuple[int, int] | None) -> bool:
+    """Tell whether the engine leaves an image with these rows out; with keypoints where there is a shape of them."""
+    from ultralytics.data.utils import verify_image_label
+
+    image, label = folder / "0.png", folder / "0.txt"
+    if not image.exists():
+        Image.new("RGB", SHAPE[::-1]).save(image)
+    label.write_text("\n".join(" ".join(repr(float(v)) for v in row) for row in rows) + "\n")
+    points, dims = shape or (0, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numbers beyond single precision
+        answer = verify_image_label((str(image), str(label), "", shape is not None, classes, points, dims, False))
+    return bool(answer[8])

@@ -165,7 +165,7 @@ def _polygon_boxes(split: Split, polygon: Bools) -> Floats:
 def _columns(split: Split, boxes: Boxes) -> Found:
     for row in np.flatnonzero(boxes.misfit).tolist():
         found = int(split.columns[row])
-        message = f"The row has {found} numbers, and a box has 5: {BOX}."
+        message = f"the row has {found} numbers, and a box has 5: {BOX}."
         fits = shapes_text(fitting_shapes(found))
         if fits:
             message += f" {found} numbers would fit kpt_shape: {fits}."
@@ -189,7 +189,7 @@ def _mixed(split: Split, boxes: Boxes) -> Found:
     for index in other[once].tolist():
         row, before = int(boxes.rows[index]), int(boxes.rows[leader[index]])
         kinds = ("a box", "a polygon") if polygon[index] else ("a polygon", "a box")
-        message = f"The row is {kinds[1]} and {line_text(split, before)} is {kinds[0]}: a file holds one kind."
+        message = f"the row is {kinds[1]} and {line_text(split, before)} is {kinds[0]}: a file holds one kind."
         yield row, split.of_row(row, "label-mixed", message, "write every row as a box, or every row as a polygon")
 
 
@@ -230,7 +230,7 @@ def _classes(split: Split, boxes: Boxes, known: _Classes) -> Found:
     whole = classes % 1 == 0
     outside = classes < 0 if known.count is None else (classes < 0) | (classes >= known.count)
     for index in np.flatnonzero(~whole).tolist():
-        message = f"The class is {classes[index]:.10g}, which is not a whole number."
+        message = f"the class is {classes[index]:.10g}, which is not a whole number."
         fix = f"write the class first: {BOX}"
         yield int(boxes.rows[index]), split.of_row(int(boxes.rows[index]), "class-type", message, fix)
     for index in np.flatnonzero(whole & outside).tolist():
@@ -240,8 +240,8 @@ def _classes(split: Split, boxes: Boxes, known: _Classes) -> Found:
 
 def _range_text(number: float, known: _Classes) -> tuple[str, str]:
     if known.count is None:
-        return f"The class is {number:.10g}.", "write a class of 0 or more"
-    message = f"The class is {number:.10g}, and the dataset has the classes 0 to {known.count - 1}."
+        return f"the class is {number:.10g}.", "write a class of 0 or more"
+    message = f"the class is {number:.10g}, and the dataset has the classes 0 to {known.count - 1}."
     if known.from_one:
         return message, f"count classes from 0: the labels have 1 to {known.count}, so subtract 1 from each"
     return message, f"write a class from 0 to {known.count - 1}, or add its name to names"
@@ -260,13 +260,13 @@ def _statistics(data: Description) -> Iterator[Finding]:
     unseen = [number for number in sorted(names) if number >= 0 and not counts[number]]
     if unseen:
         listing = listed([f"{number} ({names[number]})" for number in unseen])
-        message = f"No training label has the {'class' if len(unseen) == 1 else 'classes'} {listing}."
+        message = f"no training label has the {'class' if len(unseen) == 1 else 'classes'} {listing}."
         fix = "label such objects, or remove the names and renumber the classes"
         yield data.of_key(f"names.{unseen[0]}", "class-never-seen", message, fix, "warning")
     most, rare = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
     if counts[most] > IMBALANCE * counts[rare]:
         few, many = (f"{counts[n]} of class {n} ({names.get(n, n)})" for n in (rare, most))
-        message = f"The training labels have {few} and {many}: more than {IMBALANCE} times as many."
+        message = f"the training labels have {few} and {many}: more than {IMBALANCE} times as many."
         fix = "add images of the rare class, or weigh the classes with cls_pw=1.0"
         yield Finding("class-imbalance", message, fix, data.file, severity="warning", split="train")
 
@@ -334,19 +334,19 @@ def _boxes(split: Split, boxes: Boxes) -> Found:
             found = _pixel_finding(split, row, values[index])
         elif faults.negative[index]:
             found = split.of_row(
-                row, "box-negative", f"The box has a negative size: {text}.", "write a positive width and height"
+                row, "box-negative", f"the box has a negative size: {text}.", "write a positive width and height"
             )
         elif faults.outside_range[index]:
-            message = f"The box is not given in shares of the image, from 0 to 1: {text}."
+            message = f"the box is not given in shares of the image, from 0 to 1: {text}."
             found = split.of_row(
                 row, "box-range", message, "divide x and width by the image's width, y and height by its height"
             )
         elif faults.empty[index]:
             found = split.of_row(
-                row, "box-empty", f"The box has no area: {text}.", "draw the box anew, or delete the row"
+                row, "box-empty", f"the box has no area: {text}.", "draw the box anew, or delete the row"
             )
         else:
-            message = f"The box reaches {100 * beyond[index]:.3g}% beyond the image: {text}."
+            message = f"the box reaches {100 * beyond[index]:.3g}% beyond the image: {text}."
             found = split.of_row(row, "box-outside", message, "cut the box at the image's edge", "warning")
         yield row, found
 
@@ -361,7 +361,7 @@ def _beyond(values: Floats) -> Floats:
 
 def _pixel_finding(split: Split, row: int, values: Floats) -> Finding:
     height, width = (int(v) for v in split.shapes[split.image[row]])
-    message = f"The box looks like pixels of the {width} x {height} image: {numbers(values[1:])}."
+    message = f"the box looks like pixels of the {width} x {height} image: {numbers(values[1:])}."
     share = values[1:] / (width, height, width, height)
     fix = f"divide by the image's width and height: {numbers([values[0], *share.round(6)])}"
     return split.of_row(row, "label-pixels", message, fix)
@@ -383,5 +383,5 @@ def _duplicates(split: Split, boxes: Boxes) -> Found:
             first, current = {}, image
         earlier = first.setdefault(content[start:end], row)
         if earlier != row:
-            message = f"The row repeats {line_text(split, earlier)}, and is used once."
+            message = f"the row repeats {line_text(split, earlier)}, and is used once."
             yield row, split.of_row(row, "duplicate-row", message, "delete the row", "warning")

@@ -6,7 +6,9 @@ not visible, and trains on any visibility but 0 as if it were 1.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +74,7 @@ def _columns(split: Split, shape: tuple[int, int], fits: bool) -> Found:
     required = 5 + keypoints * dims
     for row in np.flatnonzero(_judged(split) & (split.columns != required)).tolist():
         found = int(split.columns[row])
-        message = f"The row has {found} numbers, and kpt_shape [{keypoints}, {dims}] requires {required}."
+        message = f"the row has {found} numbers, and kpt_shape [{keypoints}, {dims}] requires {required}."
         fix = f"write class, x, y, width, height and {keypoints} keypoints of {dims} numbers"
         others = shapes_text(fitting_shapes(found))
         if others:
@@ -166,7 +168,7 @@ def _pixels(split: Split, points: Keypoints, pixels: Bools) -> Found:
         row = int(points.rows[index])
         height, width = (int(v) for v in split.shapes[split.image[row]])
         first = int(np.flatnonzero(points.labelled[index])[0])
-        message = f"The keypoints look like pixels of the {width} x {height} image: {numbers(points.xy[index, first])}."
+        message = f"the keypoints look like pixels of the {width} x {height} image: {numbers(points.xy[index, first])}."
         share = numbers((points.xy[index, first] / (width, height)).round(6))
         fix = f"divide x by the image's width and y by its height: {share}"
         yield row, split.of_row(row, "label-pixels", message, fix)
@@ -179,7 +181,7 @@ def _range(split: Split, points: Keypoints, beyond: Bools) -> Found:
         absent = "for keypoints that are not labelled use kpt_shape: [K, 3], with x, y, visibility, and 0 0 0 for them"
     for index in np.flatnonzero(beyond.any(axis=1)).tolist():
         row, which = int(points.rows[index]), beyond[index]
-        message = f"Outside the image: {points.text(index, which)} at {points.places(index, which)}."
+        message = f"outside the image: {points.text(index, which)} at {points.places(index, which)}."
         yield row, split.of_row(row, "keypoint-range", message, f"write shares of the image, from 0 to 1; {absent}")
 
 
@@ -194,7 +196,7 @@ def _visibility(split: Split, points: Keypoints) -> Found:
     for index in np.flatnonzero(wrong.any(axis=1)).tolist():
         row, which = int(points.rows[index]), wrong[index]
         found = numbers(points.flags[index, which][:SHOWN]).replace(" ", ", ")
-        message = f"The visibility of {points.text(index, which)} is {found}, and not 0, 1 or 2."
+        message = f"the visibility of {points.text(index, which)} is {found}, and not 0, 1 or 2."
         yield row, split.of_row(row, "visibility", message, fix)
 
 
@@ -212,7 +214,7 @@ def _zero(split: Split, points: Keypoints, zero: Bools) -> Found:
         fix = "use kpt_shape: [K, 3], with x, y, visibility, and visibility 0 for a keypoint that is not labelled"
     for index in np.flatnonzero(zero.any(axis=1)).tolist():
         row = int(points.rows[index])
-        message = f"The engine takes 0 0 for a place in the image: {points.text(index, zero[index])}."
+        message = f"the engine takes 0 0 for a place in the image: {points.text(index, zero[index])}."
         yield row, split.of_row(row, "keypoint-zero", message, fix, "warning")
 
 
@@ -235,7 +237,7 @@ def _far(split: Split, points: Keypoints, judged: Bools) -> Found:
     far = _are_far(split, points) & judged
     for index in np.flatnonzero(far.any(axis=1)).tolist():
         row, which = int(points.rows[index]), far[index]
-        message = f"Further from the box than its size: {points.text(index, which)} at {points.places(index, which)}."
+        message = f"further from the box than its size: {points.text(index, which)} at {points.places(index, which)}."
         fix = "correct the keypoint, or the box (x, y, width, height)"
         yield row, split.of_row(row, "keypoint-far", message, fix, "warning")
 
@@ -253,17 +255,18 @@ def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[
     blind = np.flatnonzero(~labelled.any(axis=1))
     if len(blind):
         row = int(points.rows[blind[0]])
-        where = f"{split.label_files[split.image[row]]}, {line_text(split, row)}"
-        message = f"In {len(blind)} of {count} training rows no keypoint is labelled, first in {where}."
+        file = os.path.relpath(split.label_files[split.image[row]], Path(data.file).parent)
+        message = f"in {len(blind)} of {count} training rows no keypoint is labelled, first in {file}"
+        message += f", {line_text(split, row)}." if split.line[row] else "."
         yield warn("keypoints-invisible", message, "label keypoints with visibility 1 or 2")
     if len(blind) == count:
         return
     unseen = np.flatnonzero(~labelled.any(axis=0)).tolist()
     if unseen:
         names = next(iter(points.names.values()), []) if len({*map(tuple, points.names.values())}) == 1 else []
-        message = f"No training row has {points_text(unseen, names)} labelled, so it cannot be learnt."
-        fix = "label it with visibility 1 or 2, or leave it out of kpt_shape and the labels"
+        message = f"no training row labels {points_text(unseen, names)}."
+        fix = "write visibility 1 or 2 where it is seen, or leave it out of kpt_shape and the labels"
         yield warn("keypoint-never-seen", message, fix)
     if count >= ALIKE and (points.xy == points.xy[0]).all():
-        message = f"All {count} training rows have the same keypoints, the first at {numbers(points.xy[0, 0])}."
+        message = f"all {count} training rows have the same keypoints, the first at {numbers(points.xy[0, 0])}."
         yield warn("keypoints-identical", message, "check how the labels were written")

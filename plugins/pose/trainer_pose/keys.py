@@ -53,8 +53,8 @@ def _shape(data: Description) -> Iterator[Finding]:
         fix = (
             f"write kpt_shape: {shapes_text([likely])}, which fits the {5 + likely[0] * likely[1]} numbers of each row"
         )
-    if "kpt_shape" not in data:
-        message = "The dataset has no 'kpt_shape', which says how many keypoints an object has."
+    if data.get("kpt_shape") is None:
+        message = "the dataset has no 'kpt_shape', which says how many keypoints an object has."
         yield data.of_key("kpt_shape", MISSING_KEY, message, fix)
         return
     message = (
@@ -73,7 +73,7 @@ def _flip_idx(data: Description, keypoints: int, args: Any) -> Iterator[Finding]
     if isinstance(value, (list, tuple)) and not value:
         if args.fliplr > 0 or args.flipud > 0:
             message = (
-                f"There is no flip_idx, so the engine sets fliplr={args.fliplr:g} and flipud={args.flipud:g} to 0:"
+                f"there is no flip_idx, so the engine sets fliplr={args.fliplr:g} and flipud={args.flipud:g} to 0:"
                 " no training image is flipped."
             )
             yield data.of_key("flip_idx", "flip-idx-missing", message, f"{fix}, or set fliplr=0 flipud=0", "warning")
@@ -176,7 +176,7 @@ def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
     if value is None:
         # The engine has sigmas of its own for [17, 3] alone, which it takes for a person.
         if shape != (len(PERSON_SIGMAS), 3):
-            message = f"There are no kpt_oks_sigmas, so the engine uses 1/{keypoints} = {1 / keypoints:.4g} for all."
+            message = f"there are no kpt_oks_sigmas, so the engine uses 1/{keypoints} = {1 / keypoints:.4g} for all."
             fix = "write kpt_oks_sigmas: for each keypoint how far annotators differ; small is strict (eyes: 0.025)"
             yield data.of_key("kpt_oks_sigmas", "sigmas-default", message, fix, "warning")
         return
