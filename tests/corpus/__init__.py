@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from tests.corpus import image_cases, label_cases, pose_key_cases, statistics_cases, valid_cases, yaml_cases
+from tests.corpus import (
+    image_cases,
+    label_cases,
+    pose_key_cases,
+    split_cases,
+    statistics_cases,
+    valid_cases,
+    yaml_cases,
+)
 
 THEMES = {
     "The dataset YAML": yaml_cases.CASES,
+    "Splits": split_cases.CASES,
     "Keys of keypoints": pose_key_cases.CASES,
     "Label files": label_cases.CASES,
     "Images": image_cases.CASES,

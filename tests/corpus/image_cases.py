@@ -42,6 +42,9 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 JPEG_BYTES = encoded(picture(20, 320, 240), "JPEG")
 PNG_BYTES = encoded(picture(20, 320, 240), "PNG")
+WEBP_BYTES = encoded(picture(20, 320, 240), "WEBP")
+BMP_BYTES = encoded(picture(20, 320, 240), "BMP")
+TIFF_BYTES = encoded(picture(20, 320, 240), "TIFF")
 
 
 def bad(name: str, why: str, data: bytes, code: str, file: str = FIRST_IMAGE) -> Case:
@@ -137,6 +140,28 @@ CONTENT = [
     bad("gif", "A GIF named .jpg", encoded(picture(20), "GIF"), "image-not-image"),
     bad("tiny", "An image of 5x5 pixels", encoded(picture(20, 5, 5), "JPEG"), "image-tiny"),
     bad("narrow", "An image of 200x9 pixels", encoded(picture(20, 200, 9), "JPEG"), "image-tiny"),
+    bad("without-pixels", "A PNG that says 0x48 pixels", png_header(0, 48), "image-tiny", PNG),
+    bad(
+        "webp-cut-in-half",
+        "The second half of a WebP is missing",
+        WEBP_BYTES[: len(WEBP_BYTES) // 2],
+        "image-truncated",
+        "images/train/00.webp",
+    ),
+    bad(
+        "bmp-cut-in-half",
+        "The second half of a BMP is missing",
+        BMP_BYTES[: len(BMP_BYTES) // 2],
+        "image-truncated",
+        "images/train/00.bmp",
+    ),
+    bad(
+        "tiff-cut-in-half",
+        "The second half of a TIFF is missing",
+        TIFF_BYTES[: len(TIFF_BYTES) // 2],
+        "image-truncated",
+        "images/train/00.tif",
+    ),
     case(
         "image-bomb",
         "A PNG that says 60,000x60,000 pixels",
@@ -170,6 +195,8 @@ FORMS = [
     odd("png-named-jpg", "A PNG named .jpg", FIRST_IMAGE, picture(20), "image-extension", format="PNG"),
     odd("jpeg-named-png", "A JPEG named .png", PNG, picture(20), "image-extension", format="JPEG"),
     odd("of-16-bits", "A PNG of 16 bits", PNG, DEEP16, "image-mode"),
+    odd("of-16-bits-tiff", "A TIFF of 16 bits", "images/train/00.tif", DEEP16, "image-mode"),
+    odd("of-floats", "A TIFF of floating-point numbers", "images/train/00.tif", picture(20).convert("F"), "image-mode"),
     odd("cmyk", "A JPEG for print (CMYK)", FIRST_IMAGE, picture(20).convert("CMYK"), "image-mode"),
     odd("rotated", "Turned by its EXIF data", FIRST_IMAGE, picture(20), "image-rotated", exif=rotated()),
     case(

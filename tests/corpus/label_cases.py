@@ -156,6 +156,12 @@ RANGES = [
         at("box-outside", 2, "warning"),
     ),
     case(
+        "keypoint-hidden-outside",
+        "A keypoint that is not visible at 1.2",
+        edit_row(lambda w: [*w[:5], "1.2", w[6], "0", *w[8:]]),
+        at("keypoint-range"),
+    ),
+    case(
         "corners",
         "Corners in place of centre and size",
         edit_row(lambda w: [w[0], "0.6", "0.5", "0.9", "0.8", *w[5:]]),
@@ -268,6 +274,12 @@ FILES = [
         at("label-encoding", None),
     ),
     whole("label-of-zeros", "Zero bytes, as a crash leaves them", bytes(64), "label-encoding"),
+    whole(
+        "label-ends-in-zeros",
+        "Zero bytes after the rows, as a crash leaves them",
+        f"{rows(1)[0]}\n".encode() + bytes(64),
+        "label-encoding",
+    ),
     case("label-is-a-folder", "A folder named .txt", folder_for_file, at("label-directory", None)),
     case("label-is-a-pipe", "A named pipe, which nobody fills", pipe(FIRST_LABELS), at("label-unreadable", None)),
     case(

@@ -47,6 +47,15 @@ CASES = [
     shape("truth", "A truth value", "[true, 3]"),
     shape("words", "Words", "[four, three]"),
     case(
+        "kpt-shape-huge",
+        "A hundred million keypoints",
+        keys(kpt_shape="kpt_shape: [100000000, 3]"),
+        Expected("label-columns", FIRST_LABELS, 1),
+        Expected("flip-idx-length", line=7),
+        also=DEPENDENT,
+        heavy=True,
+    ),
+    case(
         "kpt-shape-too-many",
         "Five keypoints where labels have four",
         keys(kpt_shape="kpt_shape: [5, 3]"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.corpus.generator import (
     numbers,
     picture,
     rows,
+    saved,
     together,
     warning,
     yaml_text,
@@ -164,6 +166,8 @@ CASES = [
     valid(
         "names-of-classes", "Letters of other alphabets in class names", keys(names="names: [мышь, 'rat: large 鼠']")
     ),
+    valid("names-of-bytes", "File names that are no UTF-8", renamed(os.fsdecode(b"caf\xe9 ") + "{n}")),
+    valid("names-of-two-lines", "File names with a line break and quotation marks", renamed("a \"b\"\n'c' {n}")),
     valid("capital-extensions", "Images named .JPG", renamed("IMG_{n}", ".JPG")),
     valid("empty-labels", "Empty label files, for background", content(FIRST_LABELS, "")),
     valid("blank-labels", "A label file of blanks and empty lines", content(FIRST_LABELS, " \n\n\t\n")),
@@ -175,6 +179,8 @@ CASES = [
     ),
     valid("png", "PNG", redrawn(".png")),
     valid("transparency", "PNG with transparency", redrawn(".png", "RGBA")),
+    valid("palette", "PNG of 256 colours", redrawn(".png", "P")),
+    valid("progressive", "Progressive JPEG", saved(FIRST_IMAGE, picture(0), progressive=True)),
     valid("webp", "WebP", redrawn(".webp")),
     valid("bmp", "BMP", redrawn(".bmp")),
     valid("tiff", "TIFF", redrawn(".tif")),
@@ -226,6 +232,11 @@ CASES = [
         keys(kpt_names="kpt_names:\n  0: &k [nose, left_ear, right_ear, tail]\n  1: *k"),
     ),
     valid(
+        "merge-key",
+        "Keys merged from another one",
+        keys(kpt_oks_sigmas=None, more="<<: {kpt_oks_sigmas: [0.1, 0.1, 0.1, 0.1]}"),
+    ),
+    valid(
         "blanks",
         "Tabs, many blanks and empty lines between and after the rows",
         each_label(lambda t: "\n\n".join(line.replace(" ", " \t ") + "  " for line in t.splitlines()) + "\n\n\n"),
@@ -234,7 +245,9 @@ CASES = [
     valid(
         "numbers",
         "Numbers as 5.0e-1, +.5 and 00.5",
-        edit_row(lambda w: [f"{w[0]}.0", f"{float(w[1]):.3e}", f"+{w[2].lstrip('0')}", f"0{w[3]}", *w[4:]]),
+        edit_row(
+            lambda w: [f"{w[0]}.0", f"{float(w[1]):.3e}", f"+{w[2].lstrip('0')}", f"0{w[3]}", *w[4:7], "2.0", *w[8:]]
+        ),
     ),
     valid("many-digits", "Seventeen digits", each_row(lambda w: [w[0], *(f"{float(v):.17g}" for v in w[1:])])),
     valid(
