@@ -1,0 +1,1 @@
+"""Formats of datasets that the host reads as they are."""

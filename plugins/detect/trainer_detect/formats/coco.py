@@ -1,0 +1,56 @@
+"""The extension `coco`, which reads COCO files of boxes and keypoints as they are.
+
+``data=train.json,val.json images=DIR``; one file alone is divided; or a dataset YAML whose splits name such files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, Field
+
+from trainer_host import ExtensionSpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from trainer_host import DataContext
+    from trainer_host.data.description import Description
+
+
+class Coco(BaseModel, frozen=True):
+    """The options.
+
+    Attributes:
+        holdout: The share of the images that is held out for validation where one file has them all.
+    """
+
+    holdout: float = Field(0.2, gt=0, lt=1)
+
+
+class CocoHooks:
+    """Answers for datasets that are COCO files."""
+
+    @hookimpl
+    def read_dataset(self, ctx: DataContext) -> Description | None:
+        """Read the COCO files that ``ctx.source`` names."""
+        from trainer_detect.formats.coco_reader import read_dataset
+        from trainer_detect.formats.coco_source import find_source, is_coco
+
+        if not is_coco(ctx.source):
+            return None
+        return read_dataset(find_source(ctx.source, ctx.images), ctx.options_for(Coco).holdout)
+
+    @hookimpl
+    def tell_dataset(self, source: str) -> Collection[str] | None:
+        """Return the keys that the description will have."""
+        from trainer_detect.formats.coco_file import told_keys
+        from trainer_detect.formats.coco_source import find_source, is_coco
+
+        if not is_coco(source):
+            return None
+        found = find_source(source, ())
+        return {*found.keys, *(key for file in found.files.values() for key in told_keys(file))}
+
+
+EXTENSION = ExtensionSpec(hooks=CocoHooks(), options=Coco)

@@ -1,0 +1,99 @@
+"""What formats share: pixels as shares of an image, and a part of the images that is held out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer_host.base.findings import Finding
+from trainer_host.data.images import SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from trainer_host.data.description import Split
+
+MILLION = 1e6
+"""Shares are rounded to a millionth, which is what label files are written with: far less than a pixel."""
+
+
+def shares(pixels: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
+    """Return pixels as shares of an image's side, rounded to six decimals just as printing them would."""
+    values = np.asarray(np.divide(pixels, size), np.float64)
+    scaled = values * MILLION
+    rounded = np.rint(scaled) / MILLION
+    # The product may look like a tie where the number itself is none.
+    near = np.abs(scaled - np.floor(scaled) - 0.5) < 1e-6
+    rounded[near] = [round(v, 6) for v in values[near].tolist()]
+    return rounded
+
+
+def box_shares(boxes: ArrayLike, sizes: ArrayLike) -> NDArray[np.float64]:
+    """Return boxes as shares of their images.
+
+    Args:
+        boxes: Left, top, width and height in pixels, (n, 4).
+        sizes: Width and height of each box's image in pixels, (n, 2).
+
+    Returns:
+        Centre and size, rounded to six decimals, float64 (n, 4).
+    """
+    boxes, sizes = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(sizes, np.float64).reshape(-1, 2)
+    centres = (boxes[:, :2] + boxes[:, 2:] / 2) / sizes
+    # The last bit of a sum is noise, so that a tie is rounded up, which most writers of labels come to.
+    return np.hstack([np.floor(centres * MILLION + 0.5) / MILLION, shares(boxes[:, 2:], sizes)])
+
+
+def held_out(names: Sequence[str], share: float) -> list[bool]:
+    """Tell which names are held out, at least one and never all of several.
+
+    A name keeps its place when others come or go, because its own hash decides.
+    """
+    marks = [int.from_bytes(hashlib.sha256(n.encode("utf-8", "surrogateescape")).digest()[:8], "big") for n in names]
+    chosen = [mark < share * 2**64 for mark in marks]
+    if len(names) > 1 and (all(chosen) or not any(chosen)):
+        odd = marks.index(max(marks) if all(chosen) else min(marks))
+        chosen[odd] = not chosen[odd]
+    return chosen
+
+
+def listed(names: Iterable[Any], most: int = 3) -> str:
+    """Return names for a message; many are counted."""
+    words = [str(n) for n in names]
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def held_out_finding(file: Path | str, count: int, images: int, remedy: str) -> Finding:
+    """Return the warning that some of the images are held out for validation."""
+    what = f"{count} of {images} images are held out for validation, chosen by their names."
+    return Finding("holdout", what, remedy, str(file), None, "warning")
+
+
+def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:
+    """Yield a warning for each folder with images that nothing says anything of.
+
+    Args:
+        splits: The splits, which name the other images of their folders.
+        what: What could have named them.
+    """
+    named: dict[str, set[str]] = {}
+    for split in splits:
+        for path in split.images:
+            folder, _, name = path.rpartition(os.sep)
+            named.setdefault(folder, set()).add(name)
+    for folder, known in sorted(named.items()):
+        try:
+            present = os.listdir(folder)  # noqa: PTH208 - of any number of names
+        except OSError:
+            continue  # each image is told as missing
+        extra = sorted(n for n in present if n not in known and n.rpartition(".")[2].lower() in SUFFIXES)
+        if extra:
+            message = f"{len(extra)} images of the folder are in no {what} and are not used: {listed(extra)}."
+            yield Finding("image-unlisted", message, "label them, or move them elsewhere", folder, None, "warning")
