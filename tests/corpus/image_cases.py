@@ -145,7 +145,7 @@ CONTENT = [
         "webp-cut-in-half",
         "The second half of a WebP is missing",
         WEBP_BYTES[: len(WEBP_BYTES) // 2],
-        "image-truncated",
+        "image-unreadable",
         "images/train/00.webp",
     ),
     bad(

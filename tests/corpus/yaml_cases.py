@@ -89,7 +89,7 @@ TEXT = [
     case(
         "yaml-impossible-date",
         "A date that there is not",
-        keys(released="released: 2020-99-99"),
+        keys(date="date: 2020-99-99"),
         Expected("yaml-value", line=13),
     ),
     case(
@@ -154,6 +154,8 @@ KEY_CASES = [
         warning("unknown-key", line=1),
         Expected("missing-key"),
     ),
+    case("key-number", "A number for a key", keys(more="7: seven"), warning("unknown-key", line=13)),
+    case("key-null", "Nothing for a key", keys(more="~: nothing"), warning("unknown-key", line=13)),
     case("train-number", "train is a number", keys(train="train: 5"), Expected("key-type", line=1)),
     case(
         "train-mapping", "train is a mapping", keys(train="train: {images: images/train}"), Expected("key-type", line=1)

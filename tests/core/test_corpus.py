@@ -1,0 +1,95 @@
+"""Every dataset of the corpus through the command: what is found, where, and what is left as it was."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.corpus import BROKEN, CASES, VALID
+from tests.corpus.check import Report, check, missed, report, surplus, tree, words
+from tests.corpus.generator import Case
+from tests.corpus.page import listed
+
+SECONDS = 20
+MOST_MEMORY = 1 << 30
+
+
+@pytest.fixture
+def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Keep caches in a folder of the test, and fail where code in a dataset was run."""
+    file = tmp_path / "code-was-run"
+    monkeypatch.setenv("MARK", str(file))
+    monkeypatch.setenv("TRAINER_CACHE_DIR", str(tmp_path / "cache"))
+    yield file
+    assert not file.exists()
+
+
+def judged(case: Case, found: Report) -> None:
+    """Assert that what was found is what there is to be found."""
+    assert missed(case, found.findings) == []
+    assert surplus(case, found.findings) == []
+    assert found.code == (4 if any(e.severity == "error" for e in case.expected) else 0)
+
+
+def make(case: Case, folder: Path) -> Path:
+    if case.needs_user and not os.geteuid():
+        pytest.skip("the superuser may read everything")
+    return case.make(folder / case.name)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if not c.heavy], ids=lambda case: case.name)
+def test_what_is_found(case: Case, tmp_path: Path, mark: Path) -> None:
+    data = make(case, tmp_path)
+    before = tree(data.parent)
+    judged(case, check(case, data))
+    assert tree(data.parent) == before
+    judged(case, check(case, data))  # once more, now from the cache
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.heavy], ids=lambda case: case.name)
+def test_absurd_sizes(case: Case, tmp_path: Path, mark: Path) -> None:
+    """In processes of their own, whose time and memory have limits."""
+    data = make(case, tmp_path)
+    before = tree(data.parent)
+    found, memory = in_a_process(case, data)
+    judged(case, found)
+    assert memory < MOST_MEMORY
+    assert tree(data.parent) == before
+
+
+@pytest.mark.parametrize("case", [VALID[0], BROKEN[0], BROKEN[-1]], ids=lambda case: case.name)
+def test_as_a_process(case: Case, tmp_path: Path, mark: Path) -> None:
+    found, memory = in_a_process(case, make(case, tmp_path))
+    judged(case, found)
+    assert memory < MOST_MEMORY
+
+
+def in_a_process(case: Case, data: Path) -> tuple[Report, int]:
+    """Check a dataset in a process; return what it said, and the most memory that it had, in bytes."""
+    out, error = data.parent.with_suffix(".out"), data.parent.with_suffix(".err")
+    script = f"import signal, runpy; signal.alarm({SECONDS}); runpy.run_module('trainer_host', run_name='__main__')"
+    with out.open("wb") as stdout, error.open("wb") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", script, *words(case, data)], stdout=stdout, stderr=stderr)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode >= 0, f"killed by signal {-process.returncode}"
+    return report(process.returncode, out.read_text(), error.read_text()), used.ru_maxrss * 1024
+
+
+def test_the_corpus_is_large_enough() -> None:
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names)
+    assert len(BROKEN) >= 90
+    assert len(VALID) >= 12
+    assert all(case.expected for case in BROKEN)
+    assert not any(e.severity == "error" for case in VALID for e in case.expected)
+
+
+def test_the_page_has_every_dataset() -> None:
+    """Written by ``python -m tests.corpus.stock``."""
+    assert listed() == [case.name for case in CASES]
