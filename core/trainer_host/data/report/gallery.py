@@ -47,7 +47,7 @@ class Gallery:
         data: The dataset.
         findings: What was found in it.
         hooks: The hooks of the run, of which ``annotate`` is asked.
-        ctx: The context of the check.
+        ctx: The context of the check, with the dataset in it.
     """
 
     data: Description
@@ -81,7 +81,7 @@ class Gallery:
 
     def _shapes(self, split: Split, image: int, mirrored: bool = False) -> list[Shape]:
         known = {f.name: getattr(self.ctx, f.name) for f in fields(RunContext)}
-        ctx = LabelContext(**{**known, "data": self.data}, split=split.name, image=image, mirrored=mirrored)
+        ctx = LabelContext(**known, split=split.name, image=image, mirrored=mirrored)
         return list(self.hooks.annotate(ctx=ctx) or ())
 
     def _pair(self, name: str, split: Split, image: int, shapes: list[Shape]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,11 +40,12 @@ def write_report(path: Path, data: Description, findings: Sequence[Finding], hoo
         data: The dataset.
         findings: All that was found in it.
         hooks: The hooks of the run: ``annotate`` says what is drawn on an image, ``histograms`` what is counted.
-        ctx: The context of the check, which the hooks are given with ``data``.
+        ctx: The context of the check, which the hooks are given with ``data`` in it.
 
     Raises:
         OSError: If the file cannot be written.
     """
+    ctx = replace(ctx, data=data)
     gallery = Gallery(data, findings, hooks, ctx)
     at_fault, images = gallery.at_fault()
     shown = at_fault.count("<figure")
@@ -83,7 +85,9 @@ def _anchor(title: str) -> str:
 
 
 def _facts(data: Description, task: str) -> str:
-    facts = {"file": data.file, "task": task, "fingerprint": data.fingerprint()}
+    facts = {"file": data.file, "task": task}
+    if data.splits:
+        facts["fingerprint"] = data.fingerprint()
     return "<dl>" + "".join(f"<dt>{k}</dt><dd><code>{escaped(v)}</code></dd>" for k, v in facts.items()) + "</dl>"
 
 
