@@ -398,7 +398,7 @@ def test_what_is_part_of_every_run_comes_between_the_tasks_and_what_was_asked_fo
     own = [m.record.name for m in chain.always if m.record.distribution == "p"]
     assert own == ["a", "b"]
     assert [m.record.name for m in chain.extensions] == ["c"]
-    assert chain.members == chain.tasks + chain.always + chain.extensions
+    assert chain.members == chain.tasks + chain.extensions, "a record of the run names what was asked for"
     assert chain.options["a"].gain == 1.0
     assert chain.skipped == ()
     assert load_chain("one", options={"a": {"gain": 2}}).options["a"].gain == 2.0
@@ -408,7 +408,7 @@ def test_what_is_part_of_every_run_comes_between_the_tasks_and_what_was_asked_fo
 
 def test_what_is_part_of_every_run_can_be_switched_off_or_asked_for(always: Install) -> None:
     always("[trainer_host.always]\na = usual:FIRST\n")
-    assert "a" not in [m.record.name for m in load_chain("one", disabled=["a"]).members]
+    assert "a" not in [m.record.name for m in load_chain("one", disabled=["a"]).always]
     chain = load_chain("one", ["p:a"])
     assert [m.record.name for m in chain.extensions] == ["a"]
     assert "a" not in [m.record.name for m in chain.always]
@@ -435,7 +435,7 @@ def test_a_broken_one_is_skipped_and_told(always: Install, code: str, said: str)
     always("[trainer_host.always]\na = usual:FIRST\nbad = bad:BAD\n", bad=code)
     chain = load_chain("one")
     assert "a" in [m.record.name for m in chain.always]
-    assert "bad" not in [m.record.name for m in chain.members]
+    assert "bad" not in [m.record.name for m in chain.always]
     (problem,) = chain.skipped
     assert said in str(problem)
     assert "bad" in str(problem)
@@ -445,7 +445,7 @@ def test_one_that_is_in_conflict_is_skipped_and_told(always: Install, installed:
     always("[trainer_host.always]\na = usual:FIRST\n")
     installed("q", entry_points="[trainer_host.always]\na = usual:SECOND\n")
     chain = load_chain("one")
-    assert "a" not in [m.record.name for m in chain.members]
+    assert "a" not in [m.record.name for m in chain.always]
     assert ["p and q both bring" in str(p) for p in chain.skipped] == [True]
 
 
@@ -562,7 +562,8 @@ def problems(given: dict[str, dict[str, Any]], extensions: tuple[str, ...] = ("c
 
 def test_options_have_defaults_and_types(optional: Any) -> None:
     chain = load_chain("opt", ["cbam", "bare"])
-    assert chain.options == {"opt": optional.TaskOptions(), "cbam": optional.ModelOptions()}
+    always = {m.record.name: m.options for m in chain.always}
+    assert chain.options == {"opt": optional.TaskOptions(), "cbam": optional.ModelOptions(), **always}
     given = {
         "opt": {"rate": 1, "steps": "4", "names": ("a", "b"), "kind": "Sum"},
         "cbam": {"gain": "2e-1", "on": False},
@@ -573,7 +574,7 @@ def test_options_have_defaults_and_types(optional: Any) -> None:
 
 
 def test_options_of_a_base_are_given_by_its_name(optional: Any) -> None:
-    assert load_chain("leaf", options={"opt": {"rate": 2}}).options == {"opt": optional.TaskOptions(2.0)}
+    assert load_chain("leaf", options={"opt": {"rate": 2}}).options["opt"] == optional.TaskOptions(2.0)
 
 
 @pytest.mark.usefixtures("optional")

@@ -77,13 +77,13 @@ class Chain:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """All plugins, the chain before the extensions."""
-        return self.tasks + self.always + self.extensions
+        """The plugins that were asked for, the chain before the extensions: what a record of the run names."""
+        return self.tasks + self.extensions
 
     @property
     def options(self) -> dict[str, Any]:
         """The options of each plugin that has any, by its name."""
-        return {m.record.name: m.options for m in self.members if m.options is not None}
+        return {m.record.name: m.options for m in self.members + self.always if m.options is not None}
 
     @property
     def engine_task(self) -> str:
