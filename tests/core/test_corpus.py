@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.corpus import BROKEN, CASES, VALID
-from tests.corpus.check import Report, check, missed, report, surplus, tree, words
+from tests.corpus.check import Report, check, check_apart, missed, surplus, tree
 from tests.corpus.generator import Case
 from tests.corpus.page import listed
 
-SECONDS = 20
 MOST_MEMORY = 1 << 30
 
 
@@ -56,7 +53,7 @@ def test_absurd_sizes(case: Case, tmp_path: Path, mark: Path) -> None:
     """In processes of their own, whose time and memory have limits."""
     data = make(case, tmp_path)
     before = tree(data.parent)
-    found, memory = in_a_process(case, data)
+    found, memory = check_apart(case, data)
     judged(case, found)
     assert memory < MOST_MEMORY
     assert tree(data.parent) == before
@@ -64,21 +61,9 @@ def test_absurd_sizes(case: Case, tmp_path: Path, mark: Path) -> None:
 
 @pytest.mark.parametrize("case", [VALID[0], BROKEN[0], BROKEN[-1]], ids=lambda case: case.name)
 def test_as_a_process(case: Case, tmp_path: Path, mark: Path) -> None:
-    found, memory = in_a_process(case, make(case, tmp_path))
+    found, memory = check_apart(case, make(case, tmp_path))
     judged(case, found)
     assert memory < MOST_MEMORY
-
-
-def in_a_process(case: Case, data: Path) -> tuple[Report, int]:
-    """Check a dataset in a process; return what it said, and the most memory that it had, in bytes."""
-    out, error = data.parent.with_suffix(".out"), data.parent.with_suffix(".err")
-    script = f"import signal, runpy; signal.alarm({SECONDS}); runpy.run_module('trainer_host', run_name='__main__')"
-    with out.open("wb") as stdout, error.open("wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", script, *words(case, data)], stdout=stdout, stderr=stderr)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode >= 0, f"killed by signal {-process.returncode}"
-    return report(process.returncode, out.read_text(), error.read_text()), used.ru_maxrss * 1024
 
 
 def test_the_corpus_is_large_enough() -> None:

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 
 from tests.corpus.generator import Case, Expected
 
+SECONDS = 20
+"""Time after which a check in a process of its own is ended."""
 WHOLE = 16 << 20
 """Bytes of a file beyond which its size and time stand for its content."""
 
@@ -45,6 +49,18 @@ def check(case: Case, data: Path) -> Report:
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as error:
         code = guarded(words(case, data))
     return report(code, out.getvalue(), error.getvalue())
+
+
+def check_apart(case: Case, data: Path) -> tuple[Report, int]:
+    """Check a dataset in a process; return what it said, and the most memory that it had, in bytes."""
+    out, error = data.parent.with_suffix(".out"), data.parent.with_suffix(".err")
+    script = f"import signal, runpy; signal.alarm({SECONDS}); runpy.run_module('trainer_host', run_name='__main__')"
+    with out.open("wb") as stdout, error.open("wb") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", script, *words(case, data)], stdout=stdout, stderr=stderr)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode >= 0, f"killed by signal {-process.returncode}"
+    return report(process.returncode, out.read_text(), error.read_text()), used.ru_maxrss * 1024
 
 
 def report(code: int, out: str, error: str) -> Report:

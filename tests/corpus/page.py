@@ -38,7 +38,8 @@ its own, without network and without installing packages. `trainer check` is the
 What the columns say:
 
 - *Stock engine*: what it **raised**; the images that it **lost**, that is, trains without after a line in its log; what
-  it **warned** of; or that it went on in silence. Besides: a file of the dataset that it changed, other than its label
+  it **warned** of; or that it went on in silence, with so many training and validation images (the base has 6 + 3).
+  Besides: a file of the dataset that it changed, other than its label
   cache, which it writes beside every dataset.
 - *It names*: whether what it raised or logged contains the name of the *file* at fault, and the *line* where the fault
   has one; or the name of the *image* that a label file at fault belongs to.
@@ -109,7 +110,7 @@ def stock_cell(outcome: Outcome) -> str:
         "killed": "**died**",
         "lost images": lost(outcome),
         "warned": f"**warned** {quoted(outcome.log)}",
-        "silent": "silence",
+        "silent": f"silence, {' + '.join(map(str, outcome.images.values()))} images",
     }[outcome.kind]
     changed = changes(outcome)
     return f"{said}; changed `{changed[0]}`" if changed else said
