@@ -21,6 +21,7 @@ COMMANDS = {
     "val": ("trainer_host.cli.finished", "Measure a finished model."),
     "predict": ("trainer_host.cli.finished", "Find objects in images, folders or videos."),
     "check": ("trainer_host.cli.check", "Check a dataset, to the file and the line."),
+    "convert": ("trainer_host.cli.convert", "Write a dataset of another format as a YOLO one."),
     "plugins": ("trainer_host.cli.plugins", "List, check and show plugins."),
 }
 

@@ -1,0 +1,65 @@
+"""``trainer convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trainer_host.cli.options import make_request, shared, task_option
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@task_option("TRAINER_TASK")
+@shared
+@click.option(
+    "--bad",
+    metavar="fail|skip|skip:1%",
+    envvar="TRAINER_BAD",
+    help="What becomes of images that cannot be used: stop (the default), or leave out so many at most.",
+)
+def convert(
+    settings: tuple[str, ...],
+    task: str | None,
+    plugins: tuple[str, ...],
+    no_plugins: tuple[str, ...],
+    offline: bool,
+    verbose: bool,
+    as_json: bool,
+    bad: str | None,
+) -> None:
+    """Write a dataset of any format as a YOLO one, into a new folder.
+
+    \b
+    trainer convert annotations.json DIR images=photos/
+    trainer convert train.json,val.json DIR
+    trainer convert project/config.yaml DIR --task NAME
+
+    The first word is the dataset, the last the folder. Errors of the dataset stop it, and nothing is written then.
+    """
+    from trainer_host.base.findings import by_code, grouped
+    from trainer_host.cli.console import make_reporter
+    from trainer_host.cli.main import emit
+    from trainer_host.session.convert import convert as session
+
+    reporter = make_reporter()
+    words, folder = _split(settings)
+    request = make_request(words, task, plugins, no_plugins, offline, verbose, bad=bad)
+    result = session(request, folder, reporter)
+    for group in by_code(result.findings).values():
+        for problem in grouped(group, len(group) if verbose else 3):
+            reporter.warn(str(problem))
+    for line in result.lines():
+        reporter.note(line)
+    if as_json:
+        emit(result.as_json())
+
+
+def _split(words: tuple[str, ...]) -> tuple[tuple[str, ...], Path]:
+    """Return the words with ``data=`` before the dataset, and the folder to write to."""
+    plain = [w for w in words if "=" not in w or Path(w).exists()]
+    others = tuple(w for w in words if w not in plain)
+    given = any(w.startswith("data=") for w in others)
+    if len(plain) != 2 - given:
+        raise click.UsageError("give the dataset and the folder to write: trainer convert SOURCE DIR")
+    return (others if given else (f"data={plain[0]}", *others)), Path(plain[-1])
