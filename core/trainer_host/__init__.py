@@ -1,7 +1,7 @@
 """Train vision models whose tasks, layers, losses and formats are plugins.
 
-The public face of the host: `run`, `val`, `predict`, `check` and `plugins` for people who train, the rest for authors of
-plugins. Importing it needs neither torch nor the engine.
+The public face of the host: `run`, `check`, `val`, `predict` and `plugins` for people who train, the rest for
+authors of plugins. Importing it needs neither torch nor the engine.
 """
 
 from __future__ import annotations

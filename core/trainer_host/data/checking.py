@@ -125,4 +125,4 @@ def finding_of(problem: Problem) -> Finding:
     file = where if line.isdigit() else problem.where
     number = int(line) if where and line.isdigit() else None
     fix = (problem.fix or "").removeprefix("Fix: ")
-    return Finding("dataset-missing", problem.message, fix, file or None, number)
+    return Finding("dataset-missing", problem.message, fix, str(Path(file).absolute()) if file else None, number)

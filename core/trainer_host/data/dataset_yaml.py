@@ -12,10 +12,13 @@ from trainer_host.base.findings import Finding
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOST_BYTES = 16 << 20
+MOST_BYTES = 4 << 20
+"""Bytes beyond which a YAML is not read: its parser needs a hundred times as many."""
+MOST_DEPTH = 50
 MOST_NODES = 1_000_000
 """Values that a document may have once its aliases are written out; a few lines can stand for billions."""
 SCALAR_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp"))
+COLLECTION_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,14 @@ def read_document(path: Path) -> Document:
         return Document(findings=[Finding(code, message, fix, str(path), line)])
 
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= MOST_BYTES else b""
+        size, regular = path.stat().st_size, path.is_file()
+        data = path.read_bytes() if size <= MOST_BYTES and regular else b""
+    except FileNotFoundError:
+        return bad("dataset-missing", "there is no such file.", "give the path of a dataset YAML")
     except OSError as error:
         return bad("yaml-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its rights")
+    if not regular:
+        return bad("yaml-unreadable", "this is no regular file.", "give the path of a dataset YAML")
     if size > MOST_BYTES:
         return bad(
             "yaml-too-large", f"the file has {size >> 20} MiB, too many for a dataset YAML.", "give another file"
@@ -55,12 +62,10 @@ def read_document(path: Path) -> Document:
         line = data.count(b"\n", 0, error.start) + 1
         return bad("yaml-encoding", "the file is not UTF-8 text.", "save it as UTF-8", line)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = _compose(text)
     except yaml.YAMLError as error:
         what = getattr(error, "problem", None) or " ".join(str(error).split())
-        # A quote or bracket that is never closed is told by where it opens.
-        mark = getattr(error, "context_mark" if "end of stream" in what else "problem_mark", None)
-        return bad("yaml-syntax", f"YAML syntax: {what}.", "correct the line", mark.line + 1 if mark else None)
+        return bad("yaml-syntax", f"YAML syntax: {what}.", "correct the line", _line_of(error, text))
     except RecursionError:
         return bad("yaml-too-large", "the YAML is nested too deeply.", "write plain keys and values")
     if not isinstance(root, yaml.MappingNode):
@@ -72,6 +77,34 @@ def read_document(path: Path) -> Document:
     except _TooLargeError:
         return bad("yaml-too-large", "the YAML's aliases stand for too many values.", "write the values themselves")
     return Document(content, builder.lines, builder.findings)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """Return the document's node: by the parser in C, and where that fails by the one that says more about it.
+
+    Raises:
+        RecursionError: If it is nested so deeply that either would crash.
+    """
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_DEPTH:
+                raise RecursionError
+        return yaml.compose(text, Loader=loader)
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+
+
+def _line_of(error: yaml.YAMLError, text: str) -> int | None:
+    """Return the line at fault, which for something that is never closed or ended is where it begins."""
+    position = getattr(error, "position", None)
+    if position is not None:  # a character that YAML does not allow
+        return text.count("\n", 0, position) + 1
+    begun = str(getattr(error, "context", "")).startswith(("while scanning", "while parsing a flow"))
+    mark = (getattr(error, "context_mark", None) if begun else None) or getattr(error, "problem_mark", None)
+    return int(mark.line) + 1 if mark is not None else None
 
 
 class _TooLargeError(Exception):
@@ -99,16 +132,20 @@ class _Builder:
         self.lines.setdefault(place, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node)
+        if node.tag not in COLLECTION_TAGS:
+            self.note("yaml-value", f"the tag {node.tag} is not allowed.", "write the value without a tag", node)
+            return None
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode):
                 return [self.value(item, f"{place}.{i}") for i, item in enumerate(node.value)]
-            return self.mapping(node, f"{place}.")
+            return self.mapping(node, f"{place}.") if isinstance(node, yaml.MappingNode) else None
         finally:
             self.open.discard(id(node))
 
-    def mapping(self, node: yaml.Node, prefix: str) -> dict[Any, Any]:
+    def mapping(self, node: yaml.MappingNode, prefix: str) -> dict[Any, Any]:
         content: dict[Any, Any] = {}
+        self.scalars.flatten_mapping(node)  # merge keys: <<
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.note("key-type", "a key is a list or a mapping.", "write a word as the key", key_node)
@@ -134,6 +171,15 @@ class _Builder:
             # A value that the YAML library cannot make, such as the date 2020-99-99.
             self.note("yaml-value", f"YAML value {node.value!r}: {' '.join(str(error).split())}.", "correct it", node)
             return None
+
+
+def mentions(path: Path, word: str) -> bool:
+    """Return whether a YAML file could have a word in it; one that is too large to be read has none."""
+    try:
+        usable = path.is_file() and path.stat().st_size <= MOST_BYTES
+        return usable and word.encode() in path.read_bytes().lower()
+    except OSError:
+        return False
 
 
 def line_of_key(path: Path, key: str) -> int | None:

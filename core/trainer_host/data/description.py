@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -237,8 +236,8 @@ class Description(dict[str, Any]):
         It does not depend on where the dataset lies, on times, or on how the label files are written.
         """
         root = str(Path(self.file).parent)
-        keys = {k: plain(v) for k, v in self.items() if k not in {*SPLITS, "path", "yaml_file"}}
-        digest = hashlib.sha256(json.dumps(keys, sort_keys=True, default=str).encode())
+        keys = {str(k): plain(v) for k, v in self.items() if k not in {*SPLITS, "path", "yaml_file"}}
+        digest = hashlib.sha256(repr(_ordered(keys)).encode())
         for name, split in sorted(self.splits.items()):
             names = "\0".join(_relative(f, root) for f in split.images)
             digest.update(f"\n{name}\n{names}\n".encode("utf-8", "surrogateescape"))
@@ -253,6 +252,13 @@ class Description(dict[str, Any]):
             ):
                 digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
+
+
+def _ordered(value: Any) -> Any:
+    """Return plain data in an order that does not depend on how it was written."""
+    if isinstance(value, dict):
+        return sorted(((str(k), _ordered(v)) for k, v in value.items()), key=lambda pair: pair[0])
+    return [_ordered(v) for v in value] if isinstance(value, list) else value
 
 
 def _relative(path: str, root: str) -> str:

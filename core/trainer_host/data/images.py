@@ -43,6 +43,7 @@ MOST_PIXELS = 178_956_970
 ROTATED = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
 
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 JPEG_END = b"\xff\xd9"
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
@@ -99,8 +100,12 @@ def read_images(split: str, paths: Sequence[str]) -> tuple[ImageFacts, list[Find
 
 def unreadable(path: str) -> Header:
     """Return what to say of an image that is not there, or is a link that leads nowhere."""
-    if Path(path).is_symlink():
-        what = f"the link leads to {Path(path).readlink()}, which is not there."
+    link = Path(path)
+    if link.is_symlink():
+        target = link.readlink()
+        if (link.parent / target) == link:
+            return Header().add("link-loop", "the link leads to itself.", "remove it, or mend it")
+        what = f"the link leads to {target}, which is not there."
         return Header().add("link-broken", what, "mend the link, or remove it with its label file")
     return Header().add("image-unreadable", "the image is not there.", "remove it from the list, or put it there")
 
@@ -297,7 +302,7 @@ def _read_other(path: str, head: bytes, size: int) -> Header:
     header, suffix = Header(), PurePath(path).suffix.lower().lstrip(".")
     kind = _kind(head)
     if kind is None:
-        looks = "text" if head.isascii() else "something else"
+        looks = "a text" if head.isascii() and b"\0" not in head else "something else"
         return header.add("image-not-image", f"the file is no image but {looks}.", "remove it with its label file")
     if kind not in FORMATS:
         return header.add("image-not-image", f"the file is a {kind} image, which is not read.", "convert it to PNG")
@@ -316,7 +321,8 @@ def _kind(head: bytes) -> str | None:
     if head.startswith((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")):
         return "JPEG2000"
     if head[4:8] == b"ftyp":
-        return "AVIF" if head[8:12] in (b"avif", b"avis") else "HEIF"
+        brand = head[8:12]
+        return "AVIF" if brand in (b"avif", b"avis") else "HEIF" if brand in HEIF_BRANDS else None
     if head.startswith(b"BM") and len(head) > 26 and head[6:10] == bytes(4):
         return "BMP"
     return "GIF" if head.startswith((b"GIF87a", b"GIF89a")) else None
@@ -341,11 +347,15 @@ def _open_other(header: Header, path: str, size: int) -> None:
         what = "this format needs a package that is not installed."
         header.add("image-unreadable", what, "pip install pi-heif, or convert the image to PNG")
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, ArithmeticError) as error:
-        header.add("image-unreadable", f"the image cannot be read: {' '.join(str(error).split())}.", DAMAGED)
+        header.add("image-unreadable", f"the image cannot be read: {_without_path(error, path)}.", DAMAGED)
     else:
         if turned in ROTATED:
             header.height, header.width = header.width, header.height
         _note_turn(header, turned)
+
+
+def _without_path(error: Exception, path: str) -> str:
+    return " ".join(str(error).replace(repr(path), "the file").split())
 
 
 def _needs(image: object) -> int:

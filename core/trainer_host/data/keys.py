@@ -37,7 +37,8 @@ def settle_classes(data: Description) -> None:
     if given is None:
         if count is None and "nc" not in data.lines:
             what = "the dataset has no 'names', which says what its classes are called."
-            data.findings.append(Finding(MISSING_KEY, what, "write names: [thing]", data.file))
+            fix, line = "write names: [thing]", data.lines.get("names")
+            data.findings.append(Finding(MISSING_KEY, what, fix, data.file, line))
         elif count is not None:
             data["names"], data["nc"] = {i: f"class_{i}" for i in range(count)}, count
         return
@@ -133,7 +134,7 @@ def unknown_keys(data: Description, known: Collection[str]) -> Iterator[Finding]
     """Yield the keys that have no effect, with the known one that was perhaps meant."""
     known = {*KNOWN, *known}
     for key in data:
-        if key in known or key in METADATA or key not in data.lines:
+        if key in known or key in METADATA or str(key) not in data.lines:
             continue
         near = nearest(str(key), known)
         fix = f"write {near}:" if near else "remove it, or ignore this"

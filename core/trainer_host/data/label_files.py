@@ -80,7 +80,10 @@ def parse_labels(contents: Sequence[bytes]) -> Rows:
     Args:
         contents: The bytes of each file.
     """
-    texts = [_normal(content) for content in contents]
+    return _parse([_normal(content) for content in contents])
+
+
+def _parse(texts: Sequence[bytes]) -> Rows:
     simple = _parse_together(texts)
     if simple is not None:
         return simple
@@ -89,14 +92,14 @@ def parse_labels(contents: Sequence[bytes]) -> Rows:
     if len(texts) <= 8:
         return join_rows([_parse_one(text) for text in texts], range(len(texts)))
     # Few files are odd, so that halving finds them soon.
-    half = len(contents) // 2
-    return join_rows([parse_labels(texts[:half]), parse_labels(texts[half:])], (0, half))
+    half = len(texts) // 2
+    return join_rows([_parse(texts[:half]), _parse(texts[half:])], (0, half))
 
 
 def _normal(content: bytes) -> bytes:
     if content.startswith(b"\xef\xbb\xbf"):
         content = content[3:]
-    return content.replace(b"\r\n", b"\n") if b"\r" in content else content
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in content else content
 
 
 def _parse_one(text: bytes) -> Rows:
@@ -130,9 +133,12 @@ def _parse_together(texts: Sequence[bytes]) -> Rows | None:
     points = np.searchsorted(starts, np.flatnonzero(data == ord(".")), side="right")
     if len(points) > 1 and (points[1:] == points[:-1]).any():
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # tells of words that are no numbers, as the count does
-        values = np.fromstring(joined, np.float64, sep=" ") if len(starts) else np.zeros(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # how older releases tell of words that are no numbers
+            values = np.fromstring(joined, np.float64, sep=" ") if len(starts) else np.zeros(0)
+    except (DeprecationWarning, ValueError):
+        return None
     if len(values) != len(starts) or not np.isfinite(values).all():
         return None
     breaks = np.flatnonzero(data == ord("\n"))
@@ -183,6 +189,9 @@ def _parse_slowly(text: bytes) -> Rows:
 
 def _decode(text: bytes) -> tuple[str, Fault | None]:
     """Return a label file as text, empty where it is not UTF-8, with what is wrong."""
+    if text and not text.strip(b"\0"):
+        what = f"the label file holds {len(text)} zero bytes, as a crash leaves them."
+        return "", Fault(0, 0, "label-encoding", what, "write it again, or restore it from a copy")
     wide = text.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(text) > 3 and text[1::2].count(0) * 2 > len(text) // 2)
     if wide:
         return "", Fault(0, 0, "label-encoding", "the label file is UTF-16 text.", "save it as UTF-8")

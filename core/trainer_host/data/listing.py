@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
 IMAGES, LABELS, LABEL_SUFFIX = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}", ".txt"
 
+MOST_BYTES = 256 << 20
+"""Bytes beyond which a list of images is not read."""
+
 Stat = tuple[int, int, int, int]
 """Size in bytes, times of the last change of content and of status in nanoseconds, and inode."""
 ABSENT: Stat = (-1, 0, 0, 0)
 NO_FILE: Stat = (-2, 0, 0, 0)
-"""Stands for something that is there and is no file."""
+"""Stands for something that is there and is neither a file nor a folder."""
+FOLDER: Stat = (-3, 0, 0, 0)
+BROKEN_LINK: Stat = (-4, 0, 0, 0)
 
 
 class Listed(NamedTuple):
@@ -60,9 +65,9 @@ def stat_of(entry: os.DirEntry[str] | Path) -> Stat:
     try:
         found = entry.stat()
     except OSError:
-        return ABSENT
+        return BROKEN_LINK if entry.is_symlink() else ABSENT
     if not stat.S_ISREG(found.st_mode):
-        return NO_FILE
+        return FOLDER if stat.S_ISDIR(found.st_mode) else NO_FILE
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
@@ -108,9 +113,14 @@ def _walk(split: str, folder: str, findings: list[Finding], above: tuple[tuple[i
         if name.startswith("."):
             continue
         suffix = name.rpartition(".")[-1].lower()
-        if suffix in SUFFIXES and not entry.is_dir():
+        folder_here = _is_folder(entry)
+        if suffix in SUFFIXES and not folder_here:
             found.append(Listed(entry.path, stat_of(entry)))
-        elif entry.is_dir():
+        elif folder_here:
+            if suffix in SUFFIXES:
+                what, fix = "a folder is named like an image.", "rename it, or put the image there"
+                path = entry.path
+                findings.append(Finding("image-unreadable", what, fix, path, None, "error", split, path))
             found += _walk(split, entry.path, findings, (*above, identity))
         elif suffix in PICTURES:
             what = f"the picture is left out, because .{suffix} files are not read."
@@ -120,25 +130,37 @@ def _walk(split: str, folder: str, findings: list[Finding], above: tuple[tuple[i
     return found
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> list[Listed]:
     """Return the images that a list file names."""
 
     def note(code: str, message: str, fix: str, line: int | None = None, image: str | None = None) -> None:
         findings.append(Finding(code, message, fix, str(file), line, "error", split, image))
 
+    if file.stat().st_size > MOST_BYTES:
+        what = f"the list has {file.stat().st_size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
+        note("list-encoding", what, "give a folder of images, or a shorter list")
+        return []
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        what = "the list is not UTF-8 text with a path in each line."
-        note("list-encoding", what, "give a folder of images, or a list saved as UTF-8")
+        content = file.read_bytes()
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        what, line = "the list is not UTF-8 text with a path in each line.", content.count(b"\n", 0, error.start) + 1
+        note("list-encoding", what, "give a folder of images, or a list saved as UTF-8", line)
         return []
     except OSError as error:
         note("list-encoding", f"the list cannot be read: {error.strerror}.", "make it readable")
         return []
     found: list[Listed] = []
     first: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        words = line.strip()
+    for number, text in enumerate(lines, 1):
+        words = text.strip()
         if not words:
             continue
         path = _entry(words, file.parent, root)
@@ -151,7 +173,7 @@ def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> l
             continue
         first[path] = number
         facts = stat_of(Path(path))
-        if facts == ABSENT and not Path(path).is_symlink():
+        if facts == ABSENT:
             note("list-entry-missing", f"there is no image {words}.", "correct the path", number)
             continue
         found.append(Listed(path, facts))

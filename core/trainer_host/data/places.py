@@ -66,7 +66,8 @@ def sources_of(data: Description, root: Path, needed: str) -> dict[str, list[Pat
         if data.get(split) is None:
             if split in {"train", "val", needed}:
                 what = f"the dataset has no '{split}', which says where the images are."
-                data.findings.append(Finding(MISSING_KEY, what, f"write {split}: images/{split}", data.file))
+                line = data.lines.get(split)
+                data.findings.append(Finding(MISSING_KEY, what, f"write {split}: images/{split}", data.file, line))
             continue
         found[split] = _sources(data, split, data[split], root)
         places = [str(p) for p in found[split]]
@@ -95,6 +96,10 @@ def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
         what = f"{key.partition('.')[0]}: there are no images at {place}."
         fix = "correct the path; it is relative to the YAML, or to its path: key"
         data.findings.append(data.of_key(key, "split-missing-path", what, fix))
+        return None
+    if not place.is_file() and not place.is_dir():
+        what = f"{key.partition('.')[0]}: {entry} is neither a folder nor a file."
+        data.findings.append(data.of_key(key, "key-type", what, "name a folder, or a list of images"))
         return None
     if place.is_file() and place.suffix.lower().lstrip(".") in SUFFIXES:
         what = f"{key.partition('.')[0]}: {entry} is an image."

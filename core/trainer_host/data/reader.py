@@ -51,9 +51,10 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
     for name, places in sources.items():
         listing = list_split(name, places, root)
         data.findings += listing.findings
-        if not listing.images:
+        if not listing.images and not listing.findings:
             what = f"{name}: there are no images in {', '.join(map(str, places))}."
             data.findings.append(data.of_key(name, "split-empty", what, "put images there, or correct the path"))
+        if not listing.images:
             continue
         listings[name] = listing
         data.splits[name], found = read_split(name, places, listing)

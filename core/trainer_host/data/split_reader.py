@@ -15,7 +15,7 @@ from trainer_host.data.cache import Contents
 from trainer_host.data.description import EMPTY, FOUND, MISSING, Split
 from trainer_host.data.images import read_header, unreadable
 from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, Fault, Rows, join_rows, parse_labels
-from trainer_host.data.listing import ABSENT, NO_FILE, Listing
+from trainer_host.data.listing import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,7 +88,7 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
     image_faults = [(position[f[0]], *f[1:]) for f in known.image_faults if f[0] in position]
     for index in np.flatnonzero(~same_image).tolist():
         path, size = listing.images[index], int(listing.image_stats[index, 0])
-        header = unreadable(path) if size == ABSENT[0] else read_header(path, size)
+        header = unreadable(path) if size in {ABSENT[0], BROKEN_LINK[0]} else read_header(path, size)
         shapes[index], marks[index] = (header.height, header.width), header.mark
         image_faults += [(index, *fault) for fault in header.faults]
     read = _read_labels(listing, np.flatnonzero(~same_label & (listing.label_stats[:, 0] != ABSENT[0])).tolist())
@@ -198,8 +198,12 @@ def _read_labels(listing: Listing, wanted: Sequence[int]) -> Rows:
 
 
 def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes | None:
-    if size == NO_FILE[0]:
+    if size == FOLDER[0]:
         faults.append(Fault(index, 0, "label-directory", "a folder stands where the label file is to be.", "move it"))
+    elif size == NO_FILE[0]:
+        faults.append(Fault(index, 0, "label-unreadable", "the label file is no regular file.", "put a file there"))
+    elif size == BROKEN_LINK[0]:
+        faults.append(Fault(index, 0, "link-broken", "the label file is a link that leads nowhere.", "mend the link"))
     elif size > MOST_BYTES:
         what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB is not read."
         faults.append(Fault(index, 0, "label-too-large", what, "write one object in each line, and nothing else"))

@@ -75,6 +75,13 @@ class HookSpecs:
         .. versionadded:: 0.1
         """
 
+    @hookspec
+    def suggest_keys(self, ctx: DataContext) -> Mapping[str, Any]:  # type: ignore[empty-body]
+        """Return keys that the dataset's YAML lacks or has wrong, with what they are likely to be.
+
+        .. versionadded:: 0.1
+        """
+
     @hookspec(firstresult=True)
     def annotate(self, ctx: LabelContext) -> Sequence[Shape] | None:
         """Return what to draw for the labels of an image: boxes, points and lines.

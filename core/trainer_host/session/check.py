@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.contexts import DataContext
 from trainer_host.base.data import nearby
-from trainer_host.base.errors import DatasetError, Problem, SettingsError, unknown
+from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError, unknown
 from trainer_host.base.findings import by_code
 from trainer_host.data.checking import examine, finding_of
 from trainer_host.data.description import Description
@@ -108,16 +108,50 @@ def check(
         file = str(Path(ctx.source).absolute())
         raised = error.findings or [finding_of(p) for p in error.problems]
         data = Description({}, file=file, findings=raised)
-    findings = [f for group in by_code(data.findings).values() for f in group]
+    ctx = replace(ctx, data=data)
+    proposal: dict[str, list[str]] = {}
+    if deep:
+        from trainer_host.data.deep import inspect_pixels
+
+        pixels = inspect_pixels(data)
+        data.findings += pixels.findings
+        proposal = pixels.proposal
+    notes = _report(report, data, chain, ctx) if report else []
+    notes += _mend(fix, data, chain, ctx, proposal) if fix else []
     return CheckResult(
         dataset=data.file,
         fingerprint=data.fingerprint() if data.splits else None,
         counts=count(data),
-        findings=findings,
+        findings=[f for group in by_code(data.findings).values() for f in group],
         data=data,
         chain=chain,
         context=ctx,
+        notes=notes,
     )
+
+
+def _report(path: Path, data: Description, chain: Chain, ctx: DataContext) -> list[str]:
+    from trainer_host.data.report import write_report
+
+    try:
+        write_report(path, data, data.findings, chain.manager.hook, ctx)
+    except OSError as error:
+        raise StorageError(Problem(f"the report cannot be written: {error.strerror}.", None, str(path))) from error
+    return [f"The report is in {nearby(path.absolute())}."]
+
+
+def _mend(
+    folder: Path, data: Description, chain: Chain, ctx: DataContext, proposal: Mapping[str, Sequence[str]]
+) -> list[str]:
+    from trainer_host.data.mend import patch_text, write_mended
+
+    patch: dict[str, Any] = {}
+    for suggested in reversed(chain.manager.hook.suggest_keys(ctx=ctx)):
+        patch |= suggested
+    lines = write_mended(data, data.findings, folder, patch, proposal)
+    if patch:
+        lines += ["Suggested for the YAML; see that it is right:", *patch_text(patch).splitlines()]
+    return lines
 
 
 def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:

@@ -107,7 +107,8 @@ def _shipped_yaml(ctx: DataContext) -> Path:
         found = next((f for s in ("", *YAML) if (f := folder / f"{ctx.source}{s}").is_file()), None)
         if found is not None:
             return _with_images(ctx, found)
-    raise DatasetError(Problem(f"there is no dataset {ctx.source}.", "Give the path of a dataset YAML: data=my.yaml"))
+    fix = "Give the path of a dataset YAML: data=my.yaml"
+    raise DatasetError(Problem(f"there is no dataset {ctx.source}.", fix, ctx.source))
 
 
 def _with_images(ctx: DataContext, file: Path) -> Path:

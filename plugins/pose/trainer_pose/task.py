@@ -36,6 +36,14 @@ class PoseHooks:
         return check_dataset(ctx)
 
     @hookimpl
+    def suggest_keys(self, ctx: DataContext) -> dict[str, Any]:
+        """Suggest the mirror image of the keypoints by their names, and the engine's default sigmas."""
+        from trainer_host.data.description import Description
+        from trainer_pose.suggestions import yaml_patch
+
+        return yaml_patch(ctx.data) if isinstance(ctx.data, Description) else {}
+
+    @hookimpl
     def annotate(self, ctx: LabelContext) -> Sequence[Shape]:
         """Return boxes, and keypoints with their names and skeleton."""
         from trainer_pose.annotations import annotate
