@@ -211,6 +211,8 @@ def _take_categories(coco: CocoFile, entries: list[tuple[int, Any]]) -> None:
             coco.add("coco-keypoint-names", what, "write keypoints as a list of names", item.line)
         else:
             coco.categories[item.content["id"]] = item
+    if not entries:
+        coco.add("names-empty", "the file lists no categories.", "list the categories, at least one")
 
 
 def _take_annotations(coco: CocoFile, entries: list[tuple[int, Any]]) -> None:

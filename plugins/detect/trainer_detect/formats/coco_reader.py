@@ -141,7 +141,7 @@ class _Part:
         placed = np.array(points, np.float64).reshape(len(owners), self.points, 3)
         placed[..., :2] = shares(placed[..., :2], sizes[:, None])
         placed[placed[..., 2] == 0] = 0
-        parts = [np.array(classes, np.float64)[:, None], box_shares(boxes, sizes), placed.reshape(len(owners), -1)]
+        parts = [np.array(classes, np.float64)[:, None], box_shares(boxes, sizes), placed.reshape(len(owners), self.points * 3)]
         return image_of, np.hstack(parts), lines, crowd
 
     def _judge_images(self, split: Split, missing: set[str]) -> None:

@@ -88,12 +88,9 @@ def _is_json(value: Any) -> bool:
 
 def _document(path: Path) -> dict[str, Any]:
     """Return the splits that a YAML names, empty where it cannot be read."""
-    from trainer_host.data.dataset_yaml import read_document
+    from trainer_host.data.dataset_yaml import mentions, read_document
 
-    try:
-        if SUFFIX.encode() not in path.read_bytes().lower():
-            return {}
-    except OSError:
+    if not mentions(path, SUFFIX):
         return {}
     content = read_document(path).content
     return {s: content[s] for s in SPLITS if s in content}
