@@ -78,6 +78,12 @@ CASES = [
         Expected("split-missing-path", line=1),
     ),
     case(
+        "train-of-an-unknown-user",
+        "The home of a user that there is not",
+        keys(train="train: ~nobody-there/images"),
+        Expected("split-missing-path", line=1),
+    ),
+    case(
         "train-with-a-blank",
         "A blank at the end of a path",
         keys(train='train: "images/train "'),

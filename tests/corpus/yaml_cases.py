@@ -98,6 +98,12 @@ TEXT = [
         keys(author=f'author: !!python/object/apply:exec ["{RUNS_CODE}"]'),
         Expected("yaml-value", line=13),
     ),
+    case(
+        "yaml-merge-of-a-word",
+        "A word where a mapping is merged",
+        keys(more="<<: defaults"),
+        Expected("yaml-value", line=13),
+    ),
     case("yaml-huge", "One gigabyte of zeros", sparse("data.yaml", 1 << 30), Expected("yaml-too-large"), heavy=True),
     case(
         "yaml-nested-aliases",
