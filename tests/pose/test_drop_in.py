@@ -110,7 +110,7 @@ def test_a_missing_kpt_shape_says_what_to_write(data: Path, tmp_path: Path) -> N
     text = "".join(x for x in data.read_text().splitlines(keepends=True) if not x.startswith("kpt_shape"))
     broken = data.with_name("broken.yaml")
     broken.write_text("\n".join(line for line in _without(text, "kpt_shape")))
-    with pytest.raises(KeyError, match=r"kpt_shape: \[K, 3\]") as caught:
+    with pytest.raises(KeyError, match=r"kpt_shape: \[9, 3\]") as caught:
         PoseTrainer(overrides=overrides(broken, tmp_path))
     assert isinstance(caught.value, DatasetError)
     assert str(broken) in str(caught.value)

@@ -95,6 +95,8 @@ def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
     if not place.exists():
         what = f"{key.partition('.')[0]}: there are no images at {place}."
         fix = "correct the path; it is relative to the YAML, or to its path: key"
+        if data.get("download"):
+            fix = "the dataset names a download, which is never run; fetch it yourself"
         data.findings.append(data.of_key(key, "split-missing-path", what, fix))
         return None
     if not place.is_file() and not place.is_dir():

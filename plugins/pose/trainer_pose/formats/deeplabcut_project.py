@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer_host.base.findings import Finding, Severity
-from trainer_host.data.dataset_yaml import Document, read_document
+from trainer_host.data.dataset_yaml import Document, mentions, read_document
 
 CONFIG = "config.yaml"
 FOLDER = "labeled-data"
@@ -50,10 +50,7 @@ def find_project(source: str) -> Project | None:
     """Return the project whose configuration, or whose folder, is given; None where it is something else."""
     path = Path(source)
     path = path / CONFIG if path.is_dir() else path
-    try:
-        if path.suffix.lower() not in {".yaml", ".yml"} or b"bodyparts" not in path.read_bytes():
-            return None
-    except OSError:
+    if path.suffix.lower() not in {".yaml", ".yml"} or not mentions(path, "bodyparts"):
         return None
     document = read_document(path)
     if "scorer" not in document.content or not {"bodyparts", "multianimalbodyparts"} & set(document.content):
