@@ -199,7 +199,7 @@ def test_images_that_no_file_names_are_counted(folder: Path) -> None:
         (folder / name).write_bytes((folder / "a.png").read_bytes())
     (finding,) = both(folder).findings
     assert (finding.code, finding.severity) == ("image-unlisted", "warning")
-    assert "2 images" in finding.message
+    assert "2 images of the folder" in finding.message
     assert "c.png, d.png" in finding.message
 
 
@@ -307,7 +307,7 @@ def test_categories_have_to_agree(folder: Path) -> None:
 def test_keypoints_without_names_are_not_read_and_that_is_said(folder: Path) -> None:
     bare = [{"id": 7, "name": "dog"}, CATEGORIES[1]]
     finding = one(both(folder, categories=bare), "coco-keypoint-names")
-    assert (finding.severity, "1 annotations" in finding.message) == ("warning", True)
+    assert (finding.severity, "1 annotation with" in finding.message) == ("warning", True)
 
 
 def test_names_that_lead_out_of_the_folder(folder: Path) -> None:

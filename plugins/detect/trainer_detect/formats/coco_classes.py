@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.formats.common import listed
+from trainer_detect.formats.common import counted, listed
 from trainer_host.base.findings import Finding
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _tell_unnamed(source: Source, coco: CocoFile) -> None:
         if a.content.get("keypoints") and not coco.categories[a.content["category_id"]].content.get("keypoints")
     ]
     if unnamed:
-        what = f"{len(unnamed)} annotations have keypoints that their categories do not name; they are not read."
+        what = f"{counted(len(unnamed), 'annotation')} with keypoints that no category names; they are not read."
         fix = 'write "keypoints": [NAMES] into the category'
         where = str(coco.path), unnamed[0].line
         source.findings.append(Finding("coco-keypoint-names", what, fix, *where, severity="warning"))

@@ -12,7 +12,7 @@ import numpy as np
 from trainer_detect.formats.coco_classes import class_names, keypoint_keys
 from trainer_detect.formats.coco_file import CocoFile, Item, fault_of, read_coco
 from trainer_detect.formats.coco_source import find_folder
-from trainer_detect.formats.common import box_shares, held_out, held_out_finding, shares, unlisted
+from trainer_detect.formats.common import box_shares, counted, held_out, held_out_finding, shares, unlisted
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import Description, Split
 from trainer_host.data.images import read_images
@@ -141,7 +141,11 @@ class _Part:
         placed = np.array(points, np.float64).reshape(len(owners), self.points, 3)
         placed[..., :2] = shares(placed[..., :2], sizes[:, None])
         placed[placed[..., 2] == 0] = 0
-        parts = [np.array(classes, np.float64)[:, None], box_shares(boxes, sizes), placed.reshape(len(owners), self.points * 3)]
+        parts = [
+            np.array(classes, np.float64)[:, None],
+            box_shares(boxes, sizes),
+            placed.reshape(len(owners), self.points * 3),
+        ]
         return image_of, np.hstack(parts), lines, crowd
 
     def _judge_images(self, split: Split, missing: set[str]) -> None:
@@ -162,7 +166,7 @@ class _Part:
                 self.add("coco-image-size", what, fix, n, item.line)
         outside = [p for p in self.paths if not Path(p).is_relative_to(os.path.abspath(self.folder))]  # noqa: PTH100
         if outside:
-            what = f"{len(outside)} images lie outside of {self.folder}, such as {outside[0]}."
+            what = f"{counted(len(outside), 'image')} outside of {self.folder}, such as {outside[0]}."
             fix = "write each file_name relative to the folder of images"
             finding = Finding("path-outside", what, fix, str(self.coco.path), None, "warning", self.name)
             self.source.findings.append(finding)

@@ -70,9 +70,14 @@ def listed(names: Iterable[Any], most: int = 3) -> str:
     return ", ".join(words[:most]) + more
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def held_out_finding(file: Path | str, count: int, images: int, remedy: str) -> Finding:
     """Return the warning that some of the images are held out for validation."""
-    what = f"{count} of {images} images are held out for validation, chosen by their names."
+    what = f"held out for validation: {count} of {counted(images, 'image')}, chosen by their names."
     return Finding("holdout", what, remedy, str(file), None, "warning")
 
 
@@ -95,5 +100,5 @@ def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:
             continue  # each image is told as missing
         extra = sorted(n for n in present if n not in known and n.rpartition(".")[2].lower() in SUFFIXES)
         if extra:
-            message = f"{len(extra)} images of the folder are in no {what} and are not used: {listed(extra)}."
+            message = f"{counted(len(extra), 'image')} of the folder in no {what}, and not used: {listed(extra)}."
             yield Finding("image-unlisted", message, "label them, or move them elsewhere", folder, None, "warning")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from trainer_host import ExtensionSpec, hookimpl
 
@@ -26,6 +26,13 @@ class DeepLabCut(BaseModel, frozen=True):
 
     margin: float = Field(0.1, ge=0, le=10)
     holdout: Literal["video"] | float | None = None
+
+    @field_validator("holdout")
+    @classmethod
+    def _is_share(cls, value: str | float | None) -> str | float | None:
+        if isinstance(value, float) and not 0 < value < 1:
+            raise ValueError("a share is greater than 0 and less than 1")
+        return value
 
 
 class DeepLabCutHooks:

@@ -111,7 +111,7 @@ def label_files(project: Project) -> dict[Path, Kind]:
             found[files["H5"]] = "H5"
         else:
             _tell_unlabelled(project, folder)
-    if not found and not project.findings:
+    if not found and all(f.severity == "warning" for f in project.findings):
         what = f"no folder of {FOLDER} holds a CollectedData_{project.scorer} file."
         project.add("dlc-labels", what, "label frames, or correct the scorer", "scorer")
     return found

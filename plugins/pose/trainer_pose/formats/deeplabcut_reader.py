@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from trainer_detect.formats.common import box_shares, held_out, held_out_finding, listed, shares, unlisted
+from trainer_detect.formats.common import box_shares, counted, held_out, held_out_finding, listed, shares, unlisted
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import Description, Split
 from trainer_host.data.images import read_images
@@ -136,9 +136,9 @@ def _judge_parts(project: Project, file: Path, table: Table) -> bool:
         what = f"none of the body parts of the table is in config.yaml: {listed(own)}."
         project.findings.append(Finding("dlc-bodyparts", what, "correct bodyparts in config.yaml", str(file), 1))
         return False
-    for parts, where in ((extra, "are not in config.yaml and are not read"), (absent, "have no column here")):
+    for parts, where in ((extra, "not in config.yaml, and not read"), (absent, "without a column here")):
         if parts:
-            what = f"{len(parts)} body parts {where}: {listed(parts)}."
+            what = f"{counted(len(parts), 'body part')} {where}: {listed(parts)}."
             fix = "write the same body parts in config.yaml and in the table"
             project.findings.append(Finding("dlc-bodyparts", what, fix, str(file), 1, "warning"))
     return True
@@ -158,11 +158,11 @@ def _tell_few(project: Project, frames: Frames, few: int) -> None:
     """Warn of frames that have no point, and of objects that have one."""
     empty = [os.path.basename(i) for i, rows in zip(frames.images, frames.rows, strict=True) if not rows]  # noqa: PTH119
     if empty:
-        what = f"{len(empty)} frames have no labelled point and count as background: {listed(empty)}."
+        what = f"{counted(len(empty), 'frame')} without a labelled point, taken as background: {listed(empty)}."
         fix = "remove the lines of frames that show an animal all the same"
         project.findings.append(Finding("dlc-empty-frame", what, fix, str(frames.file), None, "warning"))
     if few:
-        what = f"{few} objects have one labelled point; their boxes have {LEAST:.0%} of the image's longer side."
+        what = f"{counted(few, 'object')} with one labelled point; the box has {LEAST:.0%} of the image's longer side."
         fix = "label more of their points"
         project.findings.append(Finding("dlc-one-point", what, fix, str(frames.file), None, "warning"))
 
@@ -183,7 +183,7 @@ def _parts(project: Project, folders: Sequence[Frames], holdout: Holdout) -> dic
         chosen = {v for v, out in zip(videos, held_out(videos, SHARE), strict=True) if out}
         held = [folder.video in chosen for folder, _ in frames]
         remedy = f"give a share of the frames of every video: deeplabcut.holdout={SHARE}"
-        what = f"the videos {listed(sorted(chosen))} are held out for validation: {sum(held)} of {len(held)} frames."
+        what = f"held out for validation: the video {listed(sorted(chosen))}, {sum(held)} of {len(held)} frames."
         finding = Finding("holdout", what, remedy, str(project.file), None, "warning")
     else:
         share = SHARE if not isinstance(holdout, float) else holdout
