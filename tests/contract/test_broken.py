@@ -61,6 +61,8 @@ def test_a_check_tells_the_broken_ones(surrounded: Trainer) -> None:
         "middle": "available",
         "leaf": "available",
         "layer-rates": "available",
+        "coco": "available",
+        "deeplabcut": "available",
         "future": "incompatible",
         "twice": "conflict",
         "pose": "conflict",

@@ -37,6 +37,7 @@ def test_it_is_listed_without_being_imported(trainer: Trainer) -> None:
         "state": "available",
         "reason": "",
         "target": "trainer_heatmap.task:TASK",
+        "always": False,
     }
     assert ["heatmap", "task", "available", "trainer-heatmap", "1.0"] in [
         line.split() for line in trainer("plugins").stdout.splitlines()

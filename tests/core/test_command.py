@@ -167,7 +167,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "--no-plugin", "pose"], 5, ["'pose'", "switched off", "--no-plugin"]),
         ([*FINE, "--no-plugin", "detect"], 5, ["'detect'", "switched off"]),
         (["none.yaml"], 3, ["there is no settings file none.yaml"]),
-        (["syntax.yaml"], 3, ["syntax.yaml:2: YAML syntax"]),
+        (["syntax.yaml"], 3, ["syntax.yaml:3: YAML syntax"]),
         (["list.yaml"], 3, ["list.yaml: a settings file is a mapping"]),
         (["plain.yaml"], 3, ["this is a dataset", "data=plain.yaml"]),
     ],
