@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.corpus import BROKEN, CASES, VALID
 from tests.corpus.check import Report, check, check_apart, missed, surplus, tree
-from tests.corpus.generator import Case
+from tests.corpus.generator import FIRST_LABELS, Case, draw_base, rows, yaml_text
 from tests.corpus.page import listed
 
 MOST_MEMORY = 1 << 30
+
+Edit = tuple[int, int, str]
 
 
 @pytest.fixture
@@ -64,6 +68,34 @@ def test_as_a_process(case: Case, tmp_path: Path, mark: Path) -> None:
     found, memory = check_apart(case, make(case, tmp_path))
     judged(case, found)
     assert memory < MOST_MEMORY
+
+
+PIECES = st.sampled_from(
+    [*": []{},#&*!|>-@`~\n\t", "<<: ", "kpt_shape: ", "null", "---\n", "!!set ", "&a ", "\0", "1e9", ".nan"]
+)
+EDITS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 8), PIECES), min_size=1, max_size=4)
+
+
+@given(EDITS, EDITS)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_edits_anywhere_are_answered(sound: Path, yaml: list[Edit], label: list[Edit]) -> None:
+    """No text makes the command fail: it says what is wrong, or that nothing is."""
+    (sound / "data.yaml").write_text(edited(yaml_text(), yaml))
+    (sound / FIRST_LABELS).write_text(edited("\n".join(rows(0)), label))
+    found = check(VALID[0], sound / "data.yaml")
+    assert found.code == (4 if any(f["severity"] == "error" for f in found.findings) else 0)
+
+
+def edited(text: str, edits: list[Edit]) -> str:
+    for place, length, piece in edits:
+        text = text[:place] + piece + text[place + length :]
+    return text
+
+
+@pytest.fixture
+def sound(tmp_path: Path, mark: Path) -> Path:
+    draw_base(tmp_path / "data")
+    return tmp_path / "data"
 
 
 def test_the_corpus_is_large_enough() -> None:
