@@ -77,13 +77,15 @@ def write_yolo(data: Description, folder: Path) -> Written:
 
 
 def refuse_folder(data: Description, folder: Path) -> None:
-    """Refuse a folder that has something in it, or that lies among the images.
+    """Refuse a folder that has something in it, or whose images would become part of the dataset that is read.
 
     Raises:
         SettingsError: If it is refused.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(Problem(f"{folder} is there and not empty.", "Name a new folder."))
+    if not data.engine_reads:
+        return  # a format that names its images does not care for what else lies beside them
     taken = {os.path.dirname(image) for split in data.splits.values() for image in split.images}  # noqa: PTH120
     inside = next((t for t in taken if folder.resolve().is_relative_to(Path(t).resolve())), None)
     if inside is not None:
