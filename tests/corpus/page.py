@@ -39,8 +39,7 @@ What the columns say:
 
 - *Stock engine*: what it **raised**; the images that it **lost**, that is, trains without after a line in its log; what
   it **warned** of; or that it went on in silence, with so many training and validation images (the base has 6 + 3).
-  Besides: a file of the dataset that it changed, other than its label
-  cache, which it writes beside every dataset.
+  Besides: a file of the dataset that it changed, other than its label cache, which it writes beside every dataset.
 - *It names*: whether what it raised or logged contains the name of the *file* at fault, and the *line* where the fault
   has one; or the name of the *image* that a label file at fault belongs to.
 - *`trainer check`*: code, file and line of what it found. Lines in italics are warnings. `(n more)` counts further
@@ -90,7 +89,7 @@ def summary(results: Mapping[str, tuple[Outcome, Report]]) -> str:
         ("Stock: took them as they are", f"{len(untouched)} of {len(valid)}"),
         ("`trainer check`: had nothing wrong to say", f"{len(quiet)} of {len(valid)}"),
     ]
-    return "| | |\n| --- | --- |\n" + "".join(f"| {name} | {value} |\n" for name, value in rows)
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
 
 
 def line(case: Case, result: tuple[Outcome, Report] | None) -> str:
@@ -103,15 +102,14 @@ def line(case: Case, result: tuple[Outcome, Report] | None) -> str:
 
 
 def stock_cell(outcome: Outcome) -> str:
-    said = {
-        "ran code": "**ran the code** in it",
-        "raised": f"**raised** {quoted(outcome.error)}",
-        "hung": "**hung**",
-        "killed": "**died**",
-        "lost images": lost(outcome),
-        "warned": f"**warned** {quoted(outcome.log)}",
-        "silent": f"silence, {' + '.join(map(str, outcome.images.values()))} images",
-    }[outcome.kind]
+    said = {"ran code": "**ran the code** in it", "hung": "**hung**", "killed": "**died**"}.get(outcome.kind)
+    if outcome.kind == "raised":
+        said = f"**raised** {quoted(outcome.error)}"
+    elif outcome.kind == "lost images":
+        said = lost(outcome)
+    elif said is None:
+        images = " + ".join(map(str, outcome.images.values()))
+        said = f"**warned** {quoted(outcome.log)}" if outcome.log else f"silence, {images} images"
     changed = changes(outcome)
     return f"{said}; changed `{changed[0]}`" if changed else said
 
@@ -119,7 +117,7 @@ def stock_cell(outcome: Outcome) -> str:
 def lost(outcome: Outcome) -> str:
     """Return how many images the engine went on without, and why."""
     counts = [f"{n} of {outcome.images[split]} {split}" for split, n in outcome.lost.items() if n]
-    why = re.search(r"ignoring corrupt image/label: (.*)", outcome.log)
+    why = re.search(r"ignoring corrupt image/label: (.*\S)", outcome.log)
     return f"**lost** {' and '.join(counts)} images{f': {quoted(why[1])}' if why else ''}"
 
 
@@ -164,7 +162,7 @@ def place(finding: Mapping[str, Any]) -> str:
 def quoted(error: str) -> str:
     """Return the first line of an error, shortened, without control characters and folders."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", error).strip().splitlines()[0]
-    text = re.sub(r"/[^\s'\"]*/(?=[^\s/'\"]+)", "", text).replace("`", "'")
+    text = re.sub(r"(?<![\w:/])/[^\s'\"]*/(?=[^\s/'\"]+)", "", text).replace("`", "'")
     return f"`{escaped(text[:SHOWN])}{'...' if len(text) > SHOWN else ''}`"
 
 

@@ -30,6 +30,8 @@ SECONDS = 30
 MEMORY = 6 << 30
 TELLING = re.compile(r"WARNING|ERROR|ignoring corrupt|duplicate|restored|renaming")
 """What marks a line of the log that says something of the data."""
+SETTINGS = "engine/trainer:"
+"""What marks the line with all settings, which has the names of folders."""
 
 
 @dataclass
@@ -139,7 +141,7 @@ def stock(case: Case, data: Path, folder: Path) -> Outcome:
         for name, value in json.loads((folder / "result.json").read_text()).items():
             setattr(outcome, name, value)
     lines = (folder / "log").read_text(errors="replace").splitlines()
-    outcome.log = "\n".join(line for line in lines if TELLING.search(line))
+    outcome.log = "\n".join(line for line in lines if TELLING.search(line) and SETTINGS not in line)
     after = tree(data.parent)
     changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
     outcome.changed = sorted(name for name in changed if _is_file(before, after, name))
