@@ -145,8 +145,16 @@ def test_a_yaml_names_the_files_and_adds_keys(folder: Path) -> None:
     assert data["flip_idx"] == [0, 2, 1]
     assert data.lines["flip_idx"] == 5
     assert rows_of(data, "val", "a.png")[0][0] == 0
-    yaml.write_text("train: notes/all.json\nval: images/val\n", encoding="utf-8")
-    assert "coco-mixed" in codes(read(yaml))
+    for text, code in (
+        ("train: notes/all.json\nval: images/val\n", "coco-mixed"),
+        ("val: notes/all.json\nimages: .\n", "missing-key"),
+        ("train: notes/all.json\ntest: notes/all.json\nimages: .\n", "missing-key"),
+        ("train: notes/all.json\nval: notes/all.json\nimages: 5\n", "coco-images"),
+        ("train: notes/all.json\nval: notes/all.json\nimages: .\nnames: [dog, cat]\n", "coco-categories"),
+        ("train: notes/all.json\ntrain: notes/all.json\nimages: .\n", "duplicate-key"),
+    ):
+        yaml.write_text(text, encoding="utf-8")
+        assert code in codes(read(yaml)), text
 
 
 def test_other_datasets_are_left_to_others(folder: Path) -> None:
@@ -232,6 +240,11 @@ def test_one_file_alone_is_divided_by_names(folder: Path) -> None:
     assert again == [n for n in held if n >= "005"], "the others keep their place"
 
 
+def test_one_image_cannot_be_divided(folder: Path) -> None:
+    data = read(put(folder / "all.json", images=IMAGES[:1]))
+    assert [f.code for f in data.findings if f.severity == "error"] == ["split-empty"]
+
+
 def test_the_share_that_is_held_out_is_a_share() -> None:
     assert parse_options("coco", Coco, {"holdout": 0.3}) == (Coco(holdout=0.3), [])
     for wrong in (0, 1, -1, "much"):
@@ -277,6 +290,7 @@ def one(data: Description, code: str) -> Finding:
         ({"categories": [*CATEGORIES, {"id": 9, "name": "x", "keypoints": 3}]}, "coco-keypoint-names", "'x'"),
         ({"categories": [*CATEGORIES, {"id": 9, "name": "x", "keypoints": ["a"]}]}, "coco-keypoints-differ", "1 and 3"),
         ({"categories": []}, "names-empty", "no categories"),
+        ({"images": []}, "split-empty", "no images"),
     ],
 )
 def test_faults_are_told_with_their_line(folder: Path, changes: dict[str, Any], code: str, said: str) -> None:

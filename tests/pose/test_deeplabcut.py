@@ -207,6 +207,11 @@ def test_one_video_is_divided_by_frames(tmp_path: Path) -> None:
     assert "one video, m1" in one(read(config, holdout="video"), "dlc-holdout").message
 
 
+@pytest.mark.parametrize("rows", ["", ROWS.splitlines(keepends=True)[0]])
+def test_too_little_to_divide(tmp_path: Path, rows: str) -> None:
+    assert one(read(project(tmp_path, m1=HEAD + rows)), "split-empty").severity == "error"
+
+
 @pytest.mark.parametrize("options", [{"margin": -1}, {"holdout": "frame"}, {"holdout": 0}, {"holdout": 1.5}])
 def test_options_are_checked(options: dict[str, Any]) -> None:
     assert parse_options("deeplabcut", DeepLabCut, options)[1]

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trainer_host.base.collection import paused_collection
 from trainer_host.base.findings import Finding
-from trainer_host.engine.imports import paused_collection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,6 +188,8 @@ def _entries(coco: CocoFile, key: str, entries: list[tuple[int, Any]]) -> list[I
 
 
 def _take_images(coco: CocoFile, entries: list[tuple[int, Any]]) -> None:
+    if not entries:
+        coco.add("split-empty", "the file lists no images.", "list the images, also those without an annotation")
     names: dict[str, Item] = {}
     for item in _entries(coco, "images", entries):
         number, name = item.content["id"], item.content.get("file_name")

@@ -12,7 +12,15 @@ import numpy as np
 from trainer_detect.formats.coco_classes import class_names, keypoint_keys
 from trainer_detect.formats.coco_file import CocoFile, Item, fault_of, read_coco
 from trainer_detect.formats.coco_source import find_folder
-from trainer_detect.formats.common import box_shares, counted, held_out, held_out_finding, shares, unlisted
+from trainer_detect.formats.common import (
+    box_shares,
+    counted,
+    held_out,
+    held_out_finding,
+    one_image_finding,
+    shares,
+    unlisted,
+)
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import Description, Split
 from trainer_host.data.images import read_images
@@ -54,6 +62,9 @@ def _parts(source: Source, files: dict[str, CocoFile], holdout: float) -> dict[s
     if list(files) != ["train"] or not parts:
         return parts
     coco, images = parts["train"]
+    if len(images) == 1:
+        source.findings.append(one_image_finding(coco.path))
+        return parts
     out = held_out([i.content["file_name"] for i in images], holdout)
     chosen = [i for i, held in zip(images, out, strict=True) if held]
     remedy = "give two files to choose the images yourself: data=train.json,val.json"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.findings import Finding
+from trainer_host.base.findings import MISSING_KEY, Finding
 from trainer_host.data.description import SPLITS
 
 if TYPE_CHECKING:
@@ -110,6 +110,10 @@ def _from_yaml(path: Path) -> Source:
         elif value is not None:
             what = f"{split} is {value!r}, while other splits are COCO files."
             found.add("coco-mixed", what, "give every split as a COCO file", split)
+    for split in ("train", "val"):
+        if split not in document.content and list(found.files) != ["train"]:
+            what = f"the dataset has no {split!r} split."
+            found.add(MISSING_KEY, what, f"write {split}: with the path of a COCO file")
     images = content.pop("images", None)
     if isinstance(images, str):
         found.folders = dict.fromkeys(found.files, folder / images)

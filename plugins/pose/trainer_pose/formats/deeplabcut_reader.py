@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from trainer_detect.formats.common import box_shares, counted, held_out, held_out_finding, listed, shares, unlisted
+from trainer_detect.formats.common import (
+    box_shares,
+    counted,
+    held_out,
+    held_out_finding,
+    listed,
+    one_image_finding,
+    shares,
+    unlisted,
+)
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import Description, Split
 from trainer_host.data.images import read_images
@@ -173,8 +182,12 @@ Part = list[tuple[Frames, int]]
 def _parts(project: Project, folders: Sequence[Frames], holdout: Holdout) -> dict[str, Part]:
     """Return the frames of each split."""
     frames = [(folder, i) for folder in folders for i in range(len(folder.images))]
-    if not frames:
-        return {}
+    if not frames and all(f.severity == "warning" for f in project.findings):
+        project.add("split-empty", "the tables of labels have no frames.", "label frames")
+    if len(frames) == 1:
+        project.findings.append(one_image_finding(project.file))
+    if len(frames) < 2:
+        return {"train": frames} if frames else {}
     videos = [f.video for f in folders if f.images]
     if holdout == "video" and len(videos) == 1:
         what = f"there is one video, {videos[0]}, so that none can be held out."
