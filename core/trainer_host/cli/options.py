@@ -132,8 +132,9 @@ def load_engine(offline: bool) -> None:
 
     Raising within an import would leave modules half made, and the engine's libraries swallow some of what is raised.
     """
+    from trainer_host.base.collection import paused_collection
     from trainer_host.engine.faults import translated
-    from trainer_host.engine.imports import import_engine, paused_collection
+    from trainer_host.engine.imports import import_engine
 
     def leave(number: int, _: object) -> None:
         click.echo("trainer: stopped.", err=True)

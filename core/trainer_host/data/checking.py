@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from trainer_host.base.collection import paused_collection
 from trainer_host.base.data import plain, write_whole
 from trainer_host.base.errors import DatasetError, PluginError, Problem
 from trainer_host.base.findings import Finding, Tolerance, raise_errors
@@ -37,7 +38,11 @@ def examine(chain: Chain, ctx: DataContext) -> Description:
         DatasetError: If there is no dataset to read.
         PluginError: If no plugin reads datasets.
     """
-    ctx = _original(ctx)
+    with paused_collection():
+        return _examined(chain, _original(ctx))
+
+
+def _examined(chain: Chain, ctx: DataContext) -> Description:
     hooks = chain.manager.hook
     read = hooks.read_dataset(ctx=ctx)
     if read is None:

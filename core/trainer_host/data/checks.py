@@ -50,8 +50,9 @@ def _orphans(data: Description, listings: Mapping[str, Listing]) -> Iterator[Fin
     told: set[str] = set()
     for name, listing in listings.items():
         for folder, names in listing.folders.items():
-            files = [f"{folder}{os.sep}{n}" for n in names if n.lower() not in NOT_LABELS]
-            for file in [f for f in files if f not in owned and f not in told]:
+            for file in sorted({f"{folder}{os.sep}{n}" for n in names} - owned - told):
+                if file.rpartition(os.sep)[-1].lower() in NOT_LABELS:
+                    continue
                 told.add(file)
                 fix = "put the image there, or remove the label file"
                 yield Finding("label-orphan", "no image belongs to this label file.", fix, file, None, "warning", name)

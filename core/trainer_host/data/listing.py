@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from trainer_host.base.findings import Finding
 from trainer_host.data.images import PICTURES, SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -32,11 +33,8 @@ FOLDER: Stat = (-3, 0, 0, 0)
 BROKEN_LINK: Stat = (-4, 0, 0, 0)
 
 
-class Listed(NamedTuple):
-    """A path with what the file system says of it."""
-
-    path: str
-    stat: Stat
+Listed = tuple[str, Stat]
+"""A path with what the file system says of it."""
 
 
 @dataclass
@@ -87,8 +85,8 @@ def list_split(name: str, sources: Iterable[Path], root: Path) -> Listing:
         else:
             found += _read_list(name, source, root, listing.findings)
     found.sort()
-    listing.images = [f.path for f in found]
-    listing.image_stats = np.array([f.stat for f in found], np.int64).reshape(-1, 4)
+    listing.images = [path for path, _ in found]
+    listing.image_stats = np.array([facts for _, facts in found], np.int64).reshape(-1, 4)
     _find_labels(name, listing)
     return listing
 
@@ -102,32 +100,48 @@ def _walk(split: str, folder: str, findings: list[Finding], above: tuple[tuple[i
         findings.append(Finding("link-loop", what, "remove the link", folder, None, "error", split))
         return []
     found: list[Listed] = []
+    below: list[str] = []
     try:
-        entries = list(os.scandir(folder))
+        with _scan(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                suffix = name.rpartition(".")[-1].lower()
+                if suffix in SUFFIXES and name[0] != "." and not _is_folder(entry):
+                    found.append((f"{folder}{os.sep}{name}", stat_of(entry)))
+                elif name[0] != ".":
+                    below += _pass_over(split, f"{folder}{os.sep}{name}", suffix, _is_folder(entry), findings)
     except OSError as error:
         what = f"the folder cannot be read: {error.strerror}."
         findings.append(Finding("image-unreadable", what, "make it readable", folder, None, "error", split))
-        return []
-    for entry in entries:
-        name = entry.name
-        if name.startswith("."):
-            continue
-        suffix = name.rpartition(".")[-1].lower()
-        folder_here = _is_folder(entry)
-        if suffix in SUFFIXES and not folder_here:
-            found.append(Listed(entry.path, stat_of(entry)))
-        elif folder_here:
-            if suffix in SUFFIXES:
-                what, fix = "a folder is named like an image.", "rename it, or put the image there"
-                path = entry.path
-                findings.append(Finding("image-unreadable", what, fix, path, None, "error", split, path))
-            found += _walk(split, entry.path, findings, (*above, identity))
-        elif suffix in PICTURES:
-            what = f"the picture is left out, because .{suffix} files are not read."
-            findings.append(
-                Finding("image-format", what, "convert it to PNG or JPEG", entry.path, None, "warning", split)
-            )
+    for path in below:
+        found += _walk(split, path, findings, (*above, identity))
     return found
+
+
+@contextmanager
+def _scan(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """Open a folder to ask for its entries one by one, relative to it: half the time of a list of whole paths."""
+    if os.scandir not in os.supports_fd:
+        with os.scandir(folder) as entries:
+            yield entries
+        return
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        with os.scandir(place) as entries:
+            yield entries
+    finally:
+        os.close(place)
+
+
+def _pass_over(split: str, path: str, suffix: str, is_folder: bool, findings: list[Finding]) -> list[str]:
+    """Note what is wrong with something that is no image; a folder is returned."""
+    if is_folder and suffix in SUFFIXES:
+        what, fix = "a folder is named like an image.", "rename it, or put the image there"
+        findings.append(Finding("image-unreadable", what, fix, path, None, "error", split, path))
+    elif suffix in PICTURES and not is_folder:
+        what = f"the picture is left out, because .{suffix} files are not read."
+        findings.append(Finding("image-format", what, "convert it to PNG or JPEG", path, None, "warning", split))
+    return [path] if is_folder else []
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -176,7 +190,7 @@ def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> l
         if facts == ABSENT:
             note("list-entry-missing", f"there is no image {words}.", "correct the path", number)
             continue
-        found.append(Listed(path, facts))
+        found.append((path, facts))
     return found
 
 
@@ -201,29 +215,36 @@ def _find_labels(split: str, listing: Listing) -> None:
     """Find each image's label file, and the label files that belong to none."""
     folders: dict[str, tuple[str, dict[str, Stat]]] = {}
     stats: list[Stat] = []
-    owners: dict[str, int] = {}
-    for index, path in enumerate(listing.images):
+    for path in listing.images:
         folder, _, name = path.rpartition(os.sep)
         if folder not in folders:
             beside = label_folder(folder)
             folders[folder] = beside, _label_stats(beside)
         beside, known = folders[folder]
         label = f"{name.rpartition('.')[0]}{LABEL_SUFFIX}"
-        file = f"{beside}{os.sep}{label}"
         stats.append(known.get(label, ABSENT))
-        listing.label_files.append(file)
-        if owners.setdefault(file, index) != index and listing.images[owners[file]] != path:
-            other = listing.images[owners[file]].rpartition(os.sep)[-1]
-            what = f"{other} and {name} share the label file {label}."
-            fix = "give the images different names, each with its own label file"
-            listing.findings.append(Finding("image-shared-label", what, fix, path, None, "error", split, path))
+        listing.label_files.append(f"{beside}{os.sep}{label}")
+    if len(set(listing.label_files)) < len(listing.label_files):
+        listing.findings += _shared(split, listing)
     listing.label_stats = np.array(stats, np.int64).reshape(-1, 4)
-    listing.folders = {beside: sorted(known) for beside, known in folders.values()}
+    listing.folders = {beside: list(known) for beside, known in folders.values()}
+
+
+def _shared(split: str, listing: Listing) -> Iterator[Finding]:
+    """Yield images that share a label file with another."""
+    owners: dict[str, str] = {}
+    for path, file in zip(listing.images, listing.label_files, strict=True):
+        first = owners.setdefault(file, path)
+        if first != path:
+            names = " and ".join(p.rpartition(os.sep)[-1] for p in (first, path))
+            what = f"{names} share the label file {file.rpartition(os.sep)[-1]}."
+            fix = "give the images different names, each with its own label file"
+            yield Finding("image-shared-label", what, fix, path, None, "error", split, path)
 
 
 def _label_stats(folder: str) -> dict[str, Stat]:
     try:
-        entries = list(os.scandir(folder))
+        with _scan(folder) as entries:
+            return {entry.name: stat_of(entry) for entry in entries if entry.name.endswith(LABEL_SUFFIX)}
     except OSError:
         return {}
-    return {e.name: stat_of(e) for e in entries if e.name.endswith(LABEL_SUFFIX)}

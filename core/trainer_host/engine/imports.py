@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@contextmanager
-def paused_collection() -> Iterator[None]:
-    """Collect no garbage for a while: importing makes many objects, all of them to stay."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+from trainer_host.base.collection import paused_collection
 
 
 def import_engine(offline: bool = False) -> None:

@@ -15,6 +15,7 @@ from ultralytics.utils.checks import check_model_file_from_stem
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 from ultralytics.utils.torch_utils import select_device
 
+from trainer_host.base.collection import paused_collection
 from trainer_host.base.contexts import (
     DataContext,
     ModelContext,
@@ -25,7 +26,6 @@ from trainer_host.base.contexts import (
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
-from trainer_host.engine.imports import paused_collection
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.restated.load_model import restored_model

@@ -50,8 +50,10 @@ def settings_as_data(resolved: Resolved) -> dict[str, Any]:
 
 def _anchored(key: str, value: Any) -> Any:
     """Return a setting that means the same from every folder."""
-    if key in FILES and isinstance(value, str) and Path(value).exists():
-        return str(Path(value).resolve())
+    if key in FILES and isinstance(value, str):
+        parts = value.split(",") if key == "data" else [value]  # a format may have a file for each split
+        if all(Path(part).exists() for part in parts):
+            return ",".join(str(Path(part).resolve()) for part in parts)
     return plain(value)
 
 

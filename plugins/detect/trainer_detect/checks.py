@@ -299,6 +299,8 @@ def look_like_pixels(points: Floats, sizes: Floats, used: Bools) -> Bools:
 
     Only the points that are ``used`` (m, n) are looked at.
     """
+    if not (points > 1 + TOLERANCE).any():
+        return np.zeros(len(points), bool)
     large = ((points > 1 + TOLERANCE) & used[..., None]).sum(axis=(1, 2))
     fits = (points >= 0) & (points <= sizes[:, None, :] + 1) | ~used[..., None]
     # 2 coordinates for each point, of which more than half are to be above 1.
@@ -367,17 +369,32 @@ def _pixel_finding(split: Split, row: int, values: Floats) -> Finding:
     return split.of_row(row, "label-pixels", message, fix)
 
 
+def _may_repeat(images: NDArray[np.int32], values: Floats) -> Bools:
+    """Tell which rows share the x of another row of their image, bool (m,): few do that do not repeat it."""
+    with np.errstate(over="ignore"):
+        x = values[:, 1].astype(np.float32)
+    order = np.lexsort((x, images))
+    same = (images[order][1:] == images[order][:-1]) & (x[order][1:] == x[order][:-1])
+    found = np.zeros(len(images), bool)
+    found[order[1:][same]] = True
+    found[order[:-1][same]] = True
+    return found
+
+
 def _duplicates(split: Split, boxes: Boxes) -> Found:
     """Yield rows that repeat an earlier row of their image, as the engine tells it: in single precision."""
+    suspects = np.flatnonzero(_may_repeat(split.image[boxes.rows], boxes.values))
+    if not len(suspects):
+        return
     with np.errstate(over="ignore"):
         content = (split.values.astype(np.float32) + np.float32(0)).tobytes()  # -0 becomes 0
-    starts = 4 * split.starts[boxes.rows]
-    ends = starts + 4 * boxes.lengths
-    images = split.image[boxes.rows]
+    rows = boxes.rows[suspects]
+    starts = 4 * split.starts[rows]
+    ends = starts + 4 * boxes.lengths[suspects]
     first: dict[bytes, int] = {}
     current = -1
     for row, image, start, end in zip(
-        boxes.rows.tolist(), images.tolist(), starts.tolist(), ends.tolist(), strict=True
+        rows.tolist(), split.image[rows].tolist(), starts.tolist(), ends.tolist(), strict=True
     ):
         if image != current:
             first, current = {}, image

@@ -17,6 +17,7 @@ from ultralytics.utils.patches import imread
 
 from trainer_detect.labels import BOX, engine_labels, polygon_labels
 from trainer_host import DatasetError
+from trainer_host.base.collection import paused_collection
 from trainer_host.data.cache import cache_folder
 from trainer_host.data.listing import list_split
 from trainer_host.data.split_reader import read_split
@@ -53,7 +54,10 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
     def get_labels(self) -> list[dict[str, Any]]:
         """Return the labels of the images."""
-        count = len(self.im_files)
+        with paused_collection():
+            return self._labels(len(self.im_files))
+
+    def _labels(self, count: int) -> list[dict[str, Any]]:
         points, dims = self.data.get("kpt_shape", (0, 0))
         if self.use_keypoints:
             labels = engine_labels(self.split, points, dims, count)

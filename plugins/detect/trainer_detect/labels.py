@@ -34,10 +34,10 @@ def engine_labels(split: Split, points: int, dims: int, count: int, longer: int 
     owner, table = _without_copies(split.image[rows], table)
     keypoints = _points(table, points, dims) if points else None
     ends = np.searchsorted(owner, np.arange(count), side="right").tolist()
+    shapes = split.shapes[:count].tolist()
     labels: list[dict[str, Any]] = []
     first = 0
-    for index, (file, end) in enumerate(zip(split.images[:count], ends, strict=True)):
-        height, width = split.shapes[index].tolist()
+    for file, end, (height, width) in zip(split.images[:count], ends, shapes, strict=True):
         labels.append(
             {
                 "im_file": file,

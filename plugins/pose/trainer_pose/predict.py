@@ -47,6 +47,8 @@ def _describe(point: Sequence[float], names: Sequence[str], index: int) -> dict[
 def keypoint_names(model: Any, number: int) -> Sequence[str]:
     """Return the names of a class's keypoints, as the model holds them."""
     names = getattr(model, "kpt_names", None) or {}
+    if isinstance(names, (list, tuple)):  # one list for all classes
+        return [str(n) for n in names]
     found = names.get(number) or names.get(str(number)) or next(iter(names.values()), ())
     return [str(n) for n in found]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host import Sample, TaskSpec, hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from trainer_host import (
         DataContext,
@@ -27,6 +27,15 @@ HEADS = frozenset({"Pose", "Pose26"})
 
 class PoseHooks:
     """Boxes with keypoints."""
+
+    @hookimpl(wrapper=True)
+    def read_dataset(self, ctx: DataContext) -> Generator[None, Any, Any]:
+        """Complete a dataset whose format has no place for what mirrors its keypoints."""
+        from trainer_host.data.description import Description
+        from trainer_pose.formats import completed
+
+        data = yield
+        return completed(data) if isinstance(data, Description) else data
 
     @hookimpl
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
