@@ -28,7 +28,7 @@ from tests.corpus.generator import Case
 
 SECONDS = 30
 MEMORY = 6 << 30
-TELLING = re.compile(r"WARNING|ERROR|ignoring corrupt|duplicate|restored|renaming")
+TELLING = re.compile(r"WARNING|ERROR|ignoring corrupt|duplicate labels|restored|renaming")
 """What marks a line of the log that says something of the data."""
 SETTINGS = "engine/trainer:"
 """What marks the line with all settings, which has the names of folders."""
