@@ -1,0 +1,96 @@
+"""Small datasets on the disk, read by the one reader."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from PIL import Image
+
+from trainer_host.data.description import Description
+from trainer_host.data.reader import read_dataset
+
+COLUMNS = ("sizes", "shapes", "marks", "labelled", "image", "line", "columns", "values", "sound", "crowd")
+
+
+def draw(path: Path, shade: int = 0, size: tuple[int, int] = (20, 16)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (shade % 256, shade // 256, 0)).save(path)
+
+
+def label(path: Path, text: str = "0 .5 .5 .2 .2\n") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def make(root: Path, images: int = 3, **keys: Any) -> Path:
+    """Write a dataset and return its YAML."""
+    for number, split in enumerate(("train", "val")):
+        for i in range(images):
+            draw(root / "images" / split / f"{i}.png", 10 * i + number)
+            label(root / "labels" / split / f"{i}.txt", f"{i % 2} .5 .5 .{i + 1} .{number + 2}\n")
+    return write_yaml(root, **keys)
+
+
+def write_yaml(root: Path, **keys: Any) -> Path:
+    file = root / "data.yaml"
+    file.write_text(yaml.safe_dump({"train": "images/train", "val": "images/val", "names": ["one", "two"], **keys}))
+    return file
+
+
+def names(data: Description, split: str = "train") -> list[str]:
+    root = Path(data.file).parent
+    return [os.path.relpath(f, root) for f in data.splits[split].images]
+
+
+def codes(data: Description) -> list[str]:
+    return sorted(f.code for f in data.findings)
+
+
+def content(data: Description) -> dict[str, Any]:
+    """Return all that was read, so that two readings can be compared."""
+    splits = {
+        name: {"images": s.images, "labels": s.label_files} | {c: getattr(s, c).tobytes() for c in COLUMNS}
+        for name, s in data.splits.items()
+    }
+    return {"keys": dict(data), "splits": splits, "findings": sorted(map(repr, data.findings))}
+
+
+def fresh(file: Path) -> dict[str, Any]:
+    """Return what is read without a cache."""
+    given = os.environ["TRAINER_CACHE_DIR"]
+    with TemporaryDirectory() as empty:
+        os.environ["TRAINER_CACHE_DIR"] = empty
+        try:
+            return content(read_dataset(file))
+        finally:
+            os.environ["TRAINER_CACHE_DIR"] = given
+
+
+def tick(root: Path) -> None:
+    """Return once the file system gives files a later time than it gave those that are there."""
+    scratch = root / ".tick"
+    scratch.touch()
+    before = scratch.stat().st_ctime_ns
+    while scratch.stat().st_ctime_ns == before:
+        os.utime(scratch)
+    scratch.unlink()
+
+
+def put_back(path: Path, new: bytes) -> None:
+    """Write other content of the same length, and put the times back."""
+    before = path.stat()
+    assert len(new) == before.st_size
+    path.write_bytes(new)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def swap(one: Path, other: Path) -> None:
+    """Have two files or folders change places."""
+    spare = one.with_name(".spare")
+    one.rename(spare)
+    other.rename(one)
+    spare.rename(other)
