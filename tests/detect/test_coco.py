@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -160,7 +161,15 @@ def test_a_yaml_names_the_files_and_adds_keys(folder: Path) -> None:
 def test_other_datasets_are_left_to_others(folder: Path) -> None:
     yaml = folder / "data.yaml"
     yaml.write_text("train: images/train\nval: images/val\nnames: [a]\n# not.json\n", encoding="utf-8")
-    for source in (str(yaml), str(folder), "coco8", str(folder / "none.yaml")):
+    for source in (
+        str(yaml),
+        str(folder),
+        "coco8",
+        "https://example.org/a.json",
+        "x" * 5000,
+        "\0",
+        str(folder / "none.yaml"),
+    ):
         assert EXTENSION.hooks.tell_dataset(source) is None
     assert "kpt_shape" in EXTENSION.hooks.tell_dataset(str(put(folder / "all.json")))
     assert "kpt_shape" not in EXTENSION.hooks.tell_dataset(str(put(folder / "none.json", categories=[])))
@@ -365,6 +374,9 @@ def test_text_that_is_no_coco_file(folder: Path, text: bytes, code: str, line: i
 def test_a_file_that_is_missing_or_too_large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = folder / "none.json"
     assert codes(read(file, file)) == ["coco-unreadable"]
+    os.mkfifo(folder / "pipe.json")
+    assert codes(read(folder / "pipe.json")) == ["coco-unreadable"]
+    assert "kpt_shape" not in EXTENSION.hooks.tell_dataset(str(folder / "pipe.json"))
     with file.open("wb") as sparse:
         sparse.truncate(2 << 30)
     assert codes(read(file, file)) == ["coco-too-large"]

@@ -182,7 +182,7 @@ def test_a_folder_is_its_config(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["train: a\nval: b\nnames: [x]\n", "scorer: Ann\n", "bodyparts: [a]\n", "[", ""])
 def test_other_files_are_left_to_others(tmp_path: Path, text: str) -> None:
     (tmp_path / "data.yaml").write_text(text, encoding="utf-8")
-    for source in (tmp_path / "data.yaml", tmp_path, tmp_path / "none.yaml", "coco8"):
+    for source in (tmp_path / "data.yaml", tmp_path, tmp_path / "none.yaml", "coco8", "x" * 5000, "\0"):
         assert EXTENSION.hooks.tell_dataset(str(source)) is None
 
 

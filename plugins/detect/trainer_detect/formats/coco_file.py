@@ -145,6 +145,9 @@ def _parse(coco: CocoFile) -> dict[str, Any] | None:
             what = f"the file has {size >> 20} MiB; at most {MOST_BYTES >> 20} are read."
             coco.add("coco-too-large", what, "split it into several files")
             return None
+        if not coco.path.is_file():
+            coco.add("coco-unreadable", "there is a folder or a device of this name.", "give a file")
+            return None
         text = coco.path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         coco.add("coco-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its rights")
@@ -277,7 +280,8 @@ def told_keys(path: Path) -> list[str]:
     """Return the keys that a description of a COCO file will have, without reading all of it as JSON."""
     keys = ["names", "nc", "channels"]
     try:
-        text = path.read_bytes().decode("utf-8-sig") if path.stat().st_size <= MOST_BYTES else ""
+        small = path.is_file() and path.stat().st_size <= MOST_BYTES
+        text = path.read_bytes().decode("utf-8-sig") if small else ""
     except (OSError, UnicodeDecodeError):
         return keys
     for found in re.finditer(r'"categories"\s*:\s*(?=\[)', text):

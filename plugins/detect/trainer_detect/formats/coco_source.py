@@ -46,6 +46,8 @@ class Source:
 
 def is_coco(source: str) -> bool:
     """Tell whether ``data`` names COCO files, or a YAML whose splits do."""
+    if "://" in source:
+        return False
     if all(Path(f).suffix.lower() == SUFFIX for f in _paths(source)):
         return True
     return Path(source).suffix.lower() in YAMLS and any(map(_is_json, _document(Path(source)).values()))
@@ -70,7 +72,9 @@ def find_source(source: str, images: Sequence[str | Path]) -> Source:
 
 
 def _paths(source: str) -> list[str]:
-    return [source] if Path(source).exists() else [p.strip() for p in source.split(",") if p.strip()] or [source]
+    if os.path.exists(source):  # noqa: PTH110 - of any name
+        return [source]
+    return [p.strip() for p in source.split(",") if p.strip()] or [source]
 
 
 def _from_paths(paths: Sequence[str]) -> Source:

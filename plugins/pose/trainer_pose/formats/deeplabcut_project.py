@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -48,8 +49,7 @@ class Project:
 
 def find_project(source: str) -> Project | None:
     """Return the project whose configuration, or whose folder, is given; None where it is something else."""
-    path = Path(source)
-    path = path / CONFIG if path.is_dir() else path
+    path = Path(source, CONFIG) if os.path.isdir(source) else Path(source)  # noqa: PTH112 - of any name
     if path.suffix.lower() not in {".yaml", ".yml"} or not mentions(path, "bodyparts"):
         return None
     document = read_document(path)
