@@ -1,12 +1,12 @@
 """Train vision models whose tasks, layers, losses and formats are plugins.
 
-The public face of the host: `run`, `check`, `val`, `predict` and `plugins` for people who train, the rest for
+The public face of the host: `run`, `check`, `convert`, `val`, `predict`, `plugins` for people who train, the rest for
 authors of plugins. Importing it needs neither torch nor the engine.
 """
 
 from __future__ import annotations
 
-from trainer_host.api import check, plugins, predict, run, val
+from trainer_host.api import check, convert, plugins, predict, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (
     AutobatchHints,
@@ -84,6 +84,7 @@ __all__ = [
     "ValidationContext",
     "__version__",
     "check",
+    "convert",
     "hookimpl",
     "plugins",
     "predict",

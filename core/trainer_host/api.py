@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from trainer_host.base.results import PredictResult, RunResult, ValResult
     from trainer_host.plugin.discovery import PluginRecord
     from trainer_host.session.check import CheckResult
+    from trainer_host.session.convert import ConvertResult
     from trainer_host.session.resolve import Request
 
 
@@ -182,6 +183,44 @@ def check(
     request = _request(task, given, options, plugins, no_plugins, False, offline, None, None, images)
     report, fix = (Path(p) if p is not None else None for p in (report, fix))
     return session(request, reporter or Silent(), deep=deep, report=report, fix=fix)
+
+
+def convert(
+    data: str | Path,
+    folder: str | Path,
+    *,
+    task: str | None = None,
+    bad: str | None = None,
+    images: str | Path | Sequence[str | Path] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    plugins: Sequence[str] = (),
+    no_plugins: Sequence[str] = (),
+    reporter: Reporter | None = None,
+) -> ConvertResult:
+    """Write a dataset of any format that a plugin reads as a YOLO one.
+
+    Args:
+        data: The dataset.
+        folder: Where to write; it does not exist, or is empty.
+        task: Name of the task; where it is left out, the dataset tells it.
+        bad: What becomes of images that cannot be used: ``fail``, ``skip`` or ``skip:1%``.
+        images: Folders that hold the images, where the dataset does not say it.
+        options: Values by plugin and option.
+        plugins: Extensions to switch on, as names or as paths of Python files.
+        no_plugins: Plugins to switch off.
+        reporter: Who shows warnings about plugins; nothing is shown without one.
+
+    Raises:
+        DatasetError: If the dataset has errors; then nothing is written.
+        SettingsError: If a setting is wrong, or if the folder cannot be used.
+        StorageError: If the dataset cannot be written.
+    """
+    from trainer_host.base.reporting import Silent
+    from trainer_host.session.convert import convert as session
+
+    given = {"data": str(data)}
+    request = _request(task, given, options, plugins, no_plugins, False, False, None, bad, images)
+    return session(request, Path(folder), reporter or Silent())
 
 
 def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:

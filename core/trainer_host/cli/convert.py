@@ -6,18 +6,13 @@ from pathlib import Path
 
 import click
 
-from trainer_host.cli.options import make_request, shared, task_option
+from trainer_host.cli.options import bad_option, make_request, shared, task_option
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @task_option("TRAINER_TASK")
 @shared
-@click.option(
-    "--bad",
-    metavar="fail|skip|skip:1%",
-    envvar="TRAINER_BAD",
-    help="What becomes of images that cannot be used: stop (the default), or leave out so many at most.",
-)
+@bad_option
 def convert(
     settings: tuple[str, ...],
     task: str | None,

@@ -61,6 +61,14 @@ def task_option(envvar: str | None = None) -> Callable[[F], F]:
     )
 
 
+bad_option = click.option(
+    "--bad",
+    metavar="fail|skip|skip:1%",
+    envvar="TRAINER_BAD",
+    help="What becomes of images that cannot be used: stop (the default), or leave out so many at most.",
+)
+
+
 def shared(command: F) -> F:
     """Add what every command that runs a model takes."""
     for decorate in reversed(

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.cli.options import load_engine, make_request, quiet_engine, shared, split_file, task_option
+from trainer_host.cli.options import (
+    bad_option,
+    load_engine,
+    make_request,
+    quiet_engine,
+    shared,
+    split_file,
+    task_option,
+)
 
 if TYPE_CHECKING:
     from trainer_host.base.results import RunResult
@@ -22,12 +30,7 @@ if TYPE_CHECKING:
     envvar="TRAINER_EXACT",
     help="Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.",
 )
-@click.option(
-    "--bad",
-    metavar="fail|skip|skip:1%",
-    envvar="TRAINER_BAD",
-    help="What becomes of images that cannot be used: stop (the default), or leave out so many at most.",
-)
+@bad_option
 @click.option("--dry-run", is_flag=True, help="Print the settings that a run would have, as a settings file.")
 def run(
     settings: tuple[str, ...],

@@ -8,6 +8,7 @@ because a second change could leave the same times. Where a system has no such t
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import time
@@ -22,6 +23,7 @@ from platformdirs import user_cache_path
 
 from trainer_host.base.data import write_whole
 from trainer_host.data.label_files import Fault, Rows
+from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
+DIGEST = 32
+"""Bytes of the checksum that an entry begins with."""
 MARGIN = 2_000_000_000
 """Nanoseconds for which a file has to have been left alone before it was read."""
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -75,7 +79,7 @@ class Contents:
 
 
 def _file(split: str, sources: Sequence[Path]) -> Path:
-    names = "\0".join([str(FORMAT), split, *map(str, sources)])
+    names = "\0".join([f"{FORMAT} {__version__}", split, *map(str, sources)])
     digest = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
     return cache_folder() / "datasets" / f"{digest[:32]}.npz"
 
@@ -83,7 +87,10 @@ def _file(split: str, sources: Sequence[Path]) -> Path:
 def load(split: str, sources: Sequence[Path]) -> Contents | None:
     """Return what was found when the split was last read; None where that is unknown, or damaged."""
     try:
-        with np.load(_file(split, sources), allow_pickle=False) as stored:
+        data = _file(split, sources).read_bytes()
+        if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
+            return None
+        with np.load(io.BytesIO(data[DIGEST:]), allow_pickle=False) as stored:
             parts = {name: stored[name] for name in stored.files}
         about: dict[str, Any] = json.loads(parts["about"].tobytes())
         names = parts["images"].tobytes().decode("utf-8", "surrogateescape")
@@ -120,8 +127,6 @@ def _whole(contents: Contents) -> bool:
 
 def save(split: str, sources: Sequence[Path], contents: Contents) -> None:
     """Keep what was found; a folder that cannot be written to costs time on the next run and nothing else."""
-    import io
-
     about = {
         "format": FORMAT,
         "read_at": contents.read_at,
@@ -142,7 +147,8 @@ def save(split: str, sources: Sequence[Path], contents: Contents) -> None:
         **arrays,
     )
     try:
-        write_whole(_file(split, sources), buffer.getvalue())
+        data = buffer.getvalue()
+        write_whole(_file(split, sources), hashlib.sha256(data).digest() + data)
     except OSError:
         return
 

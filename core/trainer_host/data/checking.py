@@ -13,6 +13,7 @@ from trainer_host.base.collection import paused_collection
 from trainer_host.base.data import plain, write_whole
 from trainer_host.base.errors import DatasetError, PluginError, Problem
 from trainer_host.base.findings import Finding, Tolerance, raise_errors
+from trainer_host.data.checks import check_files
 from trainer_host.data.dataset_yaml import read_document
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.keys import unknown_keys
@@ -48,6 +49,10 @@ def _examined(chain: Chain, ctx: DataContext) -> Description:
     if read is None:
         raise PluginError(unanswered(ctx.task, "read_dataset"))
     data = read if isinstance(read, Description) else Description(read, file=os.path.abspath(ctx.source))  # noqa: PTH100
+    if ctx.args.single_cls and "names" in data:
+        data["names"], data["nc"] = {0: "item"}, 1
+    if not data.engine_reads:
+        data.findings += check_files(data, {})
     data.findings += unknown_keys(data, _known_keys(chain))
     if "yaml_file" in data or data.splits or not data.findings:  # a file that is no YAML has nothing more to say
         for found in hooks.check_dataset(ctx=replace(ctx, data=data)):

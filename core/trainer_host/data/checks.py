@@ -36,7 +36,7 @@ def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[
 def _labels(data: Description, split: Split) -> Iterator[Finding]:
     if len(split) and not (split.labelled == FOUND).any():
         what = f"none of the {len(split)} {split.name} images has labels."
-        fix = "put the label files where images/ in the path becomes labels/"
+        fix = "put the label files where images/ in the path becomes labels/" if data.engine_reads else "label them"
         yield data.of_key(split.name, "labels-none", what, fix, "error" if split.name == "train" else "warning")
         return
     for index in np.flatnonzero(split.labelled == MISSING).tolist():

@@ -145,7 +145,11 @@ class _Builder:
 
     def mapping(self, node: yaml.MappingNode, prefix: str) -> dict[Any, Any]:
         content: dict[Any, Any] = {}
-        self.scalars.flatten_mapping(node)  # merge keys: <<
+        try:
+            self.scalars.flatten_mapping(node)  # merge keys: <<
+        except yaml.YAMLError as error:
+            self.note("yaml-value", f"YAML: {getattr(error, 'problem', error)}.", "correct the line", node)
+            return {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.note("key-type", "a key is a list or a mapping.", "write a word as the key", key_node)

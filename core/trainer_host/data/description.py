@@ -73,6 +73,11 @@ class Split:
         """The index in ``values`` where each row begins, int64 (r,)."""
         return np.cumsum(self.columns, dtype=np.int64) - self.columns
 
+    @cached_property
+    def shares_files(self) -> bool:
+        """Whether several images have their rows in one file."""
+        return len(set(self.label_files)) < len(self.label_files)
+
     def rows_of(self, image: int) -> NDArray[np.int64]:
         """Return the indices of an image's rows."""
         first, end = np.searchsorted(self.image, [image, image + 1])
@@ -122,6 +127,8 @@ class Split:
         """Return a finding about a row, with its file and line."""
         image = int(self.image[row])
         line = int(self.line[row]) or None
+        if self.shares_files:
+            message = f"{Path(self.images[image]).name}: {message}"
         return Finding(code, message, fix, self.label_files[image], line, severity, self.name, self.images[image])
 
     def of_image(self, image: int, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:

@@ -306,7 +306,7 @@ def _read_other(path: str, head: bytes, size: int) -> Header:
         return header.add("image-not-image", f"the file is no image but {looks}.", "remove it with its label file")
     if kind not in FORMATS:
         return header.add("image-not-image", f"the file is a {kind} image, which is not read.", "convert it to PNG")
-    _open_other(header, path, size)
+    _open_other(header, kind, path, size)
     if header.height and suffix not in FORMATS[kind]:
         return _at_odds(header, kind, path)
     return header
@@ -328,7 +328,7 @@ def _kind(head: bytes) -> str | None:
     return "GIF" if head.startswith((b"GIF87a", b"GIF89a")) else None
 
 
-def _open_other(header: Header, path: str, size: int) -> None:
+def _open_other(header: Header, kind: str, path: str, size: int) -> None:
     from PIL import Image
 
     try:
@@ -349,7 +349,7 @@ def _open_other(header: Header, path: str, size: int) -> None:
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, ArithmeticError) as error:
         header.add("image-unreadable", f"the image cannot be read: {_without_path(error, path)}.", DAMAGED)
     else:
-        if turned in ROTATED:
+        if turned in ROTATED and kind != "TIFF":  # whose size Pillow gives as it is shown
             header.height, header.width = header.width, header.height
         _note_turn(header, turned)
 

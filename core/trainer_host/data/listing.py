@@ -6,6 +6,7 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from trainer_host.base.findings import Finding
 from trainer_host.data.images import PICTURES, SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -86,7 +87,7 @@ def list_split(name: str, sources: Iterable[Path], root: Path) -> Listing:
             found += _read_list(name, source, root, listing.findings)
     found.sort()
     listing.images = [path for path, _ in found]
-    listing.image_stats = np.array([facts for _, facts in found], np.int64).reshape(-1, 4)
+    listing.image_stats = _table([facts for _, facts in found])
     _find_labels(name, listing)
     return listing
 
@@ -182,10 +183,10 @@ def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> l
             note("list-entry-missing", f"{words} does not name an image.", "write the path of an image", number)
             continue
         if path in first:
-            what = f"{words} is listed twice, first in line {first[path]}."
-            findings.append(Finding("image-duplicate", what, "remove the line", str(file), number, "warning", split))
-            continue
-        first[path] = number
+            what = f"{words} is listed in line {first[path]} too, so it counts twice."
+            fix = "remove the line, unless you mean it"
+            findings.append(Finding("image-duplicate", what, fix, str(file), number, "warning", split))
+        first.setdefault(path, number)
         facts = stat_of(Path(path))
         if facts == ABSENT:
             note("list-entry-missing", f"there is no image {words}.", "correct the path", number)
@@ -226,8 +227,13 @@ def _find_labels(split: str, listing: Listing) -> None:
         listing.label_files.append(f"{beside}{os.sep}{label}")
     if len(set(listing.label_files)) < len(listing.label_files):
         listing.findings += _shared(split, listing)
-    listing.label_stats = np.array(stats, np.int64).reshape(-1, 4)
+    listing.label_stats = _table(stats)
     listing.folders = {beside: list(known) for beside, known in folders.values()}
+
+
+def _table(stats: Sequence[Stat]) -> NDArray[np.int64]:
+    flat = np.fromiter(chain.from_iterable(stats), np.int64, 4 * len(stats))  # a third of the time of np.array
+    return flat.reshape(-1, 4)
 
 
 def _shared(split: str, listing: Listing) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ def root_of(data: Description, datasets: Callable[[], Path] | None) -> Path:
     if not isinstance(given, str):
         data.findings.append(data.of_key("path", "key-type", f"path is {given!r}, not a path.", "write path: FOLDER"))
         return beside
-    place = beside / Path(given).expanduser()
+    place = beside / os.path.expanduser(given)  # noqa: PTH111 - which leaves an unknown user as it is
     if place.is_dir():
         return place.resolve()
     others = [] if Path(given).is_absolute() else [Path.cwd() / given, *([datasets() / given] if datasets else [])]
@@ -87,7 +88,7 @@ def _sources(data: Description, split: str, given: Any, root: Path) -> list[Path
 
 
 def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
-    place = (root / Path(entry).expanduser()).resolve()
+    place = (root / os.path.expanduser(entry)).resolve()  # noqa: PTH111
     if not place.exists() and entry.startswith(UP) and (root / entry[len(UP) :]).exists():
         place = (root / entry[len(UP) :]).resolve()
         what = f"{entry} is not there; {entry[len(UP) :]} is taken."

@@ -81,6 +81,11 @@ class Chain:
         return self.tasks + self.extensions
 
     @property
+    def changed(self) -> tuple[Member, ...]:
+        """The extensions that are part of every run and have options that are not their defaults."""
+        return tuple(m for m in self.always if m.options is not None and m.options != type(m.options)())
+
+    @property
     def options(self) -> dict[str, Any]:
         """The options of each plugin that has any, by its name."""
         return {m.record.name: m.options for m in self.members + self.always if m.options is not None}

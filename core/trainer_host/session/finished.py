@@ -152,13 +152,16 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
         reporter.warn(f"{path} was trained with the plugin {name!r}, which is not installed; going on without it.")
     extensions = [name for name in recorded if name not in missing] + given.plugins
     try:
-        return load_chain(task, extensions, options, request.no_plugins, EngineDefaults())
+        chain = load_chain(task, extensions, options, request.no_plugins, EngineDefaults())
     except PluginError as error:
         needs = record.get("needs") or [p["distribution"] for p in record.get("plugins", ())]
         if needs and given.task is None:
             fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"
             raise PluginError(*error.problems, Problem(f"{path} was trained for the task {task!r}.", fix)) from error
         raise
+    for problem in chain.skipped:
+        reporter.warn(str(problem))
+    return chain
 
 
 class PictureWriter:

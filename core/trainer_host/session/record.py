@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from datetime import datetime
 from pathlib import Path
@@ -35,9 +34,7 @@ def settings_as_data(resolved: Resolved) -> dict[str, Any]:
     chain = resolved.chain
     plugins = {named_by_user(m): options_as_data(m.options) for m in chain.extensions}
     plugins |= {m.record.name: options_as_data(m.options) for m in chain.tasks if m.options is not None}
-    # What is part of every run is named where it has options that are not its defaults.
-    changed = [m for m in chain.always if m.options is not None and m.options != type(m.options)()]
-    plugins |= {m.record.name: options_as_data(m.options) for m in changed}
+    plugins |= {m.record.name: options_as_data(m.options) for m in chain.changed}
     data: dict[str, Any] = {"task": chain.name, **{k: _anchored(k, s.value) for k, s in resolved.settings.items()}}
     if resolved.exact:
         data["exact"] = True
@@ -76,10 +73,7 @@ class RunRecord:
             "versions": {"trainer-host": __version__, "python": platform.python_version(), **versions},
             "plugins": [f"{m.record.name} ({m.record.origin})" for m in resolved.chain.members],
             "origins": {k: s.origin for k, s in resolved.settings.items()},
-            "dataset": {
-                "file": str(resolved.settings["data"].value),
-                "sha256": _hash(resolved.settings["data"].value),
-            },
+            "dataset": {"file": str(resolved.settings["data"].value)},
         }
         self._write()
 
@@ -101,8 +95,3 @@ class RunRecord:
         head = f"# A run of trainer-host. To run it again: trainer run {FILE}\n"
         body = yaml.safe_dump({**self.settings, "record": self.record}, sort_keys=False, allow_unicode=True)
         write_whole(self.path, (head + body).encode())
-
-
-def _hash(path: Any) -> str | None:
-    file = Path(str(path))
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -19,10 +19,7 @@ def read_dataset(ctx: DataContext) -> Description:
         DatasetError: If there is none.
         UnsafeError: If something would be fetched that nobody asked for.
     """
-    data = read_yaml(dataset_yaml(ctx), datasets_folder, ctx.split)
-    if ctx.args.single_cls and "names" in data:
-        data["names"], data["nc"] = {0: "item"}, 1
-    return data
+    return read_yaml(dataset_yaml(ctx), datasets_folder, ctx.split)
 
 
 def build_dataset(ctx: DataContext) -> Any:
