@@ -34,7 +34,8 @@ def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[
 
 
 def _labels(data: Description, split: Split) -> Iterator[Finding]:
-    if len(split) and not (split.labelled == FOUND).any():
+    lost = any(f.split == split.name and f.image and f.severity == "error" for f in data.findings)
+    if len(split) and not lost and not (split.labelled == FOUND).any():
         what = f"none of the {len(split)} {split.name} images has labels."
         fix = "put the label files where images/ in the path becomes labels/" if data.engine_reads else "label them"
         yield data.of_key(split.name, "labels-none", what, fix, "error" if split.name == "train" else "warning")
@@ -87,6 +88,8 @@ def _copies(data: Description, passed_over: set[str]) -> Iterator[Finding]:
         if (twin, place) == (split, index):
             continue
         other = twin.images[place]
+        if twin.name == split.name and other == split.images[index]:
+            continue  # a list that names it twice, which is told by its line
         if twin.name == split.name:
             what, code = f"the image is the same as {Path(other).name}.", "image-duplicate"
             yield split.of_image(index, code, what, "remove one of the two, with its label file", "warning")

@@ -18,6 +18,7 @@ MOST_DEPTH = 50
 MOST_NODES = 1_000_000
 """Values that a document may have once its aliases are written out; a few lines can stand for billions."""
 SCALAR_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp"))
+MERGE = "tag:yaml.org,2002:merge"
 COLLECTION_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
 
@@ -107,6 +108,10 @@ def _line_of(error: yaml.YAMLError, text: str) -> int | None:
     return int(mark.line) + 1 if mark is not None else None
 
 
+def _merge_key(node: yaml.MappingNode) -> yaml.Node:
+    return next((key for key, _ in node.value if key.tag == MERGE), node)
+
+
 class _TooLargeError(Exception):
     pass
 
@@ -148,8 +153,8 @@ class _Builder:
         try:
             self.scalars.flatten_mapping(node)  # merge keys: <<
         except yaml.YAMLError as error:
-            self.note("yaml-value", f"YAML: {getattr(error, 'problem', error)}.", "correct the line", node)
-            return {}
+            self.note("yaml-value", f"YAML: {getattr(error, 'problem', error)}.", "write <<: *NAME", _merge_key(node))
+            node.value = [pair for pair in node.value if pair[0].tag != MERGE]
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.note("key-type", "a key is a list or a mapping.", "write a word as the key", key_node)

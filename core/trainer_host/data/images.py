@@ -47,6 +47,7 @@ HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 JPEG_END = b"\xff\xd9"
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
+UNREADABLE_MODES = frozenset({"F", "I"})
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 DAMAGED = "replace the file by a whole copy, or remove it with its label file"
@@ -338,7 +339,11 @@ def _open_other(header: Header, kind: str, path: str, size: int) -> None:
                 header.width, header.height = image.size
                 turned = int(image.getexif().get(0x0112, 1))
                 if image.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"}:
-                    _unusual(header, image.mode)
+                    if image.mode in UNREADABLE_MODES:
+                        what = f"the image has the mode {image.mode}, which is not read."
+                        header.add("image-mode", what, "convert it to 8-bit colour or gray")
+                    else:
+                        _unusual(header, image.mode)
                 if _needs(image) > size:
                     header.add("image-truncated", "the file ends before its picture does.", DAMAGED)
     except Image.DecompressionBombError:
