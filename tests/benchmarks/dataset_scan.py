@@ -72,9 +72,10 @@ def compare(data: Path, cores: int, rounds: int, aims: dict[str, float], title: 
         faster, whole = ratio(times[theirs], times[ours]), ratio(scans.totals[theirs], scans.totals[ours])
         peak, limit = statistics.median(scans.mebibytes[ours]), statistics.median(scans.mebibytes[theirs])
         good = faster >= aim and peak <= limit + NOISE
+        verdict = "good" if good else "MISSED"
         print(
             f"{state}: {faster:.2f}x as fast (aim: {aim:g}x), with the datasets built from it {whole:.2f}x;"
-            f" peak memory {peak:.0f} MiB beside {limit:.0f} MiB (aim: no more, but for {NOISE:g}): {'good' if good else 'MISSED'}"
+            f" peak memory {peak:.0f} MiB beside {limit:.0f} MiB (aim: no more, but for {NOISE:g}): {verdict}"
         )
 
 
