@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""What the README shows works as it stands there, and links of all pages lead somewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.support.figures import pose_dataset
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -49,7 +50,20 @@ def test_the_yaml_of_the_readme_passes_as_a_dataset(tmp_path: Path) -> None:
     assert len(data["flip_idx"]) == len(data["kpt_names"][0]) == 4
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
-    root = Path(__file__).resolve().parents[2]
-    targets = [t for t in re.findall(r"\]\(([^)]+)\)", README) if "://" not in t]
-    assert [t for t in targets if not (root / t).exists()] == []
+def anchors(page: Path) -> set[str]:
+    """Return what links can lead to within a page, as the usual readers of Markdown name its headings."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    heads = (re.sub(r"[^\w\- ]", "", h.lower()) for h in re.findall(r"^#+ (.+)$", text, re.MULTILINE))
+    return {head.strip().replace(" ", "-") for head in heads}
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    lost = []
+    for page in pages:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            file, _, anchor = target.partition("#")
+            place = page if not file else (page.parent / file).resolve()
+            if "://" not in target and not (place.exists() and (not anchor or anchor in anchors(place))):
+                lost.append(f"{page.relative_to(ROOT)}: {target}")
+    assert lost == []

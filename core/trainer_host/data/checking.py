@@ -12,13 +12,15 @@ import yaml
 from trainer_host.base.collection import paused_collection
 from trainer_host.base.data import plain, write_whole
 from trainer_host.base.errors import DatasetError, PluginError, Problem
-from trainer_host.base.findings import Finding, Tolerance, raise_errors
+from trainer_host.base.findings import Finding, Tolerance, grouped, raise_errors
 from trainer_host.data.checks import check_files
 from trainer_host.data.dataset_yaml import read_document
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.keys import unknown_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from trainer_host.base.contexts import DataContext
     from trainer_host.plugin.chain import Chain
 
@@ -76,32 +78,36 @@ def _original(ctx: DataContext) -> DataContext:
     return replace(ctx, source=str(content[SOURCE]), images=tuple(map(str, content.get(IMAGES) or ())))
 
 
-def settle(data: Description, tolerance: Tolerance) -> None:
+def settle(data: Description, tolerance: Tolerance, used: Collection[str] = SPLITS) -> None:
     """Raise the errors that were found, or leave out the images at fault where that is wanted.
 
     What is left out stands in ``data.left_out`` by split, and the findings that were errors become warnings.
 
+    Args:
+        data: The dataset.
+        tolerance: How many images may be left out.
+        used: The splits that are used; errors in the others are warnings.
+
     Raises:
         DatasetError: If there are errors that leaving out images does not mend, or too many images at fault.
     """
+    data.findings = [f if f.split is None or f.split in used else replace(f, severity="warning") for f in data.findings]
     errors = [f for f in data.findings if f.severity == "error"]
-    if not errors:
-        return
-    lasting = [f for f in errors if not f.image or not f.split]
-    if not tolerance.share or lasting:
-        raise_errors(errors if not tolerance.share else lasting)
+    raise_errors([f for f in errors if not tolerance.share or not f.image])
+    faulty = {f.image for f in errors if f.image}
     for name, split in data.splits.items():
-        bad = {f.image for f in errors if f.split == name and f.image}
+        bad = sorted(faulty.intersection(split.images)) if name in used else []
         if not bad:
             continue
-        if len(bad) > tolerance.share * len(split):
-            what = f"{len(bad)} of {len(split)} {name} images cannot be used, more than --bad={tolerance.text} allows"
-            raise DatasetError(
-                Problem(f"{what} ({tolerance.share:.4g} of them).", "Mend them, or allow more: --bad=skip:PERCENT%"),
-                *(f.problem() for f in errors if f.split == name),
-            )
-        data.splits[name] = split.without(bad)
-        data.left_out[name] = sorted(bad)
+        if len(bad) > tolerance.share * len(split) + 1e-9 or len(bad) == len(split):
+            found = [f for f in errors if f.image in set(bad)]
+            what = f"{len(bad)} of {len(split)} {name} images cannot be used"
+            limit = f"--bad={tolerance.text} leaves out {100 * tolerance.share:.4g}% at most"
+            error = DatasetError(Problem(f"{what}; {limit}.", "Mend them: see trainer check."), *grouped(found))
+            error.findings = tuple(found)
+            raise error
+        data.splits[name] = split.without(set(bad))
+        data.left_out[name] = bad
     data.findings = [replace(f, severity="warning") if f.severity == "error" else f for f in data.findings]
 
 
@@ -135,4 +141,5 @@ def finding_of(problem: Problem) -> Finding:
     file = where if line.isdigit() else problem.where
     number = int(line) if where and line.isdigit() else None
     fix = (problem.fix or "").removeprefix("Fix: ")
+    fix = fix[:1].lower() + fix[1:]
     return Finding("dataset-missing", problem.message, fix, str(Path(file).absolute()) if file else None, number)

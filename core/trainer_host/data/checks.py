@@ -50,7 +50,7 @@ def _orphans(data: Description, listings: Mapping[str, Listing]) -> Iterator[Fin
     owned = {file for split in data.splits.values() for file in split.label_files}
     told: set[str] = set()
     for name, listing in listings.items():
-        for folder, names in listing.folders.items():
+        for folder, names in listing.folders.items() if listing.by_folder else ():
             for file in sorted({f"{folder}{os.sep}{n}" for n in names} - owned - told):
                 if file.rpartition(os.sep)[-1].lower() in NOT_LABELS:
                     continue

@@ -48,6 +48,7 @@ class Listing:
         label_files: The path of each image's label file, whether it is there or not.
         label_stats: What the file system says of each, int64 (n, 4).
         folders: For each folder of labels the names of all label files in it.
+        by_folder: Whether all images of their folders are in it; a list may leave some out.
         findings: What is wrong with folders, lists and links.
     """
 
@@ -56,6 +57,7 @@ class Listing:
     label_files: list[str] = field(default_factory=list)
     label_stats: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
     folders: dict[str, list[str]] = field(default_factory=dict)
+    by_folder: bool = True
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -81,6 +83,7 @@ def list_split(name: str, sources: Iterable[Path], root: Path) -> Listing:
     listing = Listing()
     found: list[Listed] = []
     for source in sources:
+        listing.by_folder = listing.by_folder and source.is_dir()
         if source.is_dir():
             found += _walk(name, str(source), listing.findings)
         else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -20,8 +21,9 @@ from trainer_host.base.contexts import (
     RunContext,
     ValidationContext,
 )
+from trainer_host.base.data import nearby
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
-from trainer_host.base.findings import FAIL, Tolerance, grouped
+from trainer_host.base.findings import FAIL, SHOWN, Tolerance, grouped
 from trainer_host.data.checking import examine, normalised, settle, unanswered
 from trainer_host.engine.checkpoints import STATE, Checkpoint, foreign_classes, read_checkpoint
 from trainer_host.engine.faults import loss_error
@@ -32,8 +34,6 @@ from trainer_host.engine.values import several_devices
 from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from trainer_host.base.protocols import Batch, Dataset, Module, Optimizer, Validator
     from trainer_host.data.description import Description
     from trainer_host.plugin.chain import Chain
@@ -96,23 +96,27 @@ def refuse_several_devices(device: Any) -> None:
         )
 
 
-def read_and_check(plan: Plan, ctx: DataContext, folder: Path) -> Description:
+def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: Collection[str]) -> Description:
     """Read a dataset, have every plugin check it, and show what they warn of.
 
     Args:
         plan: The plugins, and what becomes of images that cannot be used.
         ctx: What is to be read.
         folder: Where the normalised YAML goes, which is all that the engine is told of the dataset.
+        used: The splits that are used; errors in the others are warnings.
 
     Raises:
         DatasetError: If it cannot be read, or if a check finds an error.
     """
     data = examine(plan.chain, replace(ctx, images=plan.images))
-    settle(data, plan.bad)
+    settle(data, plan.bad, used)
     for problem in grouped(data.findings):
         LOGGER.warning(str(problem))
     for name, images in data.left_out.items():
-        LOGGER.warning(f"{len(images)} {name} images are left out (--bad={plan.bad.text}): {', '.join(images)}")
+        shown = ", ".join(nearby(Path(f)) for f in images[:SHOWN])
+        more = f" and {len(images) - SHOWN} more, all named in run.yaml" if len(images) > SHOWN else ""
+        count = f"{len(images)} {name} image{'s are' if len(images) > 1 else ' is'}"
+        LOGGER.warning(f"{count} left out (--bad={plan.bad.text}): {shown}{more}")
     data["yaml_file"] = str(normalised(data, folder, replace(ctx, images=plan.images)))
     return data
 
@@ -201,7 +205,7 @@ class HostTrainer(BaseTrainer):
             DatasetError: If it cannot be read, or if a check finds an error.
         """
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split)
-        data = read_and_check(self.plan, ctx, self.save_dir)
+        data = read_and_check(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
         self.args.data = data["yaml_file"]
         return data
 

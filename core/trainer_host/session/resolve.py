@@ -209,6 +209,9 @@ def _keys_of_dataset(data: str, request: Request) -> set[str]:
     hooks = load_formats(request.given.plugins, request.no_plugins).hook
     if (told := hooks.tell_dataset(source=data)) is not None:
         return set(told)
+    if Path(data).is_dir():
+        found = [f for f in Path(data).iterdir() if f.suffix.lower() in {".yaml", ".yml"}]
+        data = str(found[0]) if len(found) == 1 else data
     path = Path(data) if Path(data).is_file() else engine_folder() / "cfg" / "datasets" / data
     if path.suffix.lower() not in {".yaml", ".yml"} or not path.is_file():
         return set()

@@ -72,6 +72,7 @@ def draw_sample(folder: Path) -> Path:
         "kpt_shape": [len(KEYPOINTS), 3],
         "flip_idx": [0, 2, 1, 4, 3, 6, 5, 8, 7],
         "kpt_names": {0: list(KEYPOINTS)},
+        "kpt_oks_sigmas": [1 / len(KEYPOINTS)] * len(KEYPOINTS),  # what the engine uses where there are none
         "skeleton": _BONES,
     }
     return write_dataset(folder, _SEED, _scene, entries)
