@@ -101,9 +101,11 @@ def settle(data: Description, tolerance: Tolerance, used: Collection[str] = SPLI
             continue
         if len(bad) > tolerance.share * len(split) + 1e-9 or len(bad) == len(split):
             found = [f for f in errors if f.image in set(bad)]
-            what = f"{len(bad)} of {len(split)} {name} images cannot be used"
-            limit = f"--bad={tolerance.text} leaves out {100 * tolerance.share:.4g}% at most"
-            error = DatasetError(Problem(f"{what}; {limit}.", "Mend them: see trainer check."), *grouped(found))
+            limit = f"more than the {100 * tolerance.share:.4g}% that --bad={tolerance.text} leaves out"
+            what = f"{len(bad)} of {len(split)} {name} images cannot be used, {limit}."
+            if len(bad) == len(split):
+                what = f"none of the {len(split)} {name} images can be used, so that nothing is left."
+            error = DatasetError(Problem(what, "Mend them: see trainer check."), *grouped(found))
             error.findings = tuple(found)
             raise error
         data.splits[name] = split.without(set(bad))

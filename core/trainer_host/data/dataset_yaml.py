@@ -108,10 +108,6 @@ def _line_of(error: yaml.YAMLError, text: str) -> int | None:
     return int(mark.line) + 1 if mark is not None else None
 
 
-def _merge_key(node: yaml.MappingNode) -> yaml.Node:
-    return next((key for key, _ in node.value if key.tag == MERGE), node)
-
-
 class _TooLargeError(Exception):
     pass
 
@@ -150,10 +146,11 @@ class _Builder:
 
     def mapping(self, node: yaml.MappingNode, prefix: str) -> dict[Any, Any]:
         content: dict[Any, Any] = {}
+        merged = next((key for key, _ in node.value if key.tag == MERGE), node)
         try:
             self.scalars.flatten_mapping(node)  # merge keys: <<
         except yaml.YAMLError as error:
-            self.note("yaml-value", f"YAML: {getattr(error, 'problem', error)}.", "write <<: *NAME", _merge_key(node))
+            self.note("yaml-value", f"YAML: {getattr(error, 'problem', error)}.", "write <<: *NAME", merged)
             node.value = [pair for pair in node.value if pair[0].tag != MERGE]
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
