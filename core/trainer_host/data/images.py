@@ -25,13 +25,13 @@ FORMATS = {
     "AVIF": ("avif",),
     "BMP": ("bmp",),
     "HEIF": ("heic", "heif"),
-    "JPEG": ("jpeg", "jpg", "mpo"),
+    "JPEG": ("jpg", "jpeg", "mpo"),
     "JPEG2000": ("jp2",),
     "PNG": ("png",),
     "TIFF": ("tif", "tiff", "dng"),
     "WEBP": ("webp",),
 }
-"""The formats that the engine trains on, and the endings of their files."""
+"""The formats that the engine trains on, and the endings of their files, the usual one first."""
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 PICTURES = frozenset({"gif", "jfif", "jpe", "svg", "psd", "ico", "tga", "ppm", "pgm", "exr", "hdr", "jxl", "cr2"})
 """Endings of pictures that the engine passes over."""
@@ -48,6 +48,7 @@ JPEG_END = b"\xff\xd9"
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
 UNREADABLE_MODES = frozenset({"F", "I"})
+PIXELS = {"CMYK": "CMYK colours (made for print)", "F": "32-bit floating-point pixels", "I": "32-bit pixels"}
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 DAMAGED = "replace the file by a whole copy, or remove it with its label file"
@@ -119,7 +120,8 @@ def read_header(path: str, size: int) -> Header:
         size: Its size in bytes.
     """
     if size < 0:
-        return Header().add("image-unreadable", "the image is no file.", "put a file there, or remove it")
+        what = "this is a folder, a pipe or a device, and not a file."
+        return Header().add("image-unreadable", what, "remove or rename it")
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except OSError as error:
@@ -163,7 +165,7 @@ def _read(file: int, head: bytes, path: str, size: int) -> Header:
 def _at_odds(header: Header, kind: str, path: str) -> Header:
     suffix = PurePath(path).suffix
     what = f"the image is a {kind} file, though its name ends in {suffix}."
-    return header.add("image-extension", what, f"rename it to end in .{FORMATS[kind][-1]}", "warning")
+    return header.add("image-extension", what, f"rename it to end in .{FORMATS[kind][0]}", "warning")
 
 
 class _Bytes:
@@ -207,13 +209,19 @@ def _read_jpeg(file: int, head: bytes, path: str, size: int) -> Header:
 
 def _note_turn(header: Header, turned: int) -> None:
     if turned in range(2, 9):
-        what = f"the image is stored turned or mirrored (EXIF orientation {turned}) and shown upright in training."
-        header.add("image-rotated", what, "check that the labels were made on the upright image", "warning")
+        what = f"the image is stored turned or mirrored (EXIF orientation {turned}) and is turned upright for training."
+        fix = "check that the labels were made on the upright image; the report of trainer check shows them"
+        header.add("image-rotated", what, fix, "warning")
 
 
 def _unusual(header: Header, mode: str) -> None:
-    what = f"the image is {mode}, and is converted to 8-bit colour for training."
+    what = f"the image has {_pixels(mode)}, and is converted to 8-bit colour for training."
     header.add("image-mode", what, "convert it yourself where colours or depth matter", "warning")
+
+
+def _pixels(mode: str) -> str:
+    """Return what the pixels of a mode are called by those who do not know Pillow's names."""
+    return PIXELS.get(mode, "16-bit pixels" if mode.startswith("I;16") else f"{mode} pixels")
 
 
 def _judge_end(header: Header, path: str) -> None:
@@ -233,7 +241,7 @@ def _judge_end(header: Header, path: str) -> None:
         return
     if not several:
         what = "the JPEG file has bytes behind the picture's end."
-        header.add("image-trailing-bytes", what, "save it again where other programs complain", "warning")
+        header.add("image-trailing-bytes", what, "leave it, or save it again if other programs complain", "warning")
 
 
 def _orientation(exif: bytes) -> int:
@@ -269,7 +277,8 @@ def _read_png(file: int, size: int) -> Header:
             break
         body, checksum = _chunk(file, kind, length)
         if checksum is None:
-            return header.add("image-unreadable", f"the PNG file is damaged in its chunk {kind!r}.", DAMAGED)
+            what = f"the PNG file is damaged: its part {kind.decode('latin-1')!r} has a wrong checksum."
+            return header.add("image-unreadable", what, DAMAGED)
         if kind == b"IHDR":
             header.width, header.height = int.from_bytes(body[:4], "big"), int.from_bytes(body[4:8], "big")
             if body[8] == 16:
@@ -303,8 +312,12 @@ def _read_other(path: str, head: bytes, size: int) -> Header:
     header, suffix = Header(), PurePath(path).suffix.lower().lstrip(".")
     kind = _kind(head)
     if kind is None:
-        looks = "a text" if head.isascii() and b"\0" not in head else "something else"
-        return header.add("image-not-image", f"the file is no image but {looks}.", "remove it with its label file")
+        what = "the content is not that of an image."
+        if not head.strip(b"\0"):
+            what = "the file begins with zero bytes, as a crash leaves them, and is not an image."
+        elif head.isascii() and b"\0" not in head:
+            what = "the file is text, not an image."
+        return header.add("image-not-image", what, "replace it by the image, or remove it with its label file")
     if kind not in FORMATS:
         return header.add("image-not-image", f"the file is a {kind} image, which is not read.", "convert it to PNG")
     _open_other(header, kind, path, size)
@@ -340,7 +353,7 @@ def _open_other(header: Header, kind: str, path: str, size: int) -> None:
                 turned = int(image.getexif().get(0x0112, 1))
                 if image.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"}:
                     if image.mode in UNREADABLE_MODES:
-                        what = f"the image has the mode {image.mode}, which is not read."
+                        what = f"the image has {_pixels(image.mode)}, which are not read."
                         header.add("image-mode", what, "convert it to 8-bit colour or gray")
                     else:
                         _unusual(header, image.mode)

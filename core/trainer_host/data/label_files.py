@@ -1,4 +1,4 @@
-"""Label files: one object in each line, numbers between blanks.
+"""Label files: one object in each line, numbers between spaces.
 
 Files are parsed many at a time by array operations; what is not plainly numbers is parsed again line by line, to
 say what is wrong and where. Both ways give the same numbers, those that Python's ``float`` gives.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 16 << 20
 """Bytes beyond which a label file is not read."""
 MOST_ROWS = 20_000
-"""Rows beyond which a label file is not believed."""
+"""Rows beyond which a label file is not read."""
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 NOT_FINITE = frozenset({"nan", "inf", "infinity"})
@@ -172,7 +172,7 @@ def _parse_slowly(text: bytes) -> Rows:
         found = [_number(word) for word in words]
         odd = [(i, word) for i, (word, value) in enumerate(zip(words, found, strict=True)) if value != value]
         if odd:
-            faults.append(_describe(number, odd))
+            faults.append(_describe(number, odd, len(words)))
         lines.append(number)
         counts.append(len(words))
         values += found
@@ -196,7 +196,8 @@ def _decode(text: bytes) -> tuple[str, Fault | None]:
     if wide:
         return "", Fault(0, 0, "label-encoding", "the label file is UTF-16 text.", "save it as UTF-8")
     if b"\0" in text:
-        return "", Fault(0, 0, "label-encoding", "the label file is binary data, not text.", "replace it by its text")
+        what = "the label file is binary data, not text."
+        return "", Fault(0, 0, "label-encoding", what, "write a row of numbers for each object")
     try:
         return text.decode(), None
     except UnicodeDecodeError as error:
@@ -211,19 +212,28 @@ def _number(word: str) -> float:
     return value if abs(value) != float("inf") else float("nan")
 
 
-def _describe(line: int, odd: list[tuple[int, str]]) -> Fault:
+def _describe(line: int, odd: list[tuple[int, str]], words: int) -> Fault:
     column, word = odd[0]
     shown = repr(word if len(word) <= SHOWN else f"{word[:SHOWN]}...")
     more = f", and {len(odd) - 1} more in this line" if len(odd) > 1 else ""
     if word.lstrip("+-").lower() in NOT_FINITE or NUMBER.fullmatch(word):
         what = f"{shown} in column {column + 1} is not a finite number{more}."
         return Fault(0, line, "label-not-finite", what, "write the number, or remove the line")
-    fix = "write numbers with blanks between them"
+    fix = _fix(word, column, header=line == 1 and len(odd) == words)
+    return Fault(0, line, "label-number", f"{shown} in column {column + 1} is not a number{more}.", fix)
+
+
+def _fix(word: str, column: int, header: bool) -> str:
+    """Return what to do about a word that is no number; a ``header`` is a first line without any."""
+    if word.startswith(("{", "[", "<")):
+        return "write one row of numbers for each object; the file looks like JSON or XML"
     if "," in word:
         point = word.count(",") == 1 and NUMBER.fullmatch(word.replace(",", "."))
-        fix = "write a decimal point instead of the comma" if point else "separate the numbers by blanks, not commas"
-    elif word.startswith("#"):
-        fix = "remove the comment, which label files cannot have"
-    elif column == 0:
-        fix = "write the class as its number in names:"
-    return Fault(0, line, "label-number", f"{shown} in column {column + 1} is not a number{more}.", fix)
+        return "write a decimal point instead of the comma" if point else "separate the numbers by spaces, not commas"
+    if word.startswith("#"):
+        return "remove the comment, which label files cannot have"
+    if header:
+        return "remove the line: a label file has rows of numbers alone"
+    if column == 0:
+        return "write the class as its number; 0 is the first of names"
+    return "write numbers separated by spaces"

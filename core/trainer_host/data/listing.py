@@ -183,7 +183,8 @@ def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> l
             continue
         path = _entry(words, file.parent, root)
         if path.rpartition(".")[-1].lower() not in SUFFIXES:
-            note("list-entry-missing", f"{words} does not name an image.", "write the path of an image", number)
+            what = f"{words} does not end like an image (.jpg, .png, ...)."
+            note("list-entry-missing", what, "write the path of an image, with its ending", number)
             continue
         if path in first:
             what = f"{words} is listed in line {first[path]} too, so it counts twice."
@@ -246,7 +247,8 @@ def _shared(split: str, listing: Listing) -> Iterator[Finding]:
         first = owners.setdefault(file, path)
         if first != path:
             names = " and ".join(p.rpartition(os.sep)[-1] for p in (first, path))
-            what = f"{names} share the label file {file.rpartition(os.sep)[-1]}."
+            label = file.rpartition(os.sep)[-1]
+            what = f"{names} have the same label file, {label}: it is found by the name without its ending."
             fix = "give the images different names, each with its own label file"
             yield Finding("image-shared-label", what, fix, path, None, "error", split, path)
 

@@ -203,13 +203,14 @@ def _read_labels(listing: Listing, wanted: Sequence[int]) -> Rows:
 
 def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes | None:
     if size == FOLDER[0]:
-        faults.append(Fault(index, 0, "label-directory", "a folder stands where the label file is to be.", "move it"))
+        what = "a folder has the name of the label file."
+        faults.append(Fault(index, 0, "label-directory", what, "move or rename the folder"))
     elif size == NO_FILE[0]:
         faults.append(Fault(index, 0, "label-unreadable", "the label file is no regular file.", "put a file there"))
     elif size == BROKEN_LINK[0]:
         faults.append(Fault(index, 0, "link-broken", "the label file is a link that leads nowhere.", "mend the link"))
     elif size > MOST_BYTES:
-        what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB is not read."
+        what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
         faults.append(Fault(index, 0, "label-too-large", what, "write one object in each line, and nothing else"))
     else:
         try:
@@ -228,7 +229,7 @@ def _without_excess(rows: Rows) -> Rows:
     """Leave out the rows of files that have too many of them."""
     counts = np.bincount(rows.file)
     for index in np.flatnonzero(counts > MOST_ROWS).tolist():
-        what = f"the label file has {counts[index]} rows; more than {MOST_ROWS} are not believed."
+        what = f"the label file has {counts[index]} rows; at most {MOST_ROWS} are read for an image."
         fault = Fault(
             index, 0, "label-too-many-rows", what, "write one row for each object, in one file for each image"
         )

@@ -165,7 +165,8 @@ def _samples(pairs: str) -> str:
     )
     return (
         "<p>Each image with its labels, and mirrored with the labels as training then sees them. "
-        "In both, a name and its colour must lie on the same part of an object.</p>"
+        "In each picture by itself, every name must be right: what is a left hand in the image is a right hand in its "
+        "mirror image.</p>"
         f'<div class="switches">{switches}</div>{pairs}'
     )
 
