@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainer_host.base.findings import Finding
 from trainer_host.data.deep import check_pixels, inspect_pixels
 from trainer_host.data.description import Description, Split
 from trainer_host.data.near_duplicates import SIDE, Pair, find_pairs, proposed_split, video_of
@@ -139,6 +140,14 @@ def test_the_same_picture_saved_otherwise_is_found(tmp_path):
     first = next(f for f in check_pixels(data) if f.file.endswith("again.jpg"))
     assert "images/train/3.jpg of train" in first.message
     assert first.split == "val"
+
+
+def test_a_copy_that_is_told_already_is_not_told_again(tmp_path):
+    copy = encoded(scene(1), "JPEG")
+    data = dataset(tmp_path, train={"a.jpg": copy, "b.jpg": scene(2)}, val={"c.jpg": copy, "d.jpg": scene(3)})
+    file = str(tmp_path / "images" / "val" / "c.jpg")
+    data.findings.append(Finding("splits-share-images", "twice.", "remove it", file, None, "warning", "val", file))
+    assert found(data) == set()
 
 
 def test_a_still_camera_does_not_make_frames_the_same(tmp_path):

@@ -169,6 +169,17 @@ def test_several_folders_lists_and_the_same_split_twice(tmp_path):
     assert [f.code for f in copy.findings].count("splits-same") == 1
 
 
+def test_an_image_that_a_list_names_twice_and_a_link_to_itself(tmp_path):
+    file = make(
+        tmp_path / "mice", {"train/a": ROW, "train/b": ROW, "val/c": ROW}, YAML.replace("images/train", "a.txt")
+    )
+    (file.parent / "a.txt").write_text("images/train/a.png\nimages/train/a.png\nimages/train/loop.png\n")
+    (file.parent / "images" / "train" / "loop.png").symlink_to("loop.png")
+    lines, copy = mended(file, tmp_path / "copy")
+    assert lines[0] == "3 images as links, 2 label files."
+    assert [f.code for f in copy.findings if f.severity == "error"] == ["link-broken"]
+
+
 def test_orphans_are_left_out_and_faults_of_files_stay(tmp_path):
     file = make(tmp_path / "mice", {"train/a": ROW, "train/b": ROW, "train/c": ROW, "val/b": ROW})
     root = file.parent

@@ -35,6 +35,8 @@ MANY_PIXELS = 1 << 24
 """Pixels beyond which images are decoded one at a time, to bound the memory."""
 LEAST_SIDE = 2 * SIDE
 """Side in pixels down to which a JPEG is scaled while it is decoded; its data are read in full all the same."""
+COPY = "splits-share-images"
+"""The finding about an image that another split has byte by byte, which needs no second one."""
 DAMAGE = ("Corrupt JPEG data", "Premature end")
 LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9$", re.ASCII)
 FEW_BYTES = 4
@@ -89,7 +91,8 @@ def inspect_pixels(data: Description) -> Pixels:
 def _with_pairs(data: Description, findings: list[Finding], images: dict[str, list[str]], pairs: list[Pair]) -> Pixels:
     flat = [image for members in images.values() for image in members]
     splits = [name for name, members in images.items() for _ in members]
-    crossing = [p for p in pairs if splits[p.first] != splits[p.second]]
+    told = {f.image for f in data.findings if f.code == COPY}
+    crossing = [p for p in pairs if splits[p.first] != splits[p.second] and told.isdisjoint(flat[i] for i in p[:2])]
     if not crossing:
         return Pixels(findings)
     proposal = proposed_split(images, pairs)

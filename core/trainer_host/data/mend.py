@@ -97,7 +97,9 @@ def write_mended(
             copy.rename(target)
     except OSError as error:
         where = str(error.filename) if error.filename else str(folder)
-        raise StorageError(Problem(f"the mended copy cannot be written: {error.strerror}.", None, where)) from error
+        raise StorageError(
+            Problem(f"the mended copy cannot be written: {error.strerror or error}.", None, where)
+        ) from error
     return lines
 
 
@@ -110,11 +112,11 @@ def patch_text(patch: Mapping[str, Any]) -> str:
 
 
 def _refuse(data: Description, folder: Path) -> None:
-    target = folder.resolve()
+    target = _real(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(Problem("the folder of the mended copy is not empty.", "Fix: name a new one.", str(folder)))
-    roots = {Path(data.get("path") or Path(data.file).parent).resolve()}
-    roots |= {Path(image).resolve().parent for split in data.splits.values() for image in split.images[:1]}
+    roots = {_real(data.get("path") or Path(data.file).parent)}
+    roots |= {_real(image).parent for split in data.splits.values() for image in split.images[:1]}
     inside = next((root for root in roots if target.is_relative_to(root)), None)
     if inside is not None:
         what = f"the mended copy would lie within the dataset {inside}, which is never written to."
@@ -125,6 +127,11 @@ def _refuse(data: Description, folder: Path) -> None:
     if any(not file.endswith(".txt") for split in data.splits.values() for file in split.label_files[:1]):
         what = "only label files with one row for each object can be mended."
         raise DatasetError(Problem(what, "Fix: convert the dataset first.", data.file))
+
+
+def _real(path: str | Path) -> Path:
+    """Return a path without links; `Path.resolve` raises for those that lead to themselves."""
+    return Path(os.path.realpath(path))
 
 
 def _write(
@@ -143,7 +150,8 @@ def _write(
         split = data.splits[home]
         for image, file, labelled in zip(split.images, split.label_files, split.labelled.tolist(), strict=True):
             place = folder / members[image]
-            _link(image, place)
+            if not os.path.lexists(place):  # a list may name an image twice
+                _link(image, place)
             label = _label_place(place)
             if labelled != MISSING and str(label) not in labels:
                 labels.add(str(label))
