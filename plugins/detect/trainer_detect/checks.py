@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.01
 """How far a coordinate may lie outside the range from 0 to 1."""
+LARGE = 2
+"""What a share of the image is never beyond by a slip: such a number was perhaps meant in pixels."""
 IMBALANCE = 100
 """How many times more objects the most frequent class may have than the rarest."""
 SHOWN = 5
@@ -88,6 +90,11 @@ def shapes_text(shapes: Iterable[tuple[int, int]]) -> str:
 def numbers(values: Iterable[float]) -> str:
     """Return numbers as a label file has them."""
     return " ".join(f"{v:.6g}" for v in values)
+
+
+def amount(found: int) -> str:
+    """Return how many numbers a row has, as a message says it."""
+    return f"{found} number{'s' * (found != 1)}"
 
 
 def line_text(split: Split, row: int) -> str:
@@ -165,13 +172,13 @@ def _polygon_boxes(split: Split, polygon: Bools) -> Floats:
 def _columns(split: Split, boxes: Boxes) -> Found:
     for row in np.flatnonzero(boxes.misfit).tolist():
         found = int(split.columns[row])
-        message = f"the row has {found} numbers, and a box has 5: {BOX}."
+        message = f"the row has {amount(found)}, and a box has 5: {BOX}."
         fits = shapes_text(fitting_shapes(found))
         if fits:
             message += f" {found} numbers would fit kpt_shape: {fits}."
         fix = f"write {BOX}, or a class and at least 3 points x, y"
         if found == 6:
-            fix = f"write {BOX} only; a confidence at the end is to be removed"
+            fix = f"write {BOX} alone; if the last number is a confidence, remove it"
         yield row, split.of_row(row, "label-columns", message, fix)
     yield from _mixed(split, boxes)
 
@@ -231,7 +238,7 @@ def _classes(split: Split, boxes: Boxes, known: _Classes) -> Found:
     outside = classes < 0 if known.count is None else (classes < 0) | (classes >= known.count)
     for index in np.flatnonzero(~whole).tolist():
         message = f"the class is {classes[index]:.10g}, which is not a whole number."
-        fix = f"write the class first: {BOX}"
+        fix = f"begin the row with the class, a whole number: {BOX}"
         yield int(boxes.rows[index]), split.of_row(int(boxes.rows[index]), "class-type", message, fix)
     for index in np.flatnonzero(whole & outside).tolist():
         message, fix = _range_text(classes[index], known)
@@ -241,6 +248,8 @@ def _classes(split: Split, boxes: Boxes, known: _Classes) -> Found:
 def _range_text(number: float, known: _Classes) -> tuple[str, str]:
     if known.count is None:
         return f"the class is {number:.10g}.", "write a class of 0 or more"
+    if known.count == 1:
+        return f"the class is {number:.10g}, and the only class is 0.", "write 0, or add its name to names"
     message = f"the class is {number:.10g}, and the dataset has the classes 0 to {known.count - 1}."
     if known.from_one:
         return message, f"count classes from 0: the labels have 1 to {known.count}, so subtract 1 from each"
@@ -261,7 +270,7 @@ def _statistics(data: Description) -> Iterator[Finding]:
     if unseen:
         listing = listed([f"{number} ({names[number]})" for number in unseen])
         message = f"no training label has the {'class' if len(unseen) == 1 else 'classes'} {listing}."
-        fix = "label such objects, or remove the names and renumber the classes"
+        fix = "label such objects, or remove the names and renumber the classes; ignore this if it is meant"
         yield data.of_key(f"names.{unseen[0]}", "class-never-seen", message, fix, "warning")
     most, rare = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
     if counts[most] > IMBALANCE * counts[rare]:
@@ -339,10 +348,7 @@ def _boxes(split: Split, boxes: Boxes) -> Found:
                 row, "box-negative", f"the box has a negative size: {text}.", "write a positive width and height"
             )
         elif faults.outside_range[index]:
-            message = f"the box is not given in shares of the image, from 0 to 1: {text}."
-            found = split.of_row(
-                row, "box-range", message, "divide x and width by the image's width, y and height by its height"
-            )
+            found = _range_finding(split, row, values[index], text)
         elif faults.empty[index]:
             found = split.of_row(
                 row, "box-empty", f"the box has no area: {text}.", "draw the box anew, or delete the row"
@@ -351,6 +357,14 @@ def _boxes(split: Split, boxes: Boxes) -> Found:
             message = f"the box reaches {100 * beyond[index]:.3g}% beyond the image: {text}."
             found = split.of_row(row, "box-outside", message, "cut the box at the image's edge", "warning")
         yield row, found
+
+
+def _range_finding(split: Split, row: int, values: Floats, text: str) -> Finding:
+    message = f"the box is not in shares of the image (0 to 1): {text}."
+    fix = "correct the box; x, y, width, height are shares of the image from 0 to 1"
+    if (np.abs(values[1:]) > LARGE).any():
+        fix = "divide x and width by the image's width, y and height by its height"
+    return split.of_row(row, "box-range", message, fix)
 
 
 def _beyond(values: Floats) -> Floats:

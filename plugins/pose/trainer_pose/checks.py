@@ -16,6 +16,7 @@ import numpy as np
 from trainer_detect.checks import (
     SHOWN,
     TOLERANCE,
+    amount,
     box_faults,
     description,
     fitting_shapes,
@@ -74,7 +75,8 @@ def _columns(split: Split, shape: tuple[int, int], fits: bool) -> Found:
     required = 5 + keypoints * dims
     for row in np.flatnonzero(_judged(split) & (split.columns != required)).tolist():
         found = int(split.columns[row])
-        message = f"the row has {found} numbers, and kpt_shape [{keypoints}, {dims}] requires {required}."
+        needed = f"{required} (5 + {keypoints} x {dims})"
+        message = f"the row has {amount(found)}; kpt_shape [{keypoints}, {dims}] needs {needed}."
         fix = f"write class, x, y, width, height and {keypoints} keypoints of {dims} numbers"
         others = shapes_text(fitting_shapes(found))
         if others:
@@ -181,7 +183,8 @@ def _range(split: Split, points: Keypoints, beyond: Bools) -> Found:
         absent = "for keypoints that are not labelled use kpt_shape: [K, 3], with x, y, visibility, and 0 0 0 for them"
     for index in np.flatnonzero(beyond.any(axis=1)).tolist():
         row, which = int(points.rows[index]), beyond[index]
-        message = f"outside the image: {points.text(index, which)} at {points.places(index, which)}."
+        verb = "lies" if which.sum() == 1 else "lie"
+        message = f"{points.text(index, which)} {verb} outside of the image: {points.places(index, which)}."
         yield row, split.of_row(row, "keypoint-range", message, f"write shares of the image, from 0 to 1; {absent}")
 
 
@@ -213,8 +216,9 @@ def _zero(split: Split, points: Keypoints, zero: Bools) -> Found:
     if points.dims == 2:
         fix = "use kpt_shape: [K, 3], with x, y, visibility, and visibility 0 for a keypoint that is not labelled"
     for index in np.flatnonzero(zero.any(axis=1)).tolist():
-        row = int(points.rows[index])
-        message = f"the engine takes 0 0 for a place in the image: {points.text(index, zero[index])}."
+        row, which = int(points.rows[index]), zero[index]
+        verbs = ("is", "counts") if which.sum() == 1 else ("are", "count")
+        message = f"{points.text(index, which)} {verbs[0]} at 0 0 and {verbs[1]} as labelled there, in the corner."
         yield row, split.of_row(row, "keypoint-zero", message, fix, "warning")
 
 
@@ -237,7 +241,8 @@ def _far(split: Split, points: Keypoints, judged: Bools) -> Found:
     far = _are_far(split, points) & judged
     for index in np.flatnonzero(far.any(axis=1)).tolist():
         row, which = int(points.rows[index]), far[index]
-        message = f"further from the box than its size: {points.text(index, which)} at {points.places(index, which)}."
+        verb = "lies" if which.sum() == 1 else "lie"
+        message = f"{points.text(index, which)} {verb} far outside of the box: {points.places(index, which)}."
         fix = "correct the keypoint, or the box (x, y, width, height)"
         yield row, split.of_row(row, "keypoint-far", message, fix, "warning")
 
@@ -258,7 +263,7 @@ def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[
         file = os.path.relpath(split.label_files[split.image[row]], Path(data.file).parent)
         message = f"in {len(blind)} of {count} training rows no keypoint is labelled, first in {file}"
         message += f", {line_text(split, row)}." if split.line[row] else "."
-        yield warn("keypoints-invisible", message, "label keypoints with visibility 1 or 2")
+        yield warn("keypoints-invisible", message, "label them with visibility 1 or 2, or ignore this if it is meant")
     if len(blind) == count:
         return
     unseen = np.flatnonzero(~labelled.any(axis=0)).tolist()

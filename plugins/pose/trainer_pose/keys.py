@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from trainer_host.data.description import Description
 
 SHAPE_FIX = "write kpt_shape: [K, 3] for K keypoints as x, y, visibility, or [K, 2] for x, y"
-FLIP_FIX = "write flip_idx: [...], for each keypoint the index that it has in a mirror image"
+FLIP_FIX = (
+    "write flip_idx: for each keypoint the index of the one in its place in a mirror image,"
+    " such as [0, 2, 1] where 1 is a left and 2 a right one"
+)
 
 
 def check_keys(data: Description, args: Any) -> Iterator[Finding]:
@@ -71,18 +74,18 @@ def _flip_idx(data: Description, keypoints: int, args: Any) -> Iterator[Finding]
     suggested = flip_idx_of(data, keypoints)
     fix = f"write flip_idx: {suggested}" if suggested else FLIP_FIX
     if isinstance(value, (list, tuple)) and not value:
-        if args.fliplr > 0 or args.flipud > 0:
-            message = (
-                f"there is no flip_idx, so the engine sets fliplr={args.fliplr:g} and flipud={args.flipud:g} to 0:"
-                " no training image is flipped."
-            )
-            yield data.of_key("flip_idx", "flip-idx-missing", message, f"{fix}, or set fliplr=0 flipud=0", "warning")
+        mirrored = {key: share for key in ("fliplr", "flipud") if (share := getattr(args, key)) > 0}
+        if mirrored:
+            given = " and ".join(f"{key}={share:g}" for key, share in mirrored.items())
+            message = f"there is no flip_idx, so images are not mirrored in training ({given} becomes 0)."
+            fix += f"; or set {' '.join(f'{key}=0' for key in mirrored)} if you mean it"
+            yield data.of_key("flip_idx", "flip-idx-missing", message, fix, "warning")
         return
     fault = _flip_fault(value, keypoints)
     if fault is not None:
         code, message = fault
-        if code == "flip-idx-range" and counted_from_one(value, keypoints) and not suggested:
-            fix = f"count keypoints from 0: flip_idx: {[i - 1 for i in value]}"
+        if code == "flip-idx-range" and counted_from_one(value, keypoints):
+            fix = f"count keypoints from 0: flip_idx: {suggested or [i - 1 for i in value]}"
         yield data.of_key("flip_idx", code, message, fix)
         return
     yield from _sides(data, list(value), fix)
@@ -115,7 +118,7 @@ def _sides(data: Description, flip_idx: list[int], fix: str) -> Iterator[Finding
         wrong = [(a, b) for a, b in side_pairs(names).items() if a < b and flip_idx[a] != b]
         if wrong:
             pairs = listed([f"{names[a]} and {names[b]}" for a, b in wrong])
-            message = f"flip_idx does not swap {pairs} of class {number}: a flipped image is learnt with wrong sides."
+            message = f"flip_idx does not swap {pairs} of class {number}, so that left and right are learnt confused."
             yield data.of_key("flip_idx", "flip-idx-names", message, fix, "warning")
             return
 
@@ -176,8 +179,12 @@ def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
     if value is None:
         # The engine has sigmas of its own for [17, 3] alone, which it takes for a person.
         if shape != (len(PERSON_SIGMAS), 3):
-            message = f"there are no kpt_oks_sigmas, so the engine uses 1/{keypoints} = {1 / keypoints:.4g} for all."
-            fix = "write kpt_oks_sigmas: for each keypoint how far annotators differ; small is strict (eyes: 0.025)"
+            share = f"1/{keypoints} = {1 / keypoints:.4g}"
+            message = f"there are no kpt_oks_sigmas, so loss and score use {share} for each keypoint."
+            fix = (
+                "ignore this, or write kpt_oks_sigmas: for each keypoint how far people who label it differ,"
+                " as a share of the object's size (COCO: eyes 0.025, hips 0.107)"
+            )
             yield data.of_key("kpt_oks_sigmas", "sigmas-default", message, fix, "warning")
         return
     fix = f"write kpt_oks_sigmas: a list of {keypoints} positive numbers, or leave it out"
