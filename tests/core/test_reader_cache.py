@@ -186,6 +186,17 @@ def test_a_dataset_that_was_moved_is_read_there(tmp_path: Path, settled: None) -
     assert names(read_dataset(file)) == names(before)[:2]
 
 
+@pytest.mark.parametrize(("before", "after"), [("0", "00"), ("001", "011"), ("00", "001"), ("01", "0011")])
+def test_images_that_are_listed_twice_keep_their_rows(tmp_path: Path, settled: None, before: str, after: str) -> None:
+    make(tmp_path)
+    file = write_yaml(tmp_path, train="list.txt")
+    for listed in (before, after):
+        (tmp_path / "list.txt").write_text("".join(f"./images/train/{n}.png\n" for n in listed))
+        data = read_dataset(file)
+        assert content(data) == fresh(file)
+        assert data.splits["train"].image.tolist() == list(range(len(listed)))
+
+
 def test_a_broken_link_with_another_target_is_told_anew(tmp_path: Path, settled: None) -> None:
     file = make(tmp_path)
     link = tmp_path / "images" / "train" / "1.png"
