@@ -65,8 +65,8 @@ def test_a_sound_dataset_is_copied_as_it_is(tmp_path):
     labels = {"train/a": ROW, "train/deep/b": ROW * 1, "train/none": "", "train/missing": None, "val/c": ROW}
     file = make(tmp_path / "mice", labels, f"{YAML}# a comment\nauthor: someone\ndate: 2024-02-03\n")
     lines, copy = mended(file, tmp_path / "copy")
-    assert lines[0] == "5 images as links, 4 label files."
-    assert lines[1:] == ["still to do: 1 label-missing."]
+    assert lines[0] == "The copy: 5 images as links, 4 label files."
+    assert lines[1:] == ["still to do: label-missing (1)."]
     original = read_dataset(file)
     assert copy.fingerprint() == original.fingerprint()
     assert [f.code for f in copy.findings] == ["label-missing"]
@@ -92,7 +92,7 @@ def test_what_is_certain_is_mended(tmp_path, written, expected):
     file = make(tmp_path / "mice", {"train/a": written, "val/b": ROW})
     lines, copy = mended(file, tmp_path / "copy")
     if expected is None:
-        assert "still to do: 1 label-number." in lines
+        assert "still to do: label-number (1)." in lines
         return
     assert text_of(tmp_path / "copy", "train/a") == expected
     assert copy.findings == []
@@ -132,7 +132,7 @@ def test_repeated_rows_are_left_out_where_the_check_found_them(tmp_path):
     lines, _ = mended(file, tmp_path / "copy", found)
     assert text_of(tmp_path / "copy", "train/a") == f"{ROW}1 0.5 0.5 0.2 0.2\n\n"
     assert text_of(tmp_path / "copy", "train/b") == ROW * 2
-    assert "mended: 2 rows left out that repeat an earlier one." in lines
+    assert "mended: rows left out that repeat an earlier one (2)." in lines
 
 
 def test_keys_and_paths_of_the_yaml_are_mended(tmp_path):
@@ -146,7 +146,7 @@ def test_keys_and_paths_of_the_yaml_are_mended(tmp_path):
         "nc": 1,
     }
     assert copy.findings == []
-    assert {"mended: 1 paths of the YAML.", "mended: the key validation is written as val."} <= {*lines}
+    assert {"mended: paths of the YAML (1).", "mended: the key validation is written as val."} <= {*lines}
 
 
 def test_several_folders_lists_and_the_same_split_twice(tmp_path):
@@ -158,7 +158,7 @@ def test_several_folders_lists_and_the_same_split_twice(tmp_path):
         "train: [images/one, images/two]\nval: [images/one, images/two]\ntest: some.txt\nnames: [a, b]\n"
     )
     lines, copy = mended(root / "data.yaml", tmp_path / "copy")
-    assert lines[0] == "5 images as links, 5 label files."
+    assert lines[0] == "The copy: 5 images as links, 5 label files."
     assert sorted(f.relative_to(tmp_path / "copy").as_posix() for f in (tmp_path / "copy").rglob("*.png")) == [
         *("images/test/one/a.png", "images/test/two/a.png"),
         *("images/train/one/a.png", "images/train/two/a.png", "images/train/two/b.png"),
@@ -176,7 +176,7 @@ def test_an_image_that_a_list_names_twice_and_a_link_to_itself(tmp_path):
     (file.parent / "a.txt").write_text("images/train/a.png\nimages/train/a.png\nimages/train/loop.png\n")
     (file.parent / "images" / "train" / "loop.png").symlink_to("loop.png")
     lines, copy = mended(file, tmp_path / "copy")
-    assert lines[0] == "3 images as links, 2 label files."
+    assert lines[0] == "The copy: 3 images as links, 2 label files."
     assert [f.code for f in copy.findings if f.severity == "error"] == ["link-broken"]
 
 
@@ -188,8 +188,8 @@ def test_orphans_are_left_out_and_faults_of_files_stay(tmp_path):
     (root / "labels" / "train" / "c.txt").unlink()
     (root / "labels" / "train" / "c.txt").mkdir()
     lines, copy = mended(file, tmp_path / "copy")
-    assert "left out: 1 label-orphan." in lines
-    assert {"still to do: 1 image-empty.", "still to do: 1 label-directory."} <= {*lines}
+    assert "left out: label-orphan (1)." in lines
+    assert {"still to do: image-empty (1).", "still to do: label-directory (1)."} <= {*lines}
     assert sorted(f.code for f in copy.findings) == ["image-empty", "label-directory"]
 
 

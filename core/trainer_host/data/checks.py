@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer_host.base.data import nearby
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import FOUND, MISSING, SPLITS, Description, Split
 
@@ -36,13 +37,19 @@ def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[
 def _labels(data: Description, split: Split) -> Iterator[Finding]:
     lost = any(f.split == split.name and f.image and f.severity == "error" for f in data.findings)
     if len(split) and not lost and not (split.labelled == FOUND).any():
-        what = f"none of the {len(split)} {split.name} images has labels."
-        fix = "put the label files where images/ in the path becomes labels/" if data.engine_reads else "label them"
+        what, fix = f"none of the {len(split)} {split.name} images has labels.", "label them"
+        if data.engine_reads:
+            first = nearby(Path(split.label_files[0]))
+            what = f"none of the {len(split)} {split.name} images has a label file with rows;"
+            what += f" the first is looked for at {first}."
+            fix = "put the label files where images/ in the path becomes labels/"
         yield data.of_key(split.name, "labels-none", what, fix, "error" if split.name == "train" else "warning")
         return
+    here = f"{Path.cwd()}{os.sep}"  # left out as `nearby` does, which would take long for all images of a split
     for index in np.flatnonzero(split.labelled == MISSING).tolist():
-        what = f"there is no label file {split.label_files[index]}, so the image trains as background."
-        fix = "label it, or put an empty file there to say that nothing is on it"
+        label = split.label_files[index].removeprefix(here)
+        what = f"the image has no label file ({label}), so it trains as background."
+        fix = "label it; if nothing is on it, put an empty file there"
         yield split.of_image(index, "label-missing", what, fix, "warning")
 
 
@@ -94,7 +101,7 @@ def _copies(data: Description, passed_over: set[str]) -> Iterator[Finding]:
             what, code = f"the image is the same as {Path(other).name}.", "image-duplicate"
             yield split.of_image(index, code, what, "remove one of the two, with its label file", "warning")
         else:
-            what = f"the image is also in {twin.name}, as {other}."
+            what = f"the image is also in {twin.name}, as {nearby(Path(other))}."
             fix = f"remove it from {split.name} or from {twin.name}"
             yield split.of_image(index, "splits-share-images", what, fix, "warning")
 

@@ -19,6 +19,13 @@ MOST_NODES = 1_000_000
 """Values that a document may have once its aliases are written out; a few lines can stand for billions."""
 SCALAR_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp"))
 MERGE = "tag:yaml.org,2002:merge"
+SYNTAX = {
+    "mapping values are not allowed here": "put the value into quotes, or remove the second colon",
+    "found character '\\t'": "indent with spaces, not tabs",
+    "could not find expected ':'": "write KEY: VALUE, with a space after the colon",
+    "found another document": "remove the second document, which begins with ---",
+}
+"""What to do about the frequent errors of syntax, by how the parser's text begins."""
 COLLECTION_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
 
@@ -65,8 +72,9 @@ def read_document(path: Path) -> Document:
     try:
         root = _compose(text)
     except yaml.YAMLError as error:
-        what = getattr(error, "problem", None) or " ".join(str(error).split())
-        return bad("yaml-syntax", f"YAML syntax: {what}.", "correct the line", _line_of(error, text))
+        what = (getattr(error, "problem", None) or " ".join(str(error).split())).removeprefix("but ")
+        fix = next((fix for begin, fix in SYNTAX.items() if what.startswith(begin)), "correct the line")
+        return bad("yaml-syntax", f"YAML syntax: {what}.", fix, _line_of(error, text))
     except RecursionError:
         return bad("yaml-too-large", "the YAML is nested too deeply.", "write plain keys and values")
     if not isinstance(root, yaml.MappingNode):
@@ -75,8 +83,8 @@ def read_document(path: Path) -> Document:
     builder = _Builder(str(path))
     try:
         content = builder.mapping(root, "")
-    except _TooLargeError:
-        return bad("yaml-too-large", "the YAML's aliases stand for too many values.", "write the values themselves")
+    except _TooLargeError as error:
+        return bad("yaml-too-large", str(error), "write the values themselves")
     return Document(content, builder.lines, builder.findings)
 
 
@@ -126,15 +134,22 @@ class _Builder:
     def note(self, code: str, message: str, fix: str, node: yaml.Node) -> None:
         self.findings.append(Finding(code, message, fix, self.file, node.start_mark.line + 1))
 
+    def refuse(self, node: yaml.Node) -> None:
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        what = f"the tag {tag} is not allowed, because tags can run code."
+        self.note("yaml-value", what, "write the value without a tag", node)
+
     def value(self, node: yaml.Node, place: str) -> Any:
         self.nodes += 1
-        if self.nodes > MOST_NODES or id(node) in self.open:
-            raise _TooLargeError
+        if id(node) in self.open:
+            raise _TooLargeError("a list or mapping contains itself.")
+        if self.nodes > MOST_NODES:
+            raise _TooLargeError("the YAML's aliases stand for too many values.")
         self.lines.setdefault(place, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node)
         if node.tag not in COLLECTION_TAGS:
-            self.note("yaml-value", f"the tag {node.tag} is not allowed.", "write the value without a tag", node)
+            self.refuse(node)
             return None
         self.open.add(id(node))
         try:
@@ -169,7 +184,7 @@ class _Builder:
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
         if node.tag not in SCALAR_TAGS:
-            self.note("yaml-value", f"the tag {node.tag} is not allowed.", "write the value without a tag", node)
+            self.refuse(node)
             return None
         try:
             return self.scalars.construct_object(node)

@@ -123,7 +123,8 @@ def _repeats(
 
 
 def _summary(data: Description, shares: str, moved: int, remain: int) -> Finding:
-    what = f"images show nearly the same as images of another split ({shares}), so results look too good."
+    what = f"images show nearly the same as images of another split ({shares}),"
+    what += " so that scores look better than the model is."
     fix = f"move {moved} images, as the split does that trainer check --deep --fix DIR writes"
     if not moved:
         fix = "take the frames of each split from a different video"

@@ -88,14 +88,19 @@ def _names(data: Description, given: Any) -> dict[int, str] | None:
             bad("names-type", f"the class {key!r} has no number.", "write names: {0: first, 1: second}", f"names.{key}")
             return None
         if isinstance(value, (bool, dict, list)) or value is None or not str(value).strip():
-            fix = f"put the name into quotes: '{value}'" if isinstance(value, bool) else "give the class a name"
+            fix = "give the class a name"
+            if isinstance(value, bool):
+                fix = "put the name into quotes (YAML reads yes, no, on and off as true and false)"
             bad("names-type", f"the name of class {index} is {value!r}.", fix, f"names.{key}")
             return None
         names[index] = str(value)
     missing = sorted(set(range(len(names))) - names.keys())
     if missing:
         what = f"the classes are numbered {_shown(sorted(names))}; {missing[0]} is missing."
-        bad("names-gaps", what, f"number them 0 to {len(names) - 1}, and the labels alike")
+        fix = f"number them 0 to {len(names) - 1} without gaps, and change the classes in the labels to match"
+        if sorted(names) == list(range(1, len(names) + 1)):
+            fix = "count from 0: subtract 1 from each number in names, and in the labels if they count from 1 too"
+        bad("names-gaps", what, fix)
         return None
     return {index: names[index] for index in range(len(names))}
 

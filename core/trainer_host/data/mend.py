@@ -163,7 +163,10 @@ def _write(
             folder, keys, patch, {i: p for members in places.values() for i, p in members.items()}, proposal
         )
     images = sum(map(len, places.values()))
-    return [f"{images} images as links, {len(labels)} label files.", *_report(data, findings, mended, proposal)]
+    return [
+        f"The copy: {images} images as links, {len(labels)} label files.",
+        *_report(data, findings, mended, patch, proposal),
+    ]
 
 
 def _homes(data: Description) -> dict[str, str]:
@@ -296,23 +299,27 @@ def _write_proposal(
 
 
 def _report(
-    data: Description, findings: Sequence[Finding], mended: Mended, proposal: Mapping[str, Sequence[str]]
+    data: Description,
+    findings: Sequence[Finding],
+    mended: Mended,
+    patch: Mapping[str, Any],
+    proposal: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    lines = [f"mended: {count} {what}." for what, count in mended.counts.items() if count]
+    lines = [f"mended: {what} ({count})." for what, count in mended.counts.items() if count]
     paths = sum(f.code == "path-habit" for f in findings)
     if paths:
-        lines.append(f"mended: {paths} paths of the YAML.")
+        lines.append(f"mended: paths of the YAML ({paths}).")
     if "validation" in data.lines and "validation" not in data:
         lines.append("mended: the key validation is written as val.")
     left = [f for f in findings if f.code in LEFT_OUT]
-    lines += [f"left out: {count} {code}." for code, count in _counted(left)]
+    lines += [f"left out: {code} ({count})." for code, count in _counted(left)]
     if proposal:
         sizes = ", ".join(f"{len(images)} in {name}" for name, images in proposal.items())
         lines.append(f"data-split.yaml has the proposed split: {sizes}.")
     twice = [f for f in findings if f.code == "duplicate-key"]
     lines += [f"see line {f.line} of the YAML: {f.message} The first was copied." for f in twice]
-    remain = [f for f in findings if not _is_gone(f, mended)]
-    lines += [f"still to do: {count} {code}." for code, count in _counted(remain)]
+    remain = [f for f in findings if not (_is_gone(f, mended) or _is_patched(f, data, patch))]
+    lines += [f"still to do: {code} ({count})." for code, count in _counted(remain)]
     return lines
 
 
@@ -324,6 +331,11 @@ def _is_gone(finding: Finding, mended: Mended) -> bool:
     if finding.code == "unknown-key":
         return "'validation' is read as" in finding.message
     return finding.code == "label-number" and (finding.file, finding.line) in mended.lines
+
+
+def _is_patched(finding: Finding, data: Description, patch: Mapping[str, Any]) -> bool:
+    """Tell whether a finding is about a key of the YAML that the copy has as it was suggested."""
+    return finding.file == data.file and any(re.search(rf"\b{re.escape(str(k))}\b", finding.message) for k in patch)
 
 
 def _counted(findings: Iterable[Finding]) -> list[tuple[str, int]]:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.data import nearby
 from trainer_host.base.findings import MISSING_KEY, Finding
 from trainer_host.data.description import SPLITS
 from trainer_host.data.images import SUFFIXES
@@ -44,8 +45,9 @@ def root_of(data: Description, datasets: Callable[[], Path] | None) -> Path:
             what = f"path: {given} is not there beside the YAML; {other.resolve()} is taken."
             data.findings.append(data.of_key("path", "path-habit", what, f"write path: {other.resolve()}", "warning"))
             return other.resolve()
-    what = f"path: there is no folder {place}."
-    data.findings.append(data.of_key("path", "split-missing-path", what, "correct it; it is relative to the YAML"))
+    what = f"path: there is no folder {nearby(place)}."
+    fix = _fix(data, given, "correct it; it is relative to the YAML")
+    data.findings.append(data.of_key("path", "split-missing-path", what, fix))
     return place
 
 
@@ -94,10 +96,10 @@ def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
         what = f"{entry} is not there; {entry[len(UP) :]} is taken."
         data.findings.append(data.of_key(key, "path-habit", what, f"write {entry[len(UP) :]}", "warning"))
     if not place.exists():
-        what = f"{key.partition('.')[0]}: there are no images at {place}."
-        fix = "correct the path; it is relative to the YAML, or to its path: key"
-        if data.get("download"):
-            fix = "the dataset names a download, which is never run; fetch it yourself"
+        if not (root.is_dir() or Path(entry).is_absolute()):
+            return None  # which follows from the wrong path: that is told
+        what = f"{key.partition('.')[0]}: there are no images at {nearby(place)}."
+        fix = _fix(data, entry, "correct the path; it is relative to the YAML, or to its path: key")
         data.findings.append(data.of_key(key, "split-missing-path", what, fix))
         return None
     if not place.is_file() and not place.is_dir():
@@ -110,7 +112,18 @@ def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
         return None
     beside = Path(data.file).parent.resolve()
     if not (place.is_relative_to(root.resolve()) or place.is_relative_to(beside)):
-        what = f"{entry} leads out of the dataset's folder, to {place}."
+        what = f"{entry} lies outside of the dataset's folder: {nearby(place)}."
         fix = "move it into the folder, or name the common folder with path:"
         data.findings.append(data.of_key(key, "path-outside", what, fix, "warning"))
     return place
+
+
+def _fix(data: Description, entry: str, otherwise: str) -> str:
+    """Return what to do about a path that leads nowhere."""
+    if data.get("download"):
+        return "fetch the images yourself; the download: of the YAML is never run"
+    if "://" in entry:
+        return "fetch the images, and name their folder"
+    if "\\" in entry and os.sep != "\\":
+        return "write / in place of \\"
+    return "remove the spaces around the path" if entry != entry.strip() else otherwise

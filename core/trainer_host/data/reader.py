@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainer_host.base.data import nearby
 from trainer_host.data.checks import check_files
 from trainer_host.data.dataset_yaml import read_document
 from trainer_host.data.description import Description
@@ -52,7 +53,7 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
         listing = list_split(name, places, root)
         data.findings += listing.findings
         if not listing.images and not listing.findings:
-            what = f"{name}: there are no images in {', '.join(map(str, places))}."
+            what = f"{name}: there are no images in {', '.join(map(nearby, places))}."
             data.findings.append(data.of_key(name, "split-empty", what, "put images there, or correct the path"))
         if not listing.images:
             continue
