@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainer_host.cli.options import make_request, shared, task_option
+from trainer_host.cli.options import make_request, shared_by_datasets, task_option
 
 if TYPE_CHECKING:
     from trainer_host.session.check import CheckResult
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @task_option("TRAINER_TASK")
-@shared
-@click.option("--strict", is_flag=True, envvar="TRAINER_STRICT", help="Warnings fail the check too.")
+@shared_by_datasets("DATASET [SETTINGS]...")
+@click.option("--strict", is_flag=True, envvar="TRAINER_STRICT", help="Exit with 4 for warnings too.")
 @click.option("--deep", is_flag=True, help="Decode every image, and find near-duplicates across splits.")
 @click.option(
     "--report",
@@ -43,14 +43,16 @@ def check(
     report: Path | None,
     fix: Path | None,
 ) -> int:
-    """Check a dataset: every file, to the line. Nothing is trained, and nothing in it is written to.
+    """Check a dataset: YAML, images and label files, to the line.
+
+    Nothing is trained, and the dataset is not written to.
 
     \b
     trainer check my.yaml
     trainer check my.yaml --task NAME --report check.html
     trainer check annotations.json images=photos/
 
-    It ends with 4 where an error was found.
+    The exit code is 4 where there is an error.
     """
     from trainer_host.base.errors import ExitCode
     from trainer_host.cli.console import make_reporter
@@ -91,5 +93,7 @@ def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
         click.echo("Nothing is wrong with it.", err=True)
         return
     parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
-    verdict = "it cannot be trained on as it is" if result.fails(strict) else "it can be trained on"
+    verdict = "it cannot be trained on as it is" if errors else "it can be trained on"
+    if strict and not errors:
+        verdict += ", but --strict does not let warnings pass"
     click.echo(f"{' and '.join(parts)}: {verdict}.", err=True)

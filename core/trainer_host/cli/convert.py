@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from trainer_host.cli.options import bad_option, make_request, shared, task_option
+from trainer_host.cli.options import bad_option, make_request, shared_by_datasets, task_option
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @task_option("TRAINER_TASK")
-@shared
+@shared_by_datasets("DATASET DIR [SETTINGS]...")
 @bad_option
 def convert(
     settings: tuple[str, ...],

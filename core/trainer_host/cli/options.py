@@ -65,15 +65,25 @@ bad_option = click.option(
     "--bad",
     metavar="fail|skip|skip:1%",
     envvar="TRAINER_BAD",
-    help="What becomes of images that cannot be used: stop (the default), or leave out so many at most.",
+    help="What becomes of images that cannot be used: fail (the default) stops, skip leaves out up to a tenth of each "
+    "split, skip:1% up to 1%.",
 )
 
 
 def shared(command: F) -> F:
     """Add what every command that runs a model takes."""
+    return _shared(command, "[SETTINGS]...", "Show all that the engine says.")
+
+
+def shared_by_datasets(words: str) -> Callable[[F], F]:
+    """Add what every command that reads a dataset takes, whose arguments are shown as ``words``."""
+    return lambda command: _shared(command, words, "Show every finding.")
+
+
+def _shared(command: F, words: str, verbose: str) -> F:
     for decorate in reversed(
         [
-            click.argument("settings", nargs=-1, type=Setting()),
+            click.argument("settings", nargs=-1, type=Setting(), metavar=words),
             click.option(
                 "--plugin",
                 "plugins",
@@ -96,7 +106,7 @@ def shared(command: F) -> F:
                 "-v",
                 is_flag=True,
                 envvar="TRAINER_VERBOSE",
-                help="Show all that the engine says.",
+                help=verbose,
             ),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
         ]

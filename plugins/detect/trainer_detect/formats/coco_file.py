@@ -149,6 +149,9 @@ def _parse(coco: CocoFile) -> dict[str, Any] | None:
             coco.add("coco-unreadable", "there is a folder or a device of this name.", "give a file")
             return None
         text = coco.path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        coco.add("coco-unreadable", "there is no such file.", "give the path of a COCO file")
+        return None
     except OSError as error:
         coco.add("coco-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its rights")
         return None
