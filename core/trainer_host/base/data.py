@@ -22,13 +22,14 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else None
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
+def write_whole(path: Path, *content: bytes | memoryview) -> None:
+    """Write a file, of one part or several, so that it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
-            file.write(content)
+            for part_of_it in content:
+                file.write(part_of_it)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

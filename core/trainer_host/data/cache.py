@@ -147,8 +147,8 @@ def save(split: str, sources: Sequence[Path], contents: Contents) -> None:
         **arrays,
     )
     try:
-        data = buffer.getvalue()
-        write_whole(_file(split, sources), hashlib.sha256(data).digest() + data)
+        data = buffer.getbuffer()
+        write_whole(_file(split, sources), hashlib.sha256(data).digest(), data)
     except OSError:
         return
 

@@ -153,6 +153,8 @@ def _moved(rows: Rows, places: NDArray[np.int64], kept: NDArray[np.bool_]) -> Ro
 
 def _merged(kept: Rows, read: Rows) -> Rows:
     """Return rows that were kept and rows that were read, in order of their images."""
+    if not len(kept.file) and not kept.faults:
+        return read
     both = join_rows([kept, read], (0, 0))
     order = np.argsort(both.file, kind="stable")
     starts = np.cumsum(both.columns, dtype=np.int64) - both.columns

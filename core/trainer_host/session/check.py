@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -32,22 +32,18 @@ class CheckResult:
 
     Attributes:
         dataset: The file that describes the dataset.
+        task: The task that it was checked for; None where the dataset does not tell it.
         fingerprint: A hash of what would be trained on; None where nothing could be read.
         counts: Numbers of images, rows and findings.
         findings: What was found, errors first.
-        data: The dataset.
-        chain: The plugins that checked it.
-        context: What they were given.
         notes: What was written besides.
     """
 
     dataset: str
+    task: str | None
     fingerprint: str | None
     counts: Mapping[str, Any]
     findings: Sequence[Finding]
-    data: Description = field(repr=False)
-    chain: Chain = field(repr=False)
-    context: DataContext = field(repr=False)
     notes: Sequence[str] = ()
 
     def fails(self, strict: bool = False) -> bool:
@@ -59,7 +55,7 @@ class CheckResult:
         root = Path(self.dataset).parent
         return {
             "dataset": self.dataset,
-            "task": self.chain.name,
+            "task": self.task,
             "fingerprint": self.fingerprint,
             "counts": dict(self.counts),
             "findings": [
@@ -101,13 +97,14 @@ def check(
         SettingsError: If a setting is wrong, or no dataset is given.
         PluginError: If a plugin cannot be used.
     """
-    chain, ctx = prepare(request, reporter)
+    try:
+        chain, ctx = prepare(request, reporter)
+    except DatasetError as error:  # a file that does not even tell its task
+        return _unread(error, str(request.given.settings["data"]), None)
     try:
         data = examine(chain, ctx)
     except DatasetError as error:
-        file = str(Path(ctx.source).absolute())
-        raised = error.findings or [finding_of(p) for p in error.problems]
-        data = Description({}, file=file, findings=raised)
+        return _unread(error, ctx.source, chain)
     ctx = replace(ctx, data=data)
     proposal: dict[str, list[str]] = {}
     if deep:
@@ -118,14 +115,22 @@ def check(
         proposal = pixels.proposal
     notes = _report(report, data, chain, ctx) if report else []
     notes += _mend(fix, data, chain, ctx, proposal) if fix else []
+    return _result(data, chain, notes)
+
+
+def _unread(error: DatasetError, source: str, chain: Chain | None) -> CheckResult:
+    """Return what to say of a dataset of which nothing can be read."""
+    findings = error.findings or [finding_of(p) for p in error.problems]
+    return _result(Description({}, file=Path(source).absolute(), findings=findings), chain, ())
+
+
+def _result(data: Description, chain: Chain | None, notes: Sequence[str]) -> CheckResult:
     return CheckResult(
         dataset=data.file,
+        task=chain.name if chain else None,
         fingerprint=data.fingerprint() if data.splits else None,
         counts=count(data),
         findings=[f for group in by_code(data.findings).values() for f in group],
-        data=data,
-        chain=chain,
-        context=ctx,
         notes=notes,
     )
 
@@ -216,4 +221,5 @@ def summary(result: CheckResult) -> list[str]:
         extra = [f"{numbers[key]} {word}" for key, word in (("empty", "empty"), ("missing", "without a label file"))]
         more = "".join(f", {text}" for text in extra if not text.startswith("0 "))
         lines.append(f"  {name:<6}{numbers['images']:>7} images, {numbers['objects']} objects{more}")
-    return [f"{nearby(Path(result.dataset))}, checked for {result.chain.name}:", *lines]
+    task = f", checked for {result.task}" if result.task else ""
+    return [f"{nearby(Path(result.dataset))}{task}:", *lines]

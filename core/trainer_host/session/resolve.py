@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.contexts import SampleContext
 from trainer_host.base.data import nearby
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
-from trainer_host.base.findings import FAIL, Tolerance
+from trainer_host.base.findings import FAIL, Tolerance, raise_errors
 from trainer_host.base.settings import Given, Setting, merge, read_settings_file
 from trainer_host.data.dataset_yaml import line_of_key, read_document
 from trainer_host.engine.keys import engine_folder, engine_keys
@@ -212,10 +212,15 @@ def _keys_of_dataset(data: str, request: Request) -> set[str]:
     if Path(data).is_dir():
         found = [f for f in Path(data).iterdir() if f.suffix.lower() in {".yaml", ".yml"}]
         data = str(found[0]) if len(found) == 1 else data
-    path = Path(data) if Path(data).is_file() else engine_folder() / "cfg" / "datasets" / data
-    if path.suffix.lower() not in {".yaml", ".yml"} or not path.is_file():
+    shipped = engine_folder() / "cfg" / "datasets" / data
+    if Path(data).suffix.lower() not in {".yaml", ".yml"}:
         return set()
-    return {str(key) for key in read_document(path).content}
+    document = read_document(shipped if shipped.is_file() and not Path(data).exists() else Path(data))
+    if not document.content:
+        raise_errors(document.findings)
+    keys = {str(key) for key in document.content}
+    # Of a dataset that lacks its names, what is missing can be told once its task is.
+    return keys | {"names"} if keys & {"train", "val", "nc"} else keys
 
 
 def _choose_data(resolved: Resolved, reporter: Reporter) -> None:

@@ -30,7 +30,10 @@ def engine_labels(split: Split, points: int, dims: int, count: int, longer: int 
     columns = BOX + points * dims
     fits = np.isin(split.columns, [columns, longer])
     rows = np.flatnonzero(split.sound & ~split.crowd & fits & (split.image < count))
-    table = split.values[split.starts[rows, None] + np.arange(columns)].astype(np.float32)
+    if len(rows) == len(split.columns) and (split.columns == columns).all():
+        table = split.values.reshape(-1, columns).astype(np.float32)  # without an index that is as large again
+    else:
+        table = split.values[split.starts[rows, None] + np.arange(columns)].astype(np.float32)
     owner, table = _without_copies(split.image[rows], table)
     keypoints = _points(table, points, dims) if points else None
     ends = np.searchsorted(owner, np.arange(count), side="right").tolist()
