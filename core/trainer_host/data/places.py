@@ -98,7 +98,8 @@ def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
     if not place.exists():
         if not (root.is_dir() or Path(entry).is_absolute()):
             return None  # which follows from the wrong path: that is told
-        what = f"{key.partition('.')[0]}: there are no images at {nearby(place)}."
+        shown = entry if "://" in entry else nearby(place)
+        what = f"{key.partition('.')[0]}: there are no images at {shown}."
         fix = _fix(data, entry, "correct the path; it is relative to the YAML, or to its path: key")
         data.findings.append(data.of_key(key, "split-missing-path", what, fix))
         return None
