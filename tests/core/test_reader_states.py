@@ -111,15 +111,16 @@ class Edited(RuleBasedStateMachine):
 
     @invariant()
     def the_cache_does_not_show(self) -> None:
-        assert content(read_dataset(self.file)) == fresh(self.file)
-        assert content(read_dataset(self.file)) == fresh(self.file)
+        expected = fresh(self.file)
+        assert content(read_dataset(self.file)) == expected
+        assert content(read_dataset(self.file)) == expected
         tick(self.root)
 
 
 TestEdited = Edited.TestCase
 TestEdited.settings = settings(
-    max_examples=40,
-    stateful_step_count=12,
+    max_examples=30,
+    stateful_step_count=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
