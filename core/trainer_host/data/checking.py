@@ -128,8 +128,9 @@ def normalised(data: Description, folder: Path, ctx: DataContext) -> Path:
             write_whole(listed, images.encode("utf-8", "surrogateescape"))
             data[name] = str(listed)
         keys[name] = plain(data[name])
-    if data.splits and not data.engine_reads:
-        keys[SOURCE] = ",".join(str(Path(part).resolve()) for part in ctx.source.split(","))
+    if not data.engine_reads:
+        parts = [Path(part) for part in ctx.source.split(",")]
+        keys[SOURCE] = ",".join(str(part.resolve() if part.exists() else part) for part in parts)
         keys[IMAGES] = [str(Path(f).resolve()) for f in ctx.images]
     path = folder / NORMALISED
     text = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)

@@ -117,7 +117,8 @@ def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: Collection[
         more = f" and {len(images) - SHOWN} more, all named in run.yaml" if len(images) > SHOWN else ""
         count = f"{len(images)} {name} image{'s are' if len(images) > 1 else ' is'}"
         LOGGER.warning(f"{count} left out (--bad={plan.bad.text}): {shown}{more}")
-    data["yaml_file"] = str(normalised(data, folder, replace(ctx, images=plan.images)))
+    if data.splits:  # what a task reads by itself, it may read again from where it was
+        data["yaml_file"] = str(normalised(data, folder, replace(ctx, images=plan.images)))
     return data
 
 
@@ -206,7 +207,7 @@ class HostTrainer(BaseTrainer):
         """
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split)
         data = read_and_check(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
-        self.args.data = data["yaml_file"]
+        self.args.data = data.get("yaml_file", self.args.data)
         return data
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:

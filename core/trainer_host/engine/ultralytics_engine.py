@@ -209,7 +209,7 @@ class FinishedModel:
         hook = self.plan.chain.manager.hook
         ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val")
         data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
-        self.args.data = data["yaml_file"]
+        self.args.data = data.get("yaml_file", self.args.data)
         callbacks = defaultdict(list, get_default_callbacks())
         join_callbacks(callbacks, hook, self._context(RunContext, data=data))
         validator = hook.build_validator(
