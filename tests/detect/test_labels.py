@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from trainer_host import check
+from tests.support.yolo import examined
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -58,10 +58,10 @@ def both(made: Made, split: str, rect: bool = False) -> tuple[Any, Any]:
 
     mode = "train" if split == "train" else "val"
     args = get_cfg(overrides={"imgsz": 64, "task": made.task, "split": "val", **made.settings})
-    read = check(made.file, task=made.task, **made.settings)
-    assert not read.fails(), [f.problem() for f in read.findings if f.severity == "error"]
+    read = examined(made.file, made.task, **made.settings)
+    assert [f for f in read.findings if f.severity == "error"] == []
     random.seed(5)
-    ours = parsed_dataset(args, read.data[split], 4, read.data, mode, 32, rect)
+    ours = parsed_dataset(args, read[split], 4, read, mode, 32, rect)
     state = random.getstate()
 
     random.seed(5)
@@ -306,7 +306,7 @@ def test_settings_that_change_labels(tmp_path: Path, settings: dict[str, Any]) -
     made = simple(tmp_path, rows)
     made.settings |= settings
     compare(made, "train")
-    again = check(made.file, task="detect", **made.settings).data.splits["train"]
+    again = examined(made.file, "detect", **made.settings).splits["train"]
     assert again.values[::5].tolist() == [0, 1, 1, 0], "what was read is not what the engine has changed"
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 import trainer_host
 from tests.support.figures import pose_dataset, real_dataset
 from tests.support.training import checkpoint_tensors
+from tests.support.yolo import examined
 from trainer_host import RunResult, check
 
 SETTINGS: dict[str, Any] = {"model": "yolo11n-pose.yaml", "imgsz": 64, "epochs": 2, "batch": 8, "plots": False}
@@ -103,7 +104,7 @@ def losses(result: RunResult) -> list[list[str]]:
 
 
 def test_both_forms_are_read_alike(data: Path) -> None:
-    one, other = check(data).data, check(data.with_name(COCO_YAML)).data
+    one, other = examined(data), examined(data.with_name(COCO_YAML))
     keys = ("names", "nc", "kpt_shape", "flip_idx", "kpt_names", "channels")
     assert {k: one.get(k) for k in keys} == {k: other.get(k) for k in keys}
     for name, split in one.splits.items():

@@ -20,6 +20,7 @@ import yaml
 import trainer_host
 from tests.support.figures import pose_dataset
 from tests.support.training import ROOT, differences, train
+from tests.support.yolo import examined
 from trainer_host.base.reporting import Silent
 
 pytestmark = pytest.mark.train
@@ -195,12 +196,10 @@ def test_the_normalised_yaml_is_what_the_engine_is_told(trained: trainer_host.Ru
     assert {"train", "val", "names", "kpt_shape", "flip_idx"} <= told.keys()
     assert "download" not in told
     assert Path(told["val"]).read_text().count("\n") == 7
-    checked = trainer_host.check(file)
-    assert not checked.fails()
+    assert not trainer_host.check(file).fails()
     recorded = yaml.safe_load((trained.save_dir / "run.yaml").read_text())["record"]["dataset"]
     assert [len(images) for images in recorded["left_out"].values()] == [1, 1]
-    counts = [(len(s), len(s.columns)) for s in checked.data.splits.values()]
-    assert [images for images, _ in counts] == [7, 7]
+    assert [len(split) for split in examined(file).splits.values()] == [7, 7]
 
 
 def test_a_finished_model_is_measured_from_another_folder(
