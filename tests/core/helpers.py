@@ -38,7 +38,11 @@ class Done:
 
 def environment(*path: Path, **variables: str) -> dict[str, str]:
     """Return an environment without the caller's own settings, with folders to import from."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TRAINER_") and k not in {"FORCE_COLOR", "COLUMNS"}}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if (not k.startswith("TRAINER_") or k == "TRAINER_CACHE_DIR") and k not in {"FORCE_COLOR", "COLUMNS"}
+    }
     joined = os.pathsep.join([*map(str, path), *filter(None, [kept.pop("PYTHONPATH", "")])])
     return {**kept, **({"PYTHONPATH": joined} if joined else {}), **variables}
 

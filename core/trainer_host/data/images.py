@@ -350,7 +350,9 @@ def _open_other(header: Header, kind: str, path: str, size: int) -> None:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 header.width, header.height = image.size
-                turned = int(image.getexif().get(0x0112, 1))
+                # Pillow also takes it from XMP, by which nothing turns the picture.
+                has_exif = "exif" in image.info or hasattr(image, "tag_v2")
+                turned = int(image.getexif().get(0x0112, 1)) if has_exif else 1
                 if image.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"}:
                     if image.mode in UNREADABLE_MODES:
                         what = f"the image has {_pixels(image.mode)}, which are not read."

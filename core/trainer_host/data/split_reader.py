@@ -131,7 +131,10 @@ def _unchanged(
     if not len(stats):
         return np.zeros(len(current), bool)
     same: NDArray[np.bool_] = (places >= 0) & (stats[places] == current).all(axis=1) & known.settled(current)
-    return same
+    # An image that is listed twice is known once; the other time it is read again.
+    first = np.zeros(len(places), bool)
+    first[np.unique(places, return_index=True)[1]] = True
+    return same & first
 
 
 def _moved(rows: Rows, places: NDArray[np.int64], kept: NDArray[np.bool_]) -> Rows:

@@ -192,6 +192,14 @@ def _task_of_model(model: str) -> str | None:
 
 def _task_of_dataset(data: str, records: list[PluginRecord], request: Request) -> str | None:
     keys = _keys_of_dataset(data, request)
+    found = _task_of_keys(keys, records)
+    if found is None and keys & {"train", "val", "nc"}:
+        # What a dataset lacks can be told once its task is.
+        found = _task_of_keys(keys | {"names"}, records)
+    return found
+
+
+def _task_of_keys(keys: set[str], records: list[PluginRecord]) -> str | None:
     matches: dict[str, int] = {}
     for record in records if keys else ():
         try:
@@ -218,9 +226,7 @@ def _keys_of_dataset(data: str, request: Request) -> set[str]:
     document = read_document(shipped if shipped.is_file() and not Path(data).exists() else Path(data))
     if not document.content:
         raise_errors(document.findings)
-    keys = {str(key) for key in document.content}
-    # Of a dataset that lacks its names, what is missing can be told once its task is.
-    return keys | {"names"} if keys & {"train", "val", "nc"} else keys
+    return {str(key) for key in document.content}
 
 
 def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
