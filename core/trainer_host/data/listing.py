@@ -224,7 +224,7 @@ def _find_labels(split: str, listing: Listing) -> None:
         folder, _, name = path.rpartition(os.sep)
         if folder not in folders:
             beside = label_folder(folder)
-            folders[folder] = beside, _label_stats(beside)
+            folders[folder] = beside, _label_stats(split, beside, listing.findings)
         beside, known = folders[folder]
         label = f"{name.rpartition('.')[0]}{LABEL_SUFFIX}"
         stats.append(known.get(label, ABSENT))
@@ -253,9 +253,13 @@ def _shared(split: str, listing: Listing) -> Iterator[Finding]:
             yield Finding("image-shared-label", what, fix, path, None, "error", split, path)
 
 
-def _label_stats(folder: str) -> dict[str, Stat]:
+def _label_stats(split: str, folder: str, findings: list[Finding]) -> dict[str, Stat]:
     try:
         with _scan(folder) as entries:
             return {entry.name: stat_of(entry) for entry in entries if entry.name.endswith(LABEL_SUFFIX)}
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        what = f"the folder of the label files cannot be read: {error.strerror}."
+        findings.append(Finding("label-unreadable", what, "make it readable", folder, None, "error", split))
         return {}
