@@ -112,8 +112,12 @@ def grouped(findings: Iterable[Finding], shown: int = SHOWN) -> list[Problem]:
     return problems
 
 
-def raise_errors(findings: list[Finding]) -> None:
+def raise_errors(findings: list[Finding], hint: str = "") -> None:
     """Raise all errors among the findings in one exception, which has them all as ``findings``.
+
+    Args:
+        findings: What was found.
+        hint: What to do where not all errors are shown.
 
     Raises:
         DatasetKeyError: Where every error is a missing key.
@@ -123,6 +127,9 @@ def raise_errors(findings: list[Finding]) -> None:
     if not errors:
         return
     kind = DatasetKeyError if all(f.code == MISSING_KEY for f in errors) else DatasetError
-    error = kind(*grouped(errors))
+    problems = grouped(errors)
+    if hint and len(problems) < len(errors):
+        problems.append(Problem(f"the dataset has {len(errors)} errors.", hint))
+    error = kind(*problems)
     error.findings = tuple(errors)
     raise error

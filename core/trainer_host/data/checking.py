@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from trainer_host.base.collection import paused_collection
-from trainer_host.base.data import plain, write_whole
+from trainer_host.base.data import nearby, plain, write_whole
 from trainer_host.base.errors import DatasetError, PluginError, Problem
 from trainer_host.base.findings import Finding, Tolerance, grouped, raise_errors
 from trainer_host.data.checks import check_files
@@ -93,7 +93,9 @@ def settle(data: Description, tolerance: Tolerance, used: Collection[str] = SPLI
     """
     data.findings = [f if f.split is None or f.split in used else replace(f, severity="warning") for f in data.findings]
     errors = [f for f in data.findings if f.severity == "error"]
-    raise_errors([f for f in errors if not tolerance.share or not f.image])
+    lasting = [f for f in errors if not tolerance.share or not f.image]
+    skip = "" if tolerance.share or any(not f.image for f in lasting) else " To leave out images at fault: --bad=skip."
+    raise_errors(lasting, f"See all: trainer check {nearby(Path(data.file))} -v.{skip}")
     faulty = {f.image for f in errors if f.image}
     for name, split in data.splits.items():
         bad = sorted(faulty.intersection(split.images)) if name in used else []
