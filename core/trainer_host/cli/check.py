@@ -79,15 +79,15 @@ def _named(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
-    from trainer_host.base.findings import by_code, grouped
+    from trainer_host.base.findings import SHOWN, grouped
     from trainer_host.session.check import summary
 
     for line in summary(result):
         click.echo(line, err=True)
-    for group in by_code(result.findings).values():
-        colour = "red" if group[0].severity == "error" else "yellow"
-        for problem in grouped(group, len(group) if verbose else 3):
-            click.echo(f"{click.style(group[0].severity, fg=colour)}: {problem}", err=True)
+    for severity, colour in (("error", "red"), ("warning", "yellow")):
+        found = [f for f in result.findings if f.severity == severity]
+        for problem in grouped(found, len(found) if verbose else SHOWN):
+            click.echo(f"{click.style(severity, fg=colour)}: {problem}", err=True)
     errors, warnings = result.counts["errors"], result.counts["warnings"]
     if not errors and not warnings:
         click.echo("Nothing is wrong with it.", err=True)

@@ -35,7 +35,8 @@ def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[
 
 
 def _labels(data: Description, split: Split) -> Iterator[Finding]:
-    lost = any(f.split == split.name and f.image and f.severity == "error" for f in data.findings)
+    # Labels of which nothing could be used are told themselves.
+    lost = any(f.split == split.name and f.image != f.file and f.severity == "error" for f in data.findings)
     if len(split) and not lost and not (split.labelled == FOUND).any():
         what, fix = f"none of the {len(split)} {split.name} images has labels.", "label them"
         if data.engine_reads:

@@ -142,8 +142,11 @@ def _judged(header: Header) -> Header:
     height, width = header.height, header.width
     if height * width > MOST_PIXELS:
         what = f"the header claims {width} x {height} pixels, more than an image can have."
+        header.height = header.width = 0
         header.add("image-bomb", what, "remove the image, or scale it down")
-    elif height and min(height, width) < LEAST_SIDE:
+    elif not max(height, width) and not any(fault[3] == "error" for fault in header.faults):
+        header.add("image-unreadable", f"the header claims {width} x {height} pixels.", DAMAGED)
+    elif max(height, width) and min(height, width) < LEAST_SIDE:
         what = f"the image has {width} x {height} pixels; both sides need at least {LEAST_SIDE}."
         header.add("image-tiny", what, "remove it with its label file")
     return header
@@ -265,7 +268,7 @@ def _orientation(exif: bytes) -> int:
 
 def _read_png(file: int, size: int) -> Header:
     """Read a PNG chunk by chunk, with the checksum of each: a chunk that is damaged makes the engine drop the image."""
-    header, turned, end = Header(), 1, False
+    header, turned, end, pixels = Header(), 1, False, False
     os.lseek(file, len(PNG_HEAD), os.SEEK_SET)
     place = len(PNG_HEAD)
     while place + 12 <= size and not end:
@@ -273,8 +276,8 @@ def _read_png(file: int, size: int) -> Header:
         length, kind = int.from_bytes(start[:4], "big"), start[4:8]
         if place + 12 + length > size:
             break
-        if kind == b"IHDR" and place > len(PNG_HEAD):
-            break
+        if (kind == b"IHDR") != (place == len(PNG_HEAD)) or (kind == b"IHDR" and length < 13):
+            return header.add("image-unreadable", "the PNG file is damaged: its header is not the first part.", DAMAGED)
         body, checksum = _chunk(file, kind, length)
         if checksum is None:
             what = f"the PNG file is damaged: its part {kind.decode('latin-1')!r} has a wrong checksum."
@@ -285,9 +288,9 @@ def _read_png(file: int, size: int) -> Header:
                 _unusual(header, "16-bit")
         elif kind == b"eXIf":
             turned = _orientation(body)
-        end = kind == b"IEND"
+        end, pixels = kind == b"IEND", pixels or kind == b"IDAT"
         place += 12 + length
-    if not end:
+    if not end or not pixels:
         return header.add("image-truncated", "the PNG file ends before its picture does.", DAMAGED)
     if turned in ROTATED:
         header.height, header.width = header.width, header.height

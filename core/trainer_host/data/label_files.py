@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MOST_BYTES = 16 << 20
+MOST_BYTES = 8 << 20
 """Bytes beyond which a label file is not read."""
 MOST_ROWS = 20_000
 """Rows beyond which a label file is not read."""
@@ -170,9 +170,10 @@ def _parse_slowly(text: bytes) -> Rows:
         if not words:
             continue
         found = [_number(word) for word in words]
-        odd = [(i, word) for i, (word, value) in enumerate(zip(words, found, strict=True)) if value != value]
+        odd = sum(value != value for value in found)
         if odd:
-            faults.append(_describe(number, odd, len(words)))
+            column = next(i for i, value in enumerate(found) if value != value)
+            faults.append(_describe(number, column, words[column], odd, len(words)))
         lines.append(number)
         counts.append(len(words))
         values += found
@@ -212,14 +213,14 @@ def _number(word: str) -> float:
     return value if abs(value) != float("inf") else float("nan")
 
 
-def _describe(line: int, odd: list[tuple[int, str]], words: int) -> Fault:
-    column, word = odd[0]
+def _describe(line: int, column: int, word: str, odd: int, words: int) -> Fault:
+    """Return what is wrong with the first of the ``odd`` ones among the words of a line."""
     shown = repr(word if len(word) <= SHOWN else f"{word[:SHOWN]}...")
-    more = f", and {len(odd) - 1} more in this line" if len(odd) > 1 else ""
+    more = f", and {odd - 1} more in this line" if odd > 1 else ""
     if word.lstrip("+-").lower() in NOT_FINITE or NUMBER.fullmatch(word):
         what = f"{shown} in column {column + 1} is not a finite number{more}."
         return Fault(0, line, "label-not-finite", what, "write the number, or remove the line")
-    fix = _fix(word, column, header=line == 1 and len(odd) == words)
+    fix = _fix(word, column, header=line == 1 and odd == words)
     return Fault(0, line, "label-number", f"{shown} in column {column + 1} is not a number{more}.", fix)
 
 

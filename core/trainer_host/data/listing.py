@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 IMAGES, LABELS, LABEL_SUFFIX = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}", ".txt"
 
-MOST_BYTES = 256 << 20
+MOST_BYTES = 64 << 20
 """Bytes beyond which a list of images is not read."""
+MOST_FAULTS = 1000
+"""Lines without an image after which a list is not believed to be one."""
 
 Stat = tuple[int, int, int, int]
 """Size in bytes, times of the last change of content and of status in nanoseconds, and inode."""
@@ -67,6 +69,8 @@ def stat_of(entry: os.DirEntry[str] | Path) -> Stat:
         found = entry.stat()
     except OSError:
         return BROKEN_LINK if entry.is_symlink() else ABSENT
+    except ValueError:  # a path that cannot be one
+        return ABSENT
     if not stat.S_ISREG(found.st_mode):
         return FOLDER if stat.S_ISDIR(found.st_mode) else NO_FILE
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
@@ -109,7 +113,7 @@ def _walk(split: str, folder: str, findings: list[Finding], above: tuple[tuple[i
         with _scan(folder) as entries:
             for entry in entries:
                 name = entry.name
-                suffix = name.rpartition(".")[-1].lower()
+                suffix = _suffix(name)
                 if suffix in SUFFIXES and name[0] != "." and not _is_folder(entry):
                     found.append((f"{folder}{os.sep}{name}", stat_of(entry)))
                 elif name[0] != ".":
@@ -148,6 +152,12 @@ def _pass_over(split: str, path: str, suffix: str, is_folder: bool, findings: li
     return [path] if is_folder else []
 
 
+def _suffix(name: str) -> str:
+    """Return the ending of a file's name, empty where it has none: a folder may be called jpg."""
+    _, point, suffix = name.rpartition(".")
+    return suffix.lower() if point else ""
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -177,14 +187,20 @@ def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> l
         return []
     found: list[Listed] = []
     first: dict[str, int] = {}
+    faults = 0
     for number, text in enumerate(lines, 1):
         words = text.strip()
         if not words:
             continue
         path = _entry(words, file.parent, root)
-        if path.rpartition(".")[-1].lower() not in SUFFIXES:
-            what = f"{words} does not end like an image (.jpg, .png, ...)."
+        if _suffix(path) not in SUFFIXES:
+            what = f"{words:.80} does not end like an image (.jpg, .png, ...)."
             note("list-entry-missing", what, "write the path of an image, with its ending", number)
+            faults += 1
+            if faults > MOST_FAULTS:
+                what = "too many lines name no image, so the others are not looked at."
+                note("list-encoding", what, "give a text file with the path of an image in each line", number)
+                break
             continue
         if path in first:
             what = f"{words} is listed in line {first[path]} too, so it counts twice."
@@ -208,7 +224,9 @@ def _entry(words: str, beside: Path, root: Path) -> str:
     if os.path.isabs(path):  # noqa: PTH117
         return os.path.normpath(path)
     places = [os.path.normpath(os.path.join(base, path)) for base in (beside, root, Path.cwd())]  # noqa: PTH118
-    return next((p for p in places if os.path.lexists(p)), places[0])
+    with suppress(ValueError):  # a path that cannot be one
+        return next((p for p in places if os.path.lexists(p)), places[0])
+    return places[0]
 
 
 def label_folder(folder: str) -> str:

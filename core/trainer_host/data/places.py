@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,10 @@ def sources_of(data: Description, root: Path, needed: str) -> dict[str, list[Pat
                 line = data.lines.get(split)
                 data.findings.append(Finding(MISSING_KEY, what, f"write {split}: images/{split}", data.file, line))
             continue
+        known = len(data.findings)
         found[split] = _sources(data, split, data[split], root)
+        # A split that a run does not use may be missing.
+        data.findings[known:] = [replace(f, split=split) for f in data.findings[known:]]
         places = [str(p) for p in found[split]]
         data[split] = places[0] if isinstance(data[split], str) and places else places
     return {split: places for split, places in found.items() if places}
@@ -85,8 +89,16 @@ def _sources(data: Description, split: str, given: Any, root: Path) -> list[Path
         data.findings.append(data.of_key(split, "key-type", what, f"write {split}: images/{split}"))
         return []
     numbered = [(f"{split}.{i}" if isinstance(given, list) else split, entry) for i, entry in enumerate(entries)]
-    places = [_place(data, key, entry, root) for key, entry in numbered]
-    return [place for place in places if place is not None]
+    places = []
+    for key, entry in numbered:
+        try:
+            place = _place(data, key, entry, root)
+        except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, a link to itself
+            what = f"{split}: this cannot be a path: {' '.join(str(error).split()):.80}."
+            data.findings.append(data.of_key(key, "split-missing-path", what, "correct the path"))
+            continue
+        places += [place] if place is not None else []
+    return places
 
 
 def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:

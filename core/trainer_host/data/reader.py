@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainer_host.base.data import nearby
@@ -54,7 +55,8 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
         data.findings += listing.findings
         if not listing.images and not listing.findings:
             what = f"{name}: there are no images in {', '.join(map(nearby, places))}."
-            data.findings.append(data.of_key(name, "split-empty", what, "put images there, or correct the path"))
+            finding = data.of_key(name, "split-empty", what, "put images there, or correct the path")
+            data.findings.append(replace(finding, split=name))
         if not listing.images:
             continue
         listings[name] = listing

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -203,7 +202,7 @@ def _read_labels(listing: Listing, wanted: Sequence[int]) -> Rows:
             parse()
     parse()
     rows = join_rows(parts, [0] * len(parts))
-    return _without_excess(replace(rows, faults=[*rows.faults, *faults]))
+    return replace(rows, faults=[*rows.faults, *faults])
 
 
 def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes | None:
@@ -221,30 +220,17 @@ def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes 
         try:
             file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             try:
-                return b"".join(chain(iter(lambda: os.read(file, 1 << 20), b"")))
+                text = b"".join(iter(lambda: os.read(file, 1 << 20), b""))
             finally:
                 os.close(file)
         except OSError as error:
             what = f"the label file cannot be read: {error.strerror}."
             faults.append(Fault(index, 0, "label-unreadable", what, "make it readable"))
+            return None
+        lines = text.count(b"\n")
+        if lines <= MOST_ROWS:
+            return text
+        what = f"the label file has {lines} lines; at most {MOST_ROWS} are read for an image."
+        fix = "write one row for each object, in one file for each image"
+        faults.append(Fault(index, 0, "label-too-many-rows", what, fix))
     return None
-
-
-def _without_excess(rows: Rows) -> Rows:
-    """Leave out the rows of files that have too many of them."""
-    counts = np.bincount(rows.file)
-    for index in np.flatnonzero(counts > MOST_ROWS).tolist():
-        what = f"the label file has {counts[index]} rows; at most {MOST_ROWS} are read for an image."
-        fault = Fault(
-            index, 0, "label-too-many-rows", what, "write one row for each object, in one file for each image"
-        )
-        stays = rows.file != index
-        rows = Rows(
-            file=rows.file[stays],
-            line=rows.line[stays],
-            columns=rows.columns[stays],
-            values=rows.values[np.repeat(stays, rows.columns)],
-            sound=rows.sound[stays],
-            faults=[*rows.faults, fault],
-        )
-    return rows

@@ -169,7 +169,7 @@ def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
     given = request.given
     problems = [unknown("setting", key, engine_keys()) for key in given.settings if key not in engine_keys()]
     if not given.settings.get("data"):
-        problems.append(Problem("no dataset is given.", "Write trainer check my.yaml"))
+        problems.append(Problem("no dataset is given.", "Write: trainer check my.yaml"))
     if problems:
         raise SettingsError(*problems)
     source = str(given.settings["data"])
