@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.splits import SHAPE, make_context, make_split, stock_refuses
-from trainer_detect.checks import check_dataset, fitting_shapes, read_boxes
+from trainer_detect.checks import check_dataset
+from trainer_detect.rows import fitting_shapes, read_boxes
 from trainer_host import Finding
 
 NAMES = {"names": {0: "cat", 1: "dog"}, "nc": 2}

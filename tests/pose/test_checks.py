@@ -158,7 +158,11 @@ ROW_CASES: list[tuple[list[float], str, str]] = [
     (BOX, "label-columns", "5 numbers"),
     (GOOD[:-1], "label-columns", "13 numbers"),
     ([*GOOD, 0.5, 0.5, 2], "label-columns", "[4, 3] or [6, 2]"),
-    (with_points(0.5, 0.5, 2, 1.02, 0.5, 2, 0.5, 0.5, 2), "keypoint-range", "1 (left_ear) lies outside of the image: 1.02 0.5"),
+    (
+        with_points(0.5, 0.5, 2, 1.02, 0.5, 2, 0.5, 0.5, 2),
+        "keypoint-range",
+        "1 (left_ear) lies outside of the image: 1.02 0.5",
+    ),
     (with_points(0.5, 0.5, 2, -1, -1, 0, 0.5, 0.5, 2), "keypoint-range", "write 0 0 0"),
     (with_points(0.5, 0.5, 3, 0.5, 0.5, 2, 0.5, 0.5, 0.5), "visibility", "3, 0.5"),
     (with_points(0.5, 0.5, 2, 0.5, 0.5, -1, 0.5, 0.5, 2), "visibility", "-1"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer_detect.checks import class_names, keypoint_shape, read_boxes
+from trainer_detect.rows import class_names, keypoint_shape, read_boxes
 from trainer_host import Box, Histogram
 from trainer_host.data.description import Description
 

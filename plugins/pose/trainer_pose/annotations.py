@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer_detect.annotations import labelled_boxes
-from trainer_detect.checks import keypoint_shape
+from trainer_detect.rows import keypoint_shape
 from trainer_host import Histogram, Line, Point
 from trainer_host.data.description import Description
 from trainer_pose.checks import read_keypoints

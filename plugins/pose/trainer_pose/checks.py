@@ -18,17 +18,14 @@ from trainer_detect.checks import (
     TOLERANCE,
     amount,
     box_faults,
-    description,
-    fitting_shapes,
-    image_sizes,
     in_order,
-    keypoint_shape,
     line_text,
     listed,
     look_like_pixels,
     numbers,
     shapes_text,
 )
+from trainer_detect.rows import description, fitting_shapes, image_sizes, keypoint_shape
 from trainer_host import Finding
 from trainer_pose.keys import check_keys
 from trainer_pose.suggestions import name_lists
@@ -36,7 +33,8 @@ from trainer_pose.suggestions import name_lists
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trainer_detect.checks import Bools, Floats, Found, Rows
+    from trainer_detect.checks import Found
+    from trainer_detect.rows import Bools, Floats, Rows
     from trainer_host import DataContext
     from trainer_host.data.description import Description, Split
 

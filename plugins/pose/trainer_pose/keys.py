@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.checks import class_names, keypoint_shape, listed, shapes_text
+from trainer_detect.checks import listed, shapes_text
+from trainer_detect.rows import class_names, keypoint_shape
 from trainer_host.base.findings import MISSING_KEY
 from trainer_pose.suggestions import (
     PERSON_SIGMAS,

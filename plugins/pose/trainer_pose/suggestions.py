@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer_detect.checks import fitting_shapes, keypoint_shape
+from trainer_detect.rows import fitting_shapes, keypoint_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

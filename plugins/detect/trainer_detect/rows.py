@@ -1,0 +1,111 @@
+"""What the rows of a dataset say to tasks of boxes: classes, boxes, and how many numbers stand for keypoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer_host.data.description import Description
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trainer_host import DataContext
+    from trainer_host.data.description import Split
+
+    Bools = NDArray[np.bool_]
+    Rows = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+
+def description(ctx: DataContext) -> Description:
+    """Return the dataset with what was read of it; without splits where a plugin's reader gave keys alone."""
+    return ctx.data if isinstance(ctx.data, Description) else Description(ctx.data, file=ctx.source)
+
+
+def keypoint_shape(data: Description) -> tuple[int, int] | None:
+    """Return the number of keypoints and of numbers for each, or None where the dataset has no proper kpt_shape."""
+    value = data.get("kpt_shape")
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(type(v) is int for v in value):
+        return None
+    return (value[0], value[1]) if value[0] > 0 and value[1] in {2, 3} else None
+
+
+def fitting_shapes(columns: int) -> list[tuple[int, int]]:
+    """Return the keypoint shapes whose rows have so many numbers."""
+    return [((columns - 5) // dims, dims) for dims in (3, 2) if columns > 5 and (columns - 5) % dims == 0]
+
+
+def class_names(data: Description) -> dict[int, str]:
+    """Return the classes by number; none where the dataset's names are not as they should be."""
+    names = data.get("names")
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not all(type(k) is int for k in names):
+        return {}
+    return {k: str(v) for k, v in names.items()}
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The rows of a split that have a box.
+
+    Attributes:
+        rows: Their indices in the split, ascending, int64 (m,).
+        values: Class, centre and size of each, float64 (m, 5).
+        lengths: How many of their numbers are used, int64 (m,).
+        polygon: Rows of the split that are polygons, bool (r,).
+        misfit: Rows of the split that are neither boxes nor polygons, bool (r,).
+    """
+
+    rows: Rows
+    values: Floats
+    lengths: Rows
+    polygon: Bools
+    misfit: Bools
+
+
+def read_boxes(split: Split, shape: tuple[int, int] | None, own_columns: bool) -> Boxes:
+    """Return the boxes of a split's rows.
+
+    A row is a box alone, a box whose keypoints are not used, or a polygon: a class and at least 3 points.
+
+    Args:
+        split: The split.
+        shape: The number of keypoints and of numbers for each, where the dataset has them.
+        own_columns: Whether the task has columns of its own after the box: then no row is a polygon.
+    """
+    judged, columns = split.sound & ~split.crowd, split.columns
+    keypoints = columns == 5 + shape[0] * shape[1] if shape else np.zeros(len(columns), bool)
+    if own_columns:
+        boxed, polygon = judged & (keypoints if shape else columns >= 5), np.zeros(len(columns), bool)
+    else:
+        boxed = judged & ((columns == 5) | keypoints)
+        polygon = judged & ~boxed & (columns >= 7) & (columns % 2 == 1)
+    values = split.head(5)
+    if polygon.any():
+        values = values.copy()
+        values[polygon, 1:] = _polygon_boxes(split, polygon)
+    rows = np.flatnonzero(boxed | polygon)
+    lengths = columns.astype(np.int64)
+    if not own_columns:
+        lengths[boxed] = 5
+    return Boxes(rows, values[rows], lengths[rows], polygon, judged & ~boxed & ~polygon)
+
+
+def _polygon_boxes(split: Split, polygon: Bools) -> Floats:
+    """Return centre and size of the box around each polygon, float64 (m, 4)."""
+    taken = np.repeat(polygon, split.columns)
+    taken[split.starts[polygon]] = False  # the class
+    points = split.values[taken].reshape(-1, 2).clip(-1e30, 1e30)  # so that sums are finite
+    counts = (split.columns[polygon] - 1) // 2
+    first = np.cumsum(counts) - counts
+    low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
+    return np.concatenate([(low + high) / 2, high - low], axis=1)
+
+
+def image_sizes(split: Split, rows: Rows) -> Floats:
+    """Return width and height in pixels of the image of each row, float64 (m, 2); 0 where they are not known."""
+    return split.shapes[split.image[rows]][:, ::-1].astype(np.float64)
