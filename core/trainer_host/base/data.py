@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PLAIN = (str, int, float, bool, type(None))
 
@@ -22,19 +26,25 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else None
 
 
-def write_whole(path: Path, *content: bytes | memoryview) -> None:
-    """Write a file, of one part or several, so that it appears whole or not at all."""
+@contextmanager
+def appearing_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing and reading that appears under its name once it is whole, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("wb") as file:
-            for part_of_it in content:
-                file.write(part_of_it)
+        with part.open("w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all."""
+    with appearing_whole(path) as file:
+        file.write(content)
 
 
 def nearby(path: Path) -> str:

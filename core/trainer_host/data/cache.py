@@ -8,7 +8,6 @@ because a second change could leave the same times. Where a system has no such t
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import time
@@ -16,12 +15,12 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from platformdirs import user_cache_path
 
-from trainer_host.base.data import write_whole
+from trainer_host.base.data import appearing_whole
 from trainer_host.data.label_files import Fault, Rows
 from trainer_host.version import __version__
 
@@ -87,11 +86,12 @@ def _file(split: str, sources: Sequence[Path]) -> Path:
 def load(split: str, sources: Sequence[Path]) -> Contents | None:
     """Return what was found when the split was last read; None where that is unknown, or damaged."""
     try:
-        data = memoryview(_file(split, sources).read_bytes())
-        if _checksum(data[CHECKSUM:]) != data[:CHECKSUM]:
-            return None
-        with np.load(io.BytesIO(data[CHECKSUM:]), allow_pickle=False) as stored:
-            parts = {name: stored[name] for name in stored.files}
+        with _file(split, sources).open("rb") as file:
+            if file.read(CHECKSUM) != _checksum(file):
+                return None
+            file.seek(CHECKSUM)
+            with np.load(file, allow_pickle=False) as stored:
+                parts = {name: stored[name] for name in stored.files}
         about: dict[str, Any] = json.loads(parts["about"].tobytes())
         names = parts["images"].tobytes().decode("utf-8", "surrogateescape")
         contents = Contents(
@@ -112,8 +112,13 @@ def load(split: str, sources: Sequence[Path]) -> Contents | None:
     return contents if _whole(contents) and about.get("format") == FORMAT else None
 
 
-def _checksum(data: memoryview) -> bytes:
-    return zlib.crc32(data).to_bytes(CHECKSUM, "big")
+def _checksum(file: IO[bytes]) -> bytes:
+    """Return the checksum of what stands behind the place of the checksum itself."""
+    file.seek(CHECKSUM)
+    checksum = 0
+    for part in iter(lambda: file.read(1 << 20), b""):
+        checksum = zlib.crc32(part, checksum)
+    return checksum.to_bytes(CHECKSUM, "big")
 
 
 def _whole(contents: Contents) -> bool:
@@ -139,20 +144,22 @@ def save(split: str, sources: Sequence[Path], contents: Contents) -> None:
     }
     names = "\0".join(contents.images).encode("utf-8", "surrogateescape")
     arrays = {f"rows_{name}": getattr(contents.rows, name) for name in ROW_COLUMNS}
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        about=np.frombuffer(json.dumps(about).encode(), np.uint8),
-        images=np.frombuffer(names, np.uint8),
-        image_stats=contents.image_stats,
-        label_stats=contents.label_stats,
-        shapes=contents.shapes,
-        marks=contents.marks,
-        **arrays,
-    )
     try:
-        data = buffer.getbuffer()
-        write_whole(_file(split, sources), _checksum(data), data)
+        with appearing_whole(_file(split, sources)) as file:
+            file.write(bytes(CHECKSUM))
+            np.savez(
+                file,
+                about=np.frombuffer(json.dumps(about).encode(), np.uint8),
+                images=np.frombuffer(names, np.uint8),
+                image_stats=contents.image_stats,
+                label_stats=contents.label_stats,
+                shapes=contents.shapes,
+                marks=contents.marks,
+                **arrays,
+            )
+            checksum = _checksum(file)
+            file.seek(0)
+            file.write(checksum)
     except OSError:
         return
 

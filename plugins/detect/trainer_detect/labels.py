@@ -87,9 +87,10 @@ def _without_copies(
 
 def _images_with_copies(owner: NDArray[np.int32], table: NDArray[np.float32]) -> list[int]:
     """Return the images that may have a row twice: by a hash of each row, which costs far less than comparing all."""
-    bits = np.ascontiguousarray(table + np.float32(0)).view(np.uint32).astype(np.uint64)  # -0.0 equals 0.0
-    factors = np.random.default_rng(0).integers(1, 1 << 63, bits.shape[1] + 1, dtype=np.uint64) | np.uint64(1)
-    hashes = (bits * factors[:-1]).sum(axis=1, dtype=np.uint64) + owner.astype(np.uint64) * factors[-1]
+    factors = np.random.default_rng(0).integers(1, 1 << 63, table.shape[1] + 1, dtype=np.uint64) | np.uint64(1)
+    hashes = owner.astype(np.uint64) * factors[-1]
+    for column, factor in zip(table.T, factors[:-1], strict=True):
+        hashes += (column + np.float32(0)).view(np.uint32) * factor  # -0.0 equals 0.0
     order = np.argsort(hashes)
     same = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
     return sorted({int(owner[order[i]]) for i in same})
