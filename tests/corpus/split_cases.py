@@ -51,7 +51,7 @@ CASES = [
         "test-folder-missing",
         "test leads nowhere",
         keys(test="test: images/test"),
-        Expected("split-missing-path", line=13),
+        warning("split-missing-path", "data.yaml", 13),
     ),
     case(
         "one-folder-missing",

@@ -73,7 +73,9 @@ class Contents:
         """Return for each file whether it had been left alone for long enough when it was read, bool (n,)."""
         if os.name != "posix":
             return np.zeros(len(stats), bool)
-        settled: NDArray[np.bool_] = stats[:, 1:3].max(axis=1, initial=0) < self.read_at - MARGIN
+        # Whole seconds are the mark of file systems that make times up, such as images of containers.
+        real = stats[:, 2] % 1_000_000_000 != 0
+        settled: NDArray[np.bool_] = real & (stats[:, 1:3].max(axis=1, initial=0) < self.read_at - MARGIN)
         return settled
 
 

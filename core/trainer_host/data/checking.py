@@ -11,20 +11,23 @@ import yaml
 
 from trainer_host.base.collection import paused_collection
 from trainer_host.base.data import nearby, plain, write_whole
-from trainer_host.base.errors import DatasetError, PluginError, Problem
+from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
 from trainer_host.base.findings import Finding, Tolerance, grouped, raise_errors
 from trainer_host.data.checks import check_files
 from trainer_host.data.dataset_yaml import read_document
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.keys import unknown_keys
+from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Generator
 
     from trainer_host.base.contexts import DataContext
     from trainer_host.plugin.chain import Chain
 
 NORMALISED = "dataset.yaml"
+FETCHED = frozenset({".ndjson", ".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2"})
+"""Endings of files from which images would be fetched or unpacked."""
 SOURCE, IMAGES = "trainer_source", "trainer_images"
 """Keys by which a normalised YAML says what it was made from, where that was no YAML."""
 
@@ -47,10 +50,7 @@ def examine(chain: Chain, ctx: DataContext) -> Description:
 
 def _examined(chain: Chain, ctx: DataContext) -> Description:
     hooks = chain.manager.hook
-    read = hooks.read_dataset(ctx=ctx)
-    if read is None:
-        raise PluginError(unanswered(ctx.task, "read_dataset"))
-    data = read if isinstance(read, Description) else Description(read, file=os.path.abspath(ctx.source))  # noqa: PTH100
+    data = _read(chain, ctx)
     if ctx.args.single_cls and "names" in data:
         data["names"], data["nc"] = {0: "item"}, 1
     if not data.engine_reads:
@@ -58,8 +58,38 @@ def _examined(chain: Chain, ctx: DataContext) -> Description:
     data.findings += unknown_keys(data, _known_keys(chain))
     if "yaml_file" in data or data.splits or not data.findings:  # a file that is no YAML has nothing more to say
         for found in hooks.check_dataset(ctx=replace(ctx, data=data)):
-            data.findings += found
+            data.findings += [found] if isinstance(found, Finding) else found
     return data
+
+
+class _Innermost:
+    """Keeps what was read before wrappers change it, where they return its keys alone."""
+
+    read: Any = None
+
+    @hookimpl(wrapper=True, trylast=True)
+    def read_dataset(self) -> Generator[None, Any, Any]:
+        self.read = yield
+        return self.read
+
+
+def _read(chain: Chain, ctx: DataContext) -> Description:
+    inner = _Innermost()
+    chain.manager.register(inner)
+    try:
+        read = chain.manager.hook.read_dataset(ctx=ctx)
+    finally:
+        chain.manager.unregister(inner)
+    if read is None:
+        raise PluginError(unanswered(ctx.task, "read_dataset"))
+    if isinstance(read, Description):
+        return read
+    if not isinstance(inner.read, Description):
+        return Description(read, file=os.path.abspath(ctx.source))  # noqa: PTH100
+    keys = dict(read)
+    inner.read.clear()
+    inner.read.update(keys)
+    return inner.read
 
 
 def _known_keys(chain: Chain) -> set[str]:
@@ -68,14 +98,16 @@ def _known_keys(chain: Chain) -> set[str]:
 
 
 def _original(ctx: DataContext) -> DataContext:
-    """Return the context of what a normalised YAML was made from."""
+    """Return the context of what a run's own YAML was made from: files on this machine, and nothing to be fetched."""
     path = Path(ctx.source)
-    if path.name != NORMALISED or not path.is_file():
+    if path.name != NORMALISED or not path.is_file() or not path.with_name("args.yaml").is_file():
         return ctx
     content = read_document(path).content
-    if SOURCE not in content:
+    source = str(content.get(SOURCE, ""))
+    parts = [Path(part) for part in source.split(",")]
+    if not all(p.is_absolute() and p.exists() and p.suffix.lower() not in FETCHED for p in parts):
         return ctx
-    return replace(ctx, source=str(content[SOURCE]), images=tuple(map(str, content.get(IMAGES) or ())))
+    return replace(ctx, source=source, images=tuple(map(str, content.get(IMAGES) or ())))
 
 
 def settle(data: Description, tolerance: Tolerance, used: Collection[str] = SPLITS) -> None:
@@ -93,7 +125,8 @@ def settle(data: Description, tolerance: Tolerance, used: Collection[str] = SPLI
     """
     data.findings = [f if f.split is None or f.split in used else replace(f, severity="warning") for f in data.findings]
     errors = [f for f in data.findings if f.severity == "error"]
-    lasting = [f for f in errors if not tolerance.share or not f.image]
+    images = {image for name, split in data.splits.items() if name in used for image in split.images}
+    lasting = [f for f in errors if not tolerance.share or f.image not in images]
     skip = "" if tolerance.share or any(not f.image for f in lasting) else " To leave out images at fault: --bad=skip."
     raise_errors(lasting, f"See all: trainer check {nearby(Path(data.file))} -v.{skip}")
     faulty = {f.image for f in errors if f.image}
@@ -101,16 +134,17 @@ def settle(data: Description, tolerance: Tolerance, used: Collection[str] = SPLI
         bad = sorted(faulty.intersection(split.images)) if name in used else []
         if not bad:
             continue
-        if len(bad) > tolerance.share * len(split) + 1e-9 or len(bad) == len(split):
+        rest = split.without(set(bad))
+        if len(split) - len(rest) > tolerance.share * len(split) + 1e-9 or not len(rest):
             found = [f for f in errors if f.image in set(bad)]
             limit = f"more than the {100 * tolerance.share:.4g}% that --bad={tolerance.text} leaves out"
             what = f"{len(bad)} of {len(split)} {name} images cannot be used, {limit}."
-            if len(bad) == len(split):
+            if not len(rest):
                 what = f"none of the {len(split)} {name} images can be used, so that nothing is left."
             error = DatasetError(Problem(what, "Mend them: see trainer check."), *grouped(found))
             error.findings = tuple(found)
             raise error
-        data.splits[name] = split.without(set(bad))
+        data.splits[name] = rest
         data.left_out[name] = bad
     data.findings = [replace(f, severity="warning") if f.severity == "error" else f for f in data.findings]
 
@@ -120,6 +154,9 @@ def normalised(data: Description, folder: Path, ctx: DataContext) -> Path:
 
     A split of which images were left out, or whose labels the engine could not read, becomes a list of images.
     """
+    if folder.resolve() == Path(data.file).parent.resolve():
+        what = "the run's folder is that of the dataset, which is not written to."
+        raise SettingsError(Problem(what, "Give another folder: project=DIR name=NAME, or save_dir=DIR.", str(folder)))
     keys: dict[str, Any] = {k: plain(v) for k, v in data.items() if k not in {"yaml_file", "download", *SPLITS}}
     for name in SPLITS:
         if data.get(name) is None:

@@ -10,11 +10,13 @@ import yaml
 from trainer_host.base.findings import Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MOST_BYTES = 4 << 20
 """Bytes beyond which a YAML is not read: its parser needs a hundred times as many."""
 MOST_DEPTH = 50
+MOST_BITS = 64
 MOST_NODES = 1_000_000
 """Values that a document may have once its aliases are written out; a few lines can stand for billions."""
 SCALAR_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp"))
@@ -130,6 +132,7 @@ class _Builder:
         self.nodes = 0
         self.scalars = yaml.SafeLoader("")
         self.open: set[int] = set()
+        self.built: dict[int, dict[Any, Any]] = {}
 
     def note(self, code: str, message: str, fix: str, node: yaml.Node) -> None:
         self.findings.append(Finding(code, message, fix, self.file, node.start_mark.line + 1))
@@ -161,13 +164,9 @@ class _Builder:
 
     def mapping(self, node: yaml.MappingNode, prefix: str) -> dict[Any, Any]:
         content: dict[Any, Any] = {}
-        merged = next((key for key, _ in node.value if key.tag == MERGE), node)
-        try:
-            self.scalars.flatten_mapping(node)  # merge keys: <<
-        except yaml.YAMLError as error:
-            self.note("yaml-value", f"YAML: {getattr(error, 'problem', error)}.", "write <<: *NAME", merged)
-            node.value = [pair for pair in node.value if pair[0].tag != MERGE]
         for key_node, value_node in node.value:
+            if key_node.tag == MERGE:
+                continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self.note("key-type", "a key is a list or a mapping.", "write a word as the key", key_node)
                 continue
@@ -180,17 +179,43 @@ class _Builder:
                 continue
             self.lines[place] = key_node.start_mark.line + 1
             content[key] = self.value(value_node, place)
+        # What a mapping says itself goes before what is merged into it, and of that the first.
+        for merged, line in self.merged(node):
+            for key, value in merged.items():
+                self.lines.setdefault(f"{prefix}{key}", line)
+                content.setdefault(key, value)
         return content
+
+    def merged(self, node: yaml.MappingNode) -> Iterator[tuple[dict[Any, Any], int]]:
+        """Yield the mappings that are merged into one by ``<<``, each built once, with the line that says so."""
+        for key_node, value_node in node.value:
+            if key_node.tag != MERGE:
+                continue
+            line = key_node.start_mark.line + 1
+            for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                if not isinstance(source, yaml.MappingNode):
+                    what = "what is merged by << is not a mapping."
+                    self.note("yaml-value", what, "write <<: *NAME, the name of a mapping", key_node)
+                    continue
+                if id(source) not in self.built:
+                    self.built[id(source)] = self.value(source, f"<<{line}") or {}
+                self.nodes += len(self.built[id(source)])
+                yield self.built[id(source)], line
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
         if node.tag not in SCALAR_TAGS:
             self.refuse(node)
             return None
         try:
-            return self.scalars.construct_object(node)
+            value = self.scalars.construct_object(node)
+            if isinstance(value, int) and value.bit_length() > MOST_BITS:
+                raise ValueError("the number is too large")
+            return value
         except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
             # A value that the YAML library cannot make, such as the date 2020-99-99.
-            self.note("yaml-value", f"YAML value {node.value!r}: {' '.join(str(error).split())}.", "correct it", node)
+            self.note(
+                "yaml-value", f"YAML value {node.value[:40]!r}: {' '.join(str(error).split())}.", "correct it", node
+            )
             return None
 
 

@@ -242,7 +242,7 @@ class Description(dict[str, Any]):
 
         It does not depend on where the dataset lies, on times, or on how the label files are written.
         """
-        root = str(Path(self.file).parent)
+        root = str(Path(self.get("path") or Path(self.file).parent).resolve())
         keys = {str(k): plain(v) for k, v in self.items() if k not in {*SPLITS, "path", "yaml_file"}}
         digest = hashlib.sha256(repr(_ordered(keys)).encode())
         for name, split in sorted(self.splits.items()):

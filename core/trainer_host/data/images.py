@@ -49,6 +49,9 @@ PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
 UNREADABLE_MODES = frozenset({"F", "I"})
 PIXELS = {"CMYK": "CMYK colours (made for print)", "F": "32-bit floating-point pixels", "I": "32-bit pixels"}
+MOST_SEGMENTS = 2000
+"""Segments, fill bytes among them, after which the header of a JPEG is not believed."""
+DAMAGED_HEADER = "the JPEG file ends within its header, or is damaged there."
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 DAMAGED = "replace the file by a whole copy, or remove it with its label file"
@@ -186,10 +189,13 @@ class _Bytes:
 
 def _read_jpeg(file: int, head: bytes, path: str, size: int) -> Header:
     content, place, header, turned = _Bytes(file, head, size), 2, Header(), 1
-    while True:
+    whole = content.at(size - 2, 2) == JPEG_END
+    for _ in range(MOST_SEGMENTS):
         segment = content.at(place, 10)
-        if len(segment) < 10 or segment[0] != 0xFF:
-            return header.add("image-truncated", "the JPEG file ends within its header, or is damaged there.", DAMAGED)
+        if len(segment) == 10 and segment[0] != 0xFF:
+            return _read_odd_jpeg(path, size, whole)
+        if len(segment) < 10:
+            return header.add("image-truncated", DAMAGED_HEADER, DAMAGED)
         kind = segment[1]
         if kind == 0xFF:  # fill bytes
             place += 1
@@ -204,8 +210,21 @@ def _read_jpeg(file: int, head: bytes, path: str, size: int) -> Header:
         if kind == 0xE1 and segment[4:10] == b"Exif\0\0":
             turned = _orientation(content.at(place + 10, length - 8))
         place += 2 + length
+    else:
+        return header.add("image-truncated", DAMAGED_HEADER, DAMAGED)
     _note_turn(header, turned)
-    if content.at(size - 2, 2) != JPEG_END:
+    if not whole:
+        _judge_end(header, path)
+    return header
+
+
+def _read_odd_jpeg(path: str, size: int, whole: bool) -> Header:
+    """Leave a JPEG with stray bytes between its segments to Pillow, which reads some of them."""
+    header = Header()
+    _open_other(header, "JPEG", path, size)
+    if any(fault[3] == "error" for fault in header.faults):
+        return Header().add("image-truncated", DAMAGED_HEADER, DAMAGED)
+    if not whole:
         _judge_end(header, path)
     return header
 
@@ -239,7 +258,7 @@ def _judge_end(header: Header, path: str) -> None:
             with Image.open(path) as image:
                 several = image.format == "MPO"
                 image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except Exception:  # Pillow's decoders raise whatever comes
         header.add("image-truncated", "the JPEG file ends before its picture does.", DAMAGED)
         return
     if not several:
@@ -369,7 +388,7 @@ def _open_other(header: Header, kind: str, path: str, size: int) -> None:
     except ImportError:
         what = "this format needs a package that is not installed."
         header.add("image-unreadable", what, "pip install pi-heif, or convert the image to PNG")
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, ArithmeticError) as error:
+    except Exception as error:  # Pillow's decoders raise whatever comes
         header.add("image-unreadable", f"the image cannot be read: {_without_path(error, path)}.", DAMAGED)
     else:
         if turned in ROTATED and kind != "TIFF":  # whose size Pillow gives as it is shown

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer_host.base.data import nearby
 from trainer_host.base.findings import Finding
 from trainer_host.data.images import PICTURES, SUFFIXES
 
@@ -34,6 +36,7 @@ NO_FILE: Stat = (-2, 0, 0, 0)
 """Stands for something that is there and is neither a file nor a folder."""
 FOLDER: Stat = (-3, 0, 0, 0)
 BROKEN_LINK: Stat = (-4, 0, 0, 0)
+UNREADABLE: Stat = (-5, 0, 0, 0)
 
 
 Listed = tuple[str, Stat]
@@ -67,10 +70,13 @@ def stat_of(entry: os.DirEntry[str] | Path) -> Stat:
     """Return what the file system says of a file, following links."""
     try:
         found = entry.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return BROKEN_LINK if entry.is_symlink() else ABSENT
     except ValueError:  # a path that cannot be one
         return ABSENT
+    except OSError as error:
+        loop = error.errno == errno.ELOOP
+        return BROKEN_LINK if loop else ABSENT if error.errno == errno.ENAMETOOLONG else UNREADABLE
     if not stat.S_ISREG(found.st_mode):
         return FOLDER if stat.S_ISDIR(found.st_mode) else NO_FILE
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
@@ -93,37 +99,60 @@ def list_split(name: str, sources: Iterable[Path], root: Path) -> Listing:
         else:
             found += _read_list(name, source, root, listing.findings)
     found.sort()
+    listing.findings += _overlaps(name, found, listing.findings)
     listing.images = [path for path, _ in found]
     listing.image_stats = _table([facts for _, facts in found])
     _find_labels(name, listing)
     return listing
 
 
-def _walk(split: str, folder: str, findings: list[Finding], above: tuple[tuple[int, int], ...] = ()) -> list[Listed]:
+def _walk(split: str, top: str, findings: list[Finding]) -> list[Listed]:
     """Return the images below a folder. Hidden ones are passed over, as the engine does."""
-    here = Path(folder).stat()
-    identity = (here.st_dev, here.st_ino)
-    if identity in above:
-        what = "the link leads back to a folder above it, so that its images would count again and again."
-        findings.append(Finding("link-loop", what, "remove the link", folder, None, "error", split))
-        return []
     found: list[Listed] = []
-    below: list[str] = []
-    try:
-        with _scan(folder) as entries:
-            for entry in entries:
-                name = entry.name
-                suffix = _suffix(name)
-                if suffix in SUFFIXES and name[0] != "." and not _is_folder(entry):
-                    found.append((f"{folder}{os.sep}{name}", stat_of(entry)))
-                elif name[0] != ".":
-                    below += _pass_over(split, f"{folder}{os.sep}{name}", suffix, _is_folder(entry), findings)
-    except OSError as error:
-        what = f"the folder cannot be read: {error.strerror}."
-        findings.append(Finding("image-unreadable", what, "make it readable", folder, None, "error", split))
-    for path in below:
-        found += _walk(split, path, findings, (*above, identity))
+    seen: dict[tuple[int, int], str] = {}
+    waiting: list[tuple[str, tuple[str, ...]]] = [(top, ())]
+    while waiting:
+        folder, above = waiting.pop()
+        below: list[str] = []
+        try:
+            here = Path(folder).stat()
+            first = seen.setdefault((here.st_dev, here.st_ino), folder)
+            if first != folder:
+                findings.append(_again(split, folder, first, above))
+                continue
+            with _scan(folder) as entries:
+                for entry in entries:
+                    name = entry.name
+                    suffix = _suffix(name)
+                    if suffix in SUFFIXES and name[0] != "." and not _is_folder(entry):
+                        found.append((f"{folder}{os.sep}{name}", stat_of(entry)))
+                    elif name[0] != ".":
+                        below += _pass_over(split, f"{folder}{os.sep}{name}", suffix, _is_folder(entry), findings)
+        except OSError as error:
+            what = f"the folder cannot be read: {error.strerror}."
+            findings.append(Finding("image-unreadable", what, "make it readable", folder, None, "error", split))
+        waiting += [(path, (*above, folder)) for path in below]
     return found
+
+
+def _again(split: str, folder: str, first: str, above: tuple[str, ...]) -> Finding:
+    """Return what to say of a folder that was walked before: by a link that leads back, or beside."""
+    if first in above:
+        what = "the link leads back to a folder above it, so that its images would count again and again."
+        return Finding("link-loop", what, "remove the link", folder, None, "error", split)
+    what = f"the link leads to {nearby(Path(first))}, whose images count once."
+    return Finding("image-duplicate", what, "remove the link", folder, None, "warning", split)
+
+
+def _overlaps(split: str, found: Sequence[Listed], findings: Sequence[Finding]) -> list[Finding]:
+    """Tell of images that several sources of a split name; those that one list names twice are told already."""
+    told = sum(f.code == "image-duplicate" and f.line is not None for f in findings)
+    again = [one[0] for one, other in pairwise(found) if one[0] == other[0]]
+    if len(again) <= told:
+        return []
+    what = f"{len(again) - told} images of {split} are named by several folders or lists, and count each time."
+    fix = "name each folder once, unless you mean it"
+    return [Finding("image-duplicate", what, fix, again[0], None, "warning", split)]
 
 
 @contextmanager

@@ -38,11 +38,11 @@ def root_of(data: Description, datasets: Callable[[], Path] | None) -> Path:
         data.findings.append(data.of_key("path", "key-type", f"path is {given!r}, not a path.", "write path: FOLDER"))
         return beside
     place = beside / os.path.expanduser(given)  # noqa: PTH111 - which leaves an unknown user as it is
-    if place.is_dir():
+    if _is_folder(place):
         return place.resolve()
     others = [] if Path(given).is_absolute() else [Path.cwd() / given, *([datasets() / given] if datasets else [])]
     for other in others:
-        if other.is_dir():
+        if _is_folder(other):
             what = f"path: {given} is not there beside the YAML; {other.resolve()} is taken."
             data.findings.append(data.of_key("path", "path-habit", what, f"write path: {other.resolve()}", "warning"))
             return other.resolve()
@@ -50,6 +50,13 @@ def root_of(data: Description, datasets: Callable[[], Path] | None) -> Path:
     fix = _fix(data, given, "correct it; it is relative to the YAML")
     data.findings.append(data.of_key("path", "split-missing-path", what, fix))
     return place
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long, a zero byte, or below a folder that may not be entered
+        return False
 
 
 def sources_of(data: Description, root: Path, needed: str) -> dict[str, list[Path]]:
@@ -76,7 +83,10 @@ def sources_of(data: Description, root: Path, needed: str) -> dict[str, list[Pat
         known = len(data.findings)
         found[split] = _sources(data, split, data[split], root)
         # A split that a run does not use may be missing.
-        data.findings[known:] = [replace(f, split=split) for f in data.findings[known:]]
+        optional = split not in {"train", "val", needed}
+        data.findings[known:] = [
+            replace(f, split=split, severity="warning" if optional else f.severity) for f in data.findings[known:]
+        ]
         places = [str(p) for p in found[split]]
         data[split] = places[0] if isinstance(data[split], str) and places else places
     return {split: places for split, places in found.items() if places}
@@ -108,7 +118,7 @@ def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
         what = f"{entry} is not there; {entry[len(UP) :]} is taken."
         data.findings.append(data.of_key(key, "path-habit", what, f"write {entry[len(UP) :]}", "warning"))
     if not place.exists():
-        if not (root.is_dir() or Path(entry).is_absolute()):
+        if not (_is_folder(root) or Path(entry).is_absolute()):
             return None  # which follows from the wrong path: that is told
         shown = entry if "://" in entry else nearby(place)
         what = f"{key.partition('.')[0]}: there are no images at {shown}."

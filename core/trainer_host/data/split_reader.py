@@ -14,7 +14,7 @@ from trainer_host.data.cache import Contents
 from trainer_host.data.description import EMPTY, FOUND, MISSING, Split
 from trainer_host.data.images import read_header, unreadable
 from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, Fault, Rows, join_rows, parse_labels
-from trainer_host.data.listing import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, Listing
+from trainer_host.data.listing import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, UNREADABLE, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,7 +91,8 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
     image_faults = [(position[f[0]], *f[1:]) for f in known.image_faults if f[0] in position]
     for index in np.flatnonzero(~same_image).tolist():
         path, size = listing.images[index], int(listing.image_stats[index, 0])
-        header = unreadable(path) if size in {ABSENT[0], BROKEN_LINK[0]} else read_header(path, size)
+        gone = size in {ABSENT[0], BROKEN_LINK[0]}
+        header = unreadable(path) if gone else read_header(path, 0 if size == UNREADABLE[0] else size)
         shapes[index], marks[index] = (header.height, header.width), header.mark
         image_faults += [(index, *fault) for fault in header.faults]
     read = _read_labels(listing, np.flatnonzero(~same_label & (listing.label_stats[:, 0] != ABSENT[0])).tolist())

@@ -22,9 +22,10 @@ from trainer_host.base.contexts import (
     ValidationContext,
 )
 from trainer_host.base.data import nearby
-from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError, unknown
 from trainer_host.base.findings import FAIL, SHOWN, Tolerance, grouped
 from trainer_host.data.checking import examine, normalised, settle, unanswered
+from trainer_host.data.description import FOUND
 from trainer_host.engine.checkpoints import STATE, Checkpoint, foreign_classes, read_checkpoint
 from trainer_host.engine.faults import loss_error
 from trainer_host.engine.restated.final_eval import final_eval
@@ -207,6 +208,8 @@ class HostTrainer(BaseTrainer):
         """
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split)
         data = read_and_check(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
+        if data.left_out.get("train") and not (data.splits["train"].labelled == FOUND).any():
+            raise DatasetError(Problem("no train image with labels is left.", "Mend them: see trainer check."))
         self.args.data = data.get("yaml_file", self.args.data)
         return data
 

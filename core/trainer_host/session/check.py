@@ -12,7 +12,7 @@ from trainer_host.base.data import nearby
 from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError, unknown
 from trainer_host.base.findings import by_code
 from trainer_host.data.checking import examine, finding_of
-from trainer_host.data.description import Description
+from trainer_host.data.description import SPLITS, Description
 from trainer_host.engine.keys import engine_defaults, engine_keys
 from trainer_host.plugin.chain import load_chain
 from trainer_host.session.resolve import tell_task
@@ -77,7 +77,8 @@ def _relative(file: str | None, root: Path) -> str | None:
     if file is None:
         return None
     path = Path(file)
-    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    roots = [r for r in (root, root.resolve()) if path.is_relative_to(r)]
+    shown = path.relative_to(roots[0]) if roots else path
     return shown.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
@@ -170,6 +171,7 @@ def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
     problems = [unknown("setting", key, engine_keys()) for key in given.settings if key not in engine_keys()]
     if not given.settings.get("data"):
         problems.append(Problem("no dataset is given.", "Write: trainer check my.yaml"))
+    problems += _wrong_values(given.settings)
     if problems:
         raise SettingsError(*problems)
     source = str(given.settings["data"])
@@ -189,6 +191,16 @@ def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
         offline=request.offline,
     )
     return chain, ctx
+
+
+def _wrong_values(settings: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong with the settings that checks look at; the engine, which knows all, is not imported."""
+    kinds = {"fliplr": (int, float), "flipud": (int, float), "single_cls": (bool,), "split": (str,)}
+    return [
+        Problem(f"{key}={settings[key]} is not valid.", f"Its default is {engine_defaults()[key]}.")
+        for key, kind in kinds.items()
+        if key in settings and (not isinstance(settings[key], kind) or (key == "split" and settings[key] not in SPLITS))
+    ]
 
 
 def count(data: Description) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from trainer_host.session.record import FILE, RunRecord
 from trainer_host.session.resolve import Resolved, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from trainer_host.base.protocols import Finished, Training
@@ -61,6 +62,7 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
 
     save_dir = claim_folder(resolved.chain.name, resolved.values())
     versions = {"ultralytics": engine_version(), "torch": str(torch.__version__)}
+    before = {entry.name for entry in save_dir.iterdir()}
     record = RunRecord(save_dir, resolved, versions)
     plan = Plan(
         resolved.chain, exact=resolved.exact, offline=resolved.offline, bad=resolved.bad, images=resolved.images
@@ -80,7 +82,7 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
         told = stop.instead_of(error, f"last checkpoint {last}" if last.exists() else "before training began")
         with suppress(OSError):  # such as a full disk: the error itself is to be told, not that of its record
             record.end(_status(told), error=str(told) or type(told).__name__)
-        _tidy(save_dir, told)
+        _tidy(save_dir, told, before)
         if told is not error:
             raise told from error
         raise
@@ -97,13 +99,14 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
     )
 
 
-def _tidy(save_dir: Path, error: BaseException) -> None:
-    """Remove what a run has written that was refused before it trained; whatever else is there stays."""
+def _tidy(save_dir: Path, error: BaseException, before: Collection[str]) -> None:
+    """Remove what a run has written that was refused before it trained; what was there ``before`` stays."""
     refused = isinstance(error, (SettingsError, DatasetError, PluginError, UnsafeError))
     if not refused or any((save_dir / "weights").glob("*.pt")) or (save_dir / "results.csv").exists():
         return
     for name in (FILE, "args.yaml", "dataset.yaml", "train.txt", "val.txt", "test.txt"):
-        (save_dir / name).unlink(missing_ok=True)
+        if name not in before:
+            (save_dir / name).unlink(missing_ok=True)
     for folder in (save_dir / "weights", save_dir):
         with suppress(OSError):  # not empty, so not ours alone
             folder.rmdir()

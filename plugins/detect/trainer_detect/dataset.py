@@ -16,9 +16,11 @@ from ultralytics.utils import LOGGER, colorstr
 from ultralytics.utils.patches import imread
 
 from trainer_detect.labels import BOX, engine_labels, polygon_labels
+from trainer_detect.rows import keypoint_shape
 from trainer_host import DatasetError
 from trainer_host.base.collection import paused_collection
 from trainer_host.data.cache import cache_folder
+from trainer_host.data.description import Description
 from trainer_host.data.listing import list_split
 from trainer_host.data.split_reader import read_split
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 NOWHERE = Path(os.devnull) / "none"
 DISK_SAMPLES = 30
 DISK_MARGIN = 1.1
+POLYGON = 7
+"""Columns that a class and three points have."""
 
 
 class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
@@ -59,6 +63,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
     def _labels(self, count: int) -> list[dict[str, Any]]:
         points, dims = self.data.get("kpt_shape", (0, 0))
+        self._refuse_misfits(BOX + points * dims)
         if self.use_keypoints:
             labels = engine_labels(self.split, points, dims, count)
         elif np.isin(self.split.columns, [BOX, longer := BOX + points * dims]).all():
@@ -68,6 +73,20 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
         self.label_files = self.split.label_files[:count]
         self.verify_labels(labels, Path(self.label_files[0]))
         return labels
+
+    def _refuse_misfits(self, columns: int) -> None:
+        """Refuse rows that could not be trained on, which the check has found where there was one.
+
+        Raises:
+            DatasetError: If there are any; none is passed over.
+        """
+        split = self.split
+        polygon = (split.columns >= POLYGON) & (split.columns % 2 == 1) & (not self.use_keypoints)
+        fits = split.columns == columns if self.use_keypoints else np.isin(split.columns, [BOX, columns]) | polygon
+        bad = np.flatnonzero(~split.crowd & ~(fits & split.sound))
+        if len(bad):
+            what = f"the row has {split.columns[bad[0]]} numbers, which is not what the task reads."
+            raise DatasetError(split.of_row(int(bad[0]), "label-columns", what, "see trainer check").problem())
 
     @property
     def npy_files(self) -> list[Path]:
@@ -89,7 +108,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
     def check_cache_disk(self, safety_margin: float = DISK_MARGIN - 1) -> bool:
         """Return whether the decoded images fit on the disk; draws as many random numbers as the engine's own."""
         sample = [random.choice(self.im_files) for _ in range(min(self.ni, DISK_SAMPLES))]  # noqa: S311
-        images = [imread(file, flags=self.cv2_flag) for file in sample]
+        images = (imread(file, flags=self.cv2_flag) for file in sample)
         needed = sum(i.nbytes for i in images if i is not None) * self.ni / len(sample) * (1 + safety_margin)
         folder = cache_folder() / "images"
         try:
@@ -131,7 +150,7 @@ def parsed_dataset(
             prefix=colorstr(f"{mode}: "),
             task=args.task,
             classes=args.classes,
-            data=dict(data),
+            data=_without_shape(data),
             fraction=1.0 if data.get("complete") else get_split_fraction(args.fraction, name),
             split=split_of(data, name, path),
         )
@@ -139,6 +158,14 @@ def parsed_dataset(
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(f"the {mode} images cannot be used: {' '.join(str(error).split())}") from error
+
+
+def _without_shape(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys, without a keypoint shape that is none: the engine unpacks it for every task."""
+    keys = dict(data)
+    if keypoint_shape(Description(keys, file="")) is None:
+        keys.pop("kpt_shape", None)
+    return keys
 
 
 def split_of(data: Mapping[str, Any], name: str, path: Any) -> Split:
