@@ -18,6 +18,21 @@ from tests.corpus.generator import Case, Expected
 
 SECONDS = 20
 """Time after which a check in a process of its own is ended."""
+APART = """
+import atexit, pathlib, runpy, signal, sys
+
+_, seconds, peak, *arguments = sys.argv
+sys.argv[1:] = arguments
+signal.alarm(int(seconds))
+
+@atexit.register
+def tell_peak():
+    status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+    pathlib.Path(peak).write_text(status["VmHWM"].split()[0])
+
+runpy.run_module("trainer_host", run_name="__main__")
+"""
+"""A check with a time limit, which writes its peak memory; that of wait4 counts its parent's memory as well."""
 WHOLE = 16 << 20
 """Bytes of a file beyond which its size and time stand for its content."""
 
@@ -53,14 +68,15 @@ def check(case: Case, data: Path) -> Report:
 
 def check_apart(case: Case, data: Path) -> tuple[Report, int]:
     """Check a dataset in a process; return what it said, and the most memory that it had, in bytes."""
-    out, error = data.parent.with_suffix(".out"), data.parent.with_suffix(".err")
-    script = f"import signal, runpy; signal.alarm({SECONDS}); runpy.run_module('trainer_host', run_name='__main__')"
-    with out.open("wb") as stdout, error.open("wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", script, *words(case, data)], stdout=stdout, stderr=stderr)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode >= 0, f"killed by signal {-process.returncode}"
-    return report(process.returncode, out.read_text(), error.read_text()), used.ru_maxrss * 1024
+    peak = data.parent.with_suffix(".peak")
+    ran = subprocess.run(
+        [sys.executable, "-c", APART, str(SECONDS), str(peak), *words(case, data)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode >= 0, f"killed by signal {-ran.returncode}"
+    return report(ran.returncode, ran.stdout, ran.stderr), int(peak.read_text()) * 1024
 
 
 def report(code: int, out: str, error: str) -> Report:

@@ -87,9 +87,9 @@ def pickled_names(path: Path) -> set[str]:
 def test_the_record_restores_the_chain(trained: tuple[RunResult, Path]) -> None:
     import torch
 
-    result, data = trained
+    result, _ = trained
     record = torch.load(result.best, weights_only=False)["trainer_host"]
     assert record["task"] == "pose"
     assert record["chain"] == ["detect", "pose"]
     assert record["data"]["kpt_shape"]
-    assert str(data) == record["data"]["yaml_file"]
+    assert record["data"]["yaml_file"] == str(result.save_dir / "dataset.yaml")
