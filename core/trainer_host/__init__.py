@@ -12,6 +12,8 @@ from trainer_host.base.contexts import (
     AutobatchHints,
     DataContext,
     LabelContext,
+    LogContext,
+    LossContext,
     ModelContext,
     OptimizerContext,
     PlotContext,
@@ -19,6 +21,7 @@ from trainer_host.base.contexts import (
     RunContext,
     Sample,
     SampleContext,
+    ScheduleContext,
     ValidationContext,
 )
 from trainer_host.base.errors import (
@@ -37,7 +40,9 @@ from trainer_host.base.errors import (
     UnsafeError,
 )
 from trainer_host.base.findings import Finding
+from trainer_host.base.layers import Layer
 from trainer_host.base.results import ImagePrediction, PredictResult, RunResult, ValResult
+from trainer_host.base.vision import AnnotatedImage, Detections
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.markers import DONE, hookimpl
 from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
@@ -45,11 +50,13 @@ from trainer_host.version import __version__
 
 __all__ = [
     "DONE",
+    "AnnotatedImage",
     "AutobatchHints",
     "Box",
     "DataContext",
     "DatasetError",
     "DatasetKeyError",
+    "Detections",
     "EnvironmentProblemError",
     "ExitCode",
     "ExtensionSpec",
@@ -57,7 +64,10 @@ __all__ = [
     "Histogram",
     "ImagePrediction",
     "LabelContext",
+    "Layer",
     "Line",
+    "LogContext",
+    "LossContext",
     "LossError",
     "MemoryExhaustedError",
     "ModelContext",
@@ -73,6 +83,7 @@ __all__ = [
     "RunResult",
     "Sample",
     "SampleContext",
+    "ScheduleContext",
     "SettingsError",
     "Shape",
     "StoppedError",

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trainer_host.base.protocols import Batch, Device, Loader, Module, Trainer
+    from trainer_host.base.protocols import (
+        Augmentation,
+        Batch,
+        Device,
+        Loader,
+        Metric,
+        Module,
+        Optimizer,
+        Postprocess,
+        Sampler,
+        Trainer,
+    )
 
 T = TypeVar("T")
 
@@ -69,6 +80,8 @@ class DataContext(RunContext):
         batch_size: Images in a batch.
         stride: The model's largest stride in pixels; image sizes are multiples of it.
         rank: The process's rank in a group of several, -1 where there is one.
+        augmentations: Functions that the dataset applies to each training image, after the engine's own.
+        sampler: What chooses the images of an epoch, or None for all of them in random order.
     """
 
     source: str = ""
@@ -79,6 +92,8 @@ class DataContext(RunContext):
     batch_size: int = 16
     stride: int = 32
     rank: int = -1
+    augmentations: tuple[Augmentation, ...] = ()
+    sampler: Sampler | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +151,30 @@ class OptimizerContext(RunContext):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossContext(RunContext):
+    """A loss that is to be built.
+
+    Attributes:
+        model: The model whose outputs it judges.
+    """
+
+    model: Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleContext(RunContext):
+    """A schedule of learning rates that is to be built.
+
+    Attributes:
+        optimizer: The optimizer.
+        epochs: Epochs that are planned; more or fewer where ``time=`` limits the run, which asks again.
+    """
+
+    optimizer: Optimizer
+    epochs: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValidationContext(RunContext):
     """A validator that is to be built.
 
@@ -143,11 +182,28 @@ class ValidationContext(RunContext):
         loader: The loader of the validation images while training; None where the validator makes its own.
         callbacks: The engine's callbacks by event.
         model: The model to measure where it is measured on its own.
+        metrics: Metrics of plugins by name, which the validator updates besides its own.
+        postprocess: What becomes of the model's predictions before they are measured.
     """
 
     loader: Loader | None = None
     callbacks: Any = None
     model: Module = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    postprocess: Postprocess | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogContext(RunContext):
+    """Figures of a training that are to be logged.
+
+    Attributes:
+        epoch: The epoch that ended, counted from 1; None for the figures of the best checkpoint, after training.
+        values: Losses, metrics and learning rates by the names that ``results.csv`` has.
+    """
+
+    epoch: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,13 +221,17 @@ class PlotContext(RunContext):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionContext(RunContext):
-    """A predictor that is to be built, or a prediction that is to be drawn.
+    """A predictor that is to be built, predictions that are to be post-processed, or one that is to be drawn.
 
     Attributes:
         model: The model.
+        mode: ``predict``, or ``val`` while a model is measured.
+        postprocess: What becomes of the model's predictions before they are returned.
     """
 
     model: Module = None
+    mode: str = "predict"
+    postprocess: Postprocess | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

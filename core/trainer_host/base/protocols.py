@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from trainer_host.base.results import Outcome
+    from trainer_host.base.vision import AnnotatedImage, Detections
 
 Module: TypeAlias = Any
 """A `torch.nn.Module`."""
@@ -22,6 +23,18 @@ Trainer: TypeAlias = Any
 """The engine's trainer, a subclass of `ultralytics.engine.trainer.BaseTrainer`."""
 Batch: TypeAlias = dict[str, Any]
 """What the loader's collate function returns; ``img`` is a tensor of shape (N, C, H, W)."""
+Tensor: TypeAlias = Any
+"""A `torch.Tensor`."""
+Sampler: TypeAlias = Any
+"""A `torch.utils.data.Sampler`."""
+Augmentation: TypeAlias = "Callable[[AnnotatedImage], AnnotatedImage]"
+"""Returns a changed image with its labels; draws its random numbers from `random` or `numpy.random`."""
+Postprocess: TypeAlias = "Callable[[Sequence[Detections]], Sequence[Detections]]"
+"""Returns what is kept of the predictions on a batch of images, one entry for each."""
+Loss: TypeAlias = "Callable[[Any, Batch], tuple[Tensor, dict[str, Tensor]]]"
+"""Of a model's outputs and a batch it returns the loss, summed over the batch, and its parts by name, detached."""
+LossTerm: TypeAlias = "Callable[[Any, Batch], Tensor]"
+"""Of a model's outputs and a batch it returns a scalar, summed over the batch."""
 
 
 class Dataset(Protocol):
@@ -60,6 +73,22 @@ class Validator(Protocol):
 
     def __call__(self, trainer: Trainer | None = None, model: Module | None = None) -> dict[str, float]:
         """Return the metrics, with ``fitness`` among them: the larger, the better."""
+        ...
+
+
+class Metric(Protocol):
+    """Measures predictions against labels, image by image. Metrics of torchmetrics have the same methods."""
+
+    def reset(self) -> None:
+        """Begin a new measurement."""
+        ...
+
+    def update(self, found: Detections, truth: Detections) -> None:
+        """Take in one image: what was found, and its labels, both in pixels of the image that the model saw."""
+        ...
+
+    def compute(self) -> float:
+        """Return the figure for all images since `reset`."""
         ...
 
 

@@ -129,7 +129,7 @@ def join_callbacks(events: dict[str, list[Any]], hooks: Any, ctx: RunContext) ->
     Raises:
         PluginError: If the engine has no such event.
     """
-    for given in hooks.callbacks(ctx=ctx)[::-1]:
+    for given in hooks.callbacks(ctx=ctx):
         for event, function in given.items():
             if event not in callbacks.default_callbacks:
                 raise PluginError(unknown("callback event", event, callbacks.default_callbacks))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,8 @@ class TaskSpec:
         metrics: Names of the metrics that belong in a summary, with ``best_metric`` among them.
         dataset_keys: Keys of a dataset YAML that tell this task. The task that finds most of its keys is taken.
         known_keys: All keys of a dataset YAML that the task understands, besides those that every task has.
+        aliases: Classes that stand in for those that pickles of old weights name, as ``module:class`` by their name
+            in the pickle, such as ``{"ultralytics.nn.modules.conv.MyConv": "trainer_my.layers:MyConv"}``.
     """
 
     hooks: Any
@@ -34,6 +39,7 @@ class TaskSpec:
     metrics: tuple[str, ...] = ()
     dataset_keys: tuple[str, ...] = ()
     known_keys: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +52,9 @@ class ExtensionSpec:
     Attributes:
         hooks: The object or module whose `hookimpl` functions implement the extension.
         options: A dataclass or pydantic model with the extension's options, all with defaults.
+        aliases: Classes that stand in for those that pickles of old weights name, as for a task.
     """
 
     hooks: Any
     options: type[Any] | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """The hooks of a run.
 
 A hook is *first result* where one answer is wanted: the selected task is asked first, then its base, and None
-means 'ask my base'. Every other hook is answered by all; those in `BASE_FIRST` run from the base to the task, so
-that a task can build on what its base did. Extensions answer first-result hooks only as wrappers.
+means 'ask my base'. Every other hook is answered by all, from the base to the task and then the extensions in the
+order in which they were named, so that each can build on what came before. Extensions answer first-result hooks
+only as wrappers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
         AutobatchHints,
         DataContext,
         LabelContext,
+        LogContext,
+        LossContext,
         ModelContext,
         OptimizerContext,
         PlotContext,
@@ -26,20 +29,28 @@ if TYPE_CHECKING:
         RunContext,
         Sample,
         SampleContext,
+        ScheduleContext,
         ValidationContext,
     )
     from trainer_host.base.findings import Finding
+    from trainer_host.base.layers import Layer
     from trainer_host.base.protocols import (
+        Augmentation,
         Batch,
         Dataset,
         Image,
         Loader,
+        Loss,
+        LossTerm,
+        Metric,
         Module,
         Optimizer,
         Prediction,
         Predictor,
+        Sampler,
         Validator,
     )
+    from trainer_host.base.vision import Detections
 
 
 class HookSpecs:
@@ -96,9 +107,26 @@ class HookSpecs:
         .. versionadded:: 0.1
         """
 
+    @hookspec
+    def augmentations(self, ctx: DataContext) -> Iterable[Augmentation]:  # type: ignore[empty-body]
+        """Return functions that change training images with their labels, in the order in which they are applied.
+
+        They come after the engine's own augmentations. Each image goes through plain functions: no hook is called
+        for it.
+
+        .. versionadded:: 0.1
+        """
+
     @hookspec(firstresult=True)
     def build_dataset(self, ctx: DataContext) -> Dataset | None:
         """Return the dataset of the images at ``ctx.path``, augmented where ``ctx.mode`` is ``train``.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def build_sampler(self, ctx: DataContext, dataset: Dataset) -> Sampler | None:
+        """Return what chooses the training images of an epoch; without an answer all come once, in random order.
 
         .. versionadded:: 0.1
         """
@@ -113,6 +141,13 @@ class HookSpecs:
     @hookspec(firstresult=True)
     def preprocess_batch(self, ctx: RunContext, batch: Batch) -> Batch | None:
         """Move a training batch to the device and make it ready for the model. Called for each batch.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def layers(self, ctx: ModelContext) -> Mapping[str, Layer]:  # type: ignore[empty-body]
+        """Return layers by the name that a model YAML gives them.
 
         .. versionadded:: 0.1
         """
@@ -138,8 +173,33 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
+    def build_loss(self, ctx: LossContext) -> Loss | None:
+        """Return the loss of ``ctx.model``. The model's own answers where no task does.
+
+        It is asked once for the model that is trained, and once for the moving average that is measured.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def loss_terms(self, ctx: LossContext) -> Mapping[str, LossTerm]:  # type: ignore[empty-body]
+        """Return terms that are added to the loss, by the name that progress and ``results.csv`` show.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
     def build_optimizer(self, ctx: OptimizerContext) -> Optimizer | None:
         """Return the optimizer. The engine's own choice answers where no task does.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def build_schedule(self, ctx: ScheduleContext) -> Callable[[float], float] | None:
+        """Return a function that gives, for an epoch counted from 0, the factor of the initial learning rates.
+
+        The engine's own, by ``lrf`` and ``cos_lr``, answers where no task does. Warm-up rises to what it gives.
 
         .. versionadded:: 0.1
         """
@@ -168,6 +228,34 @@ class HookSpecs:
         .. versionadded:: 0.1
         """
 
+    @hookspec
+    def metrics(self, ctx: ValidationContext) -> Mapping[str, Metric]:  # type: ignore[empty-body]
+        """Return metrics by name, which are measured in every validation besides the task's own.
+
+        A name such as ``metrics/PCK`` becomes a column of ``results.csv``, and can be given to ``--best-metric``.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def postprocess(self, ctx: PredictionContext, found: Sequence[Detections]) -> Sequence[Detections] | None:
+        """Return what is kept of the predictions on a batch of images. Called for each batch.
+
+        In a validation (``ctx.mode`` is ``val``) coordinates are in pixels of the images that the model saw, in a
+        prediction in those of the files.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def fitness(self, ctx: RunContext, metrics: Mapping[str, float]) -> float | None:
+        """Return how good a model with these metrics is: the larger, the better. It tells the best checkpoint.
+
+        The validator's own figure answers where no task does.
+
+        .. versionadded:: 0.1
+        """
+
     @hookspec(firstresult=True)
     def final_eval(self, ctx: RunContext) -> Mapping[str, float] | Done | None:
         """Measure the best checkpoint after training; return its metrics, or `DONE` to keep the last ones.
@@ -180,6 +268,29 @@ class HookSpecs:
     @hookspec
     def callbacks(self, ctx: RunContext) -> Mapping[str, Callable[[Any], None]]:  # type: ignore[empty-body]
         """Return functions by the engine's event, such as ``on_train_epoch_end``; each gets the trainer.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def log(self, ctx: LogContext) -> None:
+        """Write down the figures of an epoch, and after training those of the best checkpoint.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def state_dict(self, ctx: RunContext) -> Mapping[str, Any]:  # type: ignore[empty-body]
+        """Return what the checkpoint keeps for the plugin: numbers, text, lists, dicts and tensors.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec
+    def load_state_dict(self, ctx: RunContext, state: Mapping[str, Any]) -> None:
+        """Take back what the plugin's `state_dict` returned, of a training that is resumed or a model that is used.
+
+        It is not called where the checkpoint keeps nothing for the plugin.
 
         .. versionadded:: 0.1
         """
@@ -213,5 +324,9 @@ class HookSpecs:
         """
 
 
-BASE_FIRST = frozenset({"check_dataset", "histograms", "set_model_attributes", "after_setup"})
-"""Hooks that everybody answers, from the base to the task. Authors write nothing for it."""
+BASE_FIRST = frozenset(
+    name
+    for name, hook in vars(HookSpecs).items()
+    if not name.startswith("_") and not hook.trainer_host_spec["firstresult"]
+)
+"""Hooks that everybody answers, from the base to the task, and then the extensions. Authors write nothing for it."""

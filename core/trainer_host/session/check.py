@@ -152,7 +152,7 @@ def _mend(
     from trainer_host.data.mend import patch_text, write_mended
 
     patch: dict[str, Any] = {}
-    for suggested in reversed(chain.manager.hook.suggest_keys(ctx=ctx)):
+    for suggested in chain.manager.hook.suggest_keys(ctx=ctx):
         patch |= suggested
     lines = write_mended(data, data.findings, folder, patch, proposal)
     if patch:
