@@ -15,15 +15,15 @@ class Detections:
         classes: Tensor of shape (N,), class indices.
         scores: Tensor of shape (N,), confidences from 0 to 1; ones for labels.
         shape: Height and width in pixels of the image that the coordinates belong to.
-        keypoints: Tensor of shape (N, K, 2) or (N, K, 3), x and y in pixels and a confidence, of labels the
-            visibility (0, 1 or 2); None for a task without keypoints.
+        points: Tensor of shape (N, K, 2) or (N, K, 3), x and y in pixels and a confidence, of labels the
+            visibility (0, 1 or 2); None for a task without points.
     """
 
     boxes: Any
     classes: Any
     scores: Any
     shape: tuple[int, int]
-    keypoints: Any = None
+    points: Any = None
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -35,9 +35,9 @@ class Detections:
         Args:
             which: Tensor of indices, or of truth values, one for each object.
         """
-        points = None if self.keypoints is None else self.keypoints[which]
+        points = None if self.points is None else self.points[which]
         return replace(
-            self, boxes=self.boxes[which], classes=self.classes[which], scores=self.scores[which], keypoints=points
+            self, boxes=self.boxes[which], classes=self.classes[which], scores=self.scores[which], points=points
         )
 
 
@@ -49,30 +49,30 @@ class AnnotatedImage:
         image: Array of shape (H, W, C), uint8, BGR.
         boxes: Array of shape (N, 4), float32, x1, y1, x2, y2 in pixels.
         classes: Array of shape (N,), class indices.
-        keypoints: Array of shape (N, K, 3), float32, x and y in pixels and the visibility (0, 1 or 2); None for a
-            task without keypoints.
-        flip_idx: For each keypoint the one that it is in a mirrored image; empty where the dataset does not say it.
+        points: Array of shape (N, K, 3), float32, x and y in pixels and the visibility (0, 1 or 2); None for a
+            task without points.
+        flip_idx: For each point the one that it is in a mirrored image; empty where the dataset does not say it.
     """
 
     image: Any
     boxes: Any
     classes: Any
-    keypoints: Any = None
+    points: Any = None
     flip_idx: tuple[int, ...] = ()
 
     def mirrored(self) -> AnnotatedImage:
-        """Return the image and its labels flipped from left to right, left and right keypoints swapped."""
+        """Return the image and its labels flipped from left to right, left and right points swapped."""
         width = self.image.shape[1]
         boxes = self.boxes.copy()
         boxes[:, [0, 2]] = width - self.boxes[:, [2, 0]]
-        points = self.keypoints
+        points = self.points
         if points is not None:
             points = points.copy()
             points[..., 0] = width - points[..., 0]
-        return replace(self, image=self.image[:, ::-1].copy(), boxes=boxes, keypoints=points).swapped()
+        return replace(self, image=self.image[:, ::-1].copy(), boxes=boxes, points=points).swapped()
 
     def swapped(self) -> AnnotatedImage:
-        """Return the image with left and right keypoints swapped, as they are once something mirrored it."""
-        if self.keypoints is None or not self.flip_idx:
+        """Return the image with left and right points swapped, as they are once something mirrored it."""
+        if self.points is None or not self.flip_idx:
             return self
-        return replace(self, keypoints=self.keypoints[:, list(self.flip_idx)])
+        return replace(self, points=self.points[:, list(self.flip_idx)])
