@@ -26,6 +26,7 @@ def run(
     offline: bool = False,
     bad: str | None = None,
     images: str | Path | Sequence[str | Path] = (),
+    best_metric: str | None = None,
     settings_file: str | Path | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
@@ -44,6 +45,8 @@ def run(
         offline: Fetch nothing from a network.
         bad: What becomes of images that cannot be used: ``fail``, ``skip`` or ``skip:1%``.
         images: Folders that hold the images, where the dataset does not say it.
+        best_metric: The metric that tells the best checkpoint, ``NAME`` or ``min:NAME``, by its name in
+            ``results.csv``; without one the task judges.
         settings_file: A settings file that stands below the other arguments.
         reporter: Who shows the progress; nothing is shown without one.
         settings: Keys of the engine, such as ``data="my.yaml", epochs=3``.
@@ -65,6 +68,7 @@ def run(
     from trainer_host.session.run import run as session
 
     request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
+    request.given.best_metric = best_metric
     return session(request, reporter or Silent())
 
 

@@ -37,6 +37,7 @@ class Given:
         exact: Whether to keep the stock engine's arithmetic.
         bad: What becomes of images that cannot be used; None where nothing is said.
         images: Folders that hold the images, where the dataset does not say it.
+        best_metric: The metric that tells the best checkpoint; None for the task's own judgement.
     """
 
     task: str | None = None
@@ -46,6 +47,7 @@ class Given:
     exact: bool = False
     bad: str | None = None
     images: tuple[str, ...] = ()
+    best_metric: str | None = None
 
 
 def parse_value(text: str) -> Any:
@@ -131,6 +133,7 @@ def read_settings_file(path: Path) -> Given:
     content.pop("record", None)
     given = Given(task=_task(content.pop("task", None), path), exact=_exact(content.pop("exact", False), path))
     given.bad = _bad(content.pop("bad", None), path)
+    given.best_metric = _best_metric(content.pop("best_metric", None), path)
     for name, options in _plugins(content.pop("plugins", None), path).items():
         given.plugins.append(name)
         given.options[Path(name).stem if name.endswith(".py") else name.rpartition(":")[2]] = options
@@ -156,6 +159,13 @@ def _bad(value: Any, path: Path) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise SettingsError(Problem(f"bad: {value} is not valid.", "Write bad: fail, or bad: skip:1%", str(path)))
+
+
+def _best_metric(value: Any, path: Path) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    fix = "Write best_metric: NAME, or best_metric: min:NAME"
+    raise SettingsError(Problem(f"best_metric: {value} is no name.", fix, str(path)))
 
 
 def _plugins(value: Any, path: Path) -> dict[str, dict[str, Any]]:
@@ -187,4 +197,5 @@ def merge(over: Given, under: Given) -> Given:
         exact=over.exact or under.exact,
         bad=over.bad or under.bad,
         images=over.images or under.images,
+        best_metric=over.best_metric or under.best_metric,
     )

@@ -125,12 +125,14 @@ def make_request(
     exact: bool = False,
     file: Path | None = None,
     bad: str | None = None,
+    best_metric: str | None = None,
 ) -> Request:
     """Return the request that a command line makes."""
     from trainer_host.session.resolve import Request
 
     given = parse_pairs(settings)
     given = replace(given, task=task or given.task, plugins=[*given.plugins, *plugins], bad=bad)
+    given.best_metric = best_metric
     return Request(given, file, no_plugins, exact, offline, verbose)
 
 

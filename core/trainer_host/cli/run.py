@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     help="Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.",
 )
 @bad_option
+@click.option(
+    "--best-metric",
+    metavar="NAME|min:NAME",
+    envvar="TRAINER_BEST_METRIC",
+    help="The metric that tells the best checkpoint, by its name in results.csv; min: where the lowest is the best.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the settings that a run would have, as a settings file.")
 def run(
     settings: tuple[str, ...],
@@ -42,6 +48,7 @@ def run(
     as_json: bool,
     exact: bool,
     bad: str | None,
+    best_metric: str | None,
     dry_run: bool,
 ) -> None:
     """Train a model.
@@ -61,7 +68,7 @@ def run(
     reporter = make_reporter()
     reporter.head()
     with quiet_engine():
-        request = make_request(words, task, plugins, no_plugins, offline, verbose, exact, file, bad)
+        request = make_request(words, task, plugins, no_plugins, offline, verbose, exact, file, bad, best_metric)
         load_engine(offline)
         if dry_run:
             shown = _settings(request, reporter)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 
+from trainer_host.base.best_metric import BestMetric
 from trainer_host.engine.trainer import EngineDefaults, HostTrainer, Plan
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.chain import load_chain
@@ -23,11 +24,14 @@ class DropInTrainer(HostTrainer):
         task: Name of the task.
         plugins: Extensions that are switched on, as names or as paths of Python files.
         options: Values by plugin and option.
+        best_metric: The metric that tells the best checkpoint, ``NAME`` or ``min:NAME``, or None for the
+            engine's own judgement.
     """
 
     task: ClassVar[str]
     plugins: ClassVar[Sequence[str]] = ()
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    best_metric: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -38,20 +42,27 @@ class DropInTrainer(HostTrainer):
         chain = load_chain(self.task, self.plugins, self.options, defaults=EngineDefaults())
         if problem := untested_engine():
             LOGGER.warning(str(problem))
-        super().__init__(cfg, overrides, _callbacks, plan=Plan(chain, exact=True, drop_in=True))
+        best = BestMetric.parse(self.best_metric) if self.best_metric else None
+        super().__init__(cfg, overrides, _callbacks, plan=Plan(chain, exact=True, drop_in=True, best_metric=best))
 
     @classmethod
     def configured(
-        cls: type[D], *, options: Mapping[str, Mapping[str, Any]] | None = None, plugins: Sequence[str] = ()
+        cls: type[D],
+        *,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        plugins: Sequence[str] = (),
+        best_metric: str | None = None,
     ) -> type[D]:
         """Return a class with plugins and options, for `YOLO.train(trainer=...)`, which constructs it itself.
 
         Args:
             options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
             plugins: Extensions to switch on, as names or as paths of Python files.
+            best_metric: The metric that tells the best checkpoint.
         """
         merged = {name: dict(values) for name, values in cls.options.items()}
         for name, values in (options or {}).items():
             merged.setdefault(name, {}).update(values)
-        fields = {"options": merged, "plugins": (*cls.plugins, *plugins)}
+        best = best_metric or cls.best_metric
+        fields = {"options": merged, "plugins": (*cls.plugins, *plugins), "best_metric": best}
         return type(cls.__name__, (cls,), {**fields, "__module__": cls.__module__, "__doc__": cls.__doc__})

@@ -15,10 +15,14 @@ from ultralytics.utils import DEFAULT_CFG, LOGGER, callbacks
 from trainer_host.base.contexts import (
     AutobatchHints,
     DataContext,
+    LogContext,
+    LossContext,
     ModelContext,
     OptimizerContext,
     PlotContext,
+    PredictionContext,
     RunContext,
+    ScheduleContext,
     ValidationContext,
 )
 from trainer_host.base.data import nearby
@@ -26,16 +30,31 @@ from trainer_host.base.errors import DatasetError, PluginError, Problem, Setting
 from trainer_host.base.findings import FAIL, SHOWN, Tolerance, grouped
 from trainer_host.data.checking import examine, normalised, settle, unanswered
 from trainer_host.data.description import FOUND
-from trainer_host.engine.checkpoints import STATE, Checkpoint, foreign_classes, read_checkpoint
+from trainer_host.engine.checkpoints import RECORD, STATE, Checkpoint, foreign_classes, read_checkpoint
+from trainer_host.engine.contributions import (
+    PLUGIN_STATES,
+    add_losses,
+    joined_augmentations,
+    postprocessing,
+    require_augmentations,
+    require_measured,
+    require_sampler,
+    restore_states,
+)
 from trainer_host.engine.faults import loss_error
 from trainer_host.engine.restated.final_eval import final_eval
 from trainer_host.engine.restated.load_model import engine_model, restored_model, setup_model
 from trainer_host.engine.restated.save_model import save_model
 from trainer_host.engine.values import several_devices
+from trainer_host.plugin.claims import joined
 from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
-    from trainer_host.base.protocols import Batch, Dataset, Module, Optimizer, Validator
+    from collections.abc import Callable, Sequence
+
+    from trainer_host.base.best_metric import BestMetric
+    from trainer_host.base.protocols import Batch, Dataset, Loss, Metric, Module, Optimizer, Validator
+    from trainer_host.base.vision import Detections
     from trainer_host.data.description import Description
     from trainer_host.plugin.chain import Chain
 
@@ -53,6 +72,7 @@ class Plan:
         drop_in: Whether the trainer stands in for one of the engine's own.
         bad: What becomes of images that cannot be used.
         images: Folders that hold the images, where the dataset does not say it.
+        best_metric: The metric that tells the best checkpoint, or None for the task's own judgement.
     """
 
     chain: Chain
@@ -61,6 +81,7 @@ class Plan:
     drop_in: bool = False
     bad: Tolerance = FAIL
     images: tuple[str, ...] = ()
+    best_metric: BestMetric | None = None
 
 
 class EngineDefaults:
@@ -72,6 +93,28 @@ class EngineDefaults:
         return BaseTrainer.build_optimizer(
             ctx.engine, ctx.model, ctx.name, ctx.lr, ctx.momentum, ctx.decay, ctx.iterations
         )
+
+    @hookimpl
+    def build_loss(self, ctx: LossContext) -> Loss:
+        """Return the loss that the model has, or builds."""
+        loss: Loss = ctx.model.criterion or ctx.model.init_criterion()
+        return loss
+
+    @hookimpl
+    def build_schedule(self, ctx: ScheduleContext) -> Callable[[float], float]:
+        """Return the engine's schedule."""
+        schedule: Callable[[float], float] = ctx.engine.lf
+        return schedule
+
+    @hookimpl
+    def postprocess(self, found: Sequence[Detections]) -> Sequence[Detections]:
+        """Keep everything."""
+        return found
+
+    @hookimpl
+    def fitness(self, metrics: Mapping[str, float]) -> float:
+        """Return the validator's own figure."""
+        return metrics["fitness"]
 
     @hookimpl
     def preprocess_batch(self, ctx: RunContext, batch: Batch) -> Batch:
@@ -146,6 +189,9 @@ class HostTrainer(BaseTrainer):
         plan: The plugins and promises of the run.
     """
 
+    lf: Callable[[float], float]
+    best_fitness: float | None
+
     def __init__(
         self,
         cfg: Any = DEFAULT_CFG,
@@ -156,6 +202,7 @@ class HostTrainer(BaseTrainer):
     ) -> None:
         self.plan = plan
         self.interrupted = self.finishing = self.labels_due = self.saved = False
+        self.plugin_metrics: dict[str, Metric] = {}
         overrides = {**(overrides or {}), "task": plan.chain.engine_task}
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
         if not plan.drop_in:
@@ -198,7 +245,20 @@ class HostTrainer(BaseTrainer):
         if event == "on_fit_epoch_end" and self.labels_due:
             self.labels_due = False
             self.hooks.plot(ctx=self.context(PlotContext))
+        if event == "on_pretrain_routine_end":
+            add_losses(self)
+            self._require_best_metric(self.metrics)
+        if event == "on_fit_epoch_end":
+            self.hooks.log(ctx=self._figures())
         super().run_callbacks(event)
+
+    def _figures(self) -> LogContext:
+        """Return the figures of the epoch, as ``results.csv`` has them, or of the best checkpoint."""
+        metrics = {k: float(v) for k, v in (self.metrics or {}).items()}
+        if self.finishing:
+            return self.context(LogContext, values=metrics)
+        losses = self.label_loss_items(self.tloss) if self.tloss else {}
+        return self.context(LogContext, epoch=self.epoch + 1, values={**losses, **metrics, **self.lr})
 
     def get_dataset(self) -> Description:
         """Read the dataset and have it checked.
@@ -215,14 +275,20 @@ class HostTrainer(BaseTrainer):
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the dataset of the images at ``img_path``."""
-        dataset: Dataset = self._answer("build_dataset", ctx=self._data_context(img_path, batch or 1, -1, mode))
+        ctx = self._data_context(img_path, batch or 1, -1, mode)
+        ctx = replace(ctx, augmentations=joined_augmentations(self.plan.chain, ctx))
+        dataset: Dataset = self._answer("build_dataset", ctx=ctx)
+        require_augmentations(self.plan.chain, ctx, dataset)
         return dataset
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Return the loader of the images at ``dataset_path``."""
         dataset = self.build_dataset(dataset_path, mode, batch_size)
         ctx = self._data_context(dataset_path, batch_size, rank, mode)
+        if mode == "train":
+            ctx = replace(ctx, sampler=self.hooks.build_sampler(ctx=ctx, dataset=dataset))
         loader: Any = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
+        require_sampler(self.plan.chain, ctx, loader)
         if not hasattr(loader, "reset"):
             loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
         return loader
@@ -289,6 +355,14 @@ class HostTrainer(BaseTrainer):
         wanted = {"name": name, "lr": lr, "momentum": momentum, "decay": decay, "iterations": iterations}
         return self._answer("build_optimizer", ctx=self.context(OptimizerContext, model=model, **wanted))
 
+    def _setup_scheduler(self) -> None:
+        BaseTrainer._setup_scheduler(self)
+        ctx = self.context(ScheduleContext, optimizer=self.optimizer, epochs=self.epochs)
+        schedule = self._answer("build_schedule", ctx=ctx)
+        if schedule is not self.lf:
+            self.lf = schedule
+            self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=schedule)
+
     def _build_train_pipeline(self) -> None:
         BaseTrainer._build_train_pipeline(self)
         self.hooks.after_setup(ctx=self.context(RunContext))
@@ -305,9 +379,39 @@ class HostTrainer(BaseTrainer):
     def get_validator(self) -> Validator:
         """Return the validator of the training's loader."""
         # A copy of the settings, so that what a validator changes in them stays its own.
-        ctx = self.context(ValidationContext, loader=self.test_loader, args=copy(self.args), callbacks=self.callbacks)
+        given = {"loader": self.test_loader, "args": copy(self.args), "callbacks": self.callbacks}
+        ctx = self.context(ValidationContext, **given)
+        self.plugin_metrics = joined(self.hooks.metrics, "metric", ctx=ctx)
+        found = self.context(PredictionContext, model=self.model, mode="val")
+        ctx = replace(ctx, metrics=self.plugin_metrics, postprocess=postprocessing(self.plan.chain, found))
         validator: Validator = self._answer("build_validator", ctx=ctx)
         return validator
+
+    def validate(self) -> tuple[dict[str, float] | None, float | None]:
+        """Return the metrics of the model, and how good they are."""
+        before = self.best_fitness
+        metrics, fitness = BaseTrainer.validate(self)
+        if metrics is None:
+            return metrics, fitness
+        require_measured(self.plan.chain, self.plugin_metrics, metrics)
+        if self.plan.best_metric is not None:
+            self._require_best_metric(metrics)
+            fitness = self.plan.best_metric.fitness(metrics)
+        else:
+            fitness = self._answer("fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
+        self.best_fitness = fitness if before is None or before < fitness else before
+        return metrics, fitness
+
+    def _require_best_metric(self, metrics: Mapping[str, float]) -> None:
+        """Refuse a metric that is not measured, as soon as that is known; the parts of a loss are known late.
+
+        Raises:
+            SettingsError: If it is the one that tells the best checkpoint.
+        """
+        best, known = self.plan.best_metric, {*metrics, *self.plugin_metrics}
+        if best is None or best.name in known or (best.is_loss and not self.loss_names):
+            return
+        raise SettingsError(unknown("metric", best.name, sorted(known)))
 
     def progress_string(self) -> str:
         """Return the head of the engine's progress table."""
@@ -331,6 +435,13 @@ class HostTrainer(BaseTrainer):
         if lost and not recovered and not self.plan.drop_in:
             raise loss_error()
         return recovered
+
+    def resume_training(self, ckpt: Any) -> None:
+        """Take over what a checkpoint keeps of the training, and of the plugins."""
+        BaseTrainer.resume_training(self, ckpt)
+        if ckpt is not None and self.resume:
+            kept = (ckpt.get(RECORD) or {}).get(PLUGIN_STATES) or {}
+            restore_states(self.plan.chain, self.context(RunContext), kept)
 
     def save_model(self) -> bool:
         """Write the checkpoints that are due."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,12 @@ from trainer_host.base.contexts import (
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
+from trainer_host.engine.contributions import PLUGIN_STATES, postprocessing, require_measured, restore_states
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.restated.load_model import restored_model
 from trainer_host.engine.trainer import HostTrainer, Plan, join_callbacks, read_and_check
+from trainer_host.plugin.claims import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -179,6 +182,10 @@ class FinishedModel:
         self.model: Module = restored_model(
             self.checkpoint, self._build, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg"))
         ).to(self.device)
+        restore_states(plan.chain, self._context(RunContext), self.checkpoint.record.get(PLUGIN_STATES) or {})
+
+    def _postprocessing(self, mode: str) -> Any:
+        return postprocessing(self.plan.chain, self._context(PredictionContext, model=self.model, mode=mode))
 
     def _build(self, ctx: ModelContext) -> Module:
         model = self.plan.chain.manager.hook.build_model(ctx=ctx)
@@ -212,12 +219,13 @@ class FinishedModel:
         self.args.data = data.get("yaml_file", self.args.data)
         callbacks = defaultdict(list, get_default_callbacks())
         join_callbacks(callbacks, hook, self._context(RunContext, data=data))
-        validator = hook.build_validator(
-            ctx=self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
-        )
+        ctx = self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
+        named = joined(hook.metrics, "metric", ctx=ctx)
+        validator = hook.build_validator(ctx=replace(ctx, metrics=named, postprocess=self._postprocessing("val")))
         if validator is None:
             raise PluginError(f"task {self.plan.chain.name!r} has no validator.")
         metrics = validator(model=self.model)
+        require_measured(self.plan.chain, named, metrics)
         return {k: float(v) for k, v in metrics.items()}
 
     def predict(self, source: Any) -> Iterator[Prediction]:
@@ -226,7 +234,7 @@ class FinishedModel:
         Raises:
             PluginError: If the task does not predict.
         """
-        ctx = self._context(PredictionContext, model=self.model)
+        ctx = self._context(PredictionContext, model=self.model, postprocess=self._postprocessing("predict"))
         predictor = self.plan.chain.manager.hook.build_predictor(ctx=ctx)
         if predictor is None:
             raise PluginError(f"task {self.plan.chain.name!r} does not predict.")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
+DEFAULTS = "the engine's defaults"
+"""The name under which the answers of the engine are registered."""
 READERS = frozenset({"read_dataset", "tell_dataset"})
 """First-result hooks that an extension may answer itself: the dataset tells who reads it, not the task."""
 
@@ -94,6 +96,10 @@ class Chain:
     def engine_task(self) -> str:
         """The kind of task that the engine is told."""
         return self.attribute("engine_task") or self.name
+
+    def answers(self, hook: str) -> bool:
+        """Return whether a plugin, and not the engine alone, has a say in a hook."""
+        return any(i.plugin_name != DEFAULTS for i in getattr(self.manager.hook, hook).get_hookimpls())
 
     def attribute(self, name: str) -> Any:
         """Return an attribute of the task, asking its bases where it has none."""
@@ -244,7 +250,7 @@ def load_chain(
     members = _with_options(loaded, options or {})
     manager = HookManager()
     if defaults is not None:
-        manager.register(defaults, name="the engine's defaults")
+        manager.register(defaults, name=DEFAULTS)
     for member in members:
         register(manager, member)
     named = depth + len(always)

@@ -40,6 +40,8 @@ def settings_as_data(resolved: Resolved) -> dict[str, Any]:
         data["exact"] = True
     if resolved.bad.share:
         data["bad"] = resolved.bad.text
+    if resolved.best_metric is not None:
+        data["best_metric"] = resolved.best_metric.text
     if resolved.images:
         data["images"] = [str(Path(folder).resolve()) for folder in resolved.images]
     return {**data, "plugins": plugins} if plugins else data

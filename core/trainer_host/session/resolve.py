@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.contexts import SampleContext
 from trainer_host.base.data import nearby
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
@@ -58,6 +59,7 @@ class Resolved:
         offline: Whether nothing may be fetched.
         bad: What becomes of images that cannot be used.
         images: Folders that hold the images, where the dataset does not say it.
+        best_metric: The metric that tells the best checkpoint, or None for the task's own judgement.
     """
 
     chain: Chain
@@ -66,6 +68,7 @@ class Resolved:
     offline: bool = False
     bad: Tolerance = FAIL
     images: tuple[str, ...] = ()
+    best_metric: BestMetric | None = None
 
     def values(self) -> dict[str, Any]:
         """Return the engine keys without their origins."""
@@ -106,6 +109,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     if problems or chain is None:
         raise SettingsError(*problems)
     resolved = Resolved(chain, exact=request.exact, offline=request.offline, bad=bad, images=given.images)
+    resolved.best_metric = BestMetric.parse(given.best_metric) if given.best_metric else None
     for problem in chain.skipped:
         reporter.warn(str(problem))
     for key, value in given.settings.items():

@@ -65,7 +65,12 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
     before = {entry.name for entry in save_dir.iterdir()}
     record = RunRecord(save_dir, resolved, versions)
     plan = Plan(
-        resolved.chain, exact=resolved.exact, offline=resolved.offline, bad=resolved.bad, images=resolved.images
+        resolved.chain,
+        exact=resolved.exact,
+        offline=resolved.offline,
+        bad=resolved.bad,
+        images=resolved.images,
+        best_metric=resolved.best_metric,
     )
     try:
         engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)

@@ -20,6 +20,7 @@ from ultralytics.utils.torch_utils import (
     unwrap_model,
 )
 
+from trainer_host.base.contexts import RunContext
 from trainer_host.base.data import write_whole
 from trainer_host.engine.checkpoints import (
     RECORD,
@@ -29,6 +30,7 @@ from trainer_host.engine.checkpoints import (
     notice,
     serialise,
 )
+from trainer_host.engine.contributions import PLUGIN_STATES, states
 from trainer_host.engine.restated import restates
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def save_model(trainer: HostTrainer) -> bool:
     _mend_average(trainer)
     chain = trainer.plan.chain
     record = make_record(chain, trainer.data)
+    if kept := states(chain, trainer.context(RunContext)):
+        record[PLUGIN_STATES] = kept
     average = trainer.ema.ema
     content = _training_state(trainer)
     if foreign_classes(average):
