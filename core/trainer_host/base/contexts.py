@@ -41,7 +41,7 @@ class RunContext:
         exact: Whether the run promises the stock engine's arithmetic, bit for bit.
         offline: Whether nothing may be fetched from a network.
         device: The `torch.device` that computes.
-        engine: The engine's trainer, validator or predictor. It carries no promise of stability.
+        engine: The engine's trainer; None in `val` and `predict`. It carries no promise of stability.
     """
 
     task: str
@@ -78,7 +78,7 @@ class DataContext(RunContext):
         path: The images of the split: a folder, a list file, or several of them.
         mode: ``train`` or ``val``.
         batch_size: Images in a batch.
-        stride: The model's largest stride in pixels; image sizes are multiples of it.
+        stride: The model's largest stride in pixels, at least 32; image sizes are multiples of it.
         rank: The process's rank in a group of several, -1 where there is one.
         augmentations: Functions that the dataset applies to each training image, after the engine's own.
         sampler: What chooses the images of an epoch, or None for all of them in random order.
@@ -117,7 +117,7 @@ class ModelContext(RunContext):
     """A model that is to be built, or to be told about its dataset.
 
     Attributes:
-        cfg: The architecture: the name of a YAML file, or its content.
+        cfg: The architecture: the name of a YAML file, or its content; None where the user gave no model.
         weights: A model whose weights the new one starts from, or None.
         model: The model, once it is built.
         verbose: Whether to log the model's layers.
