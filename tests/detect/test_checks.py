@@ -80,7 +80,7 @@ def test_polygons_are_judged_by_their_box() -> None:
     far = [0, 100, 100, 400, 100, 400, 300]
     assert [(f.code, f.line) for f in check(TRIANGLE, thin, far)] == [("box-empty", 2), ("label-pixels", 3)]
     split = make_split([[TRIANGLE], [CAT]])
-    assert np.allclose(read_boxes(split, None, own_columns=False).values[0], [0, 0.25, 0.3, 0.3, 0.4])
+    assert np.allclose(read_boxes(split, None, "boxes").values[0], [0, 0.25, 0.3, 0.3, 0.4])
 
 
 def test_boxes_and_polygons_in_one_file_are_one_finding() -> None:

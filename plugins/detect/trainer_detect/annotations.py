@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer_detect.rows import class_names, keypoint_shape, read_boxes
-from trainer_host import Box, Histogram
+from trainer_detect.rows import class_names, keypoint_shape, read_boxes, row_kind
+from trainer_host import Box, Histogram, Line
 from trainer_host.data.description import Description
 
 if TYPE_CHECKING:
@@ -25,11 +25,23 @@ _MANY = 1000
 
 
 def annotate(ctx: LabelContext) -> list[Shape]:
-    """Return the boxes of an image with the names of their classes; a polygon by its bounding box.
+    """Return the boxes of an image with the names of their classes, and the polygons of a task that reads them.
 
-    Rows that are no box are left out.
+    For other tasks a polygon is its bounding box. Rows that are no box are left out.
     """
-    return [box for box, _ in labelled_boxes(ctx)]
+    outlined = row_kind(ctx.engine_task) == "polygons"
+    shapes: list[Shape] = []
+    for box, numbers in labelled_boxes(ctx):
+        shapes.append(box)
+        if outlined:
+            shapes += _outline(numbers[1:].reshape(-1, 2), ctx.mirrored, box.colour)
+    return shapes
+
+
+def _outline(points: NDArray[np.float64], mirrored: bool, colour: int) -> list[Line]:
+    """Return the sides of a polygon, whose last point is joined to the first."""
+    places = [(1 - x if mirrored else x, y) for x, y in points.tolist()]
+    return [Line(*one, *other, colour) for one, other in pairwise([*places, places[0]])]
 
 
 def labelled_boxes(ctx: LabelContext) -> Iterator[tuple[Box, NDArray[np.float64]]]:
@@ -41,8 +53,8 @@ def labelled_boxes(ctx: LabelContext) -> Iterator[tuple[Box, NDArray[np.float64]
     crowd = whole.crowd[whole.rows_of(ctx.image)]
     split = _one_image(whole, ctx.image)
     # A task with columns of its own has the box first, so that it can be drawn even where the columns are wrong.
-    own_columns = ctx.engine_task != "detect"
-    found = read_boxes(split, None if own_columns else keypoint_shape(data), own_columns)
+    kind = row_kind(ctx.engine_task)
+    found = read_boxes(split, None if kind == "own" else keypoint_shape(data), kind)
     for row, (number, x, y, width, height) in zip(found.rows.tolist(), found.values.tolist(), strict=True):
         label = names.get(int(number), f"class {number:g}") + (" (crowd)" if crowd[row] else "")
         left = (1 - x if ctx.mirrored else x) - width / 2
@@ -71,8 +83,8 @@ def histograms(ctx: DataContext) -> Iterator[Histogram]:
     data = ctx.data
     if not isinstance(data, Description):
         return
-    shape, own_columns = keypoint_shape(data), ctx.engine_task != "detect"
-    boxes = {name: read_boxes(split, shape, own_columns).values for name, split in data.splits.items()}
+    shape, kind = keypoint_shape(data), row_kind(ctx.engine_task)
+    boxes = {name: read_boxes(split, shape, kind).values for name, split in data.splits.items()}
     if not any(len(values) for values in boxes.values()):
         return
     names = class_names(data)

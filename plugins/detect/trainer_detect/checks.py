@@ -18,6 +18,7 @@ from trainer_detect.rows import (
     image_sizes,
     keypoint_shape,
     read_boxes,
+    row_kind,
 )
 from trainer_host import Finding
 
@@ -41,24 +42,25 @@ IMBALANCE = 100
 SHOWN = 5
 """Names that a message lists before it counts the others."""
 BOX = "class, x, y, width, height"
+POLYGON = "a class and at least 3 points x, y"
 
 
 def check_dataset(ctx: DataContext) -> Iterator[Finding]:
     """Yield what is wrong with the rows, their classes and boxes, by split, image and line."""
     data = description(ctx)
     classes = _class_range(data, bool(ctx.args.single_cls))
-    # Another kind of task has columns of its own, and checks them itself.
-    own_columns = ctx.engine_task != "detect"
     for split in data.splits.values():
-        boxes = read_boxes(split, keypoint_shape(data), own_columns)
-        yield from in_order(_of_split(split, boxes, classes, own_columns))
+        boxes = read_boxes(split, keypoint_shape(data), row_kind(ctx.engine_task))
+        yield from in_order(_of_split(split, boxes, classes))
     if not ctx.args.single_cls:
         yield from _statistics(data)
 
 
-def _of_split(split: Split, boxes: Boxes, classes: _Classes, own_columns: bool) -> Found:
-    if not own_columns:
+def _of_split(split: Split, boxes: Boxes, classes: _Classes) -> Found:
+    if boxes.kind == "boxes":
         yield from _columns(split, boxes)
+    elif boxes.kind == "polygons":
+        yield from _polygon_columns(split, boxes)
     yield from _classes(split, boxes, classes)
     yield from _boxes(split, boxes)
     yield from _duplicates(split, boxes)
@@ -106,11 +108,22 @@ def _columns(split: Split, boxes: Boxes) -> Found:
         fits = shapes_text(fitting_shapes(found))
         if fits:
             message += f" {found} numbers would fit kpt_shape: {fits}."
-        fix = f"write {BOX}, or a class and at least 3 points x, y"
+        fix = f"write {BOX}, or {POLYGON}"
         if found == 6:
             fix = f"write {BOX} alone; if the last number is a confidence, remove it"
         yield row, split.of_row(row, "label-columns", message, fix)
     yield from _mixed(split, boxes)
+
+
+def _polygon_columns(split: Split, boxes: Boxes) -> Found:
+    for row in np.flatnonzero(boxes.misfit).tolist():
+        found = int(split.columns[row])
+        message = f"the row has {amount(found)}, and a polygon has 7 or more: {POLYGON}."
+        fix = f"write {POLYGON}"
+        if found == 5:
+            message = f"the row is a box ({BOX}), and the task needs a polygon."
+            fix += "; boxes alone are for the task detect"
+        yield row, split.of_row(row, "label-columns", message, fix)
 
 
 def _mixed(split: Split, boxes: Boxes) -> Found:
@@ -158,7 +171,7 @@ def _classes(split: Split, boxes: Boxes, known: _Classes) -> Found:
     outside = classes < 0 if known.count is None else (classes < 0) | (classes >= known.count)
     for index in np.flatnonzero(~whole).tolist():
         message = f"the class is {classes[index]:.10g}, which is not a whole number."
-        fix = f"begin the row with the class, a whole number: {BOX}"
+        fix = f"begin the row with the class, a whole number: {POLYGON if boxes.kind == 'polygons' else BOX}"
         yield int(boxes.rows[index]), split.of_row(int(boxes.rows[index]), "class-type", message, fix)
     for index in np.flatnonzero(whole & outside).tolist():
         message, fix = _range_text(classes[index], known)

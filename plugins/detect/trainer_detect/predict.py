@@ -11,6 +11,7 @@ from ultralytics.data.utils import VID_FORMATS
 from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils.plotting import colors
 
+from trainer_detect.detections import from_result, postprocessed, to_result
 from trainer_host import ImagePrediction
 
 if TYPE_CHECKING:
@@ -42,17 +43,22 @@ class BoxPredictor:
             path = Path(result.path)
             video = path.suffix[1:].lower() in VID_FORMATS
             frames[path] += self.ctx.args.vid_stride
+            if self.ctx.postprocess is not None:
+                result = to_result(postprocessed(self.ctx.postprocess, [from_result(result)])[0], result)
             yield ImagePrediction(
                 path=path,
                 image=result.orig_img,
-                objects=[self.describe(result, i) for i in range(len(result.boxes))],
+                objects=[self.describe(result, i) for i in range(len(result))],
                 frame=frames[path] if video else None,
                 fps=float(self.predictor.dataset.fps) / self.ctx.args.vid_stride if video else None,
             )
 
     def describe(self, result: Any, index: int) -> dict[str, Any]:
-        """Return one object as plain data: class, name, confidence, and the box as x1, y1, x2, y2 in pixels."""
-        box = result.boxes[index]
+        """Return one object as plain data: class, name, confidence, and the box as x1, y1, x2, y2 in pixels.
+
+        The box of an oriented one is the upright box around it.
+        """
+        box = (result.boxes if result.obb is None else result.obb)[index]
         number = int(box.cls)
         return {
             "class": number,

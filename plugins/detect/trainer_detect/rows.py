@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Rows = NDArray[np.int64]
     Floats = NDArray[np.float64]
+
+RowKind: TypeAlias = Literal["boxes", "polygons", "own"]
+"""What rows hold: boxes, or polygons that stand for their boxes; polygons alone; or columns of the task's own."""
+KINDS: dict[str, RowKind] = {"detect": "boxes", "segment": "polygons", "obb": "polygons"}
+"""What the rows of the engine's tasks hold, where the class is followed by a box or a polygon."""
+
+
+def row_kind(engine_task: str) -> RowKind:
+    """Return what the rows of a task hold. One that is not known has columns of its own, and checks them itself."""
+    return KINDS.get(engine_task, "own")
 
 
 def description(ctx: DataContext) -> Description:
@@ -58,6 +68,7 @@ class Boxes:
         lengths: How many of their numbers are used, int64 (m,).
         polygon: Rows of the split that are polygons, bool (r,).
         misfit: Rows of the split that are neither boxes nor polygons, bool (r,).
+        kind: What the task reads rows as.
     """
 
     rows: Rows
@@ -65,34 +76,37 @@ class Boxes:
     lengths: Rows
     polygon: Bools
     misfit: Bools
+    kind: RowKind
 
 
-def read_boxes(split: Split, shape: tuple[int, int] | None, own_columns: bool) -> Boxes:
+def read_boxes(split: Split, shape: tuple[int, int] | None, kind: RowKind) -> Boxes:
     """Return the boxes of a split's rows.
 
-    A row is a box alone, a box whose keypoints are not used, or a polygon: a class and at least 3 points.
+    Where rows are boxes, one is a box alone, a box whose keypoints are not used, or a polygon: a class and at least
+    3 points.
 
     Args:
         split: The split.
         shape: The number of keypoints and of numbers for each, where the dataset has them.
-        own_columns: Whether the task has columns of its own after the box: then no row is a polygon.
+        kind: What the task reads rows as.
     """
     judged, columns = split.sound & ~split.crowd, split.columns
     keypoints = columns == 5 + shape[0] * shape[1] if shape else np.zeros(len(columns), bool)
-    if own_columns:
+    boxed = judged & ((columns == 5) | keypoints)
+    polygon = judged & ~boxed & (columns >= 7) & (columns % 2 == 1)
+    if kind == "own":
         boxed, polygon = judged & (keypoints if shape else columns >= 5), np.zeros(len(columns), bool)
-    else:
-        boxed = judged & ((columns == 5) | keypoints)
-        polygon = judged & ~boxed & (columns >= 7) & (columns % 2 == 1)
+    elif kind == "polygons":
+        boxed = np.zeros(len(columns), bool)
     values = split.head(5)
     if polygon.any():
         values = values.copy()
         values[polygon, 1:] = _polygon_boxes(split, polygon)
     rows = np.flatnonzero(boxed | polygon)
     lengths = columns.astype(np.int64)
-    if not own_columns:
+    if kind != "own":
         lengths[boxed] = 5
-    return Boxes(rows, values[rows], lengths[rows], polygon, judged & ~boxed & ~polygon)
+    return Boxes(rows, values[rows], lengths[rows], polygon, judged & ~boxed & ~polygon, kind)
 
 
 def _polygon_boxes(split: Split, polygon: Bools) -> Floats:

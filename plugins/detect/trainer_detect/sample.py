@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import colorsys
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from trainer_host import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     Points = NDArray[np.float64]
     Rng = np.random.Generator
     Drawer = Callable[[Rng], tuple[Image, list[str]]]
+    Row = Callable[[Mask], str]
 
 SIZE = 160
 """Side of every image, in pixels."""
@@ -52,9 +56,25 @@ _SUPERSAMPLE = 2
 _OUTLINE = (38, 32, 30)
 
 
-def draw_sample(folder: Path) -> Path:
-    """Write the detection sample below ``folder`` and return the path of its data.yaml."""
-    return write_dataset(folder, _SEED, _scene, {"names": NAMES})
+def draw_sample(folder: Path, row: Row | None = None) -> Path:
+    """Write the detection sample below ``folder`` and return the path of its data.yaml.
+
+    Args:
+        folder: The folder; it exists.
+        row: What a label's line says after the class of the object that covers a mask: its box where this is None.
+    """
+    return write_dataset(folder, _SEED, partial(_scene, row or box_row), {"names": NAMES})
+
+
+def shapes_sample(folder: Path, row: Row, model: str) -> Sample:
+    """Return the detection sample with rows and a model of another task.
+
+    Args:
+        folder: The folder to draw it into.
+        row: What a label's line says after the class, such as `outline_row`.
+        model: The architecture, such as ``yolo11n-seg.yaml``.
+    """
+    return Sample(draw_sample(folder, row), {**SETTINGS, "model": model})
 
 
 def write_dataset(folder: Path, seed: int, scene: Drawer, entries: Mapping[str, object]) -> Path:
@@ -207,7 +227,31 @@ def box_text(box: tuple[int, int, int, int]) -> str:
     return " ".join(f"{value:.5f}" for value in values)
 
 
-def _scene(rng: Rng) -> tuple[Image, list[str]]:
+def box_row(mask: Mask) -> str:
+    """Write the box around a mask."""
+    return box_text(mask_box(mask))
+
+
+def outline_row(mask: Mask) -> str:
+    """Write the outline of a mask, a polygon, as the normalised places of its points."""
+    import cv2
+
+    contours, _ = cv2.findContours(mask.astype("uint8"), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return _points_text(max(contours, key=cv2.contourArea)[:, 0])
+
+
+def corner_row(mask: Mask) -> str:
+    """Write the four corners of the smallest rectangle, at any angle, around a mask."""
+    import cv2
+
+    return _points_text(cv2.boxPoints(cv2.minAreaRect(cv2.findNonZero(mask.astype("uint8")))))
+
+
+def _points_text(points: Points) -> str:
+    return " ".join(f"{value:.5f}" for value in (points / SIZE).clip(0, 1).ravel())
+
+
+def _scene(row: Row, rng: Rng) -> tuple[Image, list[str]]:
     """Draw an image with one to four shapes and return it with its label lines."""
     image = background(rng)
     masks: list[Mask] = []
@@ -222,7 +266,7 @@ def _scene(rng: Rng) -> tuple[Image, list[str]]:
             continue
         image = merged
         masks.append(mask)
-        lines.append(f"{kind} {box_text(mask_box(mask))}")
+        lines.append(f"{kind} {row(mask)}")
     return image, lines
 
 
