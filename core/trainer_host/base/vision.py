@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +20,7 @@ class Detections:
         shape: Height and width in pixels of the image that the coordinates belong to.
         points: Tensor of shape (N, K, 2) or (N, K, 3), x and y in pixels and a confidence, of labels the
             visibility (0, 1 or 2); None for a task without points.
+        extra: Further tensors of the task by name, such as masks, with one entry for each object.
     """
 
     boxes: Any
@@ -24,6 +28,7 @@ class Detections:
     scores: Any
     shape: tuple[int, int]
     points: Any = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -35,9 +40,13 @@ class Detections:
         Args:
             which: Tensor of indices, or of truth values, one for each object.
         """
-        points = None if self.points is None else self.points[which]
         return replace(
-            self, boxes=self.boxes[which], classes=self.classes[which], scores=self.scores[which], points=points
+            self,
+            boxes=self.boxes[which],
+            classes=self.classes[which],
+            scores=self.scores[which],
+            points=None if self.points is None else self.points[which],
+            extra={name: values[which] for name, values in self.extra.items()},
         )
 
 

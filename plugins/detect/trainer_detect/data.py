@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.source import dataset_yaml, datasets_folder
@@ -10,6 +11,9 @@ from trainer_host.data.reader import read_dataset as read_yaml
 if TYPE_CHECKING:
     from trainer_host import AutobatchHints, DataContext, RunContext
     from trainer_host.data.description import Description
+
+PREFETCHED = 4
+"""Batches that each worker process has ready."""
 
 
 def read_dataset(ctx: DataContext) -> Description:
@@ -30,14 +34,21 @@ def build_dataset(ctx: DataContext) -> Any:
     """
     from trainer_detect.dataset import parsed_dataset
 
-    return parsed_dataset(ctx.args, ctx.path, ctx.batch_size, ctx.data, ctx.mode, ctx.stride, ctx.mode == "val")
+    rect = ctx.mode == "val"
+    return parsed_dataset(ctx.args, ctx.path, ctx.batch_size, ctx.data, ctx.mode, ctx.stride, rect, ctx.augmentations)
 
 
 def build_loader(ctx: DataContext, dataset: Any) -> Any:
     """Return the engine's loader.
 
     Rectangular training batches differ in shape, so that a shuffled loader could not stack them.
+
+    Raises:
+        SettingsError: If a sampler is to choose the images of several processes.
+        PluginError: If what is to choose the images is no sampler.
     """
+    if ctx.sampler is not None:
+        return sampled_loader(ctx, dataset, ctx.sampler)
     import numpy as np
     from ultralytics.data import build_dataloader
     from ultralytics.utils import LOGGER
@@ -55,6 +66,44 @@ def build_loader(ctx: DataContext, dataset: Any) -> Any:
         rank=ctx.rank,
         drop_last=ctx.args.compile and training,
         device=ctx.device,
+    )
+
+
+def sampled_loader(ctx: DataContext, dataset: Any, sampler: Any) -> Any:
+    """Return a loader like the engine's own, which takes no sampler, of the images that a sampler chooses.
+
+    Raises:
+        SettingsError: If it is to choose the images of several processes.
+        PluginError: If it is no sampler.
+    """
+    import torch
+    from ultralytics.data.build import InfiniteDataLoader, seed_worker
+
+    from trainer_host import PluginError, Problem, SettingsError
+
+    if ctx.rank != -1:
+        raise SettingsError(Problem("a plugin's sampler cannot train on several devices.", "Name one: device=0"))
+    try:
+        images = len(sampler)
+    except TypeError:
+        images = 0
+    if not images:
+        fix = "Return a torch.utils.data.Sampler with a length: docs/how-to/choose-the-images-of-an-epoch.md."
+        raise PluginError(Problem(f"the sampler {type(sampler).__name__} chooses no images.", fix))
+    batch = min(ctx.batch_size, len(dataset))
+    batches = -(-images // batch)
+    workers = min(os.cpu_count() or 1, ctx.args.workers, batches if batches > 1 else 0)
+    return InfiniteDataLoader(
+        dataset=dataset,
+        batch_size=batch,
+        sampler=sampler,
+        num_workers=workers,
+        prefetch_factor=PREFETCHED if workers else None,
+        pin_memory=getattr(ctx.device, "type", "cpu") == "cuda",
+        collate_fn=getattr(dataset, "collate_fn", None),
+        worker_init_fn=seed_worker,
+        generator=torch.Generator().manual_seed(torch.initial_seed()),
+        drop_last=bool(ctx.args.compile) and images > batch and images % batch != 0,
     )
 
 

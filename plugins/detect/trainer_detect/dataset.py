@@ -15,9 +15,10 @@ from ultralytics.data.utils import check_file_speeds, get_split_fraction
 from ultralytics.utils import LOGGER, colorstr
 from ultralytics.utils.patches import imread
 
+from trainer_detect.augment import Augment
 from trainer_detect.labels import BOX, engine_labels, polygon_labels
 from trainer_detect.rows import keypoint_shape
-from trainer_host import DatasetError
+from trainer_host import DatasetError, PluginError, Problem
 from trainer_host.base.collection import paused_collection
 from trainer_host.data.cache import cache_folder
 from trainer_host.data.description import Description
@@ -25,8 +26,9 @@ from trainer_host.data.listing import list_split
 from trainer_host.data.split_reader import read_split
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from trainer_host.base.protocols import Augmentation
     from trainer_host.data.description import Split
 
 NOWHERE = Path(os.devnull) / "none"
@@ -41,10 +43,12 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
     Args:
         split: What the host has read.
+        augmentations: Functions that change each training image, after the engine's own transforms.
     """
 
-    def __init__(self, *args: Any, split: Split, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, split: Split, augmentations: Sequence[Augmentation] = (), **kwargs: Any) -> None:
         self.split = split
+        self.augmentations = tuple(augmentations)
         self._arrays: list[Path] | None = None
         super().__init__(*args, **kwargs)
 
@@ -88,6 +92,24 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
             what = f"the row has {split.columns[bad[0]]} numbers, which is not what the task reads."
             raise DatasetError(split.of_row(int(bad[0]), "label-columns", what, "see trainer check").problem())
 
+    def build_transforms(self, hyp: Any = None) -> Any:
+        """Return the engine's transforms, with the augmentations of plugins before the last, which makes tensors.
+
+        The engine asks again when it closes the mosaic.
+
+        Raises:
+            PluginError: If there are augmentations, and objects that they would not change with the image.
+        """
+        transforms = super().build_transforms(hyp)
+        if not (self.augment and self.augmentations):
+            return transforms
+        if self.use_segments or self.use_obb:
+            what = "augmentations of plugins change boxes and points, not the outlines that this task trains on."
+            raise PluginError(Problem(what, "Leave the plugin out, or wrap its hook build_dataset instead."))
+        flip_idx = self.data.get("flip_idx") or () if self.use_keypoints else ()
+        transforms.insert(-1, Augment(self.augmentations, len(self.data["names"]), flip_idx))
+        return transforms
+
     @property
     def npy_files(self) -> list[Path]:
         """Where decoded images are kept with ``cache=disk``: in the user's cache folder, never beside the images."""
@@ -126,7 +148,14 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
 
 def parsed_dataset(
-    args: Any, path: Any, batch: int | None, data: Mapping[str, Any], mode: str, stride: int, rect: bool
+    args: Any,
+    path: Any,
+    batch: int | None,
+    data: Mapping[str, Any],
+    mode: str,
+    stride: int,
+    rect: bool,
+    augmentations: Sequence[Augmentation] = (),
 ) -> ParsedDataset:
     """Return the dataset that the engine's `build_yolo_dataset` builds for boxes, from what the host has read.
 
@@ -153,6 +182,7 @@ def parsed_dataset(
             data=_without_shape(data),
             fraction=1.0 if data.get("complete") else get_split_fraction(args.fraction, name),
             split=split_of(data, name, path),
+            augmentations=augmentations,
         )
     except (RuntimeError, ValueError, FileNotFoundError, AssertionError) as error:
         if isinstance(error, DatasetError):

@@ -39,12 +39,11 @@ class BoxPredictor:
     def __call__(self, source: Any) -> Iterator[ImagePrediction]:
         """Yield what is found, image by image."""
         frames: Counter[Path] = Counter()  # the engine reads ahead, so that its own number is that of a later frame
-        for result in self.predictor(source, model=self.ctx.model, stream=True):
+        for found in self.predictor(source, model=self.ctx.model, stream=True):
+            result = self.kept(found)
             path = Path(result.path)
             video = path.suffix[1:].lower() in VID_FORMATS
             frames[path] += self.ctx.args.vid_stride
-            if self.ctx.postprocess is not None:
-                result = to_result(postprocessed(self.ctx.postprocess, [from_result(result)])[0], result)
             yield ImagePrediction(
                 path=path,
                 image=result.orig_img,
@@ -52,6 +51,12 @@ class BoxPredictor:
                 frame=frames[path] if video else None,
                 fps=float(self.predictor.dataset.fps) / self.ctx.args.vid_stride if video else None,
             )
+
+    def kept(self, result: Any) -> Any:
+        """Return what plugins keep of the engine's result for an image."""
+        if self.ctx.postprocess is None:
+            return result
+        return to_result(postprocessed(self.ctx.postprocess, [from_result(result)])[0], result)
 
     def describe(self, result: Any, index: int) -> dict[str, Any]:
         """Return one object as plain data: class, name, confidence, and the box as x1, y1, x2, y2 in pixels.

@@ -116,7 +116,7 @@ class DetectHooks:
         """Return the engine's validator of boxes."""
         from trainer_detect.val import BoxValidator
 
-        return BoxValidator(ctx.loader, read=ctx.data, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks)
+        return BoxValidator.of(ctx)
 
     @hookimpl
     def plot(self, ctx: PlotContext) -> Any:

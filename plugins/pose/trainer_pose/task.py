@@ -89,9 +89,7 @@ class PoseHooks:
         """Return the engine's validator of boxes and keypoints."""
         from trainer_pose.val import KeypointValidator
 
-        return KeypointValidator(
-            ctx.loader, read=ctx.data, save_dir=ctx.save_dir, args=ctx.args, _callbacks=ctx.callbacks
-        )
+        return KeypointValidator.of(ctx)
 
     @hookimpl
     def build_predictor(self, ctx: PredictionContext) -> Any:
