@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from trainer_host.base.layers import Layer
     from trainer_host.base.protocols import (
         Augmentation,
         Batch,
@@ -121,12 +122,14 @@ class ModelContext(RunContext):
         weights: A model whose weights the new one starts from, or None.
         model: The model, once it is built.
         verbose: Whether to log the model's layers.
+        layers: Layers that plugins bring, by the name that a model YAML gives them.
     """
 
     cfg: str | dict[str, Any] | None = None
     weights: Module | None = None
     model: Module = None
     verbose: bool = False
+    layers: Mapping[str, Layer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Architectures of models: refused where building one would run code.
+"""Architectures of models: refused where building one would run code, or where a layer is not known.
 
 The engine evaluates the text of ``activation``, and calls whatever global of its module a layer names.
 """
@@ -6,39 +6,54 @@ The engine evaluates the text of ``activation``, and calls whatever global of it
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics.nn import tasks
 
-from trainer_host.base.errors import Problem, UnsafeError
+from trainer_host.base.errors import Problem, SettingsError, UnsafeError, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
-def vet_architecture(cfg: Mapping[str, Any], where: str | None = None) -> None:
+def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: Collection[str] = ()) -> None:
     """Refuse an architecture that names anything but layers, with an activation that is anything but a torch layer.
 
     Args:
         cfg: The content of a model YAML.
         where: Its file, for the message.
+        layers: Names of the layers that plugins bring.
 
     Raises:
         UnsafeError: If there is something else in it; all of it is reported.
+        SettingsError: If it names a layer that nobody knows.
     """
-    problems = []
+    refused, strange = [], []
     activation = cfg.get("activation")
     if activation is not None and not _is_activation(activation):
         fix = "Write a layer of torch with plain arguments, such as torch.nn.SiLU()."
-        problems.append(Problem(f"refused: activation {activation!r} is no layer of torch.", fix, where))
+        refused.append(Problem(f"refused: activation {activation!r} is no layer of torch.", fix, where))
     for part in ("backbone", "head"):
         for row in cfg.get(part) or ():
             name = str(row[2]) if isinstance(row, (list, tuple)) and len(row) > 2 else str(row)
-            if not _is_layer(name):
-                problems.append(Problem(f"refused: {name!r} in the {part} is no layer.", "Name a layer.", where))
-    if problems:
-        raise UnsafeError(*problems)
+            if name in layers or is_layer(name):
+                continue
+            if name.isidentifier() and not hasattr(tasks, name):
+                strange.append(_unknown_layer(name, layers, where))
+            else:
+                refused.append(Problem(f"refused: {name!r} in the {part} is no layer.", "Name a layer.", where))
+    if refused:
+        raise UnsafeError(*refused, *strange)
+    if strange:
+        raise SettingsError(*dict.fromkeys(strange))
+
+
+def _unknown_layer(name: str, layers: Collection[str], where: str | None) -> Problem:
+    problem = unknown("layer", name, {*layers, *filter(is_layer, vars(tasks))}, where)
+    fix = " ".join(filter(None, (problem.fix, "If a plugin brings it, switch it on: --plugin NAME")))
+    return replace(problem, fix=fix)
 
 
 def _is_activation(text: Any) -> bool:
@@ -52,10 +67,11 @@ def _is_activation(text: Any) -> bool:
     except (SyntaxError, ValueError, RecursionError):
         return False
     name = ast.unparse(call.func).removeprefix("torch.")
-    return name.startswith("nn.") and _is_layer(name)
+    return name.startswith("nn.") and is_layer(name)
 
 
-def _is_layer(name: str) -> bool:
+def is_layer(name: str) -> bool:
+    """Return whether a name in a model YAML is a layer of the engine, of torch or of torchvision."""
     if name.startswith("nn."):
         found = getattr(torch.nn, name[3:], None)
     elif name.startswith("torchvision.ops."):

@@ -42,6 +42,7 @@ from trainer_host.engine.contributions import (
     restore_states,
 )
 from trainer_host.engine.faults import loss_error
+from trainer_host.engine.layers import with_layers
 from trainer_host.engine.restated.final_eval import final_eval
 from trainer_host.engine.restated.load_model import engine_model, restored_model, setup_model
 from trainer_host.engine.restated.save_model import save_model
@@ -331,7 +332,7 @@ class HostTrainer(BaseTrainer):
         return self._build_model(self.context(ModelContext, cfg=cfg or None, weights=weights, verbose=verbose))
 
     def _build_model(self, ctx: ModelContext) -> Module:
-        return self._answer("build_model", ctx=ctx)
+        return self._answer("build_model", ctx=with_layers(self.hooks, ctx))
 
     def _build_told_model(self, ctx: ModelContext) -> Module:
         model = self._build_model(ctx)

@@ -29,6 +29,7 @@ from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
 from trainer_host.engine.contributions import PLUGIN_STATES, postprocessing, require_measured, restore_states
 from trainer_host.engine.keys import engine_folder
+from trainer_host.engine.layers import with_layers
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.restated.load_model import restored_model
 from trainer_host.engine.trainer import HostTrainer, Plan, join_callbacks, read_and_check
@@ -188,8 +189,9 @@ class FinishedModel:
         return postprocessing(self.plan.chain, self._context(PredictionContext, model=self.model, mode=mode))
 
     def _build(self, ctx: ModelContext) -> Module:
-        model = self.plan.chain.manager.hook.build_model(ctx=ctx)
-        self.plan.chain.manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
+        hooks = self.plan.chain.manager.hook
+        model = hooks.build_model(ctx=with_layers(hooks, ctx))
+        hooks.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
         return model
 
     def _context(self, kind: type[Any], **fields: Any) -> Any:

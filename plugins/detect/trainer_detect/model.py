@@ -15,6 +15,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host import Problem, SettingsError
 from trainer_host.engine.architecture import vet_architecture
+from trainer_host.engine.layers import model_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -40,8 +41,9 @@ def build_model(ctx: ModelContext, kind: type[Any], heads: Collection[str], **ar
         SettingsError: If the architecture has another head, or if its file cannot be read.
     """
     cfg = _architecture(ctx)
-    vet_architecture(cfg, str(cfg.get("yaml_file") or "") or None)
+    vet_architecture(cfg, str(cfg.get("yaml_file") or "") or None, ctx.layers)
     refuse_other_heads(ctx, cfg, heads)
+    kind = model_class(kind, cfg, ctx.layers)
     model = kind(cfg, nc=ctx.data["nc"], ch=ctx.data["channels"], verbose=ctx.verbose and RANK == -1, **arguments)
     name_classes(ctx, model)
     if ctx.weights is not None:
