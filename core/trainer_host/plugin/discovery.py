@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,6 +68,19 @@ class PluginRecord:
         return f"{self.distribution} {self.version}"
 
 
+_STAND_INS: ContextVar[tuple[PluginRecord, ...] | None] = ContextVar("stand-ins", default=None)
+
+
+@contextmanager
+def only(records: Iterable[PluginRecord]) -> Iterator[None]:
+    """Let these plugins stand for what is installed, as long as the context lasts: for tests of plugins."""
+    token = _STAND_INS.set(tuple(records))
+    try:
+        yield
+    finally:
+        _STAND_INS.reset(token)
+
+
 def disabled_by_environment() -> frozenset[str]:
     """Return the names that ``TRAINER_NO_PLUGIN`` switches off, separated by commas or spaces."""
     return frozenset(os.environ.get("TRAINER_NO_PLUGIN", "").replace(",", " ").split())
@@ -84,7 +99,7 @@ def discover(disabled: Collection[str] = ()) -> list[PluginRecord]:
         replace(r, state="disabled", reason="switched off.")
         if r.name in disabled or normal(r.distribution) in packages
         else r
-        for r in dict.fromkeys(_records())
+        for r in dict.fromkeys(_records() if (given := _STAND_INS.get()) is None else given)
     ]
     return sorted(_mark_conflicts(records), key=lambda r: (r.kind != "task", r.name, r.distribution))
 
