@@ -258,14 +258,6 @@ def test_hooks_may_take_fewer_arguments() -> None:
     assert call(managed(member("short", Short())), "build_dataloader") == "loader"
 
 
-def test_a_class_in_place_of_an_object_is_refused() -> None:
-    class Hooks:
-        @hookimpl
-        def after_setup(self, ctx: Any) -> None: ...
-
-    assert "hooks=Hooks()" in refused(Hooks)
-
-
 def test_one_object_is_given_once() -> None:
     hooks = implementing("after_setup", lambda: None)
     with pytest.raises(PluginError, match=r"extension 'b' from trainer-b 1\.0 is given twice"):
@@ -414,12 +406,20 @@ def test_what_is_part_of_every_run_can_be_switched_off_or_asked_for(always: Inst
     assert "a" not in [m.record.name for m in chain.always]
 
 
+def test_a_class_gives_each_run_an_object_of_its_own(always: Install) -> None:
+    code = "from trainer_host import hookimpl\nclass Hooks:\n  @hookimpl\n  def after_setup(self): ...\n"
+    always("[trainer_host.always]\na = usual:FIRST\nown = own:Hooks\n", own=code)
+    first, second = (next(m for m in load_chain("one").always if m.record.name == "own") for _ in range(2))
+    assert type(first.spec.hooks) is type(second.spec.hooks)
+    assert first.spec.hooks is not second.spec.hooks
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
         ("1 / 0\n", "ZeroDivisionError"),
         ("", "AttributeError"),
-        ("BAD = type('Bad', (), {})\n", "gives a class as its hooks"),
+        ("class BAD:\n  def __init__(self, options): ...\n", "BAD has to be callable without arguments"),
         ("from trainer_host import hookimpl\nclass B:\n  @hookimpl\n  def no_hook(self): ...\nBAD = B()\n", "no_hook"),
         (
             (

@@ -6,9 +6,9 @@ import importlib
 import importlib.util
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
@@ -22,6 +22,8 @@ from trainer_host.plugin.specs import BASE_FIRST, HookSpecs
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+
+S = TypeVar("S", TaskSpec, ExtensionSpec)
 
 DEFAULTS = "the engine's defaults"
 """The name under which the answers of the engine are registered."""
@@ -142,13 +144,29 @@ def load_task(record: PluginRecord) -> TaskSpec:
     spec = load_target(record)
     if not isinstance(spec, TaskSpec):
         raise PluginError(f"task {record.name!r} from {record.origin} is broken: {record.target} is not a TaskSpec.")
-    return spec
+    return with_object(spec, record)
 
 
 def load_extension(record: PluginRecord) -> ExtensionSpec:
     """Import an extension: an `ExtensionSpec`, or an object or module with hook implementations."""
     target = load_target(record)
-    return target if isinstance(target, ExtensionSpec) else ExtensionSpec(hooks=target)
+    return with_object(target if isinstance(target, ExtensionSpec) else ExtensionSpec(hooks=target), record)
+
+
+def with_object(spec: S, record: PluginRecord) -> S:
+    """Return a plugin whose hooks are an object: where it gives a class, each run has an object of its own.
+
+    Raises:
+        PluginError: If the class cannot be called without arguments.
+    """
+    if not isinstance(spec.hooks, type):
+        return spec
+    try:
+        return replace(spec, hooks=spec.hooks())
+    except Exception as error:  # whatever a constructor raises
+        what = f"{record.kind} {record.name!r} from {record.origin} is broken: {type(error).__name__}: {error}."
+        fix = f"{spec.hooks.__name__} has to be callable without arguments; options are in what hooks are given."
+        raise PluginError(Problem(what, fix)) from error
 
 
 def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
@@ -175,7 +193,7 @@ def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PluginError(Problem(f"the plugin file is broken: {cause}.", where=f"{path}:{line}")) from error
     found = [v for v in vars(module).values() if isinstance(v, ExtensionSpec)]
-    return record, found[0] if found else ExtensionSpec(hooks=module)
+    return record, with_object(found[0] if found else ExtensionSpec(hooks=module), record)
 
 
 def _last_line(error: BaseException, path: Path) -> int:
@@ -331,8 +349,6 @@ def register(manager: HookManager, member: Member) -> None:
     """
     record, hooks = member.record, member.spec.hooks
     where = f"{record.kind} {record.name!r} from {record.origin}"
-    if isinstance(hooks, type):
-        raise PluginError(Problem(f"{where} gives a class as its hooks.", f"Give an object: hooks={hooks.__name__}()"))
     try:
         manager.register(hooks, name=f"{record.kind}:{record.name}")
     except pluggy.PluginValidationError as error:

@@ -14,7 +14,8 @@ class TaskSpec:
     """A task. Its name is the name of its entry point in the group ``trainer_host.tasks``.
 
     Attributes:
-        hooks: The object whose `hookimpl` methods implement the task.
+        hooks: The object whose `hookimpl` methods implement the task; or its class, of which each run makes an object
+            of its own, where the hooks keep something between calls.
         base: Name of the task that this one builds on, or None.
         options: A dataclass or pydantic model with the task's options, all with defaults.
         engine_task: The kind of task that the engine is told; the base's where this is None. A task that is not
@@ -50,7 +51,7 @@ class ExtensionSpec:
     ``trainer_host.always``, which makes it part of every run, as dataset formats are.
 
     Attributes:
-        hooks: The object or module whose `hookimpl` functions implement the extension.
+        hooks: The object or module whose `hookimpl` functions implement the extension; or a class, as for a task.
         options: A dataclass or pydantic model with the extension's options, all with defaults.
         aliases: Classes that stand in for those that pickles of old weights name, as for a task.
     """
