@@ -7,10 +7,12 @@ state dict, never by class.
 
 from __future__ import annotations
 
+import importlib
 import io
 import pickle
 import pickletools
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +27,7 @@ from trainer_host.plugin.options import options_as_data
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from trainer_host.base.protocols import Module
     from trainer_host.plugin.chain import Chain
@@ -36,6 +38,10 @@ FORMAT = 1
 KNOWN_PACKAGES = frozenset({"torch", "ultralytics", "numpy", "builtins", "collections", "_codecs"})
 NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST"})
 """Instructions of a pickle that name a class or a function."""
+
+SWITCH_ON = "If a plugin brings this class, switch it on: --plugin NAME"
+ALLOWING = threading.Lock()
+"""Held while classes of plugins are allowed in files, because torch keeps one list of these for all threads."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +75,37 @@ class Checkpoint:
         return found if isinstance(found, torch.nn.Module) and STATE not in self.record else None
 
 
-def read_checkpoint(path: Path | str) -> Checkpoint:
+def read_checkpoint(path: Path | str, aliases: Callable[[], Mapping[str, str]] = dict) -> Checkpoint:
     """Read a checkpoint without running code: only classes of torch and of the engine are built.
+
+    Args:
+        path: The file.
+        aliases: Returns what plugins bring instead of other classes, as ``module:class`` by their names in the file.
+            It is asked only where the file names such a class.
 
     Raises:
         SettingsError: If the file is missing or damaged.
         UnsafeError: If it names anything else.
+        PluginError: If an alias names no `torch.nn.Module`.
     """
     path = Path(path)
     if not path.is_file():
         raise SettingsError(Problem(f"there is no file {path}.", "Give the path of a checkpoint, such as best.pt."))
+    try:
+        content = _load(path)
+    except UnsafeError:
+        stand_ins = _stand_ins(path, aliases())
+        if not stand_ins:
+            raise
+        with ALLOWING, torch.serialization.safe_globals(stand_ins):
+            content = _load(path)
+    checkpoint = Checkpoint(path, content)
+    if not isinstance(made := checkpoint.record.get("format", FORMAT), int) or made > FORMAT:
+        raise SettingsError(Problem("a newer trainer-host wrote this file.", "Upgrade trainer-host.", str(path)))
+    return checkpoint
+
+
+def _load(path: Path) -> dict[str, Any]:
     try:
         content, _ = torch_safe_load(
             str(path.resolve()), safe_only=True
@@ -88,7 +115,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
             foreign = ", ".join(sorted(n for n in foreign_names(path))) or _named(str(error.__cause__))
             what = f"refused: it names classes that neither torch nor the engine has ({foreign})."
             fix = "Loading it would run code of whoever made it. Ask for the file as a state dict."
-            raise UnsafeError(Problem(what, fix, str(path))) from error
+            raise UnsafeError(Problem(what, f"{fix} {SWITCH_ON}", str(path))) from error
         raise _damaged(path) from error
     except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, pickle.UnpicklingError) as error:
         raise _damaged(path) from error
@@ -96,10 +123,28 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise UnsafeError(
             Problem(f"refused: {error}.", "It was made by another release or program.", str(path))
         ) from error
-    checkpoint = Checkpoint(path, content)
-    if not isinstance(made := checkpoint.record.get("format", FORMAT), int) or made > FORMAT:
-        raise SettingsError(Problem("a newer trainer-host wrote this file.", "Upgrade trainer-host.", str(path)))
-    return checkpoint
+    loaded: dict[str, Any] = content
+    return loaded
+
+
+def _stand_ins(path: Path, aliases: Mapping[str, str]) -> list[Any]:
+    """Return the classes of plugins for those that a file names, with these names."""
+    try:
+        named = set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except (ValueError, RuntimeError, pickle.UnpicklingError):
+        return []
+    return [(_aliased_class(name, aliases[name]), name) for name in sorted(named.intersection(aliases))]
+
+
+def _aliased_class(name: str, target: str) -> type:
+    module, _, attribute = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(Problem(f"the alias {name!r} names {target}, which is not there: {error}.")) from error
+    if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
+        raise PluginError(Problem(f"the alias {name!r} names {target}, which is no torch.nn.Module."))
+    return found
 
 
 def _names_code(path: Path, refusal: str) -> bool:
@@ -174,6 +219,9 @@ def extensions_of(record: Mapping[str, Any]) -> list[str]:
 def as_state(model: Module, chain: Chain) -> dict[str, Any]:
     """Return the part of a record that holds a model as plain data."""
     owners = {chain.blame(c.__module__) for c in foreign_classes(model)} - {None}
+    if not owners:  # layers whose classes are of a package that is no plugin
+        bringing = {impl.plugin_name for impl in chain.manager.hook.layers.get_hookimpls()}
+        owners = {m.record for m in chain.members + chain.always if f"{m.record.kind}:{m.record.name}" in bringing}
     needs = sorted({o.distribution for o in owners if o}) or [chain.tasks[-1].record.distribution]
     yaml = getattr(model, "yaml", None)
     return {

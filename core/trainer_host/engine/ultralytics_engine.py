@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +34,11 @@ from trainer_host.engine.layers import with_layers
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.restated.load_model import restored_model
 from trainer_host.engine.trainer import HostTrainer, Plan, join_callbacks, read_and_check
+from trainer_host.plugin.aliases import joined_aliases
 from trainer_host.plugin.claims import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trainer_host.base.protocols import Image, Module, Prediction
     from trainer_host.base.reporting import Reporter
@@ -173,7 +175,7 @@ class FinishedModel:
 
     def __init__(self, path: Path, plan: Plan, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
         self.plan, self.save_dir = plan, save_dir
-        self.checkpoint = read_checkpoint(path)
+        self.checkpoint = read_checkpoint(path, partial(joined_aliases, plan.chain.members + plan.chain.always))
         trained = self.checkpoint.content.get("train_args") or {}
         inherited = {k: trained[k] for k in INHERITED if trained.get(k) is not None}
         alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
@@ -268,9 +270,11 @@ def shipped_dataset(name: str) -> Path | None:
     return found if found.is_file() else None
 
 
-def chain_of_checkpoint(path: Path) -> tuple[str | None, dict[str, Any]]:
+def chain_of_checkpoint(
+    path: Path, aliases: Callable[[], Mapping[str, str]] = dict
+) -> tuple[str | None, dict[str, Any]]:
     """Return the task of a checkpoint and the host's record in it, which is empty for another program's file."""
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, aliases)
     record = {k: v for k, v in checkpoint.record.items() if k != STATE}
     return checkpoint.task, record
 

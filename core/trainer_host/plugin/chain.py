@@ -32,11 +32,16 @@ READERS = frozenset({"read_dataset", "tell_dataset"})
 
 
 class HookManager(pluggy.PluginManager):
-    """A plugin manager that runs the hooks of `BASE_FIRST` from the base to the task."""
+    """A plugin manager that runs the hooks of `BASE_FIRST` from the base to the task.
+
+    Attributes:
+        records: The plugins that are registered, by the name that they are registered under.
+    """
 
     def __init__(self) -> None:
         super().__init__(PROJECT)
         self.add_hookspecs(HookSpecs)
+        self.records: dict[str, PluginRecord] = {}
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Read a plugin's marker, and put implementations of base-first hooks in order of registration."""
@@ -111,7 +116,11 @@ class Chain:
         """Return the plugin whose package holds a module, if one does."""
         root = module.partition(".")[0]
         return next(
-            (m.record for m in self.members if m.record.target.partition(".")[0].partition(":")[0] == root),
+            (
+                m.record
+                for m in self.members + self.always
+                if m.record.target.partition(".")[0].partition(":")[0] == root
+            ),
             None,
         )
 
@@ -196,6 +205,18 @@ def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
     return record, with_object(found[0] if found else ExtensionSpec(hooks=module), record)
 
 
+def load_named(name: str, records: Sequence[PluginRecord]) -> tuple[PluginRecord, ExtensionSpec]:
+    """Load an extension by its name, or by the path of its file.
+
+    Raises:
+        PluginError: If it is missing or broken.
+    """
+    if name.endswith(".py") or "/" in name:
+        return load_file(Path(name).expanduser().resolve())
+    record = select(name, "extension", records)
+    return record, load_extension(record)
+
+
 def _last_line(error: BaseException, path: Path) -> int:
     line, trace = getattr(error, "lineno", None) or 1, error.__traceback__
     while trace is not None:
@@ -260,11 +281,7 @@ def load_chain(
     for name in extensions:
         if name in tasks:
             continue  # a settings file names the tasks with options and the extensions in one place
-        if name.endswith(".py") or "/" in name:
-            loaded.append(load_file(Path(name).expanduser().resolve()))
-        else:
-            record = select(name, "extension", records)
-            loaded.append((record, load_extension(record)))
+        loaded.append(load_named(name, records))
     members = _with_options(loaded, options or {})
     manager = HookManager()
     if defaults is not None:
@@ -349,8 +366,9 @@ def register(manager: HookManager, member: Member) -> None:
     """
     record, hooks = member.record, member.spec.hooks
     where = f"{record.kind} {record.name!r} from {record.origin}"
+    name = f"{record.kind}:{record.name}"
     try:
-        manager.register(hooks, name=f"{record.kind}:{record.name}")
+        manager.register(hooks, name=name)
     except pluggy.PluginValidationError as error:
         reason = " ".join(str(error).split())
         raise PluginError(
@@ -358,6 +376,7 @@ def register(manager: HookManager, member: Member) -> None:
         ) from error
     except ValueError as error:
         raise PluginError(f"{where} is given twice: {error}.") from error
+    manager.records[name] = record
     for caller in manager.get_hookcallers(hooks) or []:
         ours = [i for i in caller.get_hookimpls() if i.plugin is hooks]
         if caller.spec is None and not all(i.optionalhook for i in ours):

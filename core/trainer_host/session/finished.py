@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import translated
 from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
+from trainer_host.plugin.aliases import named_aliases
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import discover
 from trainer_host.session.folders import claim_folder
@@ -120,7 +122,7 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
     path = Path(find_weights(str(given.settings["model"]), request.offline, None))
     if path.suffix.lower() != ".pt":
         raise SettingsError(Problem(f"{path} is no checkpoint.", f"Give a .pt file to {mode} with."))
-    told, record = chain_of_checkpoint(path)
+    told, record = chain_of_checkpoint(path, partial(named_aliases, given.task, given.plugins, request.no_plugins))
     chain = _restore(told, record, request, reporter, path)
     values = {k: v for k, v in given.settings.items() if k != "source"}
     save_dir = claim_folder(chain.name, values, mode) if claim else Path.cwd()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from trainer_host.base.settings import Given, Setting, merge, read_settings_file
 from trainer_host.data.dataset_yaml import line_of_key, read_document
 from trainer_host.engine.keys import engine_folder, engine_keys
 from trainer_host.engine.versions import untested_engine
+from trainer_host.plugin.aliases import named_aliases
 from trainer_host.plugin.chain import Chain, load_chain, load_formats, load_task
 from trainer_host.plugin.discovery import PluginRecord, discover
 
@@ -169,7 +171,7 @@ def tell_task(given: Given, request: Request, reporter: Reporter) -> str:
     model, data = given.settings.get("model"), given.settings.get("data")
     if isinstance(data, str) and data.startswith(SAMPLE):
         return data.removeprefix(SAMPLE)
-    if model and (found := _task_of_model(str(model))):
+    if model and (found := _task_of_model(str(model), given, request)):
         if found not in names and not any(r.name == found for r in discover(request.no_plugins)):
             raise PluginError(
                 Problem(
@@ -186,11 +188,11 @@ def tell_task(given: Given, request: Request, reporter: Reporter) -> str:
     raise SettingsError(Problem(f"{told}.", f"Write --task NAME. Installed: {', '.join(names) or 'none'}."))
 
 
-def _task_of_model(model: str) -> str | None:
+def _task_of_model(model: str, given: Given, request: Request) -> str | None:
     from trainer_host.engine.ultralytics_engine import chain_of_checkpoint, task_of_model
 
     if model.endswith(".pt") and Path(model).is_file():
-        return chain_of_checkpoint(Path(model))[0]
+        return chain_of_checkpoint(Path(model), partial(named_aliases, None, given.plugins, request.no_plugins))[0]
     return task_of_model(model)
 
 

@@ -6,6 +6,7 @@ Restated because both unpickle a file without asking what it holds.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from ultralytics.utils.torch_utils import restore_qat
 from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.engine.checkpoints import STATE, Checkpoint, read_checkpoint
 from trainer_host.engine.restated import restates
+from trainer_host.plugin.aliases import joined_aliases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,13 +65,17 @@ def restored_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Modul
     """Return a checkpoint's model, built by its task where the file holds a state dict."""
     if STATE not in checkpoint.record:
         return engine_model(checkpoint)
-    model = build(context)
+    needs = " ".join(checkpoint.record.get("needs") or ["the plugins that it was trained with"])
+    fix = f"The file needs: {needs}"
+    try:
+        model = build(context)
+    except SettingsError as error:
+        raise PluginError(*error.problems, Problem("the model cannot be built.", fix, str(checkpoint.path))) from error
     try:
         model.load_state_dict(checkpoint.record[STATE])
     except RuntimeError as error:
-        needs = " ".join(checkpoint.record.get("needs") or ["the plugins that it was trained with"])
         what = "the weights do not fit the model that the plugins of this run build."
-        raise PluginError(Problem(what, f"The file needs: {needs}", str(checkpoint.path))) from error
+        raise PluginError(Problem(what, fix, str(checkpoint.path))) from error
     return model.eval()
 
 
@@ -79,13 +85,15 @@ def setup_model(trainer: HostTrainer) -> Any:
     if isinstance(trainer.model, torch.nn.Module) or trainer.resume:
         return BaseTrainer.setup_model(trainer)
     cfg, weights, content = trainer.model, None, None
+    chain = trainer.plan.chain
+    aliases = partial(joined_aliases, chain.members + chain.always)
     if str(trainer.model).lower().endswith(".pt"):
-        checkpoint = read_checkpoint(trainer.model)
+        checkpoint = read_checkpoint(trainer.model, aliases)
         content = checkpoint.content
         cfg, weights = trainer.start_from(checkpoint)
     pretrained = trainer.args.pretrained
     if isinstance(pretrained, (str, Path)):
-        weights = trainer.start_from(read_checkpoint(pretrained))[1]
+        weights = trainer.start_from(read_checkpoint(pretrained, aliases))[1]
     elif pretrained is False:
         weights = None
     trainer.model = trainer.get_model(cfg=cfg, weights=weights, verbose=RANK in {-1, 0})
