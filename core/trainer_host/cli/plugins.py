@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from trainer_host.cli.new import new
 from trainer_host.plugin.discovery import PluginRecord, discover
 
 
@@ -78,3 +79,6 @@ def show(name: str, as_json: bool) -> None:
     click.echo("  options" + ("  none" if not found["options"] else ""))
     for option, about in found["options"].items():
         click.echo(f"    {found['name']}.{option}={about['default']}  ({about['type']})")
+
+
+plugins.add_command(new)
