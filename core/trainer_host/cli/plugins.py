@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trainer_host.cli.new import new
+from trainer_host.cli.verify import verify
 from trainer_host.plugin.discovery import PluginRecord, discover
 
 
@@ -82,3 +83,4 @@ def show(name: str, as_json: bool) -> None:
 
 
 plugins.add_command(new)
+plugins.add_command(verify)

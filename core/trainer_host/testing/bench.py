@@ -1,0 +1,230 @@
+"""Where a plugin is tried: a folder with a tiny dataset, and trainings that several checks share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer_host import api
+from trainer_host.base.errors import PluginError
+from trainer_host.plugin.discovery import only
+from trainer_host.plugin.spec import ExtensionSpec
+from trainer_host.testing.outcome import CHECKS, Check, CheckFailedError, CheckSkippedError, Outcome
+from trainer_host.testing.subject import holding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from trainer_host.base.results import RunResult
+    from trainer_host.testing.probe import Recording
+    from trainer_host.testing.sample import TinyDataset
+    from trainer_host.testing.subject import Spec, Subject
+
+EPOCHS = 4
+
+
+@dataclass
+class Training:
+    """A training that ended, and what was seen of it."""
+
+    result: RunResult
+    recording: Recording
+
+
+@dataclass
+class Bench:
+    """Everything that the checks of one plugin share.
+
+    Attributes:
+        subject: The plugin.
+        data: A dataset of the author's, or None for the task's own sample.
+        options: Values by plugin and option.
+        outcomes: What the checks found so far.
+    """
+
+    subject: Subject
+    data: str | None = None
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="trainer-verify-")).resolve()
+        self._trainings: dict[str, Training | Exception] = {}
+        self._dataset: TinyDataset | Exception | None = None
+        self.changed: dict[str, list[str]] = {}
+        self.work.mkdir()
+
+    @property
+    def work(self) -> Path:
+        """The working folder of the trainings, in which nothing has any business."""
+        return self.folder / "work"
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def outcome(self, check: Check) -> Outcome:
+        """Make a check, after those that it needs, and return what it found; each is made once."""
+        if check.name not in self.outcomes:
+            missing = [n for n in check.needs if self.outcome(CHECKS[n]).state != "ok"]
+            self.outcomes[check.name] = self._skip(check, missing[0]) if missing else self._made(check)
+        return self.outcomes[check.name]
+
+    def _skip(self, check: Check, missing: str) -> Outcome:
+        first = self.outcomes[missing]
+        why = first.found if first.state == "skipped" else f"it means nothing before {missing!r} is mended."
+        return Outcome(check.name, "skipped", why)
+
+    def _made(self, check: Check) -> Outcome:
+        begin = time.perf_counter()
+        try:
+            with self.surroundings():
+                state, found, mend = "ok", check.function(self), ""
+        except CheckFailedError as error:
+            state, found, mend = "failed", error.found, error.mend or check.mend
+        except CheckSkippedError as error:
+            state, found, mend = "skipped", str(error), ""
+        return Outcome(check.name, state, found, mend, round(time.perf_counter() - begin, 3))  # type: ignore[arg-type]
+
+    @contextmanager
+    def surroundings(self, extra: Sequence[Any] = ()) -> Iterator[None]:
+        """Be in the working folder, with a cache of one's own, and with the plugins that are there."""
+        here, cache = Path.cwd(), os.environ.get("TRAINER_CACHE_DIR")
+        os.chdir(self.work)
+        os.environ["TRAINER_CACHE_DIR"] = str(self.folder / "cache")
+        try:
+            with only((*self.subject.records, *extra)):
+                yield
+        finally:
+            os.chdir(here)
+            os.environ.pop("TRAINER_CACHE_DIR")
+            if cache is not None:
+                os.environ["TRAINER_CACHE_DIR"] = cache
+
+    @property
+    def dataset(self) -> TinyDataset:
+        """The dataset that is trained on.
+
+        Raises:
+            CheckSkippedError: If there is none.
+        """
+        from trainer_host.testing.sample import tiny_dataset
+
+        if self._dataset is None:
+            try:
+                self._dataset = tiny_dataset(self.subject.task, self.folder / "data", self.data)
+            except Exception as error:  # whatever the task's hook raises
+                self._dataset = error
+        if isinstance(self._dataset, Exception):
+            raise self._dataset
+        return self._dataset
+
+    def first(self) -> Training:
+        """Return the training that most checks look at; before it one without the extension that is checked."""
+        if self.subject.plugins:
+            self.before()
+        return self.training("first", measure=True)
+
+    def before(self) -> Training:
+        """Return the first epoch of a training without the extension, made before any with it.
+
+        Raises:
+            CheckSkippedError: If the task itself fails.
+        """
+        try:
+            return self.training("without-before", stop_after=1, plugins=())
+        except Exception as error:
+            why = f"the task {self.subject.task!r} fails without the extension: {reason(error)}"
+            raise CheckSkippedError(why) from error
+
+    def again(self) -> Training:
+        """Return the first epoch of the same training, once more."""
+        self.first()
+        return self.training("again", stop_after=1)
+
+    def training(
+        self,
+        key: str,
+        *,
+        seed: int = 0,
+        stop_after: int | None = None,
+        measure: bool = False,
+        plugins: Sequence[str] | None = None,
+        beside: Mapping[str, Spec] | None = None,
+    ) -> Training:
+        """Train, or return the training of this name; an error is raised each time.
+
+        Args:
+            key: The name of the training.
+            seed: Its seed.
+            stop_after: The epoch after which it ends.
+            measure: Whether to measure it closely.
+            plugins: The extensions, where they are not those of the subject.
+            beside: Extensions to register, which ``plugins`` can name.
+        """
+        if key not in self._trainings:
+            names = self.subject.plugins if plugins is None else plugins
+            try:
+                self._trainings[key] = self._train(key, seed, stop_after, measure, names, beside or {})
+            except Exception as error:  # told by the check that is about it
+                self._trainings[key] = error
+        found = self._trainings[key]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _train(
+        self,
+        key: str,
+        seed: int,
+        stop_after: int | None,
+        measure: bool,
+        plugins: Sequence[str],
+        beside: Mapping[str, Spec],
+    ) -> Training:
+        from trainer_host.testing.leftovers import watched
+        from trainer_host.testing.probe import NAME, Probe
+
+        probe = Probe(stop_after, measure)
+        dataset = self.dataset
+        settings = {**dataset.settings, "epochs": EPOCHS, "seed": seed, "data": str(dataset.file)}
+        save_dir = self.folder / "runs" / key
+        watch = [self.work, dataset.folder] if dataset.folder else [self.work]
+        with ExitStack() as stack:
+            extra = stack.enter_context(holding({NAME: ExtensionSpec(hooks=probe), **beside}))
+            stack.enter_context(self.surroundings(extra))
+            stack.enter_context(watched(self.changed.setdefault(key, []), watch))
+            result = api.run(
+                self.subject.task,
+                plugins=[*plugins, NAME],
+                no_plugins=[n for n in self.subject.plugins if n not in plugins],
+                options=self.options_of(plugins),
+                offline=True,
+                save_dir=str(save_dir),
+                **settings,
+            )
+        probe.untrained = None
+        return Training(result, probe.recording)
+
+    def options_of(self, plugins: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the options of a run with these extensions."""
+        out = set(self.subject.plugins) - set(plugins)
+        return {name: dict(values) for name, values in self.options.items() if name not in out}
+
+
+def reason(error: BaseException) -> str:
+    """Return an error for people, in one line, with the place where it was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    text = " ".join(str(error).split()) or "no message"
+    if trace is None or isinstance(error, PluginError):
+        return f"{type(error).__name__}: {text}"
+    code = trace.tb_frame.f_code
+    return f"{type(error).__name__}: {text} ({Path(code.co_filename).name}:{trace.tb_lineno}, in {code.co_name})"

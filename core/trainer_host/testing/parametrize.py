@@ -1,0 +1,85 @@
+"""Checks as items of pytest, one each."""
+
+from __future__ import annotations
+
+import atexit
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.plugin.discovery import discover
+from trainer_host.plugin.spec import TaskSpec
+from trainer_host.testing.outcome import Check, CheckFailedError
+from trainer_host.testing.verify import checks_for, workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from trainer_host.plugin.discovery import Kind
+    from trainer_host.testing.bench import Bench
+    from trainer_host.testing.subject import Spec
+
+
+@dataclass
+class _Shared:
+    """The bench of one plugin, made when its first check is."""
+
+    plugin: Spec | str
+    settings: dict[str, Any]
+    bench: Bench | None = field(default=None)
+
+    @property
+    def kind(self) -> Kind:
+        if isinstance(self.plugin, str):
+            short = self.plugin.rpartition(":")[2]
+            return "extension" if {r.kind for r in discover() if r.name == short} == {"extension"} else "task"
+        return "task" if isinstance(self.plugin, TaskSpec) else "extension"
+
+    def opened(self) -> Bench:
+        if self.bench is None:
+            stack = ExitStack()
+            atexit.register(stack.close)  # the items of pytest have no common end
+            self.bench = stack.enter_context(workbench(self.plugin, **self.settings))
+        return self.bench
+
+
+@dataclass(frozen=True)
+class PluginCheck:
+    """A check of one plugin, to be called in a test."""
+
+    check: Check
+    shared: _Shared = field(repr=False)
+
+    def __call__(self) -> None:
+        """Make the check; a check that cannot be made skips the test.
+
+        Raises:
+            CheckFailedError: If the plugin does not pass it.
+        """
+        import pytest
+
+        outcome = self.shared.opened().outcome(self.check)
+        if outcome.state == "skipped":
+            pytest.skip(outcome.found)
+        if outcome.state == "failed":
+            raise CheckFailedError(f"{outcome.found} {outcome.mend}")
+
+
+def parametrize_with_checks(plugins: Sequence[Spec | str], **settings: Any) -> pytest.MarkDecorator:
+    """Return a decorator that gives a test an argument ``check``, once for each check of each plugin.
+
+    Args:
+        plugins: Tasks and extensions, or the names of installed ones.
+        settings: What `check_task` and `check_extension` take: ``name``, ``task``, ``data``, ``options``, ``beside``.
+    """
+    import pytest
+
+    items = []
+    for number, plugin in enumerate(plugins):
+        shared = _Shared(plugin, settings)
+        label = plugin if isinstance(plugin, str) else settings.get("name") or (f"{number}" if len(plugins) > 1 else "")
+        for check in checks_for(shared.kind):
+            items.append(pytest.param(PluginCheck(check, shared), id=f"{label}-{check.name}".lstrip("-")))
+    return pytest.mark.parametrize("check", items)

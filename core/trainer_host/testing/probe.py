@@ -1,0 +1,195 @@
+"""An extension of the kit's own, which looks on while a plugin trains."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import pickle
+import random
+from collections.abc import Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from trainer_host.plugin.markers import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trainer_host.base.contexts import RunContext
+
+NAME = "trainer-host-probe"
+BATCH = 4
+"""Images in the batch that is measured."""
+
+
+@dataclass
+class Recording:
+    """What was seen of a training.
+
+    Attributes:
+        weights: A hash of the trained weights after each epoch.
+        metrics: The metrics of each epoch, as the validator returned them.
+        memory: Tensors that are alive and bytes that the process holds, after each epoch.
+        loss_before: The loss of a batch by the weights that training began with.
+        loss_after: The loss of the same batch by the weights that it ended with.
+        loss_once: The loss of a batch; None where its loader has no function that makes one.
+        loss_twice: The loss of the same batch, with each image twice.
+        touched: What a validation between two epochs changed.
+    """
+
+    weights: list[str] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    memory: list[tuple[int, int]] = field(default_factory=list)
+    loss_before: float | None = None
+    loss_after: float | None = None
+    loss_once: float | None = None
+    loss_twice: float | None = None
+    touched: list[str] = field(default_factory=list)
+
+
+class Probe:
+    """The hooks of the extension.
+
+    Args:
+        stop_after: The epoch after which the training ends.
+        measure: Whether to measure losses, memory and validation, too.
+    """
+
+    def __init__(self, stop_after: int | None = None, measure: bool = False) -> None:
+        self.stop_after, self.measure = stop_after, measure
+        self.recording = Recording()
+        self.untrained: Any = None
+
+    @hookimpl
+    def callbacks(self, ctx: RunContext) -> dict[str, Callable[[Any], None]]:
+        """Look on at the beginning, and after each epoch."""
+        return {
+            "on_train_start": self._begin,
+            "on_train_epoch_end": self._trained_epoch,
+            "on_fit_epoch_end": self._measured_epoch,
+        }
+
+    def _begin(self, trainer: Any) -> None:
+        if self.measure:
+            self.untrained = deepcopy(trainer.model)
+
+    def _trained_epoch(self, trainer: Any) -> None:
+        self.recording.weights.append(digest(trainer.model.state_dict()))
+        if self.measure and trainer.epoch + 1 >= trainer.epochs:
+            with preserved_random():
+                self._measure_losses(trainer)
+            self._measure_validation(trainer)
+
+    def _measured_epoch(self, trainer: Any) -> None:
+        self.recording.metrics.append(dict(trainer.metrics))
+        if self.measure:
+            gc.collect()
+            tensors = sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
+            self.recording.memory.append((tensors, resident_bytes()))
+        if self.stop_after is not None and trainer.epoch + 1 >= self.stop_after:
+            trainer.stop = True
+
+    def _measure_losses(self, trainer: Any) -> None:
+        loader = trainer.train_loader
+        collate = getattr(loader, "collate_fn", None)
+        if collate is None:
+            return
+        items = [loader.dataset[i] for i in range(min(BATCH, len(loader.dataset)))]
+        trained = deepcopy(self.untrained)
+        trained.load_state_dict(trainer.model.state_dict())
+
+        def loss(model: Any, repeats: int) -> float:
+            batch = collate([deepcopy(item) for _ in range(repeats) for item in items])
+            return loss_of(deepcopy(model), trainer.preprocess_batch(batch))
+
+        found = self.recording
+        found.loss_before, found.loss_after = loss(self.untrained, 1), loss(trained, 1)
+        found.loss_once, found.loss_twice = found.loss_after, loss(trained, 2)
+
+    def _measure_validation(self, trainer: Any) -> None:
+        before = training_state(trainer)
+        trainer.validator(trainer)
+        after = training_state(trainer)
+        self.recording.touched = [part for part in before if before[part] != after[part]]
+
+
+def loss_of(model: Any, batch: Any) -> float:
+    """Return the loss of a batch, as training computes it but without leaving anything out by chance."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.dropout._DropoutNd):
+            module.eval()
+    loss, _ = model(batch)
+    return float(loss.detach().sum())
+
+
+def training_state(trainer: Any) -> dict[str, str]:
+    """Return a hash of each part of a training that a validation has no business with."""
+    model = trainer.model
+    return {
+        "the weights": digest(model.state_dict()),
+        "the moving average of the weights": digest(trainer.ema.ema.state_dict()),
+        "the optimizer": digest(trainer.optimizer.state_dict()),
+        "the mode of modules (train or eval)": digest([m.training for m in model.modules()]),
+        "requires_grad": digest([p.requires_grad for p in model.parameters()]),
+        "the random numbers of Python": digest(random.getstate()),
+        "the random numbers of NumPy": digest(np.random.get_state()),
+        "the random numbers of torch": digest(torch.get_rng_state()),
+    }
+
+
+@contextmanager
+def preserved_random() -> Iterator[None]:
+    """Put the random generators back on leaving."""
+    python, numpy_state, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy_state)
+        torch.set_rng_state(cpu)
+
+
+def digest(value: Any) -> str:
+    """Return a hash of tensors, arrays and plain data in containers."""
+    found = hashlib.sha256()
+    _update(found, value)
+    return found.hexdigest()
+
+
+def _update(found: Any, value: Any) -> None:
+    if isinstance(value, torch.Tensor):
+        whole = value.detach().cpu().contiguous()
+        found.update(f"{whole.dtype}{tuple(whole.shape)}".encode())
+        found.update(whole.flatten().view(torch.uint8).numpy().tobytes() if whole.numel() else b"")
+    elif isinstance(value, np.ndarray):
+        found.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            found.update(repr(key).encode())
+            _update(found, item)
+    elif isinstance(value, (list, tuple)):
+        found.update(f"{len(value)}[".encode())
+        for item in value:
+            _update(found, item)
+    elif isinstance(value, (str, int, float, bool, type(None))):
+        found.update(repr(value).encode())
+    else:
+        found.update(pickle.dumps(value))
+
+
+def resident_bytes() -> int:
+    """Return how many bytes of memory the process holds; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    import resource
+
+    return pages * resource.getpagesize()
