@@ -395,11 +395,12 @@ class HostTrainer(BaseTrainer):
         if metrics is None:
             return metrics, fitness
         require_measured(self.plan.chain, self.plugin_metrics, metrics)
-        if self.plan.best_metric is not None:
+        if (best := self.plan.best_metric) is not None:
             self._require_best_metric(metrics)
-            fitness = self.plan.best_metric.fitness(metrics)
-        else:
-            fitness = self._answer("fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
+            fitness = best.fitness(metrics)
+        answer = self._answer("fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
+        if best is None:  # what the user names goes before what a plugin thinks of it
+            fitness = answer
         self.best_fitness = fitness if before is None or before < fitness else before
         return metrics, fitness
 

@@ -321,7 +321,9 @@ class HookSpecs:
     def fitness(self, ctx: RunContext, metrics: Mapping[str, float]) -> float | None:
         """Return how good a model with these metrics is: the larger, the better. It tells the best checkpoint.
 
-        The validator's own figure answers where no task does.
+        ``metrics`` has the figure that counts so far as ``fitness``: that of the metric which the user named, or of the
+        validator. It answers where no task does. Where the user named a metric, the hook is asked, but the metric
+        decides.
 
         Called: after each validation of a training.
 
