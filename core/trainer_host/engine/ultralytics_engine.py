@@ -29,6 +29,7 @@ from trainer_host.base.errors import PluginError, Problem, SettingsError, Unsafe
 from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
 from trainer_host.engine.contributions import PLUGIN_STATES, postprocessing, require_measured, restore_states
+from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.layers import with_layers
 from trainer_host.engine.progress import ProgressCallbacks
@@ -115,7 +116,7 @@ class TrainingEngine:
             events[event] = [*events[event], function]
         overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
         with paused_collection():  # torch imports its compiler for deterministic algorithms
-            self.trainer = HostTrainer(overrides=overrides, _callbacks=events, plan=self.plan)
+            self.trainer = new_trainer(self.plan, overrides, events)
         if not self.plan.exact:
             self._use_all_cores()
         data: Description = self.trainer.data
@@ -182,6 +183,8 @@ class FinishedModel:
         wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
         self.device = select_device(self.args.device, verbose=False)
+        data = self.checkpoint.record.get("data") or {}
+        self.trainer = detached_trainer(plan, self.args, data, self.device, save_dir)
         self.model: Module = restored_model(
             self.checkpoint, self._build, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg"))
         ).to(self.device)
@@ -208,6 +211,7 @@ class FinishedModel:
             "exact": self.plan.exact,
             "offline": self.plan.offline,
             "device": self.device,
+            "engine": self.trainer,
         }
         return kind(**{**common, **fields})
 

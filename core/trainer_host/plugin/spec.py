@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.errors import PluginError, Problem
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,6 +30,8 @@ class TaskSpec:
         known_keys: All keys of a dataset YAML that the task understands, besides those that every task has.
         aliases: Classes that stand in for those that pickles of old weights name, as ``module:class`` by their name
             in the pickle, such as ``{"ultralytics.nn.modules.conv.MyConv": "trainer_my.layers:MyConv"}``.
+        trainer: The trainer class of the engine that the task is made of, or where it is, as ``module:Class``; see
+            `from_trainer`.
     """
 
     hooks: Any
@@ -41,6 +45,38 @@ class TaskSpec:
     dataset_keys: tuple[str, ...] = ()
     known_keys: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    trainer: type[Any] | str | None = None
+
+    @classmethod
+    def from_trainer(
+        cls, trainer: type[Any] | str, *, base: str | None = None, engine_task: str | None = None, **fields: Any
+    ) -> TaskSpec:
+        """Return a task that is made of a subclass of the engine's trainers.
+
+        What the class and its parents override, up to the engine's trainer of the base task, answers the hooks; its
+        ``super()`` reaches the base's answers. Everything else is the base's.
+
+        Args:
+            trainer: The class; or where it is, as ``module:Class``, so that listing the task does not import the
+                engine: ``base`` has to be given then.
+            base: The task that the new one builds on. Left out, it is the nearest of the host's own tasks whose
+                trainer the class builds on, or none.
+            engine_task: The kind of task that the engine is told, told by the class where it is left out.
+            fields: Further attributes of the task.
+
+        Raises:
+            PluginError: If the class is given by its place, and no base with it.
+        """
+        from trainer_host.plugin.ported import TrainerHooks, base_of, kind_of
+
+        if isinstance(trainer, type):
+            base = base or base_of(trainer)
+            engine_task = engine_task or next(filter(None, map(kind_of, trainer.__mro__)), None)
+        elif base is None:
+            what = f"the trainer {trainer} is to be imported late, so that its base is not known."
+            raise PluginError(Problem(what, "Give the task that it builds on: base=NAME."))
+        hooks = TrainerHooks(trainer, base)
+        return cls(hooks=hooks, trainer=trainer, base=base, engine_task=engine_task, **fields)
 
 
 @dataclass(frozen=True, kw_only=True)

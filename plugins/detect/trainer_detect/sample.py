@@ -247,7 +247,7 @@ def corner_row(mask: Mask) -> str:
     return _points_text(cv2.boxPoints(cv2.minAreaRect(cv2.findNonZero(mask.astype("uint8")))))
 
 
-def _points_text(points: Points) -> str:
+def _points_text(points: NDArray[Any]) -> str:
     return " ".join(f"{value:.5f}" for value in (points / SIZE).clip(0, 1).ravel())
 
 

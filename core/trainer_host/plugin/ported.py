@@ -1,0 +1,166 @@
+"""A trainer class of the engine as the hooks of a task."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cached_property, partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import PluginError, Problem
+from trainer_host.plugin.discovery import TASKS
+from trainer_host.plugin.markers import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from trainer_host.base.contexts import DataContext, ModelContext, OptimizerContext, RunContext, ValidationContext
+    from trainer_host.base.protocols import Batch, Dataset
+
+ENGINE = "ultralytics"
+HOST = "trainer-host"
+
+
+def kind_of(trainer: type[Any]) -> str | None:
+    """Return the kind of task that one of the engine's own trainers is for, told by where it is defined."""
+    parts = trainer.__module__.split(".")
+    return parts[3] if parts[:3] == [ENGINE, "models", "yolo"] and parts[-1] == "train" else None
+
+
+def base_of(trainer: type[Any]) -> str | None:
+    """Return the nearest of the host's own tasks whose trainer of the engine a class builds on, or None."""
+    from importlib import metadata
+
+    own = {e.name for e in metadata.distribution(HOST).entry_points if e.group == TASKS}
+    return next((kind for c in trainer.__mro__ if (kind := kind_of(c)) in own), None)
+
+
+def load_trainer(target: type[Any] | str) -> type[Any]:
+    """Return a trainer class, imported where it is given as ``module:Class``.
+
+    Raises:
+        PluginError: If the text names no class.
+    """
+    if isinstance(target, type):
+        return target
+    module, _, name = target.partition(":")
+    found = getattr(importlib.import_module(module), name or "?", None)
+    if not isinstance(found, type):
+        raise PluginError(Problem(f"{target!r} names no trainer class.", "Write it as module:Class."))
+    return found
+
+
+def stop_of(trainer: type[Any], base: str | None) -> type[Any]:
+    """Return the first class above a trainer whose part the base task takes.
+
+    Where there is no base, that is `object`; where the engine has no trainer of the base's name, it is the nearest
+    class of the engine.
+    """
+    classes = trainer.__mro__
+    if base is None:
+        return object
+    named = next((c for c in classes if kind_of(c) == base), None)
+    return named or next((c for c in classes if c.__module__.partition(".")[0] == ENGINE), object)
+
+
+class TrainerHooks:
+    """Answers hooks with the methods that a trainer class brings of its own; for all others its base is asked.
+
+    Args:
+        trainer: The class, or where it is, as ``module:Class``.
+        base: The task that the new one builds on.
+    """
+
+    def __init__(self, trainer: type[Any] | str, base: str | None) -> None:
+        self.trainer, self.base = trainer, base
+
+    @cached_property
+    def _kind(self) -> type[Any]:
+        return load_trainer(self.trainer)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        stop = stop_of(self._kind, self.base)
+        return frozenset(name for c in takewhile(lambda c: c is not stop, self._kind.__mro__) for name in vars(c))
+
+    def _own(self, name: str, ctx: RunContext, *more: Any) -> Callable[..., Any] | None:
+        """Return a method of the class, bound to the trainer of the run; None where the base is to be asked.
+
+        What it was asked with is kept for ``super()``, which reaches the base's answer.
+        """
+        if ctx.engine is None or not isinstance(ctx.engine, self._kind) or name not in self._names:
+            return None
+        ctx.engine.asked[name] = (ctx, *more)
+        return partial(getattr(self._kind, name), ctx.engine)
+
+    @hookimpl(wrapper=True)
+    def read_dataset(self, ctx: DataContext) -> Generator[None, Any, Any]:
+        """Have ``get_dataset`` change the keys of what was read; it reads itself where it does not call ``super()``."""
+        error: Exception | None = None
+        data: Any = None
+        try:
+            data = yield
+        except Exception as caught:
+            error = caught
+        method = self._own("get_dataset", ctx, data, error)
+        if method is not None:
+            return method()
+        if error is not None:
+            raise error
+        return data
+
+    @hookimpl
+    def build_dataset(self, ctx: DataContext) -> Any:
+        """Call ``build_dataset``."""
+        method = self._own("build_dataset", ctx)
+        return method and method(ctx.path, ctx.mode, ctx.batch_size)
+
+    @hookimpl
+    def build_dataloader(self, ctx: DataContext, dataset: Dataset) -> Any:
+        """Call ``get_dataloader``, whose own call of ``build_dataset`` returns the dataset that is there."""
+        method = self._own("get_dataloader", ctx, dataset)
+        if method is None:
+            return None
+        try:
+            return method(ctx.path, ctx.batch_size, ctx.rank, ctx.mode)
+        finally:
+            del ctx.engine.asked["get_dataloader"]
+
+    @hookimpl
+    def preprocess_batch(self, ctx: RunContext, batch: Batch) -> Any:
+        """Call ``preprocess_batch``."""
+        method = self._own("preprocess_batch", ctx)
+        return method and method(batch)
+
+    @hookimpl
+    def build_model(self, ctx: ModelContext) -> Any:
+        """Call ``get_model``."""
+        method = self._own("get_model", ctx)
+        return method and method(cfg=ctx.cfg, weights=ctx.weights, verbose=ctx.verbose)
+
+    @hookimpl
+    def set_model_attributes(self, ctx: ModelContext) -> None:
+        """Call ``set_model_attributes``, after the base has set its own."""
+        method = self._own("set_model_attributes", ctx)
+        if method is None:
+            return
+        trainer, model = ctx.engine, ctx.engine.model
+        trainer.model = ctx.model  # not the trainer's own where a checkpoint's is restored
+        try:
+            method()
+        finally:
+            trainer.model = model
+
+    @hookimpl
+    def build_optimizer(self, ctx: OptimizerContext) -> Any:
+        """Call ``build_optimizer``."""
+        method = self._own("build_optimizer", ctx)
+        return method and method(ctx.model, ctx.name, ctx.lr, ctx.momentum, ctx.decay, ctx.iterations)
+
+    @hookimpl
+    def build_validator(self, ctx: ValidationContext) -> Any:
+        """Call ``get_validator``."""
+        method = self._own("get_validator", ctx)
+        if method is not None and ctx.loader is None:
+            ctx.engine.measure(ctx)
+        return method and method()
