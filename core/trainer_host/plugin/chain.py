@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
-from trainer_host.plugin.discovery import PluginRecord, discover, select
+from trainer_host.plugin.deprecation import deprecations_noted
+from trainer_host.plugin.discovery import PluginRecord, discover, is_file, select
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.options import parse_options
 from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
@@ -36,12 +37,14 @@ class HookManager(pluggy.PluginManager):
 
     Attributes:
         records: The plugins that are registered, by the name that they are registered under.
+        deprecated: What they implement that is going away.
     """
 
     def __init__(self) -> None:
         super().__init__(PROJECT)
         self.add_hookspecs(HookSpecs)
         self.records: dict[str, PluginRecord] = {}
+        self.deprecated: list[Problem] = []
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Read a plugin's marker, and put implementations of base-first hooks in order of registration."""
@@ -70,7 +73,7 @@ class Chain:
         extensions: The extensions, in the order in which they were named.
         manager: The plugin manager that holds them and nothing else.
         always: The extensions that are part of every run, by name.
-        skipped: Why others of these are not part of it.
+        skipped: Why others of these are not part of it, and what of any plugin is deprecated.
     """
 
     tasks: tuple[Member, ...]
@@ -211,7 +214,7 @@ def load_named(name: str, records: Sequence[PluginRecord]) -> tuple[PluginRecord
     Raises:
         PluginError: If it is missing or broken.
     """
-    if name.endswith(".py") or "/" in name:
+    if is_file(name):
         return load_file(Path(name).expanduser().resolve())
     record = select(name, "extension", records)
     return record, load_extension(record)
@@ -289,7 +292,13 @@ def load_chain(
     for member in members:
         register(manager, member)
     named = depth + len(always)
-    return Chain(tuple(members[:depth]), tuple(members[named:]), manager, tuple(members[depth:named]), tuple(skipped))
+    return Chain(
+        tuple(members[:depth]),
+        tuple(members[named:]),
+        manager,
+        tuple(members[depth:named]),
+        (*skipped, *manager.deprecated),
+    )
 
 
 def _load_always(
@@ -368,7 +377,8 @@ def register(manager: HookManager, member: Member) -> None:
     where = f"{record.kind} {record.name!r} from {record.origin}"
     name = f"{record.kind}:{record.name}"
     try:
-        manager.register(hooks, name=name)
+        with deprecations_noted(record, manager.deprecated):
+            manager.register(hooks, name=name)
     except pluggy.PluginValidationError as error:
         reason = " ".join(str(error).split())
         raise PluginError(
