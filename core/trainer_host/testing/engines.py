@@ -8,10 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.data.cache import cache_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENGINE = "ultralytics"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import random
 import signal
 import sys
 import threading
@@ -14,11 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from trainer_host.engine.imports import import_engine
-from trainer_host.testing.probe import digest
+from trainer_host.testing.probe import random_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,7 +66,7 @@ def _state(folders: Sequence[Path]) -> dict[str, Any]:
         "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "torch's cudnn flags": (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark),
         "torch's threads": torch.get_num_threads(),
-        "random numbers": digest([random.getstate(), np.random.get_state(), torch.get_rng_state()]),
+        "random numbers": random_state(),
     }
 
 

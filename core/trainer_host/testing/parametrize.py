@@ -80,6 +80,8 @@ def parametrize_with_checks(plugins: Sequence[Spec | str], **settings: Any) -> p
     for number, plugin in enumerate(plugins):
         shared = _Shared(plugin, settings)
         label = plugin if isinstance(plugin, str) else settings.get("name") or (f"{number}" if len(plugins) > 1 else "")
-        for check in checks_for(shared.kind):
-            items.append(pytest.param(PluginCheck(check, shared), id=f"{label}-{check.name}".lstrip("-")))
+        items += [
+            pytest.param(PluginCheck(check, shared), id=f"{label}-{check.name}".lstrip("-"))
+            for check in checks_for(shared.kind)
+        ]
     return pytest.mark.parametrize("check", items)

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 NAME = "trainer-host-probe"
 BATCH = 4
-"""Images in the batch that is measured."""
+"""Different images in the batch that is measured."""
+OTHER_SEED = 987_654
+REPEATS = 32
+"""How many times each of them is in it: a loss may have a floor that is only left with many objects."""
 
 
 @dataclass
@@ -81,6 +84,10 @@ class Probe:
 
     def _trained_epoch(self, trainer: Any) -> None:
         self.recording.weights.append(digest(trainer.model.state_dict()))
+        if self.measure:
+            gc.collect()
+            tensors = sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
+            self.recording.memory.append((tensors, resident_bytes()))
         if self.measure and trainer.epoch + 1 >= trainer.epochs:
             with preserved_random():
                 self._measure_losses(trainer)
@@ -88,10 +95,6 @@ class Probe:
 
     def _measured_epoch(self, trainer: Any) -> None:
         self.recording.metrics.append(dict(trainer.metrics))
-        if self.measure:
-            gc.collect()
-            tensors = sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
-            self.recording.memory.append((tensors, resident_bytes()))
         if self.stop_after is not None and trainer.epoch + 1 >= self.stop_after:
             trainer.stop = True
 
@@ -109,14 +112,20 @@ class Probe:
             return loss_of(deepcopy(model), trainer.preprocess_batch(batch))
 
         found = self.recording
-        found.loss_before, found.loss_after = loss(self.untrained, 1), loss(trained, 1)
-        found.loss_once, found.loss_twice = found.loss_after, loss(trained, 2)
+        found.loss_before, found.loss_after = loss(self.untrained, REPEATS), loss(trained, REPEATS)
+        found.loss_once, found.loss_twice = found.loss_after, loss(trained, 2 * REPEATS)
 
     def _measure_validation(self, trainer: Any) -> None:
         before = training_state(trainer)
         trainer.validator(trainer)
-        after = training_state(trainer)
-        self.recording.touched = [part for part in before if before[part] != after[part]]
+        after, drawn = training_state(trainer), random_state()
+        with preserved_random():
+            seed_all(OTHER_SEED)
+            trainer.validator(trainer)
+            drawn_otherwise = random_state()
+        touched = [part for part in before if before[part] != after[part]]
+        # Loaders may draw from the generators; what must not be is that the next epoch begins with the same numbers.
+        self.recording.touched = touched + [f"the seed of {k}" for k in drawn if drawn[k] == drawn_otherwise[k]]
 
 
 def loss_of(model: Any, batch: Any) -> float:
@@ -138,10 +147,23 @@ def training_state(trainer: Any) -> dict[str, str]:
         "the optimizer": digest(trainer.optimizer.state_dict()),
         "the mode of modules (train or eval)": digest([m.training for m in model.modules()]),
         "requires_grad": digest([p.requires_grad for p in model.parameters()]),
-        "the random numbers of Python": digest(random.getstate()),
-        "the random numbers of NumPy": digest(np.random.get_state()),
-        "the random numbers of torch": digest(torch.get_rng_state()),
     }
+
+
+def random_state() -> dict[str, str]:
+    """Return a hash of the state of each random generator."""
+    return {
+        "random": digest(random.getstate()),
+        "numpy.random": digest(np.random.get_state()),
+        "torch": digest(torch.get_rng_state()),
+    }
+
+
+def seed_all(seed: int) -> None:
+    """Seed each random generator."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 @contextmanager

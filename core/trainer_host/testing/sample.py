@@ -27,6 +27,7 @@ SETTINGS: dict[str, Any] = {
     "nbs": 4,
     "workers": 0,
     "warmup_epochs": 0,
+    "close_mosaic": 0,
     "plots": False,
     "amp": False,
     "device": "cpu",

@@ -6,7 +6,6 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import SettingsError, unknown
-from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
 from trainer_host.testing import checks as _checks  # noqa: F401 - registers the checks
 from trainer_host.testing.bench import Bench
 from trainer_host.testing.outcome import CHECKS, Check, Outcome
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer_host.plugin.discovery import Kind
+    from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
     from trainer_host.testing.subject import Spec
 
 

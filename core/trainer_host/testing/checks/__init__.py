@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-from trainer_host.testing.checks import contract, data, training, results, process, extensions  # noqa: F401, I001
+# isort: off
+from trainer_host.testing.checks import contract, data, training, results, process, extensions
+
+__all__ = ["contract", "data", "extensions", "process", "results", "training"]

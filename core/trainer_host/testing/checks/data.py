@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host import api
@@ -12,6 +11,8 @@ from trainer_host.testing.bench import reason
 from trainer_host.testing.outcome import CheckFailedError, CheckSkippedError, check
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainer_host.testing.bench import Bench
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})

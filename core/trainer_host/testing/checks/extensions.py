@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.plugin.chain import Member, hook_names
@@ -12,6 +11,8 @@ from trainer_host.testing.bench import reason
 from trainer_host.testing.outcome import CheckFailedError, check
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from trainer_host.testing.bench import Bench
 
 BESIDE = "does-nothing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from trainer_host.testing.bench import EPOCHS, reason
@@ -47,7 +48,7 @@ def learns(bench: Bench) -> str:
     seen = bench.first().recording
     if seen.loss_before is None or seen.loss_after is None:
         raise CheckSkippedError("the loader has no collate_fn, by which a batch could be made.")
-    told = f"the loss of a batch is {seen.loss_before:.4g} before training, and {seen.loss_after:.4g} after {EPOCHS} epochs"
+    told = f"the loss of a batch is {seen.loss_before:.4g} before training, {seen.loss_after:.4g} after {EPOCHS} epochs"
     if not seen.loss_after < seen.loss_before:
         raise CheckFailedError(f"{told}.")
     return f"{told}."
@@ -56,7 +57,7 @@ def learns(bench: Bench) -> str:
 @check(
     "same-seed",
     why="A result that nobody can repeat cannot be compared with another.",
-    mend="Draw every random number from torch, numpy or random, which the host seeds; none from the clock or the system.",
+    mend="Draw random numbers from torch, numpy or random, which the host seeds; none from the clock or the system.",
     needs=NEEDS,
 )
 def same_seed(bench: Bench) -> str:
@@ -115,11 +116,11 @@ def loss_is_a_sum(bench: Bench) -> str:
 @check(
     "validation-leaves-training",
     why="Otherwise a run with val=False gives another model than one with validation.",
-    mend="Measure the moving average under torch.no_grad, put modes back, and give loaders a generator of their own.",
+    mend="Measure the moving average of the weights under torch.no_grad, put modes back, and seed nothing.",
     needs=NEEDS,
 )
 def validation_leaves_training(bench: Bench) -> str:
-    """Whether a validation changes weights, modes, gradients, the optimizer or random numbers of the training."""
+    """Whether a validation changes weights, modes or the optimizer of the training, or seeds random numbers anew."""
     if touched := bench.first().recording.touched:
         raise CheckFailedError(f"a validation between epochs changes {', '.join(touched)}.")
     return "a validation between epochs changes nothing of the training."
@@ -135,7 +136,7 @@ def memory_flat(bench: Bench) -> str:
     """Whether tensors pile up, or the process grows, from the second epoch to the last."""
     later = bench.first().recording.memory[1:]
     tensors = [count for count, _ in later]
-    if all(b > a for a, b in zip(tensors, tensors[1:])):  # noqa: B905 - neighbours
+    if all(b > a for a, b in pairwise(tensors)):
         raise CheckFailedError(f"after the epochs from the second on {tensors} tensors are alive, more each time.")
     grown = later[-1][1] - later[0][1]
     if grown > GROWTH:
