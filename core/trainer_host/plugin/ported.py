@@ -14,7 +14,14 @@ from trainer_host.plugin.markers import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from trainer_host.base.contexts import DataContext, ModelContext, OptimizerContext, RunContext, ValidationContext
+    from trainer_host.base.contexts import (
+        DataContext,
+        ModelContext,
+        OptimizerContext,
+        PredictionContext,
+        RunContext,
+        ValidationContext,
+    )
     from trainer_host.base.protocols import Batch, Dataset
 
 ENGINE = "ultralytics"
@@ -164,3 +171,17 @@ class TrainerHooks:
         if method is not None and ctx.loader is None:
             ctx.engine.measure(ctx)
         return method and method()
+
+    @hookimpl
+    def build_predictor(self, ctx: PredictionContext) -> None:
+        """Leave it to the base, where that is a task of the same kind: a trainer does not say how to predict.
+
+        Raises:
+            PluginError: If it is not.
+        """
+        kinds = list(filter(None, map(kind_of, self._kind.__mro__)))
+        below = kind_of(stop_of(self._kind, self.base))
+        if below is not None and below != kinds[0]:
+            what = f"task {ctx.task!r} cannot predict: it trains {kinds[0]}, and its base {self.base!r} does not."
+            fix = f"Make it from its trainer with a base that does, such as base={kinds[0]!r} from trainer-{kinds[0]}."
+            raise PluginError(Problem(what, fix))
