@@ -12,7 +12,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host.base.contexts import LossContext, PredictionContext
 from trainer_host.base.errors import PluginError, Problem
-from trainer_host.plugin.claims import joined
+from trainer_host.plugin.claims import answers, implementers, joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def add_losses(trainer: HostTrainer) -> None:
             raise PluginError(Problem(what, "Leave out the extensions that bring losses."))
         ctx = trainer.context(LossContext, model=model)
         base = chain.manager.hook.build_loss(ctx=ctx)
-        terms = joined(chain.manager.hook.loss_terms, "loss term", ctx=ctx)
+        terms = joined(chain.manager, "loss_terms", "loss term", ctx=ctx)
         model.criterion = JoinedLoss(base, terms) if terms else base
 
 
@@ -155,18 +155,12 @@ def require_measured(chain: Chain, names: Mapping[str, Any], metrics: Mapping[st
 
 def states(chain: Chain, ctx: RunContext) -> dict[str, dict[str, Any]]:
     """Return what the checkpoint keeps for plugins, by their names."""
-    found: dict[str, dict[str, Any]] = {}
-    for impl in chain.manager.hook.state_dict.get_hookimpls()[::-1]:
-        state: Any = impl.function(*(ctx for _ in impl.argnames))
-        if state:
-            found[impl.plugin_name.partition(":")[2]] = dict(state)
-    return found
+    found = answers(chain.manager, "state_dict", ctx=ctx)
+    return {plugin.partition(":")[2]: dict(state) for plugin, state in found if state}
 
 
 def restore_states(chain: Chain, ctx: RunContext, kept: Mapping[str, Mapping[str, Any]]) -> None:
     """Give plugins back what a checkpoint keeps for them."""
-    for impl in chain.manager.hook.load_state_dict.get_hookimpls()[::-1]:
-        state = kept.get(impl.plugin_name.partition(":")[2])
-        if state is not None:
-            given: dict[str, Any] = {"ctx": ctx, "state": state}
-            impl.function(*(given[a] for a in impl.argnames))
+    for plugin, load in implementers(chain.manager, "load_state_dict"):
+        if (state := kept.get(plugin.partition(":")[2])) is not None:
+            load(ctx=ctx, state=state)

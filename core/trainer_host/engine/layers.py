@@ -11,31 +11,31 @@ from trainer_host.base.errors import PluginError, Problem
 from trainer_host.base.layers import Layer
 from trainer_host.engine.architecture import is_layer
 from trainer_host.engine.restated.parse_model import initialise
-from trainer_host.plugin.claims import claimants, joined
+from trainer_host.plugin.claims import claimed
+from trainer_host.plugin.claims import answers, joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainer_host.base.contexts import ModelContext
+    from trainer_host.plugin.chain import HookManager
 
 
-def with_layers(hooks: Any, ctx: ModelContext) -> ModelContext:
+def with_layers(manager: HookManager, ctx: ModelContext) -> ModelContext:
     """Return a context with the layers that plugins bring.
 
     Raises:
         PluginError: If a name is taken, by the engine or by another plugin, or if something else is brought.
     """
-    found = joined(hooks.layers, "layer", ctx=ctx)
-    for name, layer in found.items():
-        fault = None
+    found = claimed(manager, "layers", "layer", ctx=ctx)
+    for name, (who, layer) in found.items():
         if is_layer(name):
-            fault = Problem(f"brings the layer {name!r}, which ultralytics has itself.", "Give it another name.")
-        elif not isinstance(layer, Layer):
-            fault = Problem(f"brings {name!r} as {type(layer).__name__}.", "Give a Layer(module=...).")
-        if fault is not None:
-            who = " and ".join(claimants(hooks.layers, name, {"ctx": ctx}))
-            raise PluginError(replace(fault, message=f"{who} {fault.message}"))
-    return replace(ctx, layers=found)
+            what = f"{who} brings the layer {name!r}, which ultralytics has itself."
+            raise PluginError(Problem(what, "Give it another name."))
+        if not isinstance(layer, Layer):
+            what = f"{who} brings {name!r} as {type(layer).__name__}."
+            raise PluginError(Problem(what, "Give a Layer(module=...)."))
+    return replace(ctx, layers={name: layer for name, (_, layer) in found.items()})
 
 
 class LayeredModel(DetectionModel):

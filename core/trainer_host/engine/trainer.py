@@ -332,7 +332,7 @@ class HostTrainer(BaseTrainer):
         return self._build_model(self.context(ModelContext, cfg=cfg or None, weights=weights, verbose=verbose))
 
     def _build_model(self, ctx: ModelContext) -> Module:
-        return self._answer("build_model", ctx=with_layers(self.hooks, ctx))
+        return self._answer("build_model", ctx=with_layers(self.plan.chain.manager, ctx))
 
     def _build_told_model(self, ctx: ModelContext) -> Module:
         model = self._build_model(ctx)
@@ -382,7 +382,7 @@ class HostTrainer(BaseTrainer):
         # A copy of the settings, so that what a validator changes in them stays its own.
         given = {"loader": self.test_loader, "args": copy(self.args), "callbacks": self.callbacks}
         ctx = self.context(ValidationContext, **given)
-        self.plugin_metrics = joined(self.hooks.metrics, "metric", ctx=ctx)
+        self.plugin_metrics = joined(self.plan.chain.manager, "metrics", "metric", ctx=ctx)
         found = self.context(PredictionContext, model=self.model, mode="val")
         ctx = replace(ctx, metrics=self.plugin_metrics, postprocess=postprocessing(self.plan.chain, found))
         validator: Validator = self._answer("build_validator", ctx=ctx)

@@ -194,9 +194,9 @@ class FinishedModel:
         return postprocessing(self.plan.chain, self._context(PredictionContext, model=self.model, mode=mode))
 
     def _build(self, ctx: ModelContext) -> Module:
-        hooks = self.plan.chain.manager.hook
-        model = hooks.build_model(ctx=with_layers(hooks, ctx))
-        hooks.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
+        manager = self.plan.chain.manager
+        model = manager.hook.build_model(ctx=with_layers(manager, ctx))
+        manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
         return model
 
     def _context(self, kind: type[Any], **fields: Any) -> Any:
@@ -228,7 +228,7 @@ class FinishedModel:
         callbacks = defaultdict(list, get_default_callbacks())
         join_callbacks(callbacks, hook, self._context(RunContext, data=data))
         ctx = self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
-        named = joined(hook.metrics, "metric", ctx=ctx)
+        named = joined(self.plan.chain.manager, "metrics", "metric", ctx=ctx)
         validator = hook.build_validator(ctx=replace(ctx, metrics=named, postprocess=self._postprocessing("val")))
         if validator is None:
             raise PluginError(f"task {self.plan.chain.name!r} has no validator.")

@@ -1,4 +1,4 @@
-"""What plugins bring by name, joined; two that claim the same name are told."""
+"""What single plugins answer to a hook that everybody answers; names that two of them claim are told."""
 
 from __future__ import annotations
 
@@ -7,38 +7,51 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.errors import PluginError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    import pluggy
+    from pluggy import HookCaller
+
+    from trainer_host.plugin.chain import HookManager
 
 
-def joined(caller: pluggy.HookCaller, what: str, **arguments: Any) -> dict[str, Any]:
-    """Return the mappings with which plugins answer a hook as one.
+def implementers(manager: HookManager, hook: str) -> Iterator[tuple[str, HookCaller]]:
+    """Yield each plugin that answers a hook, as kind and name (``extension:cbam``), and what asks it alone."""
+    own = [i for i in getattr(manager.hook, hook).get_hookimpls() if not (i.wrapper or i.hookwrapper)]
+    for impl in reversed(own):  # the order in which pluggy calls them
+        others = [i.plugin for i in own if i is not impl]
+        yield impl.plugin_name, manager.subset_hook_caller(hook, others)
+
+
+def answers(manager: HookManager, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the kind and name of each plugin that answers a hook, and what it answers."""
+    for plugin, caller in implementers(manager, hook):
+        yield from ((plugin, answer) for answer in caller(**arguments))
+
+
+def joined(manager: HookManager, hook: str, what: str, **arguments: Any) -> dict[str, Any]:
+    """Return the mappings with which plugins answer a hook as one; see `claimed`."""
+    return {name: value for name, (_, value) in claimed(manager, hook, what, **arguments).items()}
+
+
+def claimed(manager: HookManager, hook: str, what: str, **arguments: Any) -> dict[str, tuple[str, Any]]:
+    """Return the mappings with which plugins answer a hook as one: for each name the plugin, for people, and the value.
 
     Args:
-        caller: The hook.
-        what: What its names stand for, for the message.
+        manager: The plugins.
+        hook: The hook's name.
+        what: What the names in the mappings stand for, for the message.
         arguments: What the hook is given.
 
     Raises:
         PluginError: If two plugins bring the same name.
     """
-    found: dict[str, Any] = {}
-    for answer in caller(**arguments):
-        for name in answer or ():
+    found: dict[str, tuple[str, Any]] = {}
+    for plugin, answer in answers(manager, hook, **arguments):
+        kind, _, short = plugin.partition(":")
+        owner = f"{kind} {short!r}"
+        for name, value in (answer or {}).items():
             if name in found:
-                who = " and ".join(claimants(caller, name, arguments))
-                raise PluginError(Problem(f"{who} both bring the {what} {name!r}.", "Leave one of them out."))
-            found[name] = answer[name]
+                problem = f"{found[name][0]} and {owner} both bring the {what} {name!r}."
+                raise PluginError(Problem(problem, "Leave one of them out."))
+            found[name] = owner, value
     return found
-
-
-def claimants(caller: pluggy.HookCaller, name: str, arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the plugins whose answer to a hook has a name, for people."""
-    for impl in caller.get_hookimpls():
-        if impl.wrapper or impl.hookwrapper:
-            continue
-        answer: Any = impl.function(*(arguments[a] for a in impl.argnames))
-        if name in (answer or ()):
-            kind, _, plugin = impl.plugin_name.partition(":")
-            yield f"{kind} {plugin!r}"
