@@ -476,20 +476,46 @@ def test_a_checkpoint_that_is_missing_is_not_to_be_trained(trainer: Trainer) -> 
 # Bugs
 
 
-def test_an_unexpected_error_keeps_its_traceback(tmp_path: Path, data: Path) -> None:
+def failing(tmp_path: Path, data: Path, function: str) -> Done:
+    """Return a run with an extension in a file, whose callback fails."""
     code = (
+        "from operator import attrgetter\n"
         "from trainer_host import hookimpl\n"
         "def fail(trainer):\n    raise ZeroDivisionError('on purpose')\n"
-        "@hookimpl\ndef callbacks(ctx):\n    return {'on_pretrain_routine_start': fail}\n"
+        f"@hookimpl\ndef callbacks(ctx):\n    return {{'on_pretrain_routine_start': {function}}}\n"
     )
     (tmp_path / "bug.py").write_text(code)
-    done = command("run", *FINE, f"data={data}", "--plugin", "./bug.py", cwd=tmp_path)
+    done = command("run", *FINE, f"data={data}", "--json", "--plugin", "./bug.py", cwd=tmp_path)
+    record = yaml.safe_load((tmp_path / "runs" / "pose" / "train" / "run.yaml").read_text())["record"]
+    assert record["status"] == "failed"
+    return done
+
+
+def test_an_unexpected_error_keeps_its_traceback(tmp_path: Path, data: Path) -> None:
+    done = failing(tmp_path, data, "attrgetter('nothing')")  # which has no code of the plugin's
     assert done.code == 1
     assert "Traceback" in done.err
-    assert "on purpose" in done.err
-    assert (
-        yaml.safe_load((tmp_path / "runs" / "pose" / "train" / "run.yaml").read_text())["record"]["status"] == "failed"
-    )
+    assert "run_callbacks" in done.err
+
+
+def test_an_error_in_a_plugins_code_names_it(tmp_path: Path, data: Path) -> None:
+    done = failing(tmp_path, data, "fail")
+    file = tmp_path / "bug.py"
+    assert done.code == 5
+    said = f"extension 'bug' from {file} failed in its function fail: ZeroDivisionError: on purpose. Mend the file."
+    assert done.problems == [said]
+    trace = done.err.splitlines()
+    start = trace.index("Traceback (most recent call last):")
+    assert trace[start + 1] == f'  File "{file}", line 4, in fail'
+    told = {k: done.json[k] for k in ("error", "exit_code", "plugin", "distribution", "hook", "retryable")}
+    assert told == {
+        "error": "PluginCrashError",
+        "exit_code": 5,
+        "plugin": "bug",
+        "distribution": str(file),
+        "hook": None,
+        "retryable": False,
+    }
 
 
 def test_a_plugin_of_another_package_is_offered_by_completion(tmp_path: Path) -> None:

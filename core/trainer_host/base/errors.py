@@ -98,6 +98,21 @@ class PluginError(TrainerError):
     exit_code = ExitCode.PLUGIN
 
 
+class PluginCrashError(PluginError):
+    """The code of a plugin raised an error: it is ``__cause__``, and its traceback starts in that code.
+
+    Attributes:
+        plugin: The plugin's name.
+        distribution: The package that brings it.
+        hook: The hook that it failed in; None where its code was called otherwise.
+        trace: The traceback as text.
+    """
+
+    def __init__(self, problem: Problem, *, plugin: str, distribution: str, hook: str | None, trace: str) -> None:
+        super().__init__(problem)
+        self.plugin, self.distribution, self.hook, self.trace = plugin, distribution, hook, trace
+
+
 class UnsafeError(TrainerError):
     """A file would have run code, or something would be fetched that nobody asked for."""
 

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.base.errors import ExitCode, Problem, StoppedError, TrainerError
+from trainer_host.base.errors import ExitCode, PluginCrashError, Problem, StoppedError, TrainerError
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from click.shell_completion import CompletionItem
+
+    from trainer_host.plugin.discovery import PluginRecord
 
 COMMANDS = {
     "run": ("trainer_host.cli.run", "Train a model."),
@@ -30,34 +34,63 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are called; its help imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, in the order of their use."""
-        return list(COMMANDS)
+        """Return the names of the commands: the host's in the order of their use, then those of plugins."""
+        return [*COMMANDS, *(r.name for r in _added())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name)
-        return command
+        """Import a command.
+
+        Raises:
+            PluginError: If it is a plugin's and cannot be used.
+        """
+        if cmd_name in COMMANDS:
+            module = importlib.import_module(COMMANDS[cmd_name][0])
+            command: click.Command = getattr(module, cmd_name)
+            return command
+        from trainer_host.plugin.commands import installed_commands, load_command
+        from trainer_host.plugin.discovery import select
+
+        records = installed_commands()
+        known = {r.name for r in records} | {f"{r.distribution}:{r.name}" for r in records}
+        return load_command(select(cmd_name, "command", records)) if cmd_name in known else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is called, with the nearest name where there is none."""
         name = args[0] if args else ""
-        if name not in COMMANDS:
+        command = self.get_command(ctx, name)
+        if command is None:
             from trainer_host.base.errors import nearest
 
-            near = nearest(name, COMMANDS)
-            hint = f" Did you mean {near!r}?" if near else f" Commands: {', '.join(COMMANDS)}."
+            known = self.list_commands(ctx)
+            near = nearest(name, known)
+            hint = f" Did you mean {near!r}?" if near else f" Commands: {', '.join(known)}."
             ctx.fail(f"there is no command {name!r}.{hint}")
-        return super().resolve_command(ctx, args)
+        return name, command, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        if added := _added():
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(r.name, f"from {r.origin}") for r in added])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command without importing any."""
+        from click.shell_completion import CompletionItem
+
+        names = [n for n in self.list_commands(ctx) if n.startswith(incomplete)]
+        items = [CompletionItem(n, help=COMMANDS[n][1] if n in COMMANDS else None) for n in names]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _added() -> list[PluginRecord]:
+    """Return the commands of plugins that can be called; none is imported."""
+    from trainer_host.plugin.discovery import discover
+
+    return [r for r in discover() if r.kind == "command" and r.state == "available"]
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,24 +117,34 @@ def guarded(arguments: list[str] | None = None) -> int:
     try:
         code = cli.main(arguments, prog_name="trainer", standalone_mode=False)
     except TrainerError as error:
-        _report(error, "--json" in arguments)
-        return int(error.exit_code)
+        return _report(error, "--json" in arguments)
     except click.ClickException as error:
         error.show()
         if "--json" in arguments:
             emit(_as_json(type(error).__name__, error.exit_code, [Problem(error.format_message())]))
         return error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _report(StoppedError("stopped."), "--json" in arguments)
-        return int(ExitCode.INTERRUPTED)
+        return _report(StoppedError("stopped."), "--json" in arguments)
+    except Exception as error:
+        from trainer_host.plugin.commands import crash_of_command
+
+        crash = crash_of_command(error)
+        if crash is None:
+            raise
+        return _report(crash, "--json" in arguments)
     return code if isinstance(code, int) else int(ExitCode.DONE)  # click returns the code of an early exit
 
 
-def _report(error: TrainerError, as_json: bool) -> None:
+def _report(error: TrainerError, as_json: bool) -> int:
     for problem in error.problems:
         click.echo(f"trainer: {problem}", err=True)
+    told = _as_json(type(error).__name__, error.exit_code, error.problems, error.retryable)
+    if isinstance(error, PluginCrashError):
+        click.echo(error.trace, err=True, nl=False)
+        told |= {"plugin": error.plugin, "distribution": error.distribution, "hook": error.hook}
     if as_json:
-        emit(_as_json(type(error).__name__, error.exit_code, error.problems, error.retryable))
+        emit(told)
+    return int(error.exit_code)
 
 
 def _as_json(kind: str, code: int, problems: Iterable[Problem], retryable: bool = False) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 
 from trainer_host.base.best_metric import BestMetric
+from trainer_host.engine.faults import blamed
 from trainer_host.engine.trainer import EngineDefaults, HostTrainer, Plan
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.chain import load_chain
@@ -43,7 +44,17 @@ class DropInTrainer(HostTrainer):
         if problem := untested_engine():
             LOGGER.warning(str(problem))
         best = BestMetric.parse(self.best_metric) if self.best_metric else None
-        super().__init__(cfg, overrides, _callbacks, plan=Plan(chain, exact=True, drop_in=True, best_metric=best))
+        with blamed(chain.manager):
+            super().__init__(cfg, overrides, _callbacks, plan=Plan(chain, exact=True, drop_in=True, best_metric=best))
+
+    def train(self) -> None:
+        """Train.
+
+        Raises:
+            PluginCrashError: If a plugin's code raises an error, which is its ``__cause__``.
+        """
+        with blamed(self.plan.chain.manager):
+            super().train()
 
     @classmethod
     def configured(

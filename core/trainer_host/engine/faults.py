@@ -15,9 +15,12 @@ from trainer_host.base.errors import (
     StorageError,
     TrainerError,
 )
+from trainer_host.plugin.blame import crash_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from trainer_host.plugin.chain import HookManager
 
 STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 HEADLESS = "Run: pip uninstall -y opencv-python && pip install opencv-python-headless"
@@ -44,14 +47,34 @@ def translated() -> Iterator[None]:
         yield
     except TrainerError:
         raise
-    except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:
         known = _known_cause(error)
         if known is None:
             raise
         raise known from error
 
 
-def _known_cause(error: Exception) -> TrainerError | None:
+@contextmanager
+def blamed(manager: HookManager) -> Iterator[None]:
+    """Turn errors of a plugin's code into one that names the plugin; let those through that have a known cause.
+
+    Args:
+        manager: The plugins whose code may run.
+    """
+    try:
+        yield
+    except TrainerError:
+        raise
+    except (Exception, SystemExit) as error:
+        crash = None if _known_cause(error) else crash_of(error, manager)
+        if crash is None:
+            raise
+        raise crash from error
+
+
+def _known_cause(error: BaseException) -> TrainerError | None:
+    if not isinstance(error, (ImportError, MemoryError, OSError, RuntimeError, ValueError)):
+        return None
     if isinstance(error, ImportError):
         return missing_library(error)
     if isinstance(error, MemoryError):

@@ -13,7 +13,7 @@ from trainer_host.base.errors import PluginError, Problem, nearest
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from importlib import metadata
 
 TASKS = "trainer_host.tasks"
@@ -21,14 +21,26 @@ EXTENSIONS = "trainer_host.plugins"
 ALWAYS = "trainer_host.always"
 """The group of extensions that are part of every run, such as dataset formats."""
 
-Kind = Literal["task", "extension"]
+COMMANDS = "trainer_host.commands"
+"""The group of commands that are added to ``trainer``."""
+
+Kind = Literal["task", "extension", "command"]
+KINDS: tuple[Kind, ...] = ("task", "extension", "command")
+"""The order in which plugins are listed."""
 State = Literal["available", "disabled", "conflict", "incompatible", "broken"]
 
+HOST = "trainer-host"
+"""The distribution whose plugins are built in."""
+BUILT_IN = frozenset({"run", "val", "predict", "check", "convert", "plugins"})
+"""Names of commands that no other distribution can take."""
+FILE = "file"
+"""What stands for the version of a plugin that is one file."""
 UNKNOWN = "unknown"
 GROUPS: dict[str, tuple[Kind, bool]] = {
     TASKS: ("task", False),
     EXTENSIONS: ("extension", False),
     ALWAYS: ("extension", True),
+    COMMANDS: ("command", False),
 }
 """The kind of plugin in each group, and whether it is part of every run."""
 
@@ -39,7 +51,7 @@ class PluginRecord:
 
     Attributes:
         name: The entry point's name; for a task also the task's name.
-        kind: ``task`` or ``extension``.
+        kind: ``task``, ``extension`` or ``command``.
         distribution: The package that brings it.
         version: The package's version.
         state: ``available``; or ``disabled``, ``conflict`` or ``incompatible``, told by metadata; or ``broken``,
@@ -65,7 +77,7 @@ class PluginRecord:
     @property
     def origin(self) -> str:
         """The distribution and its version, for people."""
-        return f"{self.distribution} {self.version}"
+        return self.distribution if self.version == FILE else f"{self.distribution} {self.version}"
 
 
 _STAND_INS: ContextVar[tuple[PluginRecord, ...] | None] = ContextVar("stand-ins", default=None)
@@ -95,13 +107,14 @@ def discover(disabled: Collection[str] = ()) -> list[PluginRecord]:
     """
     disabled = {*disabled, *disabled_by_environment()}
     packages = {normal(name) for name in disabled}
+    given = _STAND_INS.get()
     records = [
         replace(r, state="disabled", reason="switched off.")
         if r.name in disabled or normal(r.distribution) in packages
         else r
-        for r in dict.fromkeys(_records() if (given := _STAND_INS.get()) is None else given)
+        for r in dict.fromkeys(_records() if given is None else given)
     ]
-    return sorted(_mark_conflicts(records), key=lambda r: (r.kind != "task", r.name, r.distribution))
+    return sorted(_mark_conflicts(records), key=lambda r: (KINDS.index(r.kind), r.name, r.distribution))
 
 
 def _records() -> Iterator[PluginRecord]:
@@ -174,26 +187,40 @@ def _incompatibility(requires: Iterable[str]) -> str:
     return ""
 
 
+def is_file(name: str) -> bool:
+    """Return whether a user means a plugin in a file, by its path."""
+    return name.endswith(".py") or "/" in name
+
+
 def normal(name: str) -> str:
     """Return the name of a distribution in the form in which such names are compared."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _mark_conflicts(records: list[PluginRecord]) -> list[PluginRecord]:
-    """Mark the plugins that share a name: options are given as NAME.OPTION, so names are one space."""
-    claims: dict[str, list[PluginRecord]] = {}
+    """Mark the plugins that share a name.
+
+    Options are given as NAME.OPTION, so tasks and extensions share their names; commands have no options.
+    """
+    claims: dict[tuple[bool, str], list[PluginRecord]] = {}
     for record in records:
         if record.state == "available":
-            claims.setdefault(record.name, []).append(record)
-    marked = []
-    for record in records:
-        others = [r for r in claims.get(record.name, ()) if r != record]
-        if record.state == "available" and others:
-            names = " and ".join(sorted({record.distribution, *(r.distribution for r in others)}))
-            reason = f"{names} both bring {record.name!r}; choose with {record.distribution}:{record.name}."
-            record = replace(record, state="conflict", reason=reason)
-        marked.append(record)
-    return marked
+            claims.setdefault((record.kind == "command", record.name), []).append(record)
+    return [replace(r, state="conflict", reason=reason) if (reason := _conflict(r, claims)) else r for r in records]
+
+
+def _conflict(record: PluginRecord, claims: Mapping[tuple[bool, str], list[PluginRecord]]) -> str:
+    """Return why a plugin cannot be told from another, or nothing."""
+    if record.state != "available":
+        return ""
+    is_command = record.kind == "command"
+    if is_command and record.name in BUILT_IN:
+        return f"{HOST} has a command {record.name!r}; call this one with {record.distribution}:{record.name}."
+    others = [r.distribution for r in claims[is_command, record.name] if r != record]
+    if not others:
+        return ""
+    names = " and ".join(sorted({record.distribution, *others}))
+    return f"{names} both bring {record.name!r}; choose with {record.distribution}:{record.name}."
 
 
 def select(name: str, kind: Kind, records: Iterable[PluginRecord]) -> PluginRecord:
@@ -220,8 +247,9 @@ def select(name: str, kind: Kind, records: Iterable[PluginRecord]) -> PluginReco
 
 def _remedy(bad: PluginRecord, kind: Kind) -> str:
     if bad.state == "conflict":
-        option = "task" if kind == "task" else "plugin"
-        return f"Write --{option} {bad.distribution}:{bad.name}, or switch the other off with --no-plugin DISTRIBUTION."
+        written = {"task": "--task ", "extension": "--plugin ", "command": "trainer "}[kind]
+        other = "TRAINER_NO_PLUGIN=" if kind == "command" else "--no-plugin "
+        return f"Write {written}{bad.distribution}:{bad.name}, or switch the other off with {other}DISTRIBUTION."
     if bad.state == "incompatible":
         return f"Upgrade trainer-host, or install another version of {bad.distribution}."
     if bad.state == "disabled":

@@ -13,6 +13,7 @@ from trainer_host.base.errors import DatasetError, Problem, SettingsError, Stora
 from trainer_host.base.findings import by_code
 from trainer_host.data.checking import examine, finding_of
 from trainer_host.data.description import SPLITS, Description
+from trainer_host.engine.faults import blamed
 from trainer_host.engine.keys import engine_defaults, engine_keys
 from trainer_host.plugin.chain import load_chain
 from trainer_host.session.resolve import tell_task
@@ -102,6 +103,11 @@ def check(
         chain, ctx = prepare(request, reporter)
     except DatasetError as error:  # a file that does not even tell its task
         return _unread(error, str(request.given.settings["data"]), None)
+    with blamed(chain.manager):
+        return _checked(chain, ctx, deep, report, fix)
+
+
+def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fix: Path | None) -> CheckResult:
     try:
         data = examine(chain, ctx)
     except DatasetError as error:

@@ -10,6 +10,7 @@ from trainer_host.base.errors import DatasetError, Problem
 from trainer_host.base.findings import Tolerance
 from trainer_host.data.checking import examine, settle
 from trainer_host.data.yolo_writer import Written, write_yolo
+from trainer_host.engine.faults import blamed
 from trainer_host.session.check import prepare
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def convert(request: Request, folder: Path, reporter: Reporter) -> ConvertResult
         StorageError: If the dataset cannot be written.
     """
     chain, ctx = prepare(request, reporter)
-    data = examine(chain, ctx)
+    with blamed(chain.manager):
+        data = examine(chain, ctx)
     settle(data, Tolerance.parse(request.given.bad or "fail"))
     if not data.splits:
         raise DatasetError(Problem("there are no images to convert.", None, data.file))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError, UnsafeError, unknown
 from trainer_host.base.results import PredictResult, ValResult
 from trainer_host.base.signals import StopRequest
-from trainer_host.engine.faults import translated
+from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
 from trainer_host.plugin.aliases import named_aliases
@@ -44,7 +44,8 @@ def val(request: Request, reporter: Reporter) -> ValResult:
         stop = StopRequest(when="before the measurement was done")
         with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
             model = _open(request, "val", reporter)
-            metrics = model.validate()
+            with blamed(model.plan.chain.manager):
+                metrics = model.validate()
             return ValResult(model.plan.chain.name, model.checkpoint.path, model.save_dir, metrics)
 
 
@@ -75,10 +76,11 @@ def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), 
             writer = PictureWriter(model) if pictures else None
             found: list[dict[str, Any]] = []
             try:
-                for prediction in model.predict(source):
-                    if writer is not None:
-                        writer.write(prediction)
-                    found.append(prediction.as_json())
+                with blamed(model.plan.chain.manager):
+                    for prediction in model.predict(source):
+                        if writer is not None:
+                            writer.write(prediction)
+                        found.append(prediction.as_json())
             finally:  # what was found before an interruption is not lost
                 files = writer.close() if writer else []
                 for output in outputs:
@@ -127,7 +129,8 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
     values = {k: v for k, v in given.settings.items() if k != "source"}
     save_dir = claim_folder(chain.name, values, mode) if claim else Path.cwd()
     plan = Plan(chain, exact=request.exact, offline=request.offline, images=given.images)
-    return FinishedModel(path, plan, values, mode, save_dir)
+    with blamed(chain.manager):
+        return FinishedModel(path, plan, values, mode, save_dir)
 
 
 def _restore(told: str | None, record: dict[str, Any], request: Request, reporter: Reporter, path: Path) -> Chain:

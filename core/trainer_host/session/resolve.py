@@ -16,6 +16,7 @@ from trainer_host.base.errors import PluginError, Problem, SettingsError, unknow
 from trainer_host.base.findings import FAIL, Tolerance, raise_errors
 from trainer_host.base.settings import Given, Setting, merge, read_settings_file
 from trainer_host.data.dataset_yaml import line_of_key, read_document
+from trainer_host.engine.faults import blamed
 from trainer_host.engine.keys import engine_folder, engine_keys
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.aliases import named_aliases
@@ -220,8 +221,10 @@ def _task_of_keys(keys: set[str], records: list[PluginRecord]) -> str | None:
 
 def _keys_of_dataset(data: str, request: Request) -> set[str]:
     """Return the keys of a dataset's description: by a plugin that knows its format, or of its YAML."""
-    hooks = load_formats(request.given.plugins, request.no_plugins).hook
-    if (told := hooks.tell_dataset(source=data)) is not None:
+    formats = load_formats(request.given.plugins, request.no_plugins)
+    with blamed(formats):
+        told = formats.hook.tell_dataset(source=data)
+    if told is not None:
         return set(told)
     if Path(data).is_dir():
         found = [f for f in Path(data).iterdir() if f.suffix.lower() in {".yaml", ".yml"}]
@@ -292,7 +295,8 @@ def _draw_sample(chain: Chain, folder: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         work = Path(scratch) / folder.name
         work.mkdir()
-        sample = chain.manager.hook.sample(ctx=SampleContext(folder=work))
+        with blamed(chain.manager):
+            sample = chain.manager.hook.sample(ctx=SampleContext(folder=work))
         if sample is None:
             raise SettingsError(Problem(f"task {chain.name!r} has no sample dataset.", "Give a dataset: data=my.yaml"))
         data = Path(sample.data).relative_to(work).as_posix()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trainer_host.base.errors import (
     DatasetError,
     LossError,
+    PluginCrashError,
     PluginError,
     SettingsError,
     StoppedError,
@@ -15,7 +16,7 @@ from trainer_host.base.errors import (
 )
 from trainer_host.base.results import RunResult
 from trainer_host.base.signals import StopRequest
-from trainer_host.engine.faults import translated
+from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.imports import import_engine
 from trainer_host.session.folders import claim_folder
 from trainer_host.session.record import FILE, RunRecord
@@ -74,11 +75,12 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
     )
     try:
         engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
-        record.read(engine.prepare())
-        extensions = ", ".join(m.record.name for m in resolved.chain.extensions)
-        also = f" with {extensions}" if extensions else ""
-        reporter.note(f"Training {resolved.chain.name}{also} {engine.describe()}.")
-        outcome = engine.train()
+        with blamed(resolved.chain.manager):
+            record.read(engine.prepare())
+            extensions = ", ".join(m.record.name for m in resolved.chain.extensions)
+            also = f" with {extensions}" if extensions else ""
+            reporter.note(f"Training {resolved.chain.name}{also} {engine.describe()}.")
+            outcome = engine.train()
         if outcome.interrupted:
             raise stop.error(f"last checkpoint {outcome.last or 'not saved'}")
         predictions = _picture(plan, outcome, save_dir, reporter)
@@ -107,7 +109,8 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
 def _tidy(save_dir: Path, error: BaseException, before: Collection[str]) -> None:
     """Remove what a run has written that was refused before it trained; what was there ``before`` stays."""
     refused = isinstance(error, (SettingsError, DatasetError, PluginError, UnsafeError))
-    if not refused or any((save_dir / "weights").glob("*.pt")) or (save_dir / "results.csv").exists():
+    crashed = isinstance(error, PluginCrashError)
+    if crashed or not refused or any((save_dir / "weights").glob("*.pt")) or (save_dir / "results.csv").exists():
         return
     for name in (FILE, "args.yaml", "dataset.yaml", "train.txt", "val.txt", "test.txt"):
         if name not in before:
@@ -131,8 +134,9 @@ def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -
     if outcome.best is None or not images or plan.chain.manager.hook.build_predictor.get_hookimpls() == []:
         return None
     try:
-        model: Finished = FinishedModel(outcome.best, plan, {}, "predict", save_dir)
-        drawn = [model.draw(p) for p in model.predict(images)]
+        with blamed(plan.chain.manager):
+            model: Finished = FinishedModel(outcome.best, plan, {}, "predict", save_dir)
+            drawn = [model.draw(p) for p in model.predict(images)]
         return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
     except StoppedError:
         raise
