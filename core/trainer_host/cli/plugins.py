@@ -6,7 +6,7 @@ import click
 
 from trainer_host.cli.new import new
 from trainer_host.cli.verify import verify
-from trainer_host.plugin.discovery import PluginRecord, discover
+from trainer_host.plugin.discovery import FILE, PluginRecord, discover
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,7 +57,10 @@ def _state(record: PluginRecord) -> str:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def show(name: str, as_json: bool) -> None:
-    """Show a plugin's package, chain, hooks and options."""
+    """Show a plugin's package, chain, hooks and options.
+
+    NAME is that of an installed plugin, or the path of an extension's file.
+    """
     from trainer_host.plugin.probe import describe
 
     found = describe(name)
@@ -69,8 +72,14 @@ def show(name: str, as_json: bool) -> None:
     chain = " → ".join(found["chain"]) or "none: an extension works with every task"
     always = ", in every run" if found["always"] else ""
     click.echo(f"{found['name']} ({found['kind']}{always})")
-    click.echo(f"  package  {found['distribution']} {found['version']}")
-    click.echo(f"  from     {found['target']}")
+    if found["version"] == FILE:
+        click.echo(f"  file     {found['distribution']}")
+    else:
+        click.echo(f"  package  {found['distribution']} {found['version']}")
+        click.echo(f"  from     {found['target']}")
+    if found["kind"] == "command":
+        click.echo(f"  usage    trainer {found['name']} --help")
+        return
     click.echo(f"  chain    {chain}")
     click.echo(f"  hooks    {', '.join(found['hooks']) or 'none'}")
     if about := found["defaults"]:
@@ -79,7 +88,10 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"  metrics  {', '.join(metrics) or 'none'}")
     click.echo("  options" + ("  none" if not found["options"] else ""))
     for option, about in found["options"].items():
-        click.echo(f"    {found['name']}.{option}={about['default']}  ({about['type']})")
+        allowed = f": {about['allowed']}" if about["allowed"] else ""
+        click.echo(f"    {found['name']}.{option}={about['default']}  ({about['type']}{allowed})")
+        if about["help"]:
+            click.echo(f"        {about['help']}")
 
 
 plugins.add_command(new)

@@ -16,16 +16,18 @@ from trainer_host.plugin.chain import (
     hook_names,
     load_chain,
     load_extension,
+    load_named,
     register,
     task_chain,
 )
-from trainer_host.plugin.discovery import Kind, PluginRecord, discover, select
+from trainer_host.plugin.commands import load_command
+from trainer_host.plugin.discovery import KINDS, Kind, PluginRecord, discover, is_file, select
 from trainer_host.plugin.options import describe_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from trainer_host.plugin.spec import TaskSpec
+    from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
 
 TIMEOUT_S = 120.0
 SAFE_PATH = {**os.environ, "PYTHONSAFEPATH": "1"}
@@ -76,20 +78,39 @@ def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
         PluginError: If there is no such plugin, or if it is broken.
     """
     records = discover(disabled)
-    kinds = {r.kind for r in records if r.name == name.rpartition(":")[2]}
-    kind: Kind = "extension" if kinds == {"extension"} else "task"
-    record = select(name, kind, records)
+    kind = _kind(name, records)
+    chain: list[tuple[PluginRecord, TaskSpec]] = []
+    if kind == "command":
+        record = select(name, kind, records)
+        load_command(record)
+        return _described(record, chain, None)
     if kind == "task":
         chain = task_chain(name, records)
-        spec: Any = chain[-1][1]
-    else:
-        chain, spec = [], load_extension(record)
+        return _described(chain[-1][0], chain, chain[-1][1])
+    record, spec = load_named(name, records)
+    return _described(record, chain, spec)
+
+
+def _kind(name: str, records: Sequence[PluginRecord]) -> Kind:
+    """Return what a user means by a name: a task where nothing has it, whose error says most."""
+    if is_file(name):
+        return "extension"
+    kinds = {r.kind for r in records if r.name == name.rpartition(":")[2]}
+    return next((kind for kind in KINDS if kind in kinds), "task")
+
+
+def _described(
+    record: PluginRecord, chain: Sequence[tuple[PluginRecord, TaskSpec]], spec: TaskSpec | ExtensionSpec | None
+) -> dict[str, Any]:
     return {
         **record.as_json(),
         "chain": [r.name for r, _ in chain],
-        "hooks": hook_names(Member(record, spec)),
+        "hooks": hook_names(Member(record, spec)) if spec else [],
         "defaults": {name: _of_task(chain, name) for name in TOLD} if chain else {},
-        "options": {o.name: {"type": o.type, "default": o.default} for o in describe_options(spec.options)},
+        "options": {
+            o.name: {"type": o.type, "default": o.default, "help": o.help, "allowed": o.allowed}
+            for o in describe_options(spec.options if spec else None)
+        },
     }
 
 
@@ -98,6 +119,8 @@ def main(kind: str, name: str) -> int:
     try:
         if kind == "task":
             load_chain(name)
+        elif kind == "command":
+            load_command(select(name, "command", discover()))
         else:
             record = select(name, "extension", discover())
             register(HookManager(), Member(record, load_extension(record)))
