@@ -9,6 +9,7 @@ import torch
 import yaml
 from ultralytics.models.yolo.detect import DetectionTrainer as Engine
 from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.nn import tasks
 from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
@@ -85,7 +86,7 @@ def refuse_other_heads(ctx: ModelContext, cfg: dict[str, Any], heads: Collection
         head = str(cfg["head"][-1][2])
     except (KeyError, IndexError, TypeError) as error:
         raise SettingsError(Problem(f"{ctx.cfg} does not describe a model: it has no head.")) from error
-    if head not in heads:
+    if head not in heads and not _is_variant(ctx, head, heads):
         name = cfg.get("yaml_file") or "the model"
         wanted = " or ".join(sorted(heads))
         raise SettingsError(
@@ -94,6 +95,12 @@ def refuse_other_heads(ctx: ModelContext, cfg: dict[str, Any], heads: Collection
                 "Give another model.",
             )
         )
+
+
+def _is_variant(ctx: ModelContext, head: str, heads: Collection[str]) -> bool:
+    """Return whether a head is a plugin's, and of a class that is derived from one of the task's heads."""
+    own = ctx.layers[head].module if head in ctx.layers else None
+    return isinstance(own, type) and issubclass(own, tuple(getattr(tasks, name) for name in heads))
 
 
 def align_max_det(ctx: RunContext) -> None:
