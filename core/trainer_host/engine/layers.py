@@ -12,7 +12,6 @@ from trainer_host.base.layers import Layer
 from trainer_host.engine.architecture import is_layer
 from trainer_host.engine.restated.parse_model import initialise
 from trainer_host.plugin.claims import claimed
-from trainer_host.plugin.claims import answers, joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
