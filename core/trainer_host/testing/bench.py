@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host import api
-from trainer_host.base.errors import PluginError
+from trainer_host.base.errors import PluginCrashError, TrainerError
 from trainer_host.plugin.discovery import only
 from trainer_host.plugin.spec import ExtensionSpec
 from trainer_host.testing.outcome import CHECKS, Check, CheckFailedError, CheckSkippedError, Outcome
@@ -140,7 +141,7 @@ class Bench:
         try:
             return self.training("without-before", stop_after=1, plugins=())
         except Exception as error:
-            why = f"the task {self.subject.task!r} fails without the extension: {reason(error)}"
+            why = f"the task {self.subject.task!r} fails without the extension: {reason(error)}."
             raise CheckSkippedError(why) from error
 
     def again(self) -> Training:
@@ -200,6 +201,7 @@ class Bench:
             extra = stack.enter_context(holding({NAME: ExtensionSpec(hooks=probe), **beside}))
             stack.enter_context(self.surroundings(extra))
             stack.enter_context(watched(self.changed.setdefault(key, []), watch))
+            stack.enter_context(_only_new_objects())
             result = api.run(
                 self.subject.task,
                 plugins=[*plugins, NAME],
@@ -218,13 +220,28 @@ class Bench:
         return {name: dict(values) for name, values in self.options.items() if name not in out}
 
 
+@contextmanager
+def _only_new_objects() -> Iterator[None]:
+    """Let the garbage collector pass over what exists already: what is measured is what a training adds."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def reason(error: BaseException) -> str:
-    """Return an error for people, in one line, with the place where it was raised."""
+    """Return an error for people, in one line without a full stop, with the place where it was raised."""
+    if isinstance(error, TrainerError):
+        text = " ".join(p.message if isinstance(error, PluginCrashError) else str(p) for p in error.problems)
+        error = error.__cause__ or error if isinstance(error, PluginCrashError) else error
+    else:
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    text = text.rstrip(". ")
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    text = " ".join(str(error).split()) or "no message"
-    if trace is None or isinstance(error, PluginError):
-        return f"{type(error).__name__}: {text}"
+    if trace is None or isinstance(error, TrainerError):
+        return text
     code = trace.tb_frame.f_code
-    return f"{type(error).__name__}: {text} ({Path(code.co_filename).name}:{trace.tb_lineno}, in {code.co_name})"
+    return f"{text} ({Path(code.co_filename).name}:{trace.tb_lineno}, in {code.co_name})"

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 GIVEN = "trainer_host_given_plugins"
 """A module for specs that stand in no module of their own."""
-NOT_INSTALLED = "not installed"
-"""The distribution of a spec that was given as an object."""
+NOT_INSTALLED = "(not installed)"
+"""The version of a spec that was given as an object; its distribution is its module."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Subject:
     @property
     def installed(self) -> bool:
         """Whether the plugin comes from an installed package."""
-        return self.record.distribution != NOT_INSTALLED
+        return self.record.version != NOT_INSTALLED
 
     @property
     def package(self) -> str:
@@ -160,7 +160,8 @@ def _is(record: PluginRecord, spec: Spec) -> bool:
 
 def _name_of(spec: Spec) -> str:
     """Return the name that the convention gives the plugin of a module: hand-pose for trainer_hand_pose."""
-    module = _module_of(spec).partition(".")[0]
+    parts = _module_of(spec).split(".")
+    module = parts[0] if parts[0].startswith("trainer_") else parts[-1]
     return module.removeprefix("trainer_").replace("_", "-").strip("-") or "plugin"
 
 
@@ -176,14 +177,14 @@ def holding(specs: Mapping[str, Spec]) -> Iterator[list[PluginRecord]]:
     sys.modules[GIVEN] = stand_in
     records, made = [], []
     for name, spec in specs.items():
-        module = _module_of(spec)
+        module = origin = _module_of(spec)
         found = next((n for n, v in vars(sys.modules.get(module, stand_in)).items() if v is spec), None)
         if found is None:
             module, found = GIVEN, f"spec_{id(spec)}"
             setattr(stand_in, found, spec)
             made.append(found)
         kind: Kind = "task" if isinstance(spec, TaskSpec) else "extension"
-        records.append(PluginRecord(name, kind, NOT_INSTALLED, "0", "available", "", f"{module}:{found}"))
+        records.append(PluginRecord(name, kind, origin, NOT_INSTALLED, "available", "", f"{module}:{found}"))
     try:
         yield records
     finally:

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from trainer_host import api
-from trainer_host.base.errors import TrainerError
+from trainer_host.base.errors import DatasetError
 from trainer_host.testing.bench import reason
 from trainer_host.testing.outcome import CheckFailedError, CheckSkippedError, check
 
@@ -72,9 +72,9 @@ def _findings(bench: Bench, file: Path, what: str = "as it is") -> list[str]:
     options = bench.options_of(subject.plugins)
     try:
         result = api.check(file, task=subject.task, plugins=subject.plugins, options=options, offline=True)
-    except TrainerError as error:
+    except DatasetError as error:
         return [str(error)]
     except Exception as error:
-        raise CheckFailedError(f"the check of a dataset {what} breaks down: {reason(error)}") from error
+        raise CheckFailedError(f"the check of a dataset {what} breaks down: {reason(error)}.") from error
     intact = file == bench.dataset.file
     return [f.message for f in result.findings if f.severity == "error" or not intact]

@@ -39,7 +39,7 @@ def composes(bench: Bench) -> str:
         try:
             seen = bench.training(where, stop_after=1, plugins=plugins, beside=beside).recording
         except Exception as error:
-            raise CheckFailedError(f"with a wrapper that does nothing {where} it: {reason(error)}") from error
+            raise CheckFailedError(f"with a wrapper that does nothing {where} it: {reason(error)}.") from error
         if seen.weights[0] != bench.first().recording.weights[0]:
             raise CheckFailedError(f"with a wrapper that does nothing {where} it, the weights are others.")
     return f"beside a wrapper of {', '.join(names)} the weights stay the same."

@@ -22,7 +22,7 @@ def two_runs_in_one_process(bench: Bench) -> str:
     try:
         again = bench.again()
     except Exception as error:
-        raise CheckFailedError(f"the second training fails: {reason(error)}") from error
+        raise CheckFailedError(f"the second training fails: {reason(error)}.") from error
     if again.recording.weights[0] != bench.first().recording.weights[0]:
         raise CheckFailedError("the second training gives other weights, and a plugin imported anew the same again.")
     return "the second training gives the same as the first."

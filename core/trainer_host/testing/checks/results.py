@@ -68,7 +68,7 @@ def metrics_same_after_reload(bench: Bench) -> str:
             **settings,
         ).metrics
     except Exception as error:
-        raise CheckFailedError(f"best.pt cannot be validated: {reason(error)}") from error
+        raise CheckFailedError(f"best.pt cannot be validated: {reason(error)}.") from error
     different = _different(training.result.metrics, found)
     if different:
         name, before, after = different[0]
@@ -163,4 +163,4 @@ def _predict(bench: Bench, source: Path) -> list[dict[str, Any]]:
             save_dir=str(bench.folder / "runs" / "predict"),
         ).predictions
     except Exception as error:
-        raise CheckFailedError(f"the prediction fails: {reason(error)}") from error
+        raise CheckFailedError(f"the prediction fails: {reason(error)}.") from error

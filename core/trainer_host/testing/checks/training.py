@@ -31,7 +31,7 @@ def trains(bench: Bench) -> str:
     except CheckSkippedError:
         raise
     except Exception as error:
-        raise CheckFailedError(f"the training fails: {reason(error)}") from error
+        raise CheckFailedError(f"the training fails: {reason(error)}.") from error
     if training.result.best is None or not training.result.best.is_file():
         raise CheckFailedError("the training leaves no best checkpoint.", "Return a fitness that is a number.")
     return f"{training.result.epochs} epochs of task {bench.subject.task}."
