@@ -46,9 +46,9 @@ class Scale:
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> Scale:
-        """Return the scale that an architecture names; the first of its ``scales`` where it names none."""
+        """Return the scale of an architecture."""
         if scales := cfg.get("scales"):
-            return cls(*scales[cfg.get("scale") or next(iter(scales))])
+            return cls(*scales[_scale(cfg)])
         return cls(cfg.get("depth_multiple", 1.0), cfg.get("width_multiple", 1.0), float("inf"))
 
     def channels(self, wanted: int) -> int:
@@ -82,7 +82,7 @@ def initialise(
     built, rows = build_layers({**cfg, "nc": nc or cfg["nc"]}, ch, layers)
     backbone = len(cfg["backbone"])
     _initialize_yolo_model(model, {**cfg, "backbone": rows[:backbone], "head": rows[backbone:]}, ch, nc, verbose)
-    model.yaml |= {"backbone": cfg["backbone"], "head": cfg["head"]}
+    model.yaml |= {"backbone": cfg["backbone"], "head": cfg["head"], "scale": _scale(cfg)}
     for i, layer in built.items():
         model.model[i] = layer
         sources = layer.f if isinstance(layer.f, list) else []
@@ -172,12 +172,16 @@ def _channels(cfg: Mapping[str, Any], rows: Sequence[Any], sources: Sequence[int
     if not rows:
         return [ch] * len(sources)
     probes = [[s if s >= 0 else len(rows) + s, 1, PROBE, []] for s in sources]
-    before = deepcopy({**cfg, "backbone": [*rows, *probes], "head": []})
-    if scales := before.get("scales"):
-        before["scale"] = before.get("scale") or next(iter(scales))  # the engine would warn for each row
+    # Without a scale the engine would warn for each row.
+    before = deepcopy({**cfg, "backbone": [*rows, *probes], "head": [], "scale": _scale(cfg)})
     with torch.device("meta"):  # nothing is computed, and no random number drawn
         parsed, _ = parse_model(before, ch=ch, verbose=False)
     return [int(probe.num_features) for probe in parsed[len(rows) :]]
+
+
+def _scale(cfg: Mapping[str, Any]) -> str:
+    """Return the name of an architecture's scale: the first of its ``scales`` where it says none."""
+    return str(cfg.get("scale") or next(iter(cfg.get("scales") or ()), ""))
 
 
 def _literals(arguments: Sequence[Any], cfg: Mapping[str, Any]) -> list[Any]:
