@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.figures import detect_dataset, pose_dataset
+from tests.support.figures import detect_dataset, pose_dataset, real_dataset
 from tests.support.yolo import examined
 from trainer_host import AnnotatedImage, DataContext, PluginError, SettingsError
 
@@ -68,8 +68,10 @@ def items(dataset: Any) -> list[dict[str, Any]]:
     return [dataset[i] for i in range(len(dataset))]
 
 
-def test_mirrored_images_and_labels_equal_those_of_the_engines_own_flip(pose: Path) -> None:
-    ours, stock = items(dataset(pose, "pose", mirror)), items(dataset(pose, fliplr=1.0))
+@pytest.mark.parametrize("which", ["drawn", "real"])
+def test_mirrored_images_and_labels_equal_those_of_the_engines_own_flip(pose: Path, which: str, tmp_path: Path) -> None:
+    data = pose if which == "drawn" else real_dataset("mouse-openfield", tmp_path)
+    ours, stock = items(dataset(data, "pose", mirror)), items(dataset(data, fliplr=1.0))
     assert any(len(item["keypoints"]) for item in stock)
     for one, other in zip(ours, stock, strict=True):
         assert torch.equal(one["img"], other["img"])
@@ -163,7 +165,8 @@ def test_what_cannot_be_trained_on_is_told_with_the_name_of_the_augmentation(pos
     one = next(i for i, label in enumerate(made.labels) if len(label["cls"]) == 1)
     with pytest.raises(PluginError) as caught:
         made[one]
-    assert f"the augmentation <lambda> of {__name__} returned {told}" in str(caught.value)
+    place = f"{__file__}:{change.__code__.co_firstlineno}"
+    assert str(caught.value).startswith(f"{place}: the augmentation <lambda> returned {told}")
 
 
 def test_a_task_that_trains_on_outlines_takes_no_augmentations(detect: Path) -> None:

@@ -67,8 +67,9 @@ class Augment:
             after = self._read(function(before), before)
         except _WrongError as error:
             name = getattr(function, "__qualname__", type(function).__qualname__)
-            what = f"the augmentation {name} of {function.__module__} returned {error}."
-            raise PluginError(Problem(what, ADVICE)) from error
+            raise PluginError(
+                Problem(f"the augmentation {name} returned {error}.", ADVICE, _place(function))
+            ) from error
         return after
 
     def _read(self, after: Any, before: AnnotatedImage) -> AnnotatedImage:
@@ -92,6 +93,12 @@ class Augment:
             numbers = f"{len(boxes)} boxes and {len(classes)} classes"
             raise _WrongError(f"{numbers}{'' if points is None else f' and points of {len(points)} objects'}")
         return replace(after, boxes=boxes, classes=classes, points=points, flip_idx=self.flip_idx)
+
+
+def _place(function: Augmentation) -> str | None:
+    """Return file and line of a function, or of an object that is called as one."""
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else None
 
 
 class _WrongError(ValueError):
