@@ -62,9 +62,7 @@ def plugin_name(text: str, records: list[PluginRecord]) -> str:
         raise SettingsError(Problem("trainer-host is the host itself.", "Choose another name."))
     taken = next((r for r in records if r.name == name), None)
     if taken is not None:
-        what = (
-            f"there is {'an' if taken.kind == 'extension' else 'a'} {taken.kind} {name!r} already, from {taken.origin}."
-        )
+        what = f"the {taken.kind} {name!r} is there already, from {taken.origin}."
         raise SettingsError(Problem(what, "Choose another name: plugins share one space of names."))
     return name
 

@@ -1,0 +1,121 @@
+"""``trainer plugins new``: packages that pass their own tests at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.contract.conftest import Trainer, install
+from tests.core.helpers import ROOT, command
+
+KINDS = {
+    "paw-pose": ["--kind", "task", "--base", "pose"],
+    "value": ["--kind", "task"],
+    "slow-rates": ["--kind", "extension"],
+}
+TEMPLATES = ROOT / "core" / "trainer_host" / "templates"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["pose", "--kind", "task"], 3, "the task 'pose' is there already, from trainer-host"),
+        (["trainer-coco", "--kind", "extension"], 3, "the extension 'coco' is there already"),
+        (["../up", "--kind", "task"], 3, "cannot be the name of a plugin"),
+        (["trainer-host", "--kind", "task"], 3, "the host itself"),
+        (["it", "--kind", "extension", "--base", "pose"], 3, "an extension has no base"),
+        (["it", "--kind", "task", "--base", "pos"], 5, "Did you mean 'pose'?"),
+    ],
+)
+def test_what_cannot_be_written_is_told_in_a_line(tmp_path: Path, words: list[str], code: int, said: str) -> None:
+    done = command("plugins", "new", *words, cwd=tmp_path)
+    assert (done.code, len(done.problems)) == (code, 1)
+    assert said in done.problems[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_prefix_of_the_distribution_is_no_part_of_the_name_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    words = ["plugins", "new", "trainer-Hand_Pose", "--kind", "task", "--folder", "mine"]
+    done = command(*words, cwd=tmp_path)
+    assert done.code == 0
+    assert done.out.splitlines()[-3:] == [
+        '  pip install -e "./mine/trainer-hand-pose[test]"',
+        "  pytest mine/trainer-hand-pose",
+        "  trainer run --task hand-pose",
+    ]
+    entry = (tmp_path / "mine/trainer-hand-pose/pyproject.toml").read_text(encoding="utf-8")
+    assert 'hand-pose = "trainer_hand_pose:TASK"' in entry
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    again = command(*words, cwd=tmp_path)
+    assert (again.code, "is there already" in again.problems[0]) == (3, True)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a package of each kind."""
+    folder = tmp_path_factory.mktemp("written")
+    for name, words in KINDS.items():
+        done = command("plugins", "new", name, *words, cwd=folder)
+        assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fresh(written: Path) -> Trainer:
+    """The command, where these packages are installed."""
+    return Trainer(written, (install(sorted(written.glob("trainer-*")), written),))
+
+
+def test_the_packages_are_free_of_lint(written: Path) -> None:
+    for tool in (["check"], ["format", "--check"]):
+        done = subprocess.run([Path(sys.executable).with_name("ruff"), *tool, written], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.wheel
+def test_the_types_of_the_packages_are_right(written: Path) -> None:
+    modules = sorted(written.glob("trainer-*/trainer_*"))
+    mypy = [sys.executable, "-m", "mypy", "--strict", *modules]
+    done = subprocess.run(mypy, capture_output=True, text=True, cwd=written)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.wheel
+@pytest.mark.train
+@pytest.mark.parametrize("name", KINDS)
+def test_the_tests_of_a_package_pass_at_once(fresh: Trainer, name: str) -> None:
+    done = fresh.python("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", f"trainer-{name}")
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+@pytest.mark.wheel
+def test_a_package_is_shown(fresh: Trainer) -> None:
+    shown = fresh("plugins", "show", "paw-pose").stdout
+    assert "chain    detect → pose → paw-pose" in shown
+    assert "paw-pose.most=100  (int)" in shown
+
+
+@pytest.mark.wheel
+@pytest.mark.train
+def test_a_task_with_a_base_trains_on_the_sample_of_its_base(fresh: Trainer) -> None:
+    small = ["model=yolo11n-pose.yaml", "epochs=1", "imgsz=32", "fraction=0.1", "plots=False", "paw-pose.most=1"]
+    done = fresh("run", "--task", "paw-pose", *small, "--json")
+    assert done.json["epochs"] == 1
+    assert any("objects" in line for line in done.said)
+
+
+@pytest.mark.wheel
+def test_the_wheel_of_the_host_carries_the_templates(tmp_path: Path) -> None:
+    build = ["-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "--no-index", "-w", tmp_path, ROOT]
+    subprocess.run(list(map(str, [sys.executable, *build])), check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {f"trainer_host/templates/{p.relative_to(TEMPLATES).as_posix()}" for p in TEMPLATES.rglob("*.template")}
+    assert wanted
+    assert wanted <= names
