@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,6 +52,20 @@ def read(path: Path, **aliases: str) -> Any:
     from trainer_host.engine.checkpoints import read_checkpoint
 
     return read_checkpoint(path, lambda: aliases).module
+
+
+def test_a_module_that_only_the_fork_had_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    for module in ("ultralytics.nn.modules.of_a_fork", "ultralytics.nn.of_a_fork", "a_fork"):
+        gone = type("Gone", (torch.nn.Linear,), {"__module__": module})
+        with monkeypatch.context() as fork:
+            fork.setitem(sys.modules, module, SimpleNamespace(Gone=gone))
+            torch.save({"model": torch.nn.Sequential(gone(2, 1))}, tmp_path / "old.pt")
+        with pytest.raises(UnsafeError, match=f"{module}.*switch it on: --plugin NAME"):
+            read(tmp_path / "old.pt")
+        model = read(tmp_path / "old.pt", **{f"{module}.Gone": "torch.nn:Linear"})
+        assert type(model[0]) is torch.nn.Linear
 
 
 def refused(path: Path) -> bool:

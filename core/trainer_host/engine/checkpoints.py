@@ -12,6 +12,7 @@ import io
 import pickle
 import pickletools
 import re
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ def _load(path: Path) -> dict[str, Any]:
         )  # by a bare name it would replace a damaged file
     except TypeError as error:
         if "references types" in str(error) and _names_code(path, str(error.__cause__)):
-            foreign = ", ".join(sorted(n for n in foreign_names(path))) or _named(str(error.__cause__))
+            foreign = ", ".join(sorted(foreign_names(path) | _gone(path))) or _named(str(error.__cause__))
             what = f"refused: it names classes that neither torch nor the engine has ({foreign})."
             fix = "Loading it would run code of whoever made it. Ask for the file as a state dict."
             raise UnsafeError(Problem(what, f"{fix} {SWITCH_ON}", str(path))) from error
@@ -120,19 +121,15 @@ def _load(path: Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, pickle.UnpicklingError) as error:
         raise _damaged(path) from error
     except ImportError as error:
-        raise UnsafeError(
-            Problem(f"refused: {error}.", "It was made by another release or program.", str(path))
-        ) from error
+        fix = f"It was made by another release or program. {SWITCH_ON}"
+        raise UnsafeError(Problem(f"refused: {error}.", fix, str(path))) from error
     loaded: dict[str, Any] = content
     return loaded
 
 
 def _stand_ins(path: Path, aliases: Mapping[str, str]) -> list[Any]:
     """Return the classes of plugins for those that a file names, with these names."""
-    try:
-        named = set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except (ValueError, RuntimeError, pickle.UnpicklingError):
-        return []
+    named = _classes_in(path)
     return [(_aliased_class(name, aliases[name]), name) for name in sorted(named.intersection(aliases))]
 
 
@@ -167,13 +164,23 @@ def _damaged(path: Path) -> SettingsError:
     return SettingsError(Problem("this is no checkpoint, or a damaged one.", "Give another file.", str(path)))
 
 
-def foreign_names(file: Path | io.BytesIO) -> set[str]:
-    """Return the classes and functions that a checkpoint names outside of torch, numpy and the engine."""
+def _classes_in(file: Path | io.BytesIO) -> set[str]:
+    """Return the classes and functions that a checkpoint names, besides those of torch that hold tensors."""
     try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+        return set(torch.serialization.get_unsafe_globals_in_checkpoint(file))
     except (ValueError, RuntimeError, pickle.UnpicklingError):
         return set()
-    return {n for n in names if n.partition(".")[0] not in KNOWN_PACKAGES}
+
+
+def _gone(path: Path) -> set[str]:
+    """Return what a checkpoint names in modules of the engine that have nothing of that name."""
+    split = (name.rpartition(".") for name in _classes_in(path) if name.startswith("ultralytics."))
+    return {f"{module}.{name}" for module, _, name in split if not hasattr(sys.modules.get(module), name)}
+
+
+def foreign_names(file: Path | io.BytesIO) -> set[str]:
+    """Return the classes and functions that a checkpoint names outside of torch, numpy and the engine."""
+    return {n for n in _classes_in(file) if n.partition(".")[0] not in KNOWN_PACKAGES}
 
 
 def foreign_classes(model: Module) -> set[type]:
