@@ -15,8 +15,9 @@ class OrientedHooks:
 
     @hookimpl
     def build_model(self, ctx: ModelContext) -> Any:
-        from trainer_detect import build_model
         from ultralytics.nn.tasks import OBBModel
+
+        from trainer_detect import build_model
 
         return build_model(ctx, OBBModel, {"OBB", "OBB26"})
 

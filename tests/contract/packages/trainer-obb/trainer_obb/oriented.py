@@ -6,9 +6,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from trainer_detect import BoxPredictor, ReadLabels
 from ultralytics.models.yolo.obb import OBBPredictor, OBBValidator
 from ultralytics.utils.plotting import colors
+
+from trainer_detect import BoxPredictor, ReadLabels
 
 
 class OrientedValidator(ReadLabels, OBBValidator):

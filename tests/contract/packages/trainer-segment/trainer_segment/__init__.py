@@ -15,8 +15,9 @@ class SegmentHooks:
 
     @hookimpl
     def build_model(self, ctx: ModelContext) -> Any:
-        from trainer_detect import build_model
         from ultralytics.nn.tasks import SegmentationModel
+
+        from trainer_detect import build_model
 
         return build_model(ctx, SegmentationModel, {"Segment", "Segment26"})
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from trainer_detect import BoxPredictor, ReadLabels, draw_boxes
 from ultralytics.models.yolo.segment import SegmentationPredictor, SegmentationValidator
+
+from trainer_detect import BoxPredictor, ReadLabels, draw_boxes
 
 
 class MaskValidator(ReadLabels, SegmentationValidator):
