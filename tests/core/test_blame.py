@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.figures import pose_dataset
 from trainer_host import PluginCrashError, SettingsError, StoppedError, StorageError
 from trainer_host.engine.faults import blamed, translated
 from trainer_host.plugin.chain import HookManager, Member, load_chain, load_file, register
@@ -235,6 +236,20 @@ def test_a_check_of_a_dataset_names_the_plugin(trainer: Callable[..., Any], tmp_
     assert done.code == 5
     assert done.json["hook"] == "check_dataset"
     assert "failed in its hook check_dataset: KeyError: 'nothing'." in done.problems[0]
+
+
+@pytest.mark.train
+def test_a_drop_in_trainer_names_the_plugin(engine: None, tmp_path: Path) -> None:
+    from trainer_pose import PoseTrainer
+
+    (tmp_path / "bad.py").write_text(HEAD + "@hookimpl\ndef set_model_attributes(ctx):\n    ctx.model['nothing']\n")
+    given = {"data": str(pose_dataset(tmp_path / "figures", images=2)), "model": "yolo11n-pose.yaml", "imgsz": 32}
+    made = PoseTrainer.configured(plugins=[str(tmp_path / "bad.py")])(
+        overrides={**given, "epochs": 1, "batch": 2, "plots": False, "project": str(tmp_path / "runs")}
+    )
+    with pytest.raises(PluginCrashError, match="failed in its hook set_model_attributes: TypeError") as caught:
+        made.train()
+    assert isinstance(caught.value.__cause__, TypeError)
 
 
 def test_a_command_is_named_by_the_module_that_it_is_in(installed: Install) -> None:

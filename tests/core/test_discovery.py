@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.core.helpers import command, write_package
 from trainer_host import PluginError, PluginRecord, plugins
+from trainer_host.cli.main import COMMANDS
 from trainer_host.plugin.discovery import discover, select
 from trainer_host.version import __version__
 
@@ -290,6 +291,30 @@ def test_the_list_as_json(tmp_path: Path) -> None:
         "target": "trainer_hand:T",
         "always": False,
     }
+
+
+def test_no_package_takes_the_name_of_a_command_of_the_hosts(installed: Install) -> None:
+    points = "".join(f"{name} = m:c\n" for name in COMMANDS)
+    installed("a", entry_points=f"[trainer_host.commands]\n{points}")
+    ours = {r.name: r for r in discover() if r.kind == "command"}
+    assert ours.keys() == COMMANDS.keys()
+    assert {r.state for r in ours.values()} == {"conflict"}
+    assert ours["run"].reason == "trainer-host has a command 'run'; call this one with a:run."
+
+
+def test_a_command_and_an_extension_may_share_a_name(installed: Install) -> None:
+    points = "[trainer_host.commands]\nrates = m:c\n[trainer_host.plugins]\nrates = m:e\n"
+    installed("a", entry_points=points)
+    assert [(r.kind, r.state) for r in named("rates")] == [("extension", "available"), ("command", "available")]
+    assert {r.state for r in named("rates", ("rates",))} == {"disabled"}
+
+
+def test_completion_offers_commands_of_plugins_and_imports_none(tmp_path: Path) -> None:
+    points = "[trainer_host.commands]\nvalue = nothing:c\n"
+    write_package(tmp_path, "a", entry_points=points)
+    variables = {"_TRAINER_HOST_COMPLETE": "bash_complete", "_TRAINER_COMPLETE": "bash_complete"}
+    done = command(cwd=tmp_path, path=[tmp_path], COMP_WORDS="trainer va", COMP_CWORD="1", **variables)
+    assert done.out.split() == ["plain,val", "plain,value"]
 
 
 def test_the_check_finds_what_only_an_import_shows(tmp_path: Path) -> None:

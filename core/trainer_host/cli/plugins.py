@@ -53,6 +53,12 @@ def _state(record: PluginRecord) -> str:
     return "in every run" if record.always and record.state == "available" else record.state
 
 
+def _kind(type_text: str, allowed: str) -> str:
+    if type_text.startswith("Literal["):
+        return f"one of {allowed}"
+    return f"{type_text}: {allowed}" if allowed else type_text
+
+
 @plugins.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -88,8 +94,7 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"  metrics  {', '.join(metrics) or 'none'}")
     click.echo("  options" + ("  none" if not found["options"] else ""))
     for option, about in found["options"].items():
-        allowed = f": {about['allowed']}" if about["allowed"] else ""
-        click.echo(f"    {found['name']}.{option}={about['default']}  ({about['type']}{allowed})")
+        click.echo(f"    {found['name']}.{option}={about['default']}  ({_kind(about['type'], about['allowed'])})")
         if about["help"]:
             click.echo(f"        {about['help']}")
 
