@@ -15,8 +15,9 @@ import pytest
 from tests.support.figures import pose_dataset
 from trainer_host import PluginCrashError, SettingsError, StoppedError, StorageError
 from trainer_host.engine.faults import blamed, translated
-from trainer_host.plugin.chain import HookManager, Member, load_chain, load_file, register
+from trainer_host.plugin.chain import HookManager, Member, load_chain, register
 from trainer_host.plugin.commands import crash_of_command
+from trainer_host.plugin.loading import load_file
 
 Install = Callable[..., Path]
 HEAD = "from trainer_host import hookimpl\n"

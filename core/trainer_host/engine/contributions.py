@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ultralytics.nn.tasks import BaseModel
+from ultralytics.utils import callbacks
 from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host.base.contexts import LossContext, PredictionContext
-from trainer_host.base.errors import PluginError, Problem
+from trainer_host.base.errors import PluginError, Problem, unknown
 from trainer_host.plugin.claims import answers, implementers, joined
 
 if TYPE_CHECKING:
@@ -80,6 +81,19 @@ def add_losses(trainer: HostTrainer) -> None:
         base = chain.manager.hook.build_loss(ctx=ctx)
         terms = joined(chain.manager, "loss_terms", "loss term", ctx=ctx)
         model.criterion = JoinedLoss(base, terms) if terms else base
+
+
+def join_callbacks(events: dict[str, list[Any]], hooks: Any, ctx: RunContext) -> None:
+    """Add the plugins' functions to the engine's, by event.
+
+    Raises:
+        PluginError: If the engine has no such event.
+    """
+    for given in hooks.callbacks(ctx=ctx):
+        for event, function in given.items():
+            if event not in callbacks.default_callbacks:
+                raise PluginError(unknown("callback event", event, callbacks.default_callbacks))
+            events[event].append(function)
 
 
 def joined_augmentations(chain: Chain, ctx: DataContext) -> tuple[Augmentation, ...]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 
 from trainer_host.base.best_metric import BestMetric
+from trainer_host.engine.defaults import EngineDefaults
 from trainer_host.engine.faults import blamed
-from trainer_host.engine.trainer import EngineDefaults, HostTrainer, Plan
+from trainer_host.engine.plan import Plan
+from trainer_host.engine.trainer import HostTrainer
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.chain import load_chain
 

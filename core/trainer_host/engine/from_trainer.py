@@ -16,7 +16,7 @@ from ultralytics.utils import DEFAULT_CFG
 from trainer_host.base.contexts import RunContext
 from trainer_host.base.errors import PluginError
 from trainer_host.data.checking import unanswered
-from trainer_host.engine.trainer import HostTrainer, Plan
+from trainer_host.engine.trainer import HostTrainer
 from trainer_host.plugin.chain import DEFAULTS
 from trainer_host.plugin.ported import load_trainer, stop_of
 from trainer_host.plugin.spec import TaskSpec
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.contexts import ValidationContext
     from trainer_host.base.protocols import Batch, Dataset, Module, Optimizer, Validator
+    from trainer_host.engine.plan import Plan
     from trainer_host.plugin.chain import Chain
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils import DEFAULT_CFG, LOGGER, callbacks
+from ultralytics.utils import DEFAULT_CFG
 
 from trainer_host.base.contexts import (
     AutobatchHints,
     DataContext,
     LogContext,
-    LossContext,
     ModelContext,
     OptimizerContext,
     PlotContext,
@@ -25,15 +23,14 @@ from trainer_host.base.contexts import (
     ScheduleContext,
     ValidationContext,
 )
-from trainer_host.base.data import nearby
 from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError, unknown
-from trainer_host.base.findings import FAIL, SHOWN, Tolerance, grouped
-from trainer_host.data.checking import examine, normalised, settle, unanswered
+from trainer_host.data.checking import unanswered
 from trainer_host.data.description import FOUND
 from trainer_host.engine.checkpoints import RECORD, STATE, Checkpoint, foreign_classes, read_checkpoint
 from trainer_host.engine.contributions import (
     PLUGIN_STATES,
     add_losses,
+    join_callbacks,
     joined_augmentations,
     postprocessing,
     require_augmentations,
@@ -41,6 +38,7 @@ from trainer_host.engine.contributions import (
     require_sampler,
     restore_states,
 )
+from trainer_host.engine.datasets import read_and_check
 from trainer_host.engine.faults import loss_error
 from trainer_host.engine.layers import with_layers
 from trainer_host.engine.restated.final_eval import final_eval
@@ -48,85 +46,15 @@ from trainer_host.engine.restated.load_model import engine_model, restored_model
 from trainer_host.engine.restated.save_model import save_model
 from trainer_host.engine.values import several_devices
 from trainer_host.plugin.claims import joined
-from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from trainer_host.base.best_metric import BestMetric
-    from trainer_host.base.protocols import Batch, Dataset, Loss, Metric, Module, Optimizer, Validator
-    from trainer_host.base.vision import Detections
+    from trainer_host.base.protocols import Batch, Dataset, Metric, Module, Optimizer, Validator
     from trainer_host.data.description import Description
-    from trainer_host.plugin.chain import Chain
+    from trainer_host.engine.plan import Plan
 
 C = TypeVar("C", bound=RunContext)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is made of besides the engine's settings.
-
-    Attributes:
-        chain: The plugins of the run.
-        exact: Whether to keep the stock engine's arithmetic, bit for bit.
-        offline: Whether nothing may be fetched from a network.
-        drop_in: Whether the trainer stands in for one of the engine's own.
-        bad: What becomes of images that cannot be used.
-        images: Folders that hold the images, where the dataset does not say it.
-        best_metric: The metric that tells the best checkpoint, or None for the task's own judgement.
-    """
-
-    chain: Chain
-    exact: bool = False
-    offline: bool = False
-    drop_in: bool = False
-    bad: Tolerance = FAIL
-    images: tuple[str, ...] = ()
-    best_metric: BestMetric | None = None
-
-
-class EngineDefaults:
-    """Answers of the engine where no plugin has one, so that an extension always has something to wrap."""
-
-    @hookimpl
-    def build_optimizer(self, ctx: OptimizerContext) -> Optimizer:
-        """Return the engine's optimizer."""
-        return BaseTrainer.build_optimizer(
-            ctx.engine, ctx.model, ctx.name, ctx.lr, ctx.momentum, ctx.decay, ctx.iterations
-        )
-
-    @hookimpl
-    def build_loss(self, ctx: LossContext) -> Loss:
-        """Return the loss that the model has, or builds."""
-        loss: Loss = ctx.model.criterion or ctx.model.init_criterion()
-        return loss
-
-    @hookimpl
-    def build_schedule(self, ctx: ScheduleContext) -> Callable[[float], float]:
-        """Return the engine's schedule."""
-        schedule: Callable[[float], float] = ctx.engine.lf
-        return schedule
-
-    @hookimpl
-    def postprocess(self, found: Sequence[Detections]) -> Sequence[Detections]:
-        """Keep everything."""
-        return found
-
-    @hookimpl
-    def fitness(self, metrics: Mapping[str, float]) -> float:
-        """Return the validator's own figure."""
-        return metrics["fitness"]
-
-    @hookimpl
-    def preprocess_batch(self, ctx: RunContext, batch: Batch) -> Batch:
-        """Move the batch's tensors to the device."""
-        device = ctx.engine.device
-        return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-
-    @hookimpl
-    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
-        """Say only how many images there are."""
-        return AutobatchHints()
 
 
 def refuse_several_devices(device: Any) -> None:
@@ -139,45 +67,6 @@ def refuse_several_devices(device: Any) -> None:
         raise SettingsError(
             Problem(f"device={device}: training on several devices is not supported yet.", "Name one: device=0")
         )
-
-
-def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: Collection[str]) -> Description:
-    """Read a dataset, have every plugin check it, and show what they warn of.
-
-    Args:
-        plan: The plugins, and what becomes of images that cannot be used.
-        ctx: What is to be read.
-        folder: Where the normalised YAML goes, which is all that the engine is told of the dataset.
-        used: The splits that are used; errors in the others are warnings.
-
-    Raises:
-        DatasetError: If it cannot be read, or if a check finds an error.
-    """
-    data = examine(plan.chain, replace(ctx, images=plan.images))
-    settle(data, plan.bad, used)
-    for problem in grouped(data.findings):
-        LOGGER.warning(str(problem))
-    for name, images in data.left_out.items():
-        shown = ", ".join(nearby(Path(f)) for f in images[:SHOWN])
-        more = f" and {len(images) - SHOWN} more, all named in run.yaml" if len(images) > SHOWN else ""
-        count = f"{len(images)} {name} image{'s are' if len(images) > 1 else ' is'}"
-        LOGGER.warning(f"{count} left out (--bad={plan.bad.text}): {shown}{more}")
-    if data.splits:  # what a task reads by itself, it may read again from where it was
-        data["yaml_file"] = str(normalised(data, folder, replace(ctx, images=plan.images)))
-    return data
-
-
-def join_callbacks(events: dict[str, list[Any]], hooks: Any, ctx: RunContext) -> None:
-    """Add the plugins' functions to the engine's, by event.
-
-    Raises:
-        PluginError: If the engine has no such event.
-    """
-    for given in hooks.callbacks(ctx=ctx):
-        for event, function in given.items():
-            if event not in callbacks.default_callbacks:
-                raise PluginError(unknown("callback event", event, callbacks.default_callbacks))
-            events[event].append(function)
 
 
 class HostTrainer(BaseTrainer):

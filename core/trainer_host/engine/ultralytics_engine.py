@@ -28,13 +28,19 @@ from trainer_host.base.contexts import (
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
-from trainer_host.engine.contributions import PLUGIN_STATES, postprocessing, require_measured, restore_states
+from trainer_host.engine.contributions import (
+    PLUGIN_STATES,
+    join_callbacks,
+    postprocessing,
+    require_measured,
+    restore_states,
+)
+from trainer_host.engine.datasets import read_and_check
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.layers import with_layers
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.restated.load_model import restored_model
-from trainer_host.engine.trainer import HostTrainer, Plan, join_callbacks, read_and_check
 from trainer_host.plugin.aliases import joined_aliases
 from trainer_host.plugin.claims import joined
 
@@ -45,6 +51,8 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.signals import StopRequest
     from trainer_host.data.description import Description
+    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.trainer import HostTrainer
 
 INHERITED = ("data", "imgsz", "single_cls")
 """Settings that a finished model brings along for validation and prediction."""

@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import PluginError, Problem
-from trainer_host.plugin.chain import Member, load_extension, load_named, task_chain
+from trainer_host.plugin.chain import Member, task_chain
 from trainer_host.plugin.discovery import discover
+from trainer_host.plugin.loading import load_extension, load_named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -6,8 +6,9 @@ import click
 
 from trainer_host.base.errors import PluginCrashError, PluginError, Problem
 from trainer_host.plugin.blame import crash_of
-from trainer_host.plugin.chain import HookManager, load_target
+from trainer_host.plugin.chain import HookManager
 from trainer_host.plugin.discovery import PluginRecord, discover
+from trainer_host.plugin.loading import load_target
 
 
 def installed_commands() -> list[PluginRecord]:

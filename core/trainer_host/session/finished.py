@@ -109,7 +109,7 @@ def _source(request: Request) -> Any:
 
 def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -> FinishedModel:
     """Read a checkpoint and restore the chain that it was trained with."""
-    from trainer_host.engine.trainer import Plan
+    from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics_engine import FinishedModel, chain_of_checkpoint, find_weights
     from trainer_host.engine.values import check_values
 
@@ -135,7 +135,7 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
 
 def _restore(told: str | None, record: dict[str, Any], request: Request, reporter: Reporter, path: Path) -> Chain:
     from trainer_host.engine.checkpoints import extensions_of, options_of
-    from trainer_host.engine.trainer import EngineDefaults
+    from trainer_host.engine.defaults import EngineDefaults
 
     given = request.given
     task = given.task or told

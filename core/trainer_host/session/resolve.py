@@ -20,8 +20,9 @@ from trainer_host.engine.faults import blamed
 from trainer_host.engine.keys import engine_folder, engine_keys
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.aliases import named_aliases
-from trainer_host.plugin.chain import Chain, load_chain, load_formats, load_task
+from trainer_host.plugin.chain import Chain, load_chain, load_formats
 from trainer_host.plugin.discovery import PluginRecord, discover
+from trainer_host.plugin.loading import load_task
 
 if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
@@ -137,7 +138,7 @@ def _line(request: Request, key: str) -> str | None:
 
 
 def _load(task: str, given: Given, request: Request) -> Chain:
-    from trainer_host.engine.trainer import EngineDefaults
+    from trainer_host.engine.defaults import EngineDefaults
 
     return load_chain(task, given.plugins, given.options, request.no_plugins, EngineDefaults())
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Finished, Training
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import Outcome
-    from trainer_host.engine.trainer import Plan
+    from trainer_host.engine.plan import Plan
     from trainer_host.session.resolve import Request
 
 PICTURES = 6
@@ -57,7 +57,7 @@ def run(request: Request, reporter: Reporter) -> RunResult:
 def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResult:
     import torch
 
-    from trainer_host.engine.trainer import Plan
+    from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics_engine import TrainingEngine
     from trainer_host.engine.versions import engine_version
 

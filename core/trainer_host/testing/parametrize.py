@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.plugin.discovery import discover
 from trainer_host.plugin.spec import TaskSpec
 from trainer_host.testing.outcome import Check, CheckFailedError
+from trainer_host.testing.subject import name_of
 from trainer_host.testing.verify import checks_for, workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import pytest
 
@@ -67,21 +68,24 @@ class PluginCheck:
             raise CheckFailedError(f"{outcome.found} {outcome.mend}")
 
 
-def parametrize_with_checks(plugins: Sequence[Spec | str], **settings: Any) -> pytest.MarkDecorator:
+def parametrize_with_checks(
+    plugins: Sequence[Spec | str], *, checks: Collection[str] = (), **settings: Any
+) -> pytest.MarkDecorator:
     """Return a decorator that gives a test an argument ``check``, once for each check of each plugin.
 
     Args:
         plugins: Tasks and extensions, or the names of installed ones.
+        checks: The names of the checks to make; all without it.
         settings: What `check_task` and `check_extension` take: ``name``, ``task``, ``data``, ``options``, ``beside``.
     """
     import pytest
 
     items = []
-    for number, plugin in enumerate(plugins):
+    for plugin in plugins:
         shared = _Shared(plugin, settings)
-        label = plugin if isinstance(plugin, str) else settings.get("name") or (f"{number}" if len(plugins) > 1 else "")
+        label = plugin if isinstance(plugin, str) else settings.get("name") or name_of(plugin)
         items += [
-            pytest.param(PluginCheck(check, shared), id=f"{label}-{check.name}".lstrip("-"))
-            for check in checks_for(shared.kind)
+            pytest.param(PluginCheck(check, shared), id=f"{label}-{check.name}")
+            for check in checks_for(shared.kind, checks)
         ]
     return pytest.mark.parametrize("check", items)

@@ -10,12 +10,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import PluginError, Problem
-from trainer_host.plugin.chain import load_chain, load_extension, load_target, load_task, task_chain
+from trainer_host.plugin.chain import load_chain, task_chain
 from trainer_host.plugin.discovery import PluginRecord, discover, only, select
+from trainer_host.plugin.loading import load_extension, load_file, load_target, load_task
 from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from trainer_host.plugin.discovery import Kind
 
@@ -36,12 +38,14 @@ class Subject:
         spec: What its entry point names.
         task: The task that is trained; the plugin itself, or the one that an extension is tried with.
         records: All plugins that are there.
+        file: The file that the plugin was loaded from, where it is no package.
     """
 
     record: PluginRecord
     spec: Spec
     task: str
     records: tuple[PluginRecord, ...]
+    file: Path | None = None
 
     @property
     def name(self) -> str:
@@ -63,21 +67,29 @@ class Subject:
         """The top-level package or module that holds the plugin."""
         return self.record.target.partition(":")[0].partition(".")[0]
 
+    @property
+    def others(self) -> tuple[PluginRecord, ...]:
+        """The plugins that are there besides it."""
+        return tuple(r for r in self.records if r != self.record)
+
+    def _loaded_anew(self) -> Spec:
+        if self.file is not None:
+            return load_file(self.file)[1]
+        if self.package == GIVEN:
+            return replace(self.spec, hooks=copy.deepcopy(self.spec.hooks))
+        return load_task(self.record) if self.record.kind == "task" else load_extension(self.record)
+
     @contextmanager
     def imported_anew(self) -> Iterator[Subject]:
         """Yield the plugin with its modules imported once more, so that nothing of earlier runs is in them."""
-        if self.package == GIVEN:
-            spec = replace(self.spec, hooks=copy.deepcopy(self.spec.hooks))
-            with holding({self.name: spec}) as (record,):
-                records = (record, *(r for r in self.records if r != self.record))
-                yield replace(self, record=record, spec=spec, records=records)
-            return
         ours = {n: m for n, m in sys.modules.items() if n == self.package or n.startswith(f"{self.package}.")}
-        for name in ours:
+        for name in ours if self.package != GIVEN else ():
             del sys.modules[name]
         try:
-            load = load_task if self.record.kind == "task" else load_extension
-            yield replace(self, spec=load(self.record))
+            spec = self._loaded_anew()
+            with holding({self.name: spec}) as (record,):
+                record = record if not self.installed else self.record
+                yield replace(self, record=record, spec=spec, records=(record, *self.others))
         finally:
             for name in [n for n in sys.modules if n == self.package or n.startswith(f"{self.package}.")]:
                 del sys.modules[name]
@@ -121,7 +133,11 @@ def _task_with_sample(records: Sequence[PluginRecord]) -> str:
 
 @contextmanager
 def given_subject(
-    spec: Spec, name: str | None = None, task: str | TaskSpec | None = None, beside: Mapping[str, Spec] | None = None
+    spec: Spec,
+    name: str | None = None,
+    task: str | TaskSpec | None = None,
+    beside: Mapping[str, Spec] | None = None,
+    file: Path | None = None,
 ) -> Iterator[Subject]:
     """Yield a spec as a subject; besides it only the tasks that it builds on are there.
 
@@ -130,13 +146,14 @@ def given_subject(
         name: Its name; where it is left out, that of the installed plugin that it is, or of its module.
         task: For an extension the task that it is tried with, by name or as an object.
         beside: Other plugins that are to be there, by name.
+        file: The file that it was loaded from, where it is no package.
     """
     real = discover()
     same = None if name else next((r for r in real if r.state == "available" and _is(r, spec)), None)
-    name = same.name if same else name or _name_of(spec)
+    name = same.name if same else name or name_of(spec)
     others: dict[str, Spec] = dict(beside or {})
     if isinstance(task, TaskSpec):
-        base = _name_of(task)
+        base = name_of(task)
         others[base] = task
     else:
         base = task or (_task_with_sample(real) if isinstance(spec, ExtensionSpec) else name)
@@ -145,7 +162,7 @@ def given_subject(
         records = [record, *rest]
         for wanted in {base, getattr(spec, "base", None)} - {None, *(r.name for r in records)}:
             records += [r for r, _ in task_chain(str(wanted), [*records, *real]) if r not in records]
-        yield Subject(record, spec, base, tuple(records))
+        yield Subject(record, spec, base, tuple(records), file)
 
 
 def _is(record: PluginRecord, spec: Spec) -> bool:
@@ -158,7 +175,7 @@ def _is(record: PluginRecord, spec: Spec) -> bool:
         return False
 
 
-def _name_of(spec: Spec) -> str:
+def name_of(spec: Spec) -> str:
     """Return the name that the convention gives the plugin of a module: hand-pose for trainer_hand_pose."""
     parts = _module_of(spec).split(".")
     module = parts[0] if parts[0].startswith("trainer_") else parts[-1]

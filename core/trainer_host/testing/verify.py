@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import SettingsError, unknown
+from trainer_host.plugin.loading import load_file
 from trainer_host.testing import checks as _checks  # noqa: F401 - registers the checks
 from trainer_host.testing.bench import Bench
 from trainer_host.testing.outcome import CHECKS, Check, Outcome
@@ -13,7 +15,6 @@ from trainer_host.testing.subject import given_subject, installed_subject
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
 
     from trainer_host.plugin.discovery import Kind
     from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
@@ -74,7 +75,7 @@ def check_extension(
     """Make all checks of an extension, with a task.
 
     Args:
-        extension: The extension, or the name of an installed one.
+        extension: The extension, the name of an installed one, or the path of a Python file.
         name: Its name; the installed extension's own, or that of its module without it.
         task: The task that it is tried with; the first installed one that has a sample without it.
         data: A dataset to use instead of the task's sample.
@@ -104,7 +105,11 @@ def workbench(
 ) -> Iterator[Bench]:
     """Yield what the checks of a plugin share: its trainings, and a folder that is removed on leaving."""
     with ExitStack() as stack:
-        if isinstance(plugin, str):
+        if isinstance(plugin, str) and plugin.endswith(".py"):
+            file = Path(plugin).expanduser().resolve()
+            record, spec = load_file(file)
+            subject = stack.enter_context(given_subject(spec, record.name, task, beside, file))
+        elif isinstance(plugin, str):
             subject = installed_subject(plugin, task if isinstance(task, str) else None)
         else:
             subject = stack.enter_context(given_subject(plugin, name, task, beside))

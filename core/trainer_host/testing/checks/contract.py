@@ -46,13 +46,17 @@ def hooks(bench: Bench) -> str:
         problem = error.problems[0]
         raise CheckFailedError(problem.message, problem.fix or "") from error
     known = {n for n in dir(HookSpecs) if not n.startswith("_")}
-    unmarked = sorted(n for n in known - set(found) if callable(getattr(bench.subject.spec.hooks, n, None)))
+    unmarked = sorted(n for n in known - set(found) if _takes_a_context(getattr(bench.subject.spec.hooks, n, None)))
     if unmarked:
         names = ", ".join(unmarked)
         raise CheckFailedError(f"{names}: not marked, so the host never calls it.", "Put @hookimpl above it.")
     if not found:
         raise CheckFailedError("the plugin implements no hook at all.", "Give an object with @hookimpl methods.")
     return f"{len(found)} hooks: {', '.join(found)}."
+
+
+def _takes_a_context(attribute: object) -> bool:
+    return callable(attribute) and "ctx" in getattr(getattr(attribute, "__code__", None), "co_varnames", ())
 
 
 @check(

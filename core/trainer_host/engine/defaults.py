@@ -1,0 +1,62 @@
+"""Answers of the engine to hooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from ultralytics.engine.trainer import BaseTrainer
+
+from trainer_host.base.contexts import AutobatchHints
+from trainer_host.plugin.markers import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from trainer_host.base.contexts import LossContext, OptimizerContext, RunContext, ScheduleContext
+    from trainer_host.base.protocols import Batch, Loss, Optimizer
+    from trainer_host.base.vision import Detections
+
+
+class EngineDefaults:
+    """Answers of the engine where no plugin has one, so that an extension always has something to wrap."""
+
+    @hookimpl
+    def build_optimizer(self, ctx: OptimizerContext) -> Optimizer:
+        """Return the engine's optimizer."""
+        return BaseTrainer.build_optimizer(
+            ctx.engine, ctx.model, ctx.name, ctx.lr, ctx.momentum, ctx.decay, ctx.iterations
+        )
+
+    @hookimpl
+    def build_loss(self, ctx: LossContext) -> Loss:
+        """Return the loss that the model has, or builds."""
+        loss: Loss = ctx.model.criterion or ctx.model.init_criterion()
+        return loss
+
+    @hookimpl
+    def build_schedule(self, ctx: ScheduleContext) -> Callable[[float], float]:
+        """Return the engine's schedule."""
+        schedule: Callable[[float], float] = ctx.engine.lf
+        return schedule
+
+    @hookimpl
+    def postprocess(self, found: Sequence[Detections]) -> Sequence[Detections]:
+        """Keep everything."""
+        return found
+
+    @hookimpl
+    def fitness(self, metrics: Mapping[str, float]) -> float:
+        """Return the validator's own figure."""
+        return metrics["fitness"]
+
+    @hookimpl
+    def preprocess_batch(self, ctx: RunContext, batch: Batch) -> Batch:
+        """Move the batch's tensors to the device."""
+        device = ctx.engine.device
+        return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+
+    @hookimpl
+    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
+        """Say only how many images there are."""
+        return AutobatchHints()

@@ -1,0 +1,120 @@
+"""Importing what entry points and files name: tasks and extensions."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trainer_host.base.errors import PluginError, Problem
+from trainer_host.plugin.discovery import PluginRecord, is_file, select
+from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+S = TypeVar("S", TaskSpec, ExtensionSpec)
+
+
+def load_target(record: PluginRecord) -> Any:
+    """Import what a plugin's entry point names.
+
+    Raises:
+        PluginError: If the import fails, naming the distribution and the cause.
+    """
+    module, _, attribute = record.target.partition(":")
+    try:
+        loaded: Any = importlib.import_module(module)
+        for part in filter(None, attribute.split(".")):
+            loaded = getattr(loaded, part)
+    except (Exception, SystemExit) as error:
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        what = f"{record.kind} {record.name!r} from {record.origin} is broken: {cause}."
+        fix = f"Mend or remove {record.distribution}, or switch it off: --no-plugin {record.name}."
+        raise PluginError(Problem(what, fix)) from error
+    return loaded
+
+
+def load_task(record: PluginRecord) -> TaskSpec:
+    """Import a task.
+
+    Raises:
+        PluginError: If the import fails, or if the entry point names something else.
+    """
+    spec = load_target(record)
+    if not isinstance(spec, TaskSpec):
+        raise PluginError(f"task {record.name!r} from {record.origin} is broken: {record.target} is not a TaskSpec.")
+    return with_object(spec, record)
+
+
+def load_extension(record: PluginRecord) -> ExtensionSpec:
+    """Import an extension: an `ExtensionSpec`, or an object or module with hook implementations."""
+    target = load_target(record)
+    return with_object(target if isinstance(target, ExtensionSpec) else ExtensionSpec(hooks=target), record)
+
+
+def with_object(spec: S, record: PluginRecord) -> S:
+    """Return a plugin whose hooks are an object: where it gives a class, each run has an object of its own.
+
+    Raises:
+        PluginError: If the class cannot be called without arguments.
+    """
+    if not isinstance(spec.hooks, type):
+        return spec
+    try:
+        return replace(spec, hooks=spec.hooks())
+    except Exception as error:  # whatever a constructor raises
+        what = f"{record.kind} {record.name!r} from {record.origin} is broken: {type(error).__name__}: {error}."
+        fix = f"{spec.hooks.__name__} has to be callable without arguments; options are in what hooks are given."
+        raise PluginError(Problem(what, fix)) from error
+
+
+def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
+    """Load one file as an extension, for this run alone.
+
+    Raises:
+        PluginError: If there is no such file, or if it fails.
+    """
+    name = path.stem
+    module_name = f"trainer_file_{name}"
+    record = PluginRecord(name, "extension", str(path), "file", "available", "", f"{module_name}:")
+    if not path.is_file():
+        raise PluginError(Problem(f"there is no plugin file {path}.", "Give the path of a Python file."))
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(Problem(f"{path} is not a Python file.", "Give a file that ends in .py."))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses look there for the types of their fields
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[module_name]
+        line = _last_line(error, path)
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise PluginError(Problem(f"the plugin file is broken: {cause}.", where=f"{path}:{line}")) from error
+    found = [v for v in vars(module).values() if isinstance(v, ExtensionSpec)]
+    return record, with_object(found[0] if found else ExtensionSpec(hooks=module), record)
+
+
+def load_named(name: str, records: Sequence[PluginRecord]) -> tuple[PluginRecord, ExtensionSpec]:
+    """Load an extension by its name, or by the path of its file.
+
+    Raises:
+        PluginError: If it is missing or broken.
+    """
+    if is_file(name):
+        return load_file(Path(name).expanduser().resolve())
+    record = select(name, "extension", records)
+    return record, load_extension(record)
+
+
+def _last_line(error: BaseException, path: Path) -> int:
+    line, trace = getattr(error, "lineno", None) or 1, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return int(line)
