@@ -31,11 +31,12 @@ def verify(
     if engine is not None:
         return _with_engine(engine, name, task, data, names, as_json)
     from trainer_host.engine.imports import import_engine
-    from trainer_host.testing.verify import making, workbench
+    from trainer_host.testing.verify import checks_for, making, workbench
 
-    import_engine(offline=True)
     outcomes: list[Outcome] = []
     with workbench(name, task=task, data=os.path.abspath(data) if data else None) as bench:  # noqa: PTH100 - links stay
+        checks_for(bench.subject.record.kind, names)
+        import_engine(offline=True)
         for outcome in making(bench, names):
             outcomes.append(outcome)
             if not as_json:

@@ -1,0 +1,132 @@
+"""What the kit looks at of installed packages, and the command ``trainer plugins verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import ultralytics
+
+from tests.core.helpers import command, write_package
+from trainer_host.testing import VerificationError, check_task
+from trainer_host.testing.engines import engine_overlay
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIRES = ["trainer-host>=0.1"]
+
+
+def put(folder: Path, *, requires: list[str] = REQUIRES, target: str = "tests.kit.toy:TASK") -> Path:
+    """Install a package with the toy task into a folder, as an installer would leave it."""
+    return write_package(folder, "trainer-toy", tasks={"toy": target}, requires=requires)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "site"
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def failed(*checks: str) -> list[str]:
+    try:
+        check_task("toy", checks=checks)
+    except VerificationError as error:
+        return [str(o) for o in error.outcomes if o.state == "failed"]
+    return []
+
+
+CONTRACT = ("hooks", "host-version", "options", "listing-imports-nothing")
+
+
+def test_a_sound_package_passes(site: Path) -> None:
+    put(site)
+    assert [(o.check, o.state) for o in check_task("toy", checks=CONTRACT)] == [(name, "ok") for name in CONTRACT]
+
+
+@pytest.mark.parametrize(
+    ("requires", "told"),
+    [
+        ([], "trainer-toy does not require trainer-host."),
+        (["trainer-host"], "trainer-toy requires trainer-host, without a lower bound."),
+        (["trainer-host<99"], "trainer-toy requires trainer-host<99, without a lower bound."),
+    ],
+)
+def test_a_package_has_to_say_which_host_it_needs(site: Path, requires: list[str], told: str) -> None:
+    put(site, requires=requires)
+    (found,) = failed(*CONTRACT)
+    assert found.startswith(f"host-version: {told}")
+    assert "dependencies" in found
+
+
+def test_a_package_that_imports_itself_when_python_starts_is_found(site: Path) -> None:
+    put(site, target="toy_package:TASK")
+    (site / "toy_package.py").write_text("from trainer_host import TaskSpec\nTASK = TaskSpec(hooks=object())\n")
+    (site / "sitecustomize.py").write_text("import toy_package\n")
+    (found,) = failed("listing-imports-nothing")
+    assert "listing imports toy_package." in found
+
+
+@pytest.mark.train
+def test_the_command_prints_a_line_for_each_check(tmp_path: Path) -> None:
+    site = put(tmp_path / "site", requires=[])
+    done = command("plugins", "verify", "toy", cwd=tmp_path, path=[site, ROOT])
+    lines = [line for line in done.out.splitlines() if not line.startswith(" ")]
+    assert done.code == 5
+    assert [line.split()[:2] for line in lines if not line.startswith("ok")] == [["FAILED", "host-version"]]
+    assert "Mend: Write the release that you test with" in done.out
+    assert "toy: 18 checks, 1 failed." in done.err
+    assert not list(tmp_path.glob("runs"))
+
+
+def test_an_unknown_check_or_plugin_is_told(tmp_path: Path) -> None:
+    site = put(tmp_path / "site")
+    done = command("plugins", "verify", "toy", "--check", "learn", cwd=tmp_path, path=[site, ROOT])
+    assert (done.code, done.problems) == (3, ["unknown check 'learn'. Did you mean 'learns'?"])
+    done = command("plugins", "verify", "toys", cwd=tmp_path, path=[site, ROOT])
+    assert done.code == 5 and "unknown task 'toys'. Did you mean 'toy'?" in done.problems[0]
+
+
+def test_a_file_is_checked_as_an_extension(tmp_path: Path) -> None:
+    site = put(tmp_path / "site")
+    (tmp_path / "rates.py").write_text("def build_optimizer(ctx):\n    yield\n")
+    words = ("plugins", "verify", "./rates.py", "--task", "toy", "--check", "hooks", "--json")
+    done = command(*words, cwd=tmp_path, path=[site, ROOT])
+    assert done.code == 5
+    assert done.json["checks"][0]["found"] == "build_optimizer: not marked, so the host never calls it."
+
+
+@pytest.mark.train
+def test_another_engine_goes_before_the_installed_one(tmp_path: Path) -> None:
+    site, overlay = put(tmp_path / "site"), tmp_path / "cache" / "engines" / "8.3.7"
+    overlay.mkdir(parents=True)
+    (overlay / "ultralytics").symlink_to(Path(ultralytics.__file__).parent)
+    info = overlay / "ultralytics-8.3.7.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ultralytics\nVersion: 8.3.7\n")
+    words = ("plugins", "verify", "toy", "--engine", "8.3.7", "--check", "trains", "--json")
+    done = command(*words, cwd=tmp_path, path=[site, ROOT], TRAINER_CACHE_DIR=str(tmp_path / "cache"))
+    assert (done.code, done.json["engine"], done.json["ok"]) == (0, "8.3.7", True)
+    assert "With ultralytics 8.3.7:" in done.err
+
+
+def test_what_is_no_version_is_refused(tmp_path: Path) -> None:
+    done = command("plugins", "verify", "detect", "--engine", "newest", cwd=tmp_path)
+    assert done.code == 3
+    assert done.problems == ["--engine newest is no version. Write one such as --engine 8.4.190"]
+
+
+def test_without_an_index_another_engine_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("TRAINER_CACHE_DIR", str(tmp_path))
+    with pytest.raises(Exception, match=r"ultralytics 8\.3\.6 cannot be installed: .* Is there a network") as caught:
+        engine_overlay("8.3.6")
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "engines").iterdir())
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("task", ["detect", "pose"])
+def test_the_tasks_of_the_host_pass(task: str, tmp_path: Path) -> None:
+    done = command("plugins", "verify", task, "--json", cwd=tmp_path)
+    assert done.code == 0, done.out
+    assert all(c["state"] == "ok" for c in done.json["checks"])

@@ -1,0 +1,71 @@
+"""The kit in the test suite of somebody else: checks as items of their own, and fixtures that are asked for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.train
+
+SUITE = """
+import trainer_host
+from tests.kit.broken import UNMARKED
+from tests.kit.toy import TASK
+from trainer_host.testing import parametrize_with_checks
+
+pytest_plugins = ["trainer_host.testing.plugin"]
+FEW = {"hooks", "host-version", "options", "trains"}
+
+
+@parametrize_with_checks([TASK, UNMARKED], checks=FEW)
+def test_it_keeps_the_contract(check):
+    check()
+
+
+def test_nothing_else_is_there(trainer_host_only):
+    assert trainer_host.plugins() == []
+    trainer_host_only("detect", my_toy=TASK)
+    assert [r.name for r in trainer_host.plugins()] == ["detect", "my-toy"]
+
+
+def test_a_tiny_sample(tiny_dataset, trainer_host_only):
+    trainer_host_only("pose", "detect", my_toy=TASK)
+    drawn = tiny_dataset("my-toy")
+    assert trainer_host.check(drawn.file).findings == []
+    assert len(list(tiny_dataset("pose").folder.glob("images/*/*"))) == 12
+"""
+
+
+def test_a_suite_of_an_author(tmp_path: Path) -> None:
+    (tmp_path / "test_plugin.py").write_text(SUITE)
+    options = ["-p", "no:cacheprovider", "-v", "--rootdir", str(tmp_path), "-W", "error"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "test_plugin.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = {
+        line.split()[0].partition("::")[2]: line.split()[1] for line in done.stdout.splitlines() if "::test" in line
+    }
+    assert done.returncode == 1, done.stdout
+    assert said["test_it_keeps_the_contract[toy-hooks]"] == "PASSED", done.stdout
+    assert said["test_it_keeps_the_contract[toy-trains]"] == "PASSED"
+    assert said["test_it_keeps_the_contract[toy-host-version]"] == "SKIPPED"
+    assert said["test_it_keeps_the_contract[broken-hooks]"] == "FAILED"
+    assert said["test_nothing_else_is_there"] == said["test_a_tiny_sample"] == "PASSED", done.stdout
+    assert "plot: not marked, so the host never calls it. Put @hookimpl above it." in done.stdout
+
+
+def test_the_fixtures_load_only_where_they_are_asked_for() -> None:
+    from importlib import metadata
+
+    groups = {e.group for e in metadata.distribution("trainer-host").entry_points}
+    assert "pytest11" not in groups
