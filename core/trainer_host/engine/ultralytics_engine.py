@@ -113,8 +113,8 @@ class TrainingEngine:
         self, plan: Plan, values: Mapping[str, Any], save_dir: Path, reporter: Reporter, stop: StopRequest
     ) -> None:
         self.plan, self.values, self.save_dir = plan, dict(values), save_dir
-        metrics = plan.chain.attribute("metrics") or ()
-        self.progress = ProgressCallbacks(reporter, stop, metrics)
+        shown = [*(plan.chain.attribute("metrics") or ()), *([plan.best_metric.name] if plan.best_metric else [])]
+        self.progress = ProgressCallbacks(reporter, stop, tuple(dict.fromkeys(shown)))
         self.trainer: HostTrainer | None = None
 
     def prepare(self) -> dict[str, Any]:
