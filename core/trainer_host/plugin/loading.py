@@ -33,7 +33,8 @@ def load_target(record: PluginRecord) -> Any:
     except (Exception, SystemExit) as error:
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         what = f"{record.kind} {record.name!r} from {record.origin} is broken: {cause}."
-        fix = f"Mend or remove {record.distribution}, or switch it off: --no-plugin {record.name}."
+        off = f"TRAINER_NO_PLUGIN={record.name}" if record.kind == "command" else f"--no-plugin {record.name}"
+        fix = f"Mend or remove {record.distribution}, or switch it off: {off}."
         raise PluginError(Problem(what, fix)) from error
     return loaded
 
