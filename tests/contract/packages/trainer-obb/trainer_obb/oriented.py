@@ -22,7 +22,7 @@ class OrientedPredictor(BoxPredictor):
     engine = OBBPredictor
 
     def describe(self, result: Any, index: int) -> dict[str, Any]:
-        corners = result.obb.xyxyxyxy[index].round(decimals=2).tolist()
+        corners = result.obb.xyxyxyxy[index].double().round(decimals=2).tolist()
         angle = round(float(result.obb.xywhr[index, 4]), 5)
         return {**super().describe(result, index), "corners": corners, "angle": angle}
 

@@ -21,7 +21,7 @@ class MaskPredictor(BoxPredictor):
     engine = SegmentationPredictor
 
     def describe(self, result: Any, index: int) -> dict[str, Any]:
-        outline = result.masks.xy[index].round(2).tolist()
+        outline = result.masks.xy[index].astype(float).round(2).tolist()
         return {**super().describe(result, index), "polygon": outline}
 
 

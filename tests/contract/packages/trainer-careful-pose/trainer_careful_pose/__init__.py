@@ -1,0 +1,13 @@
+"""Trainer classes as tasks. They are imported when they are used."""
+
+from trainer_host import TaskSpec
+
+POSE = TaskSpec.from_trainer("trainer_careful_pose.trainer:CarefulPoseTrainer", base="pose")
+SEGMENT = TaskSpec.from_trainer(
+    "ultralytics.models.yolo.segment:SegmentationTrainer",
+    base="detect",
+    engine_task="segment",
+    scratch_model="yolo26n-seg.yaml",
+    best_metric="metrics/mAP50-95(M)",
+    metrics=("metrics/mAP50(M)", "metrics/mAP50-95(M)"),
+)
