@@ -176,7 +176,7 @@ def _is(record: PluginRecord, spec: Spec) -> bool:
 
 
 def name_of(spec: Spec) -> str:
-    """Return the name that the convention gives the plugin of a module: hand-pose for trainer_hand_pose."""
+    """Return the name that the convention gives the plugin of a module: my-task for trainer_my_task."""
     parts = _module_of(spec).split(".")
     module = parts[0] if parts[0].startswith("trainer_") else parts[-1]
     return module.removeprefix("trainer_").replace("_", "-").strip("-") or "plugin"
