@@ -56,7 +56,7 @@ def plugin_name(text: str, records: list[PluginRecord]) -> str:
     """
     name = normal(text).removeprefix("trainer-")
     if not NAME.fullmatch(name):
-        fix = "Write small letters, digits and hyphens, such as hand-pose."
+        fix = "Write small letters, digits and hyphens, such as my-task."
         raise SettingsError(Problem(f"{text!r} cannot be the name of a plugin.", fix))
     if name == "host":
         raise SettingsError(Problem("trainer-host is the host itself.", "Choose another name."))
