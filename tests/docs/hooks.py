@@ -189,9 +189,10 @@ def methods(kind: type[Any]) -> Iterator[str]:
     """Yield a line for each method that a class declares."""
     named = set(re.findall(r"def (\w+)\(", inspect.getsource(kind))) - {"__str__"}
     items = []
-    for name, function in vars(kind).items():
+    for name, member in vars(kind).items():
+        function = member.__func__ if isinstance(member, classmethod) else member
         if name in named and inspect.isfunction(function):
-            signature = re.sub(r"self(?:, /)?(?:, )?", "", short(str(inspect.signature(function))), count=1)
+            signature = re.sub(r"(?:self|cls)(?:, /)?(?:, )?", "", short(str(inspect.signature(function))), count=1)
             items.append(f"- `{name}{signature}`: {prose(sections(inspect.getdoc(function) or '')[0])}")
     if items:
         yield "\n".join(items) + "\n"
