@@ -97,8 +97,8 @@ def lines(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return a text as it may stand in a table."""
-    return prose(text).replace("|", "\\|")
+    """Return a text as it may stand in a table or a list: in one line."""
+    return " ".join(prose(text).split()).replace("|", "\\|")
 
 
 def sections(doc: str) -> tuple[str, dict[str, str], dict[str, str]]:
@@ -193,7 +193,7 @@ def methods(kind: type[Any]) -> Iterator[str]:
         function = member.__func__ if isinstance(member, classmethod) else member
         if name in named and inspect.isfunction(function):
             signature = re.sub(r"(?:self|cls)(?:, /)?(?:, )?", "", short(str(inspect.signature(function))), count=1)
-            items.append(f"- `{name}{signature}`: {prose(sections(inspect.getdoc(function) or '')[0])}")
+            items.append(f"- `{name}{signature}`: {cell(sections(inspect.getdoc(function) or '')[0])}")
     if items:
         yield "\n".join(items) + "\n"
 
