@@ -392,7 +392,7 @@ def test_what_is_part_of_every_run_comes_between_the_tasks_and_what_was_asked_fo
     assert [m.record.name for m in chain.extensions] == ["c"]
     assert chain.members == chain.tasks + chain.extensions, "a record of the run names what was asked for"
     assert chain.options["a"].gain == 1.0
-    assert chain.skipped == ()
+    assert chain.notices == ()
     assert load_chain("one", options={"a": {"gain": 2}}).options["a"].gain == 2.0
     with pytest.raises(SettingsError, match=r"a\.gain='much'"):
         load_chain("one", options={"a": {"gain": "much"}})
@@ -436,7 +436,7 @@ def test_a_broken_one_is_skipped_and_told(always: Install, code: str, said: str)
     chain = load_chain("one")
     assert "a" in [m.record.name for m in chain.always]
     assert "bad" not in [m.record.name for m in chain.always]
-    (problem,) = chain.skipped
+    (problem,) = chain.notices
     assert said in str(problem)
     assert "bad" in str(problem)
 
@@ -446,7 +446,7 @@ def test_one_that_is_in_conflict_is_skipped_and_told(always: Install, installed:
     installed("q", entry_points="[trainer_host.always]\na = usual:SECOND\n")
     chain = load_chain("one")
     assert "a" not in [m.record.name for m in chain.always]
-    assert ["p and q both bring" in str(p) for p in chain.skipped] == [True]
+    assert ["p and q both bring" in str(p) for p in chain.notices] == [True]
 
 
 def test_a_broken_one_that_was_asked_for_stops_the_run(always: Install) -> None:

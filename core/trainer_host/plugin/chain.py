@@ -69,14 +69,14 @@ class Chain:
         extensions: The extensions, in the order in which they were named.
         manager: The plugin manager that holds them and nothing else.
         always: The extensions that are part of every run, by name.
-        skipped: Why others of these are not part of it, and what of any plugin is deprecated.
+        notices: What people are to be told: why others of these are not part of it, and what is deprecated.
     """
 
     tasks: tuple[Member, ...]
     extensions: tuple[Member, ...]
     manager: HookManager = field(repr=False)
     always: tuple[Member, ...] = ()
-    skipped: tuple[Problem, ...] = ()
+    notices: tuple[Problem, ...] = ()
 
     @property
     def name(self) -> str:

@@ -183,7 +183,7 @@ def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
     source = str(given.settings["data"])
     task = given.task or tell_task(given, request, reporter)
     chain = load_chain(task, given.plugins, given.options, request.no_plugins)
-    for problem in chain.skipped:
+    for problem in chain.notices:
         reporter.warn(str(problem))
     args = SimpleNamespace(**{**engine_defaults(), **given.settings, "mode": "train"})
     ctx = DataContext(

@@ -164,7 +164,7 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
             fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"
             raise PluginError(*error.problems, Problem(f"{path} was trained for the task {task!r}.", fix)) from error
         raise
-    for problem in chain.skipped:
+    for problem in chain.notices:
         reporter.warn(str(problem))
     return chain
 

@@ -114,7 +114,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         raise SettingsError(*problems)
     resolved = Resolved(chain, exact=request.exact, offline=request.offline, bad=bad, images=given.images)
     resolved.best_metric = BestMetric.parse(given.best_metric) if given.best_metric else None
-    for problem in chain.skipped:
+    for problem in chain.notices:
         reporter.warn(str(problem))
     for key, value in given.settings.items():
         resolved.settings[key] = Setting(value, "command" if key in request.given.settings else "file")
