@@ -268,7 +268,8 @@ def _boxes(split: Split, boxes: Boxes) -> Found:
     over = (beyond > TOLERANCE) & ~faults.any
     for index in np.flatnonzero(faults.any | over).tolist():
         row = int(boxes.rows[index])
-        text = f"x, y, width, height = {numbers(values[index, 1:])}"
+        around = "around the polygon, " if boxes.polygon[row] else ""
+        text = f"{around}x, y, width, height = {numbers(values[index, 1:])}"
         if faults.pixels[index]:
             found = _pixel_finding(split, row, values[index])
         elif faults.negative[index]:

@@ -1,0 +1,98 @@
+"""Trainer classes of the engine as tasks: what is told by the class, and whose word comes when."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+
+from trainer_host import PluginError, TaskSpec, hookimpl
+from trainer_host.engine.from_trainer import detached_trainer
+from trainer_host.engine.plan import Plan
+from trainer_host.engine.trainer import HostTrainer
+from trainer_host.plugin.chain import Chain, HookManager, Member, register
+from trainer_host.plugin.discovery import PluginRecord
+from trainer_host.plugin.ported import load_trainer
+from trainer_host.plugin.spec import ExtensionSpec
+
+Words = dict[str, Any]
+
+
+class Mine(PoseTrainer):  # type: ignore[misc, unused-ignore]
+    def preprocess_batch(self, batch: Words) -> Words:
+        return {"said": [*super().preprocess_batch(batch)["said"], "mine"]}
+
+    def progress_string(self) -> str:
+        return f"mine, {super().progress_string()}"
+
+
+class Own(BaseTrainer):  # type: ignore[misc, unused-ignore]
+    pass
+
+
+@pytest.mark.parametrize(
+    ("trainer", "base", "kind"),
+    [(Mine, "pose", "pose"), (SegmentationTrainer, "detect", "segment"), (Own, None, None)],
+)
+def test_base_and_kind_are_told_by_the_class(trainer: type[Any], base: str | None, kind: str | None) -> None:
+    spec = TaskSpec.from_trainer(trainer, metrics=("a",))
+    assert (spec.base, spec.engine_task, spec.trainer, spec.metrics) == (base, kind, trainer, ("a",))
+
+
+def test_what_is_imported_late_needs_its_base() -> None:
+    with pytest.raises(PluginError, match="base=NAME"):
+        TaskSpec.from_trainer("nowhere.trainer:Mine")
+    assert TaskSpec.from_trainer("nowhere.trainer:Mine", base="detect").engine_task is None
+
+
+def test_a_text_that_names_no_class_is_told() -> None:
+    assert load_trainer(f"{__name__}:Mine") is Mine
+    with pytest.raises(PluginError, match="names no trainer class"):
+        load_trainer("pathlib")
+
+
+class Base:
+    @hookimpl
+    def preprocess_batch(self, batch: Words) -> Words:
+        return {"said": [*batch["said"], "base"]}
+
+
+class Extension:
+    @hookimpl(wrapper=True)
+    def preprocess_batch(self) -> Generator[None, Words, Words]:
+        answer = yield
+        return {"said": [*answer["said"], "extension"]}
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> HostTrainer:
+    """A trainer of the task `mine` on `pose`, with an extension, that trains nothing."""
+
+    def member(name: str, kind: Any, spec: Any) -> Member:
+        made = Member(PluginRecord(name, kind, f"trainer-{name}", "1", "available", "", f"{name}:X"), spec)
+        register(manager, made)
+        return made
+
+    manager = HookManager()
+    tasks = (member("pose", "task", TaskSpec(hooks=Base())), member("mine", "task", TaskSpec.from_trainer(Mine)))
+    chain = Chain(tasks, (member("also", "extension", ExtensionSpec(hooks=Extension())),), manager)
+    made = detached_trainer(Plan(chain), SimpleNamespace(), {}, "cpu", tmp_path)
+    assert made is not None
+    return made
+
+
+def test_super_reaches_the_base_and_extensions_wrap_the_class_once(trainer: HostTrainer) -> None:
+    assert trainer.preprocess_batch({"said": []}) == {"said": ["base", "mine", "extension"]}
+    assert trainer.preprocess_batch({"said": []}) == {"said": ["base", "mine", "extension"]}
+
+
+def test_what_no_hook_decides_is_the_class_s(trainer: HostTrainer) -> None:
+    trainer.loss_names = ("box",)
+    words = trainer.progress_string().split()
+    assert words == ["mine,", "Epoch", "GPU_mem", "box", "Instances", "Size"]
