@@ -171,3 +171,56 @@ def _record(path: Path) -> dict[str, Any]:
 
     record: dict[str, Any] = torch.load(path, weights_only=False)["trainer_host"]
     return record
+
+
+COUNTING = """
+from trainer_host import ExtensionSpec, hookimpl
+
+class Counting:
+    def __init__(self):
+        self.epochs = 0
+
+    @hookimpl
+    def log(self, ctx):
+        self.epochs += ctx.epoch is not None
+
+    @hookimpl(wrapper=True)
+    def build_loss(self, ctx):
+        loss = yield
+        ctx.model.told = loss is not None
+        return loss
+
+    @hookimpl
+    def state_dict(self):
+        return {"epochs": self.epochs}
+
+    @hookimpl
+    def load_state_dict(self, ctx, state):
+        self.epochs = state["epochs"]
+
+EXTENSION = ExtensionSpec(hooks=Counting)
+"""
+
+
+@pytest.mark.train
+def test_a_resumed_training_gives_plugins_their_state_back(data: Path, tmp_path: Path) -> None:
+    import torch
+
+    from trainer_pose import PoseTrainer
+
+    (tmp_path / "counting.py").write_text(COUNTING)
+    trainer_class = PoseTrainer.configured(plugins=[str(tmp_path / "counting.py")])
+
+    def stop(trainer: Any) -> None:
+        if trainer.epoch == 1:
+            raise KeyboardInterrupt
+
+    first = trainer_class(overrides=overrides(data, tmp_path, epochs=3))
+    first.add_callback("on_train_epoch_start", stop)
+    with pytest.raises(KeyboardInterrupt):
+        first.train()
+    assert torch.load(first.last, weights_only=False)["trainer_host"]["plugin_states"] == {"counting": {"epochs": 1}}
+    resumed = trainer_class(overrides={"model": str(first.last), "resume": str(first.last)})
+    resumed.train()
+    assert resumed.model.told
+    assert torch.load(resumed.last, weights_only=False)["trainer_host"]["plugin_states"] == {"counting": {"epochs": 3}}

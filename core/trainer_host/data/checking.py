@@ -154,6 +154,9 @@ def normalised(data: Description, folder: Path, ctx: DataContext) -> Path:
 
     A split of which images were left out, or whose labels the engine could not read, becomes a list of images.
     """
+    path = folder / NORMALISED
+    if ctx.args.resume and path.resolve() == Path(data.file).resolve():
+        return path  # a training that is resumed reads what it wrote when it began
     if folder.resolve() == Path(data.file).parent.resolve():
         what = "the run's folder is that of the dataset, which is not written to."
         raise SettingsError(Problem(what, "Give another folder: project=DIR name=NAME, or save_dir=DIR.", str(folder)))
@@ -171,7 +174,6 @@ def normalised(data: Description, folder: Path, ctx: DataContext) -> Path:
         parts = [Path(part) for part in ctx.source.split(",")]
         keys[SOURCE] = ",".join(str(part.resolve() if part.exists() else part) for part in parts)
         keys[IMAGES] = [str(Path(f).resolve()) for f in ctx.images]
-    path = folder / NORMALISED
     text = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
     write_whole(path, f"# The dataset of this run, as it was read from {data.file}\n{text}".encode())
     return path

@@ -138,17 +138,18 @@ class HostTrainer(BaseTrainer):
         if event == "on_pretrain_routine_end":
             add_losses(self)
             self._require_best_metric(self.metrics)
-        if event == "on_fit_epoch_end":
-            self.hooks.log(ctx=self._figures())
+        if event == "on_fit_epoch_end" and self.finishing:
+            self._log(self.metrics or {}, None)
         super().run_callbacks(event)
 
-    def _figures(self) -> LogContext:
-        """Return the figures of the epoch, as ``results.csv`` has them, or of the best checkpoint."""
-        metrics = {k: float(v) for k, v in (self.metrics or {}).items()}
-        if self.finishing:
-            return self.context(LogContext, values=metrics)
-        losses = self.label_loss_items(self.tloss) if self.tloss else {}
-        return self.context(LogContext, epoch=self.epoch + 1, values={**losses, **metrics, **self.lr})
+    def save_metrics(self, metrics: dict[str, Any]) -> None:
+        """Write a line of ``results.csv``, and have plugins log it before a checkpoint keeps their state."""
+        super().save_metrics(metrics)
+        self._log(metrics, self.epoch + 1)
+
+    def _log(self, metrics: Mapping[str, Any], epoch: int | None) -> None:
+        figures = {k: float(v) for k, v in metrics.items()}
+        self.hooks.log(ctx=self.context(LogContext, epoch=epoch, values=figures))
 
     def get_dataset(self) -> Description:
         """Read the dataset and have it checked.

@@ -357,7 +357,7 @@ class HookSpecs:
     def log(self, ctx: LogContext) -> None:
         """Write down the figures of an epoch, and after training those of the best checkpoint.
 
-        Called: after each epoch, and once after the final measurement.
+        Called: after each epoch, before its checkpoint is written, and once after the final measurement.
 
         .. versionadded:: 0.1
         """
