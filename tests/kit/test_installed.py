@@ -69,7 +69,7 @@ def test_a_package_that_imports_itself_when_python_starts_is_found(site: Path) -
 @pytest.mark.train
 def test_the_command_prints_a_line_for_each_check(tmp_path: Path) -> None:
     site = put(tmp_path / "site", requires=[])
-    done = command("plugins", "verify", "toy", cwd=tmp_path, path=[site, ROOT])
+    done = command("plugins", "verify", "toy", "lr0=0.01", cwd=tmp_path, path=[site, ROOT])
     lines = [line for line in done.out.splitlines() if not line.startswith(" ")]
     assert done.code == 5
     assert [line.split()[:2] for line in lines if not line.startswith("ok")] == [["FAILED", "host-version"]]
@@ -84,6 +84,15 @@ def test_an_unknown_check_or_plugin_is_told(tmp_path: Path) -> None:
     assert (done.code, done.problems) == (3, ["unknown check 'learn'. Did you mean 'learns'?"])
     done = command("plugins", "verify", "toys", cwd=tmp_path, path=[site, ROOT])
     assert done.code == 5 and "unknown task 'toys'. Did you mean 'toy'?" in done.problems[0]
+
+
+def test_settings_are_given_as_for_a_run(tmp_path: Path) -> None:
+    site = put(tmp_path / "site")
+    words = ("plugins", "verify", "toy", "--check", "trains")
+    done = command(*words, "toy.gain=2", cwd=tmp_path, path=[site, ROOT])
+    assert done.code == 5 and "unknown option of plugin 'toy': 'gain'" in done.out
+    done = command(*words, "epoch", cwd=tmp_path, path=[site, ROOT])
+    assert (done.code, done.problems) == (3, ["'epoch' is not a setting. Write key=value, such as epochs=10."])
 
 
 def test_a_file_is_checked_as_an_extension(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import pytest
 
 from tests.kit.toy import TASK
 from trainer_host import ExtensionSpec, hookimpl
-from trainer_host.testing import CHECKS, check_extension, check_task
+from trainer_host.testing import CHECKS, VerificationError, check_extension, check_task
 
 pytestmark = pytest.mark.train
 NOT_INSTALLED = {"host-version", "listing-imports-nothing"}
@@ -28,6 +30,16 @@ def test_a_sound_task_passes() -> None:
     outcomes = check_task(TASK)
     assert {o.check for o in outcomes} == {c.name for c in CHECKS.values() if "task" in c.kinds}
     assert {o.check for o in outcomes if o.state != "ok"} == NOT_INSTALLED
+
+
+@dataclass(frozen=True)
+class Undefined:
+    gain: Nowhere = 1.0  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_an_error_that_nobody_looks_for_is_that_of_the_check() -> None:
+    with pytest.raises(VerificationError, match=r"options: \w+: .*Nowhere"):
+        check_task(replace(TASK, options=Undefined), checks=["options"])
 
 
 def test_a_sound_extension_passes() -> None:

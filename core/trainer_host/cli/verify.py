@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -19,22 +18,34 @@ WORDS = {"ok": "ok", "failed": "FAILED", "skipped": "skipped"}
 
 @click.command()
 @click.argument("name")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--task", metavar="NAME", help="The task that an extension is tried with.")
 @click.option("--data", metavar="FILE", type=click.Path(exists=True), help="A dataset instead of the task's sample.")
 @click.option("--check", "names", multiple=True, metavar="CHECK", help="Make this check alone; may be repeated.")
 @click.option("--engine", metavar="VERSION", help="Check with another release of ultralytics.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def verify(
-    name: str, task: str | None, data: str | None, names: tuple[str, ...], engine: str | None, as_json: bool
+    name: str,
+    settings: tuple[str, ...],
+    task: str | None,
+    data: str | None,
+    names: tuple[str, ...],
+    engine: str | None,
+    as_json: bool,
 ) -> int:
-    """Check that a plugin keeps its contract: trainings of seconds on a tiny dataset."""
+    """Check that a plugin keeps its contract: trainings of seconds on a tiny dataset.
+
+    NAME is an installed plugin, or a Python file. Options of plugins and engine keys are given as for a run.
+    """
     if engine is not None:
-        return _with_engine(engine, name, task, data, names, as_json)
+        return _with_engine(engine, [name, *settings], task, data, names, as_json)
+    from trainer_host.base.settings import parse_pairs
     from trainer_host.engine.imports import import_engine
     from trainer_host.testing.verify import checks_for, making, workbench
 
     outcomes: list[Outcome] = []
-    with workbench(name, task=task, data=os.path.abspath(data) if data else None) as bench:  # noqa: PTH100 - links stay
+    given = parse_pairs(settings)
+    with workbench(name, task=task, data=data, options=given.options, settings=given.settings) as bench:
         checks_for(bench.subject.record.kind, names)
         import_engine(offline=True)
         for outcome in making(bench, names):
@@ -64,12 +75,12 @@ def _emit(name: str, outcomes: list[Outcome]) -> None:
 
 
 def _with_engine(
-    version: str, name: str, task: str | None, data: str | None, names: tuple[str, ...], as_json: bool
+    version: str, given: list[str], task: str | None, data: str | None, names: tuple[str, ...], as_json: bool
 ) -> int:
     """Run the command in a process that imports another release of the engine."""
     from trainer_host.testing.engines import engine_overlay, environment_with
 
-    words = [name, *(f"--check={n}" for n in names)]
+    words = [*given, *(f"--check={n}" for n in names)]
     words += [f"--{option}={value}" for option, value in (("task", task), ("data", data)) if value]
     command = [sys.executable, "-m", "trainer_host", "plugins", "verify", *words, *(["--json"] if as_json else [])]
     click.echo(f"With ultralytics {version}:", err=True)

@@ -46,12 +46,14 @@ class Bench:
         subject: The plugin.
         data: A dataset of the author's, or None for the task's own sample.
         options: Values by plugin and option.
+        settings: Engine keys that go before those of the kit, such as ``model``.
         outcomes: What the checks found so far.
     """
 
     subject: Subject
     data: str | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,6 +62,9 @@ class Bench:
         self._dataset: TinyDataset | Exception | None = None
         self.changed: dict[str, list[str]] = {}
         self.work.mkdir()
+        # Trainings have another working folder.
+        files = {k: v for k, v in self.settings.items() if isinstance(v, (str, Path)) and Path(v).is_file()}
+        self.settings = {**self.settings, **{k: str(Path(v).absolute()) for k, v in files.items()}}
 
     @property
     def work(self) -> Path:
@@ -91,6 +96,8 @@ class Bench:
             state, found, mend = "failed", error.found, error.mend or check.mend
         except CheckSkippedError as error:
             state, found, mend = "skipped", str(error), ""
+        except Exception as error:  # whatever the plugin raises where no error is looked for
+            state, found, mend = "failed", f"{reason(error)}.", check.mend
         return Outcome(check.name, state, found, mend, round(time.perf_counter() - begin, 3))  # type: ignore[arg-type]
 
     @contextmanager
@@ -194,7 +201,9 @@ class Bench:
 
         probe = Probe(stop_after, measure)
         dataset = self.dataset
-        settings = {**dataset.settings, "epochs": EPOCHS, "seed": seed, "data": str(dataset.file)}
+        # A model may be made of the extension's layers, so that there is none without it.
+        keys = self.engine_keys if {*self.subject.plugins} <= {*plugins} else dataset.settings
+        settings = {**keys, "epochs": EPOCHS, "seed": seed, "data": str(dataset.file)}
         save_dir = self.folder / "runs" / key
         watch = [self.work, dataset.folder] if dataset.folder else [self.work]
         with ExitStack() as stack:
@@ -213,6 +222,11 @@ class Bench:
             )
         probe.untrained = None
         return Training(result, probe.recording)
+
+    @property
+    def engine_keys(self) -> dict[str, Any]:
+        """The engine keys of every training."""
+        return {**self.dataset.settings, **self.settings}
 
     def options_of(self, plugins: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the options of a run with these extensions."""

@@ -28,7 +28,7 @@ class _Shared:
     """The bench of one plugin, made when its first check is."""
 
     plugin: Spec | str
-    settings: dict[str, Any]
+    given: dict[str, Any]
     bench: Bench | None = field(default=None)
 
     @property
@@ -42,7 +42,7 @@ class _Shared:
         if self.bench is None:
             stack = ExitStack()
             atexit.register(stack.close)  # the items of pytest have no common end
-            self.bench = stack.enter_context(workbench(self.plugin, **self.settings))
+            self.bench = stack.enter_context(workbench(self.plugin, **self.given))
         return self.bench
 
 
@@ -69,21 +69,22 @@ class PluginCheck:
 
 
 def parametrize_with_checks(
-    plugins: Sequence[Spec | str], *, checks: Collection[str] = (), **settings: Any
+    plugins: Sequence[Spec | str], *, checks: Collection[str] = (), **given: Any
 ) -> pytest.MarkDecorator:
     """Return a decorator that gives a test an argument ``check``, once for each check of each plugin.
 
     Args:
         plugins: Tasks and extensions, or the names of installed ones.
         checks: The names of the checks to make; all without it.
-        settings: What `check_task` and `check_extension` take: ``name``, ``task``, ``data``, ``options``, ``beside``.
+        given: What `check_task` and `check_extension` take besides: ``name``, ``task``, ``data``, ``options``,
+            ``settings``, ``beside``.
     """
     import pytest
 
     items = []
     for plugin in plugins:
-        shared = _Shared(plugin, settings)
-        label = plugin if isinstance(plugin, str) else settings.get("name") or name_of(plugin)
+        shared = _Shared(plugin, given)
+        label = plugin if isinstance(plugin, str) else given.get("name") or name_of(plugin)
         items += [
             pytest.param(PluginCheck(check, shared), id=f"{label}-{check.name}")
             for check in checks_for(shared.kind, checks)

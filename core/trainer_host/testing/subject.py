@@ -101,7 +101,7 @@ def installed_subject(name: str, task: str | None = None) -> Subject:
 
     Args:
         name: The plugin's name, or ``distribution:name``.
-        task: For an extension the task that it is tried with; the first one that has a sample without it.
+        task: For an extension the task that it is tried with; without it the first that has a sample and no base.
 
     Raises:
         PluginError: If there is no such plugin, or if it cannot be used.
@@ -118,17 +118,19 @@ def installed_subject(name: str, task: str | None = None) -> Subject:
 
 
 def _task_with_sample(records: Sequence[PluginRecord]) -> str:
+    """Return the first task that has a sample, those first that build on no other."""
+    found = []
     with only(records):
-        for record in records:
-            if record.kind != "task" or record.state != "available":
-                continue
+        for record in [r for r in records if r.kind == "task" and r.state == "available"]:
             try:
-                hooks = load_chain(record.name).manager.hook
+                chain = load_chain(record.name)
             except PluginError:
                 continue  # somebody else's, and not what is checked
-            if hooks.sample.get_hookimpls():
-                return record.name
-    raise PluginError(Problem("no installed task has a sample to try the extension with.", "Name one: --task NAME"))
+            if chain.manager.hook.sample.get_hookimpls():
+                found.append((len(chain.tasks), record.name))
+    if not found:
+        raise PluginError(Problem("no installed task has a sample to try the extension with.", "Name one: --task NAME"))
+    return min(found)[1]
 
 
 @contextmanager

@@ -39,6 +39,7 @@ def check_task(
     name: str | None = None,
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Mapping[str, Any] | None = None,
     beside: Mapping[str, Spec] | None = None,
     checks: Collection[str] = (),
 ) -> list[Outcome]:
@@ -49,6 +50,7 @@ def check_task(
         name: Its name; the installed task's own, or that of its module without it.
         data: A dataset to use instead of the task's sample.
         options: Values by plugin and option.
+        settings: Engine keys that go before those of the kit, such as ``model``.
         beside: Other plugins that are there, by name: such as tasks that it builds on and that are not installed.
         checks: The checks to make; all without it.
 
@@ -58,7 +60,7 @@ def check_task(
     Raises:
         VerificationError: If one of them failed.
     """
-    with workbench(task, name=name, data=data, options=options, beside=beside) as bench:
+    with workbench(task, name=name, data=data, options=options, settings=settings, beside=beside) as bench:
         return _raised(made(bench, checks))
 
 
@@ -69,6 +71,7 @@ def check_extension(
     task: str | TaskSpec | None = None,
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Mapping[str, Any] | None = None,
     beside: Mapping[str, Spec] | None = None,
     checks: Collection[str] = (),
 ) -> list[Outcome]:
@@ -77,9 +80,10 @@ def check_extension(
     Args:
         extension: The extension, the name of an installed one, or the path of a Python file.
         name: Its name; the installed extension's own, or that of its module without it.
-        task: The task that it is tried with; the first installed one that has a sample without it.
+        task: The task that it is tried with; without it the first installed one that has a sample and no base.
         data: A dataset to use instead of the task's sample.
         options: Values by plugin and option.
+        settings: Engine keys that go before those of the kit, such as ``model``.
         beside: Other plugins that are there, by name.
         checks: The checks to make; all without it.
 
@@ -89,7 +93,9 @@ def check_extension(
     Raises:
         VerificationError: If one of them failed.
     """
-    with workbench(extension, name=name, task=task, data=data, options=options, beside=beside) as bench:
+    with workbench(
+        extension, name=name, task=task, data=data, options=options, settings=settings, beside=beside
+    ) as bench:
         return _raised(made(bench, checks))
 
 
@@ -101,6 +107,7 @@ def workbench(
     task: str | TaskSpec | None = None,
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Mapping[str, Any] | None = None,
     beside: Mapping[str, Spec] | None = None,
 ) -> Iterator[Bench]:
     """Yield what the checks of a plugin share: its trainings, and a folder that is removed on leaving."""
@@ -113,7 +120,8 @@ def workbench(
             subject = installed_subject(plugin, task if isinstance(task, str) else None)
         else:
             subject = stack.enter_context(given_subject(plugin, name, task, beside))
-        yield stack.enter_context(closing(Bench(subject, str(data) if data is not None else None, options or {})))
+        source = str(Path(data).absolute()) if data is not None else None
+        yield stack.enter_context(closing(Bench(subject, source, options or {}, settings or {})))
 
 
 def checks_for(kind: Kind, names: Collection[str] = ()) -> list[Check]:

@@ -54,8 +54,8 @@ def metrics_finite_json(bench: Bench) -> str:
 def metrics_same_after_reload(bench: Bench) -> str:
     """Whether a validation of best.pt gives the metrics that the training ended with."""
     training = bench.first()
-    settings = {k: v for k, v in bench.dataset.settings.items() if k in {"device", "plots", "workers", "imgsz"}}
-    batch = 2 * bench.dataset.settings["batch"]  # as in training
+    settings = {k: v for k, v in bench.engine_keys.items() if k in {"device", "plots", "workers", "imgsz"}}
+    batch = 2 * bench.engine_keys["batch"]  # as in training
     try:
         found = api.val(
             str(training.result.best),
