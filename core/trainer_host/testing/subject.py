@@ -108,6 +108,8 @@ def installed_subject(name: str, task: str | None = None) -> Subject:
     """
     records = discover()
     kinds = {r.kind for r in records if r.name == name.rpartition(":")[2]}
+    if kinds == {"command"}:
+        raise PluginError(Problem(f"{name!r} is a command.", "Checks are for tasks and extensions."))
     kind: Kind = "extension" if kinds == {"extension"} else "task"
     record = select(name, kind, records)
     spec: Spec = load_task(record) if kind == "task" else load_extension(record)
