@@ -38,7 +38,7 @@ class Undefined:
 
 
 def test_an_error_that_nobody_looks_for_is_that_of_the_check() -> None:
-    with pytest.raises(VerificationError, match="options: Pydantic.* is not fully defined"):
+    with pytest.raises(VerificationError, match=r"options: Pydantic.* is not fully defined"):
         check_task(replace(TASK, options=Undefined), checks=["options"])
 
 
