@@ -115,7 +115,7 @@ def test_a_trainer_of_another_kind_than_its_base_trains_but_does_not_predict(seg
 def figures(tmp_path_factory: pytest.TempPathFactory, site: Path) -> tuple[Trainer, dict[str, Any]]:
     """The task of class keypoints, trained on its sample, of which a few epochs do."""
     command = Trainer(tmp_path_factory.mktemp("figures"), (site,)).having(TRAINER_THREADS="2")
-    done = command("run", "--task", "class-keypoints", "epochs=6", "plots=False", "--json")
+    done = command("run", "--task", "class-keypoints", "epochs=5", "plots=False", "--json")
     return command, done.json
 
 

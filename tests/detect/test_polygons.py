@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trainer_detect
 from tests.support.figures import keep_first
 from tests.support.splits import make_context, make_split, stock_refuses
 from trainer_detect.annotations import annotate
@@ -79,3 +80,9 @@ def test_the_sample_of_shapes_has_rows_of_other_tasks(tmp_path: Path, row: objec
     assert rows
     assert all(len(r) >= 1 + 2 * points and (points == 3 or len(r) == 9) for r in rows)
     assert check(*([float(v) for v in r] for r in rows[:1])) == []
+
+
+def test_what_other_tasks_may_import_is_there() -> None:
+    assert all(getattr(trainer_detect, name).__name__ == name for name in trainer_detect.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = trainer_detect.nothing

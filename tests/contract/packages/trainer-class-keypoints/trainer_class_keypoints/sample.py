@@ -24,6 +24,7 @@ ENTRIES = {
     "kpt_shape": [7, 3],
     "kpt_sets": SETS,
     "flip_idx": [0, 2, 1, 4, 3, 6, 5],
+    "kpt_oks_sigmas": [1 / 7] * 7,
 }
 SETTINGS = {"model": "yolo11n-pose.yaml", "imgsz": SIZE, "epochs": 10, "batch": 8, "nbs": 8, "optimizer": "AdamW"}
 SETTINGS |= {"lr0": 0.003, "warmup_epochs": 1.0, "warmup_bias_lr": 0.0, "mosaic": 0.0, "scale": 0.2, "amp": False}
