@@ -124,7 +124,7 @@ def test_keypoints_of_classes_are_learned(figures: tuple[Trainer, dict[str, Any]
     measured = run["metrics"]
     assert measured["metrics/mAP50(P)"] > 0.5, measured
     source = "source=runs/samples/class-keypoints/images/val"
-    command("predict", f"model={run['best']}", source, "--output", "found.json")
+    command("predict", f"model={run['best']}", source, "conf=0.02", "--output", "found.json")
     found = [o for image in json.loads((command.folder / "found.json").read_text()) for o in image["objects"]]
     assert {(o["name"], tuple(p["name"] for p in o["keypoints"])) for o in found} == {
         ("triangle", ("0", "1", "2")),

@@ -29,5 +29,5 @@ def draw_masks(prediction: Any) -> Any:
     image = draw_boxes(prediction)
     for found in prediction.objects:
         outline = np.array(found["polygon"]).round().astype(np.int32).reshape(-1, 1, 2)
-        cv2.polylines(image, [outline], True, (255, 255, 255), 2, cv2.LINE_AA)
+        cv2.polylines(image, [outline], True, (255, 255, 255), 1, cv2.LINE_AA)
     return image
