@@ -28,6 +28,7 @@ SETTINGS: dict[str, Any] = {
     "workers": 0,
     "warmup_epochs": 0,
     "close_mosaic": 0,
+    "lrf": 1.0,
     "plots": False,
     "amp": False,
     "device": "cpu",
