@@ -12,7 +12,7 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 
-from trainer_host import PluginError, TaskSpec, hookimpl
+from trainer_host import PluginError, SettingsError, TaskSpec, hookimpl
 from trainer_host.engine.from_trainer import detached_trainer
 from trainer_host.engine.plan import Plan
 from trainer_host.engine.trainer import HostTrainer
@@ -55,6 +55,16 @@ def test_a_text_that_names_no_class_is_told() -> None:
     assert load_trainer(f"{__name__}:Mine") is Mine
     with pytest.raises(PluginError, match="names no trainer class"):
         load_trainer("pathlib")
+
+
+def test_a_base_of_another_kind_has_neither_sample_nor_predictor() -> None:
+    hooks = TaskSpec.from_trainer(SegmentationTrainer).hooks
+    with pytest.raises(SettingsError, match="a trainer of segment needs another"):
+        hooks.sample()
+    with pytest.raises(PluginError, match="it trains segment, and its base 'detect' does not"):
+        hooks.build_predictor(SimpleNamespace(task="mine"))
+    same = TaskSpec.from_trainer(Mine).hooks
+    assert (same.sample(), same.build_predictor(SimpleNamespace(task="mine"))) == (None, None)
 
 
 class Base:

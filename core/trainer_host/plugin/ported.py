@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import PluginError, Problem
+from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.plugin.discovery import TASKS
 from trainer_host.plugin.markers import hookimpl
 
@@ -172,6 +172,12 @@ class TrainerHooks:
             ctx.engine.measure(ctx)
         return method and method()
 
+    def _other_kind(self) -> str | None:
+        """Return what the class trains where its base does not train that, or None."""
+        kind = next(filter(None, map(kind_of, self._kind.__mro__)), None)
+        below = kind_of(stop_of(self._kind, self.base))
+        return kind if below is not None and below != kind else None
+
     @hookimpl
     def build_predictor(self, ctx: PredictionContext) -> None:
         """Leave it to the base, where that is a task of the same kind: a trainer does not say how to predict.
@@ -179,9 +185,18 @@ class TrainerHooks:
         Raises:
             PluginError: If it is not.
         """
-        kinds = list(filter(None, map(kind_of, self._kind.__mro__)))
-        below = kind_of(stop_of(self._kind, self.base))
-        if below is not None and below != kinds[0]:
-            what = f"task {ctx.task!r} cannot predict: it trains {kinds[0]}, and its base {self.base!r} does not."
-            fix = f"Make it from its trainer with a base that does, such as base={kinds[0]!r} from trainer-{kinds[0]}."
+        if kind := self._other_kind():
+            what = f"task {ctx.task!r} cannot predict: it trains {kind}, and its base {self.base!r} does not."
+            fix = f"Make it from its trainer with a base that does, such as base={kind!r} from trainer-{kind}."
             raise PluginError(Problem(what, fix))
+
+    @hookimpl
+    def sample(self) -> None:
+        """Leave it to the base, where that is a task of the same kind.
+
+        Raises:
+            SettingsError: If it is not.
+        """
+        if kind := self._other_kind():
+            what = f"the built-in sample is of the base {self.base!r}, and a trainer of {kind} needs another."
+            raise SettingsError(Problem(what, "Give a dataset: data=my.yaml"))
