@@ -71,7 +71,7 @@ class FixedHooks(ToyHooks):
     def build_model(self, ctx: Any) -> nn.Module:
         model = self.network()
         for parameter in model.parameters():
-            nn.init.constant_(parameter, 0.1)
+            nn.init.constant_(parameter, 0.5)
         return model
 
     @hookimpl

@@ -105,7 +105,7 @@ class ToyHooks:
 
     @hookimpl
     def sample(self, ctx: Any) -> Sample:
-        return Sample(draw_sample(ctx.folder), {"imgsz": SIZE, "optimizer": "SGD", "lr0": 0.02})
+        return Sample(draw_sample(ctx.folder), {"imgsz": SIZE, "optimizer": "SGD", "lr0": 0.004})
 
     @hookimpl
     def read_dataset(self, ctx: Any) -> dict[str, Any]:
