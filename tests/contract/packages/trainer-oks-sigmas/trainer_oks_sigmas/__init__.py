@@ -28,6 +28,8 @@ class OksSigmasHooks:
     def read_dataset(self, ctx: DataContext) -> Generator[None, Any, Any]:
         """Put the sigmas in the place of the dataset's own."""
         data = yield
+        if not data.get("kpt_shape"):
+            return data  # which the check of the dataset tells
         sigmas, points = ctx.options_for(OksSigmas).sigmas, data["kpt_shape"][0]
         if len(sigmas) != points:
             what = f"oks-sigmas.sigmas has {len(sigmas)} numbers, and the dataset has {points} keypoints."
