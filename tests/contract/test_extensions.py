@@ -84,7 +84,8 @@ def test_one_file_is_an_extension_for_one_run(surrounded: Trainer) -> None:
     run = surrounded.folder / "runs" / "heatmap" / "train"
     assert (run / "said.txt").read_text(encoding="utf-8") == "hello"
     assert result.json["status"] == "done"
-    assert "no picture of predictions was drawn: no colours left" in result.stderr
+    assert "no picture of predictions was drawn: extension 'words'" in result.stderr
+    assert "failed in its hook draw: ValueError: no colours left" in result.stderr
     shown = surrounded("run", run / "run.yaml", "--dry-run", "--json").json
     assert shown["plugins"][str(surrounded.folder / "words.py")] == {"word": "hello"}
 

@@ -72,6 +72,16 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (str, int, float))
 
 
+def is_file(plugin: str) -> bool:
+    """Return whether a user means a plugin in a file, by its path."""
+    return plugin.endswith(".py") or "/" in plugin
+
+
+def name_of(plugin: str) -> str:
+    """Return the name of a plugin that is given as ``NAME``, as ``distribution:NAME``, or by the path of its file."""
+    return Path(plugin).stem if is_file(plugin) else plugin.rpartition(":")[2]
+
+
 def parse_pairs(words: tuple[str, ...]) -> Given:
     """Parse ``key=value`` and ``PLUGIN.OPTION=VALUE``.
 
@@ -136,7 +146,7 @@ def read_settings_file(path: Path) -> Given:
     given.best_metric = _best_metric(content.pop("best_metric", None), path)
     for name, options in _plugins(content.pop("plugins", None), path).items():
         given.plugins.append(name)
-        given.options[Path(name).stem if name.endswith(".py") else name.rpartition(":")[2]] = options
+        given.options[name_of(name)] = options
     for key, value in content.items():
         # YAML 1.1 reads 1e-3 as text; what the command line takes for a number is one here too.
         _put(given, str(key), parse_value(value) if isinstance(value, str) and key not in VERBATIM else value)

@@ -23,6 +23,7 @@ from ultralytics.nn.tasks import torch_safe_load
 
 from trainer_host.base.data import plain
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
+from trainer_host.base.settings import is_file
 from trainer_host.engine.versions import engine_version
 from trainer_host.plugin.options import options_as_data
 from trainer_host.version import __version__
@@ -244,8 +245,9 @@ def notice(record: Mapping[str, Any]) -> Module:
     Plain ultralytics puts a model's task into its error when it does not know it: so the file says what it needs.
     """
     stand_in = torch.nn.Identity()
-    needs = " ".join(["trainer-host", *record["needs"]])
-    stand_in.task = f"{record['task']} (needs: pip install {needs}; then: trainer predict model=FILE)"  # type: ignore[assignment]
+    packages = " ".join(["trainer-host", *(name for name in record["needs"] if not is_file(name))])
+    files = "".join(f" --plugin {Path(name).name}" for name in record["needs"] if is_file(name))
+    stand_in.task = f"{record['task']} (needs: pip install {packages}; then: trainer predict model=FILE{files})"  # type: ignore[assignment]
     return stand_in
 
 

@@ -43,7 +43,8 @@ class DropInTrainer(HostTrainer):
         _callbacks: dict[str, list[Any]] | None = None,
     ) -> None:
         chain = load_chain(self.task, self.plugins, self.options, defaults=EngineDefaults())
-        if problem := untested_engine():
+        untested = untested_engine()
+        for problem in (*chain.notices, *([untested] if untested else [])):
             LOGGER.warning(str(problem))
         best = BestMetric.parse(self.best_metric) if self.best_metric else None
         with blamed(chain.manager):

@@ -29,11 +29,15 @@ from trainer_host.data.description import FOUND
 from trainer_host.engine.checkpoints import RECORD, STATE, Checkpoint, foreign_classes, read_checkpoint
 from trainer_host.engine.contributions import (
     PLUGIN_STATES,
+    Postprocessing,
     add_losses,
     join_callbacks,
     joined_augmentations,
+    joined_metrics,
     postprocessing,
+    require_asked,
     require_augmentations,
+    require_figure,
     require_measured,
     require_sampler,
     restore_states,
@@ -45,7 +49,6 @@ from trainer_host.engine.restated.final_eval import final_eval
 from trainer_host.engine.restated.load_model import engine_model, restored_model, setup_model
 from trainer_host.engine.restated.save_model import save_model
 from trainer_host.engine.values import several_devices
-from trainer_host.plugin.claims import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +96,7 @@ class HostTrainer(BaseTrainer):
         self.plan = plan
         self.interrupted = self.finishing = self.labels_due = self.saved = False
         self.plugin_metrics: dict[str, Metric] = {}
+        self.postprocessing: Postprocessing | None = None
         overrides = {**(overrides or {}), "task": plan.chain.engine_task}
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
         if not plan.drop_in:
@@ -131,7 +135,7 @@ class HostTrainer(BaseTrainer):
     def run_callbacks(self, event: str) -> None:
         """Run the functions of an event; those of plugins join at the first."""
         if event == "on_pretrain_routine_start":
-            join_callbacks(self.callbacks, self.hooks, self.context(RunContext))
+            join_callbacks(self.callbacks, self.plan.chain.manager, self.context(RunContext))
         if event == "on_fit_epoch_end" and self.labels_due:
             self.labels_due = False
             self.hooks.plot(ctx=self.context(PlotContext))
@@ -272,9 +276,10 @@ class HostTrainer(BaseTrainer):
         # A copy of the settings, so that what a validator changes in them stays its own.
         given = {"loader": self.test_loader, "args": copy(self.args), "callbacks": self.callbacks}
         ctx = self.context(ValidationContext, **given)
-        self.plugin_metrics = joined(self.plan.chain.manager, "metrics", "metric", ctx=ctx)
+        self.plugin_metrics = joined_metrics(self.plan.chain, ctx)
         found = self.context(PredictionContext, model=self.model, mode="val")
-        ctx = replace(ctx, metrics=self.plugin_metrics, postprocess=postprocessing(self.plan.chain, found))
+        self.postprocessing = postprocessing(self.plan.chain, found)
+        ctx = replace(ctx, metrics=self.plugin_metrics, postprocess=self.postprocessing)
         validator: Validator = self._answer("build_validator", ctx=ctx)
         return validator
 
@@ -285,12 +290,15 @@ class HostTrainer(BaseTrainer):
         if metrics is None:
             return metrics, fitness
         require_measured(self.plan.chain, self.plugin_metrics, metrics)
+        require_asked(self.plan.chain, self.postprocessing, "validator")
         if (best := self.plan.best_metric) is not None:
             self._require_best_metric(metrics)
             fitness = best.fitness(metrics)
         answer = self._answer("fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
         if best is None:  # what the user names goes before what a plugin thinks of it
             fitness = answer
+        if self.plan.chain.answers("fitness") and bool(self.loss.isfinite()):  # else the training is at fault
+            require_figure(answer)
         self.best_fitness = fitness if before is None or before < fitness else before
         return metrics, fitness
 

@@ -30,8 +30,11 @@ from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
 from trainer_host.engine.contributions import (
     PLUGIN_STATES,
+    Postprocessing,
     join_callbacks,
+    joined_metrics,
     postprocessing,
+    require_asked,
     require_measured,
     restore_states,
 )
@@ -42,7 +45,6 @@ from trainer_host.engine.layers import with_layers
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.restated.load_model import restored_model
 from trainer_host.plugin.aliases import joined_aliases
-from trainer_host.plugin.claims import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -198,7 +200,7 @@ class FinishedModel:
         ).to(self.device)
         restore_states(plan.chain, self._context(RunContext), self.checkpoint.record.get(PLUGIN_STATES) or {})
 
-    def _postprocessing(self, mode: str) -> Any:
+    def _postprocessing(self, mode: str) -> Postprocessing | None:
         return postprocessing(self.plan.chain, self._context(PredictionContext, model=self.model, mode=mode))
 
     def _build(self, ctx: ModelContext) -> Module:
@@ -234,14 +236,15 @@ class FinishedModel:
         data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
         self.args.data = data.get("yaml_file", self.args.data)
         callbacks = defaultdict(list, get_default_callbacks())
-        join_callbacks(callbacks, hook, self._context(RunContext, data=data))
+        join_callbacks(callbacks, self.plan.chain.manager, self._context(RunContext, data=data))
         ctx = self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
-        named = joined(self.plan.chain.manager, "metrics", "metric", ctx=ctx)
-        validator = hook.build_validator(ctx=replace(ctx, metrics=named, postprocess=self._postprocessing("val")))
+        named, kept = joined_metrics(self.plan.chain, ctx), self._postprocessing("val")
+        validator = hook.build_validator(ctx=replace(ctx, metrics=named, postprocess=kept))
         if validator is None:
             raise PluginError(f"task {self.plan.chain.name!r} has no validator.")
         metrics = validator(model=self.model)
         require_measured(self.plan.chain, named, metrics)
+        require_asked(self.plan.chain, kept, "validator")
         return {k: float(v) for k, v in metrics.items()}
 
     def predict(self, source: Any) -> Iterator[Prediction]:
@@ -250,11 +253,14 @@ class FinishedModel:
         Raises:
             PluginError: If the task does not predict.
         """
-        ctx = self._context(PredictionContext, model=self.model, postprocess=self._postprocessing("predict"))
+        kept = self._postprocessing("predict")
+        ctx = self._context(PredictionContext, model=self.model, postprocess=kept)
         predictor = self.plan.chain.manager.hook.build_predictor(ctx=ctx)
         if predictor is None:
             raise PluginError(f"task {self.plan.chain.name!r} does not predict.")
-        yield from predictor(source)
+        for prediction in predictor(source):
+            require_asked(self.plan.chain, kept, "predictor")
+            yield prediction
 
     def draw(self, prediction: Prediction) -> Image | None:
         """Return a picture of a prediction, or None where the task draws none."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.settings import is_file, name_of
 from trainer_host.plugin.deprecation import deprecations_noted
-from trainer_host.plugin.discovery import PluginRecord, discover, select
+from trainer_host.plugin.discovery import PluginRecord, disabled_by_environment, discover, select
 from trainer_host.plugin.loading import load_extension, load_named, load_task
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.options import parse_options
@@ -179,6 +180,7 @@ def load_chain(
     for name in extensions:
         if name in tasks:
             continue  # a settings file names the tasks with options and the extensions in one place
+        _refuse_file(name, tasks, disabled)
         loaded.append(load_named(name, records))
     members = _with_options(loaded, options or {})
     manager = HookManager()
@@ -194,6 +196,22 @@ def load_chain(
         tuple(members[depth:named]),
         (*skipped, *manager.deprecated),
     )
+
+
+def _refuse_file(given: str, tasks: Collection[str], disabled: Collection[str]) -> None:
+    """Refuse a plugin file that is switched off, or that cannot be told from a task of the run.
+
+    Raises:
+        PluginError: If it is one.
+    """
+    if not is_file(given):
+        return
+    if name_of(given) in tasks:
+        what = f"the plugin file {given} has the name of the task {name_of(given)!r}, so that options cannot tell them."
+        raise PluginError(Problem(what, "Rename the file."))
+    if name_of(given) in {*disabled, *disabled_by_environment()}:
+        what = f"the plugin file {given} cannot be used (disabled): switched off."
+        raise PluginError(Problem(what, "Leave out --no-plugin, and TRAINER_NO_PLUGIN in the environment."))
 
 
 def _load_always(

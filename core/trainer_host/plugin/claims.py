@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError, Problem
@@ -28,6 +29,25 @@ def answers(manager: HookManager, hook: str, **arguments: Any) -> Iterator[tuple
         yield from ((plugin, answer) for answer in caller(**arguments))
 
 
+def mappings(manager: HookManager, hook: str, **arguments: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the kind and name of each plugin that answers a hook, and the mapping that it answers.
+
+    Raises:
+        PluginError: If one answers something else.
+    """
+    for plugin, answer in answers(manager, hook, **arguments):
+        if not isinstance(answer, Mapping):
+            what = f"{told(plugin)} answers the hook {hook!r} with a {type(answer).__name__}, not a mapping."
+            raise PluginError(Problem(what, "Return a dict, by name."))
+        yield plugin, answer
+
+
+def told(plugin: str) -> str:
+    """Return the kind and name under which a plugin is registered, for people."""
+    kind, _, name = plugin.partition(":")
+    return f"{kind} {name!r}"
+
+
 def joined(manager: HookManager, hook: str, what: str, **arguments: Any) -> dict[str, Any]:
     """Return the mappings with which plugins answer a hook as one; see `claimed`."""
     return {name: value for name, (_, value) in claimed(manager, hook, what, **arguments).items()}
@@ -43,13 +63,12 @@ def claimed(manager: HookManager, hook: str, what: str, **arguments: Any) -> dic
         arguments: What the hook is given.
 
     Raises:
-        PluginError: If two plugins bring the same name.
+        PluginError: If two plugins bring the same name, or one answers something else than a mapping.
     """
     found: dict[str, tuple[str, Any]] = {}
-    for plugin, answer in answers(manager, hook, **arguments):
-        kind, _, short = plugin.partition(":")
-        owner = f"{kind} {short!r}"
-        for name, value in (answer or {}).items():
+    for plugin, answer in mappings(manager, hook, **arguments):
+        owner = told(plugin)
+        for name, value in answer.items():
             if name in found:
                 problem = f"{found[name][0]} and {owner} both bring the {what} {name!r}."
                 raise PluginError(Problem(problem, "Leave one of them out."))

@@ -187,11 +187,6 @@ def _incompatibility(requires: Iterable[str]) -> str:
     return ""
 
 
-def is_file(name: str) -> bool:
-    """Return whether a user means a plugin in a file, by its path."""
-    return name.endswith(".py") or "/" in name
-
-
 def normal(name: str) -> str:
     """Return the name of a distribution in the form in which such names are compared."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainer_host.base.errors import PluginError, Problem
-from trainer_host.plugin.discovery import PluginRecord, is_file, select
+from trainer_host.base.settings import is_file, name_of
+from trainer_host.plugin.discovery import PluginRecord, select
 from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
     Raises:
         PluginError: If there is no such file, or if it fails.
     """
-    name = path.stem
+    name = name_of(str(path))
     module_name = f"trainer_file_{name}"
     record = PluginRecord(name, "extension", str(path), "file", "available", "", f"{module_name}:")
     if not path.is_file():

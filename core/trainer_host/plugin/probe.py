@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError
+from trainer_host.base.settings import is_file
 from trainer_host.plugin.chain import HookManager, Member, hook_names, load_chain, register, task_chain
 from trainer_host.plugin.commands import load_command
-from trainer_host.plugin.discovery import KINDS, Kind, PluginRecord, discover, is_file, select
+from trainer_host.plugin.discovery import KINDS, Kind, PluginRecord, discover, select
 from trainer_host.plugin.loading import load_extension, load_named
 from trainer_host.plugin.options import describe_options
 

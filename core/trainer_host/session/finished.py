@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError, UnsafeError, unknown
 from trainer_host.base.results import PredictResult, ValResult
+from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
 from trainer_host.plugin.aliases import named_aliases
 from trainer_host.plugin.chain import Chain, load_chain
-from trainer_host.plugin.discovery import discover
+from trainer_host.plugin.discovery import FILE, discover
 from trainer_host.session.folders import claim_folder
 
 if TYPE_CHECKING:
@@ -144,22 +145,28 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
     if given.task is None:
         reporter.note(f"Task {task}, told by {path}.")
     ours = task.rpartition(":")[2] == record.get("task")
-    options = {k: v for k, v in options_of(record).items() if k not in request.no_plugins} if ours else {}
+    options = {k: v for k, v in options_of(record).items() if k not in request.off} if ours else {}
     for name, values in given.options.items():
         options.setdefault(name, {}).update(values)
     installed = {r.name for r in discover(request.no_plugins) if r.kind == "extension" and r.state == "available"}
-    recorded = [name for name in extensions_of(record) if name not in request.no_plugins]
+    recorded = [name for name in extensions_of(record) if name not in request.off]
+    files = {p["name"]: p["distribution"] for p in record.get("plugins", ()) if p.get("version") == FILE}
     # An extension that was trained with but is gone matters only where the model is made of it.
-    again = {Path(name).stem for name in given.plugins if name.endswith(".py")}
-    missing = [name for name in recorded if name not in installed]
+    again = {name_of(name) for name in given.plugins}
+    missing = [name for name in recorded if name not in installed or name in files]
     for name in set(missing) - again:
         options.pop(name, None)
-        reporter.warn(f"{path} was trained with the plugin {name!r}, which is not installed; going on without it.")
+        reporter.warn(
+            f"{path} was trained with the plugin file {files[name]}; going on without it. To use it: --plugin FILE"
+            if name in files
+            else f"{path} was trained with the plugin {name!r}, which is not installed; going on without it."
+        )
     extensions = [name for name in recorded if name not in missing] + given.plugins
     try:
         chain = load_chain(task, extensions, options, request.no_plugins, EngineDefaults())
     except PluginError as error:
         needs = record.get("needs") or [p["distribution"] for p in record.get("plugins", ())]
+        needs = [name for name in needs if not is_file(name)]
         if needs and given.task is None:
             fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"
             raise PluginError(*error.problems, Problem(f"{path} was trained for the task {task!r}.", fix)) from error

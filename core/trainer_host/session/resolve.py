@@ -14,14 +14,14 @@ from trainer_host.base.contexts import SampleContext
 from trainer_host.base.data import nearby
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
 from trainer_host.base.findings import FAIL, Tolerance, raise_errors
-from trainer_host.base.settings import Given, Setting, merge, read_settings_file
+from trainer_host.base.settings import Given, Setting, merge, name_of, read_settings_file
 from trainer_host.data.dataset_yaml import line_of_key, read_document
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.keys import engine_folder, engine_keys
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.aliases import named_aliases
 from trainer_host.plugin.chain import Chain, load_chain, load_formats
-from trainer_host.plugin.discovery import PluginRecord, discover
+from trainer_host.plugin.discovery import PluginRecord, disabled_by_environment, discover
 from trainer_host.plugin.loading import load_task
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ class Request:
     exact: bool = False
     offline: bool = False
     verbose: bool = False
+
+    @property
+    def off(self) -> frozenset[str]:
+        """The plugins that are switched off, also those of ``TRAINER_NO_PLUGIN``."""
+        return disabled_by_environment().union(self.no_plugins)
 
 
 @dataclass
@@ -125,9 +130,10 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
 
 def _without_disabled(given: Given, request: Request) -> Given:
     """Return what was given without the plugins of a settings file that the command line switches off."""
-    off = set(request.no_plugins) - set(request.given.plugins)
+    named = {name_of(p) for p in request.given.plugins}
+    off = request.off - named
     options = {k: v for k, v in given.options.items() if k not in off or k in request.given.options}
-    return replace(given, plugins=[p for p in given.plugins if p not in off], options=options)
+    return replace(given, plugins=[p for p in given.plugins if name_of(p) not in off], options=options)
 
 
 def _line(request: Request, key: str) -> str | None:

@@ -82,8 +82,10 @@ def restored_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Modul
 @restates(BaseTrainer.setup_model, SETUP_SHA256)
 def setup_model(trainer: HostTrainer) -> Any:
     """Build the model that training starts from, and return the checkpoint to resume from, if any."""
-    if isinstance(trainer.model, torch.nn.Module) or trainer.resume:
+    if isinstance(trainer.model, torch.nn.Module):
         return BaseTrainer.setup_model(trainer)
+    if trainer.resume:
+        return _setup_resumed(trainer)
     cfg, weights, content = trainer.model, None, None
     chain = trainer.plan.chain
     aliases = partial(joined_aliases, chain.members + chain.always)
@@ -98,3 +100,14 @@ def setup_model(trainer: HostTrainer) -> Any:
         weights = None
     trainer.model = trainer.get_model(cfg=cfg, weights=weights, verbose=RANK in {-1, 0})
     return content
+
+
+def _setup_resumed(trainer: HostTrainer) -> Any:
+    """Build the model of a training that is resumed; the engine builds it where the file holds one."""
+    _, content = load_checkpoint(trainer.model)
+    checkpoint = Checkpoint(Path(trainer.model), content)
+    if STATE not in checkpoint.record:
+        return BaseTrainer.setup_model(trainer)
+    cfg, average = trainer.start_from(checkpoint)
+    trainer.model = trainer.get_model(cfg=cfg, weights=average, verbose=RANK in {-1, 0})
+    return {**content, "ema": average}

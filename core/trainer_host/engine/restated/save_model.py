@@ -76,9 +76,12 @@ def _mend_average(trainer: HostTrainer) -> None:
 
 def _snapshot(average: Any) -> Any:
     """Return the model in half precision, as the ecosystem stores it, without its loss."""
-    model = deepcopy(average).half().to(memory_format=torch.contiguous_format)
-    if hasattr(model, "criterion"):
-        model.criterion = None
+    loss = getattr(average, "criterion", None)
+    average.criterion = None  # it may hold on to the whole run, and belongs to no checkpoint
+    try:
+        model = deepcopy(average).half().to(memory_format=torch.contiguous_format)
+    finally:
+        average.criterion = loss
     for value in model.state_dict().values():
         if isinstance(value, torch.Tensor) and value.is_floating_point():
             torch.nan_to_num_(value)
