@@ -426,9 +426,9 @@ def test_the_task_is_told_by_the_dataset(trainer: Trainer, files: Path, data: Pa
 
 def test_nothing_tells_the_task(trainer: Trainer, files: Path) -> None:
     refused(trainer("run"), 3, "no task is named", "--task NAME")
-    refused(trainer("run", "data=nothing.yaml"), 3, "neither the model nor the dataset tells it", "--task NAME")
+    refused(trainer("run", "data=nothing.yaml"), 3, "neither the model nor the dataset tells the task", "--task NAME")
     refused(trainer("run", "model=yolo11n-seg.yaml"), 5, "'segment'", "not installed")
-    refused(trainer("run", "model=syntax.yaml"), 3, "neither the model nor the dataset tells it")
+    refused(trainer("run", "model=syntax.yaml"), 3, "neither the model nor the dataset tells the task")
 
 
 def test_weights_are_not_fetched_offline(trainer: Trainer, data: Path) -> None:
@@ -523,3 +523,17 @@ def test_a_plugin_of_another_package_is_offered_by_completion(tmp_path: Path) ->
     variables = {"_TRAINER_HOST_COMPLETE": "bash_complete", "_TRAINER_COMPLETE": "bash_complete"}
     done = command(cwd=tmp_path, path=[tmp_path], COMP_WORDS="trainer run --task h", COMP_CWORD="3", **variables)
     assert "hand" in done.out
+
+
+def test_a_task_brings_settings_that_suit_it(trainer: Trainer, data: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    task = "from trainer_host import TaskSpec\nTASK = TaskSpec(hooks=object(), base='pose', settings={})\n"
+    modules = {"small": task.format({"imgsz": 96, "epochs": 7}), "wrong": task.format({"imgz": 96})}
+    write_package(
+        tmp_path / "site", "trainer-small", tasks={"small": "small:TASK", "wrong": "wrong:TASK"}, modules=modules
+    )
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    words = (f"data={data}", "model=yolo11n-pose.yaml", "epochs=2", "--dry-run", "--json")
+    settings = trainer("run", "--task", "small", *words).json
+    assert (settings["imgsz"], settings["epochs"]) == (96, 2)
+    said = "task 'wrong' from trainer-small 1.0 has wrong settings: unknown setting 'imgz'."
+    refused(trainer("run", "--task", "wrong", *words[:-1]), 5, said, "'imgsz'")

@@ -39,7 +39,8 @@ def val(
 
         result = session(request, reporter)
     reporter.metrics(result.metrics)
-    reporter.note(f"Plots are in {nearby(result.save_dir)}.")
+    if has_pictures(result.save_dir):
+        reporter.note(f"Plots are in {nearby(result.save_dir)}.")
     if as_json:
         emit(result.as_json())
 
@@ -87,9 +88,14 @@ def predict(
     count = sum(len(p["objects"]) for p in result.predictions)
     frames = len(result.predictions)
     reporter.note(f"Found {count} object{'s' * (count != 1)} in {frames} image{'s' * (frames != 1)}.")
-    if result.save_dir is not None:
+    if result.save_dir is not None and has_pictures(result.save_dir):
         reporter.note(f"Pictures are in {nearby(result.save_dir)}.")
     for output in outputs:
         reporter.note(f"Written: {output}")
     if as_json:
         emit(result.as_json())
+
+
+def has_pictures(folder: Path) -> bool:
+    """Return whether a task has drawn something into a folder; not every task does."""
+    return any(file.suffix in {".jpg", ".png", ".mp4"} for file in folder.iterdir())

@@ -281,6 +281,8 @@ class HostTrainer(BaseTrainer):
         self.postprocessing = postprocessing(self.plan.chain, found)
         ctx = replace(ctx, metrics=self.plugin_metrics, postprocess=self.postprocessing)
         validator: Validator = self._answer("build_validator", ctx=ctx)
+        # Known now rather than after an epoch: the columns of results.csv are made of these names.
+        require_measured(self.plan.chain, self.plugin_metrics, dict.fromkeys(validator.metrics.keys, 0.0))
         return validator
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:

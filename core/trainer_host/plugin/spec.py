@@ -32,6 +32,8 @@ class TaskSpec:
             in the pickle, such as ``{"ultralytics.nn.modules.conv.MyConv": "trainer_my.layers:MyConv"}``.
         trainer: The trainer class of the engine that the task is made of, or where it is, as ``module:Class``; see
             `from_trainer`.
+        settings: Engine keys that suit the task, such as ``{"imgsz": 64}``; what the user gives goes before, and so
+            do the settings of the sample. A task's go before those of its base.
     """
 
     hooks: Any
@@ -45,6 +47,7 @@ class TaskSpec:
     dataset_keys: tuple[str, ...] = ()
     known_keys: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     trainer: type[Any] | str | None = None
 
     @classmethod

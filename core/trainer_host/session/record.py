@@ -32,9 +32,8 @@ def named_by_user(member: Member) -> str:
 def settings_as_data(resolved: Resolved) -> dict[str, Any]:
     """Return the settings of a run in the form of a settings file."""
     chain = resolved.chain
-    plugins = {named_by_user(m): options_as_data(m.options) for m in chain.extensions}
-    plugins |= {m.record.name: options_as_data(m.options) for m in chain.tasks if m.options is not None}
-    plugins |= {m.record.name: options_as_data(m.options) for m in chain.changed}
+    named = [m for m in chain.again if m.options is not None or m not in chain.tasks]
+    plugins = {named_by_user(m): options_as_data(m.options) for m in named}
     data: dict[str, Any] = {"task": chain.name, **{k: _anchored(k, s.value) for k, s in resolved.settings.items()}}
     if resolved.exact:
         data["exact"] = True

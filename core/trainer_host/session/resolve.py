@@ -23,6 +23,7 @@ from trainer_host.plugin.aliases import named_aliases
 from trainer_host.plugin.chain import Chain, load_chain, load_formats
 from trainer_host.plugin.discovery import PluginRecord, disabled_by_environment, discover
 from trainer_host.plugin.loading import load_task
+from trainer_host.plugin.spec import TaskSpec
 
 if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
@@ -124,6 +125,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     for key, value in given.settings.items():
         resolved.settings[key] = Setting(value, "command" if key in request.given.settings else "file")
     _choose_data(resolved, reporter)
+    _use_task_settings(resolved)
     _warn_of_auto(resolved, reporter)
     return resolved
 
@@ -192,7 +194,7 @@ def tell_task(given: Given, request: Request, reporter: Reporter) -> str:
     if data and (found := _task_of_dataset(str(data), records, request)):
         reporter.note(f"Task {found}, told by the dataset {data}.")
         return found
-    told = "neither the model nor the dataset tells it" if model or data else "no task is named"
+    told = "neither the model nor the dataset tells the task" if model or data else "no task is named"
     raise SettingsError(Problem(f"{told}.", f"Write --task NAME. Installed: {', '.join(names) or 'none'}."))
 
 
@@ -321,6 +323,23 @@ def _put_sample(work: Path, folder: Path, drawn: dict[str, Any]) -> None:
         number = next(n for n in range(1, 10_000) if not folder.with_name(f"{folder.name}.old{n}").exists())
         folder.replace(folder.with_name(f"{folder.name}.old{number}"))
     work.replace(folder)
+
+
+def _use_task_settings(resolved: Resolved) -> None:
+    """Add the settings that suit the task, below what the user or the sample says; a task's go before its base's.
+
+    Raises:
+        PluginError: If the engine does not take one of them.
+    """
+    from trainer_host.engine.values import check_values
+
+    for member in reversed(resolved.chain.tasks):
+        settings = dict(member.spec.settings) if isinstance(member.spec, TaskSpec) else {}
+        wrong = [unknown("setting", key, engine_keys()) for key in settings if key not in engine_keys()]
+        if problems := wrong or check_values(settings):
+            who = f"task {member.record.name!r} from {member.record.origin}"
+            raise PluginError(*(replace(p, message=f"{who} has wrong settings: {p.message}") for p in problems))
+        resolved.default(settings, "task")
 
 
 def _warn_of_auto(resolved: Resolved, reporter: Reporter) -> None:
