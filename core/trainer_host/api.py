@@ -78,6 +78,7 @@ def val(
     task: str | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[str] = (),
+    no_plugins: Sequence[str] = (),
     offline: bool = False,
     reporter: Reporter | None = None,
     **settings: Any,
@@ -89,6 +90,7 @@ def val(
         task: Name of the task where the file does not say it.
         options: Values by plugin and option.
         plugins: Extensions to switch on besides those of the file.
+        no_plugins: Plugins to switch off.
         offline: Fetch nothing from a network.
         reporter: Who shows warnings; nothing is shown without one.
         settings: Keys of the engine, such as ``data="my.yaml"``; without ``data`` the training's is used.
@@ -99,7 +101,7 @@ def val(
     from trainer_host.base.reporting import Silent
     from trainer_host.session.finished import val as session
 
-    request = _request(task, {**settings, "model": str(model)}, options, plugins, (), False, offline, None)
+    request = _request(task, {**settings, "model": str(model)}, options, plugins, no_plugins, False, offline, None)
     return session(request, reporter or Silent())
 
 
@@ -112,6 +114,7 @@ def predict(
     pictures: bool = False,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[str] = (),
+    no_plugins: Sequence[str] = (),
     offline: bool = False,
     reporter: Reporter | None = None,
     **settings: Any,
@@ -126,6 +129,7 @@ def predict(
         pictures: Whether to draw pictures.
         options: Values by plugin and option.
         plugins: Extensions to switch on besides those of the file.
+        no_plugins: Plugins to switch off.
         offline: Fetch nothing from a network.
         reporter: Who shows warnings; nothing is shown without one.
         settings: Keys of the engine, such as ``conf=0.5``.
@@ -137,7 +141,7 @@ def predict(
     from trainer_host.session.finished import predict as session
 
     wanted = {**settings, "model": str(model), "source": str(source)}
-    request = _request(task, wanted, options, plugins, (), False, offline, None)
+    request = _request(task, wanted, options, plugins, no_plugins, False, offline, None)
     return session(request, reporter or Silent(), [Path(o) for o in outputs], pictures)
 
 

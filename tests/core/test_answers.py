@@ -133,6 +133,8 @@ def test_a_file_is_switched_off_by_its_name(data: Path, monkeypatch: pytest.Monk
         trainer_host.run(**again)
     with pytest.raises(PluginError, match=r"plugin\.py cannot be used \(disabled\)"):
         trainer_host.run("detect", data=str(data), plugins=["./plugin.py"], no_plugins=["plugin"])
+    with pytest.raises(PluginError, match=r"plugin\.py cannot be used \(disabled\)"):
+        trainer_host.val(run / "weights" / "best.pt", plugins=["./plugin.py"], no_plugins=["plugin"])
 
 
 def test_a_file_with_the_name_of_the_task_is_refused(data: Path) -> None:

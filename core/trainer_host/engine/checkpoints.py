@@ -203,7 +203,7 @@ def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
                 "version": m.record.version,
                 "options": options_as_data(m.options),
             }
-            for m in (*chain.members, *chain.changed)
+            for m in chain.again
         ],
         "versions": {
             "trainer-host": __version__,

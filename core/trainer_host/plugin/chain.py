@@ -95,6 +95,11 @@ class Chain:
         return tuple(m for m in self.always if m.options is not None and m.options != type(m.options)())
 
     @property
+    def again(self) -> tuple[Member, ...]:
+        """What has to be named to have this chain again, in an order that gives the same order of hooks."""
+        return self.tasks + self.changed + self.extensions
+
+    @property
     def options(self) -> dict[str, Any]:
         """The options of each plugin that has any, by its name."""
         return {m.record.name: m.options for m in self.members + self.always if m.options is not None}
