@@ -393,7 +393,11 @@ def test_what_is_part_of_every_run_comes_between_the_tasks_and_what_was_asked_fo
     assert chain.members == chain.tasks + chain.extensions, "a record of the run names what was asked for"
     assert chain.options["a"].gain == 1.0
     assert chain.notices == ()
-    assert load_chain("one", options={"a": {"gain": 2}}).options["a"].gain == 2.0
+    changed = load_chain("one", ["c"], {"a": {"gain": 2}})
+    assert changed.options["a"].gain == 2.0
+    again = load_chain("one", [m.record.name for m in changed.again], {"a": {"gain": 2}})
+    orders = [[n for n, _ in c.manager.list_name_plugin() if n[-2:] in {":a", ":c"}] for c in (changed, again)]
+    assert orders == [["extension:a", "extension:c"]] * 2
     with pytest.raises(SettingsError, match=r"a\.gain='much'"):
         load_chain("one", options={"a": {"gain": "much"}})
 
