@@ -473,6 +473,31 @@ def test_a_checkpoint_that_is_missing_is_not_to_be_trained(trainer: Trainer) -> 
     assert "scratch" not in done.err
 
 
+GHOST = {
+    "nc": 1,
+    "kpt_shape": [17, 3],
+    "backbone": [[-1, 1, "Ghost", [16]], [-1, 1, "Conv", [16, 3, 2]]],
+    "head": [[[0, 1], 1, "Pose", ["nc", "kpt_shape"]]],
+}
+
+
+def test_a_model_with_layers_of_a_plugin_file_names_the_file(trainer: Trainer, data: Path, tmp_path: Path) -> None:
+    import torch
+
+    from trainer_host.engine.checkpoints import make_record
+    from trainer_host.plugin.chain import load_chain
+
+    file = tmp_path / "ghost.py"
+    file.write_text("")
+    record = make_record(load_chain("pose", [str(file)]), {"nc": 1, "names": {0: "figure"}, "kpt_shape": [17, 3]})
+    record |= {"state_dict": {}, "cfg": GHOST, "needs": [str(file)]}
+    torch.save({"model": torch.nn.Identity(), "trainer_host": record, "train_args": {"imgsz": 64}}, tmp_path / "own.pt")
+    done = trainer("val", "model=own.pt", f"data={data}")
+    said = f"own.pt: the model cannot be built: unknown layer 'Ghost'. Give it: --plugin {file}"
+    assert (done.code, done.problems) == (5, [said])
+    assert "going on without it" not in done.err
+
+
 # Bugs
 
 

@@ -14,6 +14,8 @@ from tests.core.helpers import command, write_package
 from trainer_host import PluginError, PluginRecord, plugins
 from trainer_host.cli.main import COMMANDS
 from trainer_host.plugin.discovery import discover, select
+from trainer_host.plugin.probe import describe
+from trainer_host.testing.subject import installed_subject
 from trainer_host.version import __version__
 
 Install = Callable[..., Path]
@@ -247,6 +249,34 @@ def test_asking_for_what_cannot_be_used(installed: Install, name: str, kind: str
     installed("q", extensions={"off": "m:T"})
     with pytest.raises(PluginError, match=said):
         select(name, kind, discover(("off",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("blur-awar", "no plugin is called 'blur-awar'. Did you mean 'blur-aware'?"),
+        ("trainer-blur-awar", "no plugin is called 'trainer-blur-awar'. Did you mean 'blur-aware'?"),
+        ("juggling", "no plugin is called 'juggling'. Installed: blur-aware, "),
+        ("trainer-two", "trainer-two brings 2 plugins. Name one of them: hand, words."),
+        (
+            "trainer-two:blur-aware",
+            "trainer-two brings no extension 'blur-aware'. It comes from trainer-blur-aware 1.0.",
+        ),
+    ],
+)
+def test_a_name_that_no_plugin_has(installed: Install, name: str, said: str) -> None:
+    installed("trainer-blur-aware", extensions={"blur-aware": "m:T"})
+    installed("trainer-two", tasks={"hand": "m:T"}, extensions={"words": "m:T"})
+    for asked in (describe, installed_subject):
+        with pytest.raises(PluginError) as caught:
+            asked(name)
+        assert str(caught.value).startswith(said)
+
+
+def test_a_distribution_s_name_stands_for_its_only_plugin(installed: Install) -> None:
+    installed("trainer-blur-aware", extensions={"blur-aware": "blur_hooks"}, modules={"blur_hooks": ""})
+    assert describe("Trainer_Blur.Aware")["name"] == "blur-aware"
+    assert installed_subject("trainer-blur-aware", "pose").name == "blur-aware"
 
 
 # The command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +13,13 @@ from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 
 from trainer_host import PluginError, SettingsError, TaskSpec, hookimpl
-from trainer_host.engine.from_trainer import detached_trainer
+from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.plan import Plan
 from trainer_host.engine.trainer import HostTrainer
-from trainer_host.plugin.chain import Chain, HookManager, Member, register
+from trainer_host.plugin.chain import Chain, HookManager, Member, load_chain, register
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.ported import load_trainer
+from trainer_host.plugin.probe import describe
 from trainer_host.plugin.spec import ExtensionSpec
 
 Words = dict[str, Any]
@@ -45,16 +46,51 @@ def test_base_and_kind_are_told_by_the_class(trainer: type[Any], base: str | Non
     assert (spec.base, spec.engine_task, spec.trainer, spec.metrics) == (base, kind, trainer, ("a",))
 
 
-def test_what_is_imported_late_needs_its_base() -> None:
-    with pytest.raises(PluginError, match="base=NAME"):
-        TaskSpec.from_trainer("nowhere.trainer:Mine")
-    assert TaskSpec.from_trainer("nowhere.trainer:Mine", base="detect").engine_task is None
+def test_what_is_imported_late_needs_its_base(installed: Callable[..., Path]) -> None:
+    code = f"""
+from trainer_host import TaskSpec
+LATE = TaskSpec.from_trainer("nowhere.trainer:Mine")
+FINE = TaskSpec.from_trainer("{__name__}:Mine", base="pose")
+"""
+    installed("p", tasks={"late": "late_trainers:LATE", "fine": "late_trainers:FINE"}, modules={"late_trainers": code})
+    with pytest.raises(PluginError) as caught:
+        load_chain("late")
+    assert str(caught.value) == (
+        "task 'late' from p 1.0 is broken: its trainer nowhere.trainer:Mine is imported late, so that its base is not "
+        "known. Give from_trainer the task that 'late' builds on: base=NAME."
+    )
+    assert load_chain("fine").attribute("base") == "pose", "another task of the module is not in the way"
+
+
+def test_the_hooks_that_are_shown_are_those_that_the_class_overrides(installed: Callable[..., Path]) -> None:
+    code = f"from trainer_host import TaskSpec\nTASK = TaskSpec.from_trainer('{__name__}:Mine', base='pose')\n"
+    installed("trainer-mine", tasks={"mine": "shown_trainers:TASK"}, modules={"shown_trainers": code})
+    assert describe("mine")["hooks"] == ["preprocess_batch"]
+
+
+class Sized(PoseTrainer):  # type: ignore[misc, unused-ignore]
+    def __init__(self, cfg: Any, overrides: Words, _callbacks: Words, size: int) -> None:
+        super().__init__(cfg, overrides, _callbacks)
+        self.size = size
+
+
+def test_a_class_that_needs_more_arguments_is_named(installed: Callable[..., Path]) -> None:
+    code = f"from trainer_host import TaskSpec\nTASK = TaskSpec.from_trainer('{__name__}:Sized', base='pose')\n"
+    installed("trainer-sized", tasks={"sized": "sized_trainers:TASK"}, modules={"sized_trainers": code})
+    with pytest.raises(PluginError) as caught:
+        new_trainer(Plan(load_chain("sized")), {}, {})
+    assert str(caught.value) == (
+        "task 'sized': its trainer Sized cannot be made: missing a required argument: 'cfg'. All arguments of its "
+        "__init__ need defaults, with overrides=None and _callbacks=None among them."
+    )
 
 
 def test_a_text_that_names_no_class_is_told() -> None:
     assert load_trainer(f"{__name__}:Mine") is Mine
     with pytest.raises(PluginError, match="names no trainer class"):
         load_trainer("pathlib")
+    with pytest.raises(PluginError, match=r"the trainer nowhere:Mine cannot be imported: No module named 'nowhere'\. "):
+        load_trainer("nowhere:Mine")
 
 
 def test_a_base_of_another_kind_has_neither_sample_nor_predictor() -> None:

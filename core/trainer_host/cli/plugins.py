@@ -65,7 +65,7 @@ def _kind(type_text: str, allowed: str) -> str:
 def show(name: str, as_json: bool) -> None:
     """Show a plugin's package, chain, hooks and options.
 
-    NAME is that of an installed plugin, or the path of an extension's file.
+    NAME is that of an installed plugin, of a package that brings one, or the path of an extension's file.
     """
     from trainer_host.plugin.probe import describe
 

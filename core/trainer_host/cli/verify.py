@@ -35,7 +35,8 @@ def verify(
 ) -> int:
     """Check that a plugin keeps its contract: trainings of seconds on a tiny dataset.
 
-    NAME is an installed plugin, or a Python file. Options of plugins and engine keys are given as for a run.
+    NAME is an installed plugin, a package that brings one, or a Python file. Options of plugins and engine keys are
+    given as for a run.
     """
     if engine is not None:
         return _with_engine(engine, [name, *settings], task, data, names, as_json)

@@ -8,13 +8,14 @@ reaches the host's.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ultralytics.utils import DEFAULT_CFG
 
 from trainer_host.base.contexts import RunContext
-from trainer_host.base.errors import PluginError
+from trainer_host.base.errors import PluginError, Problem
 from trainer_host.data.checking import unanswered
 from trainer_host.engine.trainer import HostTrainer
 from trainer_host.plugin.chain import DEFAULTS
@@ -156,10 +157,20 @@ def trainer_class(plan: Plan) -> type[HostTrainer] | None:
 
 
 def new_trainer(plan: Plan, overrides: dict[str, Any], callbacks: dict[str, list[Any]]) -> HostTrainer:
-    """Return the trainer of a run."""
+    """Return the trainer of a run.
+
+    Raises:
+        PluginError: If the trainer class of its task needs other arguments than the engine's own.
+    """
     kind = trainer_class(plan)
     if kind is None:
         return HostTrainer(overrides=overrides, _callbacks=callbacks, plan=plan)
+    try:
+        inspect.signature(kind).bind(overrides=overrides, _callbacks=callbacks)
+    except TypeError as error:
+        what = f"task {plan.chain.name!r}: its trainer {kind.__name__} cannot be made: {error}."
+        fix = "All arguments of its __init__ need defaults, with overrides=None and _callbacks=None among them."
+        raise PluginError(Problem(what, fix)) from error
     return kind(overrides=overrides, _callbacks=callbacks)  # type: ignore[call-arg]
 
 

@@ -13,7 +13,7 @@ from trainer_host.base.errors import PluginError, Problem, nearest
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from importlib import metadata
 
 TASKS = "trainer_host.tasks"
@@ -216,6 +216,29 @@ def _conflict(record: PluginRecord, claims: Mapping[tuple[bool, str], list[Plugi
         return ""
     names = " and ".join(sorted({record.distribution, *others}))
     return f"{names} both bring {record.name!r}; choose with {record.distribution}:{record.name}."
+
+
+def named(name: str, records: Sequence[PluginRecord]) -> tuple[str, Kind]:
+    """Return the name of the plugin that a user means, of whatever kind, as `select` takes it, and its kind.
+
+    A distribution's name stands for the one plugin that it brings.
+
+    Raises:
+        PluginError: If no plugin is called so.
+    """
+    same = {r.kind for r in records if r.name == name.rpartition(":")[2]}
+    if same:
+        return name, min(same, key=KINDS.index)
+    brought = [r for r in records if normal(r.distribution) == normal(name)]
+    if len(brought) == 1:
+        return f"{brought[0].distribution}:{brought[0].name}", brought[0].kind
+    if brought:
+        names = ", ".join(r.name for r in brought)
+        raise PluginError(Problem(f"{name} brings {len(brought)} plugins.", f"Name one of them: {names}."))
+    known = sorted({r.name for r in records if r.state == "available"})
+    near = nearest(name.rpartition(":")[2], known)
+    fix = f"Did you mean {near!r}?" if near else f"Installed: {', '.join(known) or 'none'}."
+    raise PluginError(Problem(f"no plugin is called {name!r}.", fix))
 
 
 def select(name: str, kind: Kind, records: Iterable[PluginRecord]) -> PluginRecord:

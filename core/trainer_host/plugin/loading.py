@@ -32,8 +32,7 @@ def load_target(record: PluginRecord) -> Any:
         for part in filter(None, attribute.split(".")):
             loaded = getattr(loaded, part)
     except (Exception, SystemExit) as error:
-        cause = f"{type(error).__name__}: {error}".splitlines()[0]
-        what = f"{record.kind} {record.name!r} from {record.origin} is broken: {cause}."
+        what = f"{record.kind} {record.name!r} from {record.origin} is broken: {_cause(error)}."
         off = f"TRAINER_NO_PLUGIN={record.name}" if record.kind == "command" else f"--no-plugin {record.name}"
         fix = f"Mend or remove {record.distribution}, or switch it off: {off}."
         raise PluginError(Problem(what, fix)) from error
@@ -44,11 +43,16 @@ def load_task(record: PluginRecord) -> TaskSpec:
     """Import a task.
 
     Raises:
-        PluginError: If the import fails, or if the entry point names something else.
+        PluginError: If the import fails, if the entry point names something else, or if a trainer that is imported
+            late has no base.
     """
     spec = load_target(record)
     if not isinstance(spec, TaskSpec):
         raise PluginError(f"task {record.name!r} from {record.origin} is broken: {record.target} is not a TaskSpec.")
+    if isinstance(spec.trainer, str) and spec.base is None:
+        what = f"task {record.name!r} from {record.origin} is broken: its trainer {spec.trainer} is imported late, so"
+        fix = f"Give from_trainer the task that {record.name!r} builds on: base=NAME."
+        raise PluginError(Problem(f"{what} that its base is not known.", fix))
     return with_object(spec, record)
 
 
@@ -69,7 +73,7 @@ def with_object(spec: S, record: PluginRecord) -> S:
     try:
         return replace(spec, hooks=spec.hooks())
     except Exception as error:  # whatever a constructor raises
-        what = f"{record.kind} {record.name!r} from {record.origin} is broken: {type(error).__name__}: {error}."
+        what = f"{record.kind} {record.name!r} from {record.origin} is broken: {_cause(error)}."
         fix = f"{spec.hooks.__name__} has to be callable without arguments; options are in what hooks are given."
         raise PluginError(Problem(what, fix)) from error
 
@@ -95,8 +99,7 @@ def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         line = _last_line(error, path)
-        cause = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise PluginError(Problem(f"the plugin file is broken: {cause}.", where=f"{path}:{line}")) from error
+        raise PluginError(Problem(f"the plugin file is broken: {_cause(error)}.", where=f"{path}:{line}")) from error
     found = [v for v in vars(module).values() if isinstance(v, ExtensionSpec)]
     return record, with_object(found[0] if found else ExtensionSpec(hooks=module), record)
 
@@ -111,6 +114,11 @@ def load_named(name: str, records: Sequence[PluginRecord]) -> tuple[PluginRecord
         return load_file(Path(name).expanduser().resolve())
     record = select(name, "extension", records)
     return record, load_extension(record)
+
+
+def _cause(error: BaseException) -> str:
+    """Return an error in one line, without a full stop at its end."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
 
 
 def _last_line(error: BaseException, path: Path) -> int:

@@ -46,12 +46,16 @@ def load_trainer(target: type[Any] | str) -> type[Any]:
     """Return a trainer class, imported where it is given as ``module:Class``.
 
     Raises:
-        PluginError: If the text names no class.
+        PluginError: If its module cannot be imported, or if the text names no class.
     """
     if isinstance(target, type):
         return target
     module, _, name = target.partition(":")
-    found = getattr(importlib.import_module(module), name or "?", None)
+    try:
+        found = getattr(importlib.import_module(module), name or "?", None)
+    except ImportError as error:
+        what = f"the trainer {target} cannot be imported: {error}".rstrip(".")
+        raise PluginError(Problem(f"{what}.", "Correct what from_trainer is given, or mend the module.")) from error
     if not isinstance(found, type):
         raise PluginError(Problem(f"{target!r} names no trainer class.", "Write it as module:Class."))
     return found
@@ -68,6 +72,19 @@ def stop_of(trainer: type[Any], base: str | None) -> type[Any]:
         return object
     named = next((c for c in classes if kind_of(c) == base), None)
     return named or next((c for c in classes if c.__module__.partition(".")[0] == ENGINE), object)
+
+
+METHODS = {
+    "read_dataset": "get_dataset",
+    "build_dataset": "build_dataset",
+    "build_dataloader": "get_dataloader",
+    "preprocess_batch": "preprocess_batch",
+    "build_model": "get_model",
+    "set_model_attributes": "set_model_attributes",
+    "build_optimizer": "build_optimizer",
+    "build_validator": "get_validator",
+}
+"""The method of a trainer class that answers a hook."""
 
 
 class TrainerHooks:
@@ -90,11 +107,16 @@ class TrainerHooks:
         stop = stop_of(self._kind, self.base)
         return frozenset(name for c in takewhile(lambda c: c is not stop, self._kind.__mro__) for name in vars(c))
 
-    def _own(self, name: str, ctx: RunContext, *more: Any) -> Callable[..., Any] | None:
-        """Return a method of the class, bound to the trainer of the run; None where the base is to be asked.
+    def overridden(self) -> list[str]:
+        """Return the hooks that methods of the class answer; all others are left to its base."""
+        return sorted(hook for hook, method in METHODS.items() if method in self._names)
+
+    def _own(self, hook: str, ctx: RunContext, *more: Any) -> Callable[..., Any] | None:
+        """Return the method that answers a hook, bound to the trainer of the run; None where the base is to be asked.
 
         What it was asked with is kept for ``super()``, which reaches the base's answer.
         """
+        name = METHODS[hook]
         if ctx.engine is None or not isinstance(ctx.engine, self._kind) or name not in self._names:
             return None
         ctx.engine.asked[name] = (ctx, *more)
@@ -109,7 +131,7 @@ class TrainerHooks:
             data = yield
         except Exception as caught:
             error = caught
-        method = self._own("get_dataset", ctx, data, error)
+        method = self._own("read_dataset", ctx, data, error)
         if method is not None:
             return method()
         if error is not None:
@@ -125,7 +147,7 @@ class TrainerHooks:
     @hookimpl
     def build_dataloader(self, ctx: DataContext, dataset: Dataset) -> Any:
         """Call ``get_dataloader``, whose own call of ``build_dataset`` returns the dataset that is there."""
-        method = self._own("get_dataloader", ctx, dataset)
+        method = self._own("build_dataloader", ctx, dataset)
         if method is None:
             return None
         try:
@@ -142,7 +164,7 @@ class TrainerHooks:
     @hookimpl
     def build_model(self, ctx: ModelContext) -> Any:
         """Call ``get_model``."""
-        method = self._own("get_model", ctx)
+        method = self._own("build_model", ctx)
         return method and method(cfg=ctx.cfg, weights=ctx.weights, verbose=ctx.verbose)
 
     @hookimpl
@@ -167,7 +189,7 @@ class TrainerHooks:
     @hookimpl
     def build_validator(self, ctx: ValidationContext) -> Any:
         """Call ``get_validator``."""
-        method = self._own("get_validator", ctx)
+        method = self._own("build_validator", ctx)
         if method is not None and ctx.loader is None:
             ctx.engine.measure(ctx)
         return method and method()

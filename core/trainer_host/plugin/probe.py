@@ -13,9 +13,10 @@ from trainer_host.base.errors import PluginError
 from trainer_host.base.settings import is_file
 from trainer_host.plugin.chain import HookManager, Member, hook_names, load_chain, register, task_chain
 from trainer_host.plugin.commands import load_command
-from trainer_host.plugin.discovery import KINDS, Kind, PluginRecord, discover, select
+from trainer_host.plugin.discovery import Kind, PluginRecord, discover, named, select
 from trainer_host.plugin.loading import load_extension, load_named
 from trainer_host.plugin.options import describe_options
+from trainer_host.plugin.ported import TrainerHooks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -67,11 +68,17 @@ def _of_task(chain: Sequence[tuple[PluginRecord, TaskSpec]], attribute: str) -> 
 def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
     """Import one plugin and return its distribution, version, chain, hooks and options as plain data.
 
+    Args:
+        name: Its name, that of a distribution that brings it alone, or the path of an extension's file.
+        disabled: Names of plugins that are switched off.
+
     Raises:
         PluginError: If there is no such plugin, or if it is broken.
     """
     records = discover(disabled)
-    kind = _kind(name, records)
+    kind: Kind = "extension"
+    if not is_file(name):
+        name, kind = named(name, records)
     chain: list[tuple[PluginRecord, TaskSpec]] = []
     if kind == "command":
         record = select(name, kind, records)
@@ -84,12 +91,13 @@ def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
     return _described(record, chain, spec)
 
 
-def _kind(name: str, records: Sequence[PluginRecord]) -> Kind:
-    """Return what a user means by a name: a task where nothing has it, whose error says most."""
-    if is_file(name):
-        return "extension"
-    kinds = {r.kind for r in records if r.name == name.rpartition(":")[2]}
-    return next((kind for kind in KINDS if kind in kinds), "task")
+def _hooks(record: PluginRecord, spec: TaskSpec | ExtensionSpec | None) -> list[str]:
+    """Return the hooks that a plugin implements; of a trainer class those that its own methods answer."""
+    if spec is None:
+        return []
+    if isinstance(spec.hooks, TrainerHooks):
+        return spec.hooks.overridden()
+    return hook_names(Member(record, spec))
 
 
 def _described(
@@ -98,7 +106,7 @@ def _described(
     return {
         **record.as_json(),
         "chain": [r.name for r, _ in chain],
-        "hooks": hook_names(Member(record, spec)) if spec else [],
+        "hooks": _hooks(record, spec),
         "defaults": {name: _of_task(chain, name) for name in TOLD} if chain else {},
         "options": {
             o.name: {"type": o.type, "default": o.default, "help": o.help, "allowed": o.allowed}

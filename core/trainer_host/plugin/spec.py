@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import PluginError, Problem
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -61,23 +59,17 @@ class TaskSpec:
 
         Args:
             trainer: The class; or where it is, as ``module:Class``, so that listing the task does not import the
-                engine: ``base`` has to be given then.
+                engine: ``base`` has to be given then, which is told when the task is loaded.
             base: The task that the new one builds on. Left out, it is the nearest of the host's own tasks whose
                 trainer the class builds on, or none.
             engine_task: The kind of task that the engine is told, told by the class where it is left out.
             fields: Further attributes of the task.
-
-        Raises:
-            PluginError: If the class is given by its place, and no base with it.
         """
         from trainer_host.plugin.ported import TrainerHooks, base_of, kind_of
 
         if isinstance(trainer, type):
             base = base or base_of(trainer)
             engine_task = engine_task or next(filter(None, map(kind_of, trainer.__mro__)), None)
-        elif base is None:
-            what = f"the trainer {trainer} is to be imported late, so that its base is not known."
-            raise PluginError(Problem(what, "Give the task that it builds on: base=NAME."))
         hooks = TrainerHooks(trainer, base)
         return cls(hooks=hooks, trainer=trainer, base=base, engine_task=engine_task, **fields)
 

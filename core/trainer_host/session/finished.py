@@ -154,8 +154,11 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
     # An extension that was trained with but is gone matters only where the model is made of it.
     again = {name_of(name) for name in given.plugins}
     missing = [name for name in recorded if name not in installed or name in files]
+    needs = record.get("needs") or []
     for name in set(missing) - again:
         options.pop(name, None)
+        if files.get(name) in needs:
+            continue  # the model cannot be built without it, and the error says so
         reporter.warn(
             f"{path} was trained with the plugin file {files[name]}; going on without it. To use it: --plugin FILE"
             if name in files
@@ -165,7 +168,7 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
     try:
         chain = load_chain(task, extensions, options, request.no_plugins, EngineDefaults())
     except PluginError as error:
-        needs = record.get("needs") or [p["distribution"] for p in record.get("plugins", ())]
+        needs = needs or [p["distribution"] for p in record.get("plugins", ())]
         needs = [name for name in needs if not is_file(name)]
         if needs and given.task is None:
             fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"

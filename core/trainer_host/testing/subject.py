@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import PluginError, Problem
 from trainer_host.plugin.chain import load_chain, task_chain
-from trainer_host.plugin.discovery import PluginRecord, discover, only, select
+from trainer_host.plugin.discovery import PluginRecord, discover, named, only, select
 from trainer_host.plugin.loading import load_extension, load_file, load_target, load_task
 from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
 
@@ -100,17 +100,16 @@ def installed_subject(name: str, task: str | None = None) -> Subject:
     """Return an installed plugin as a subject.
 
     Args:
-        name: The plugin's name, or ``distribution:name``.
+        name: The plugin's name, ``distribution:name``, or the name of a distribution that brings it alone.
         task: For an extension the task that it is tried with; without it the first that has a sample and no base.
 
     Raises:
         PluginError: If there is no such plugin, or if it cannot be used.
     """
     records = discover()
-    kinds = {r.kind for r in records if r.name == name.rpartition(":")[2]}
-    if kinds == {"command"}:
+    name, kind = named(name, records)
+    if kind == "command":
         raise PluginError(Problem(f"{name!r} is a command.", "Checks are for tasks and extensions."))
-    kind: Kind = "extension" if kinds == {"extension"} else "task"
     record = select(name, kind, records)
     spec: Spec = load_task(record) if kind == "task" else load_extension(record)
     # One that is part of every run is named all the same, so that it is never left out without a word.

@@ -17,6 +17,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT, RANK
 from ultralytics.utils.torch_utils import restore_qat
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.settings import is_file
 from trainer_host.engine.checkpoints import STATE, Checkpoint, read_checkpoint
 from trainer_host.engine.restated import restates
 from trainer_host.plugin.aliases import joined_aliases
@@ -65,17 +66,22 @@ def restored_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Modul
     """Return a checkpoint's model, built by its task where the file holds a state dict."""
     if STATE not in checkpoint.record:
         return engine_model(checkpoint)
-    needs = " ".join(checkpoint.record.get("needs") or ["the plugins that it was trained with"])
-    fix = f"The file needs: {needs}"
+    needs = checkpoint.record.get("needs") or ["the plugins that it was trained with"]
+    fix, path = f"The file needs: {' '.join(needs)}", str(checkpoint.path)
     try:
         model = build(context)
     except SettingsError as error:
-        raise PluginError(*error.problems, Problem("the model cannot be built.", fix, str(checkpoint.path))) from error
+        if files := [f"--plugin {name}" for name in needs if is_file(name)]:
+            said = " ".join(p.message for p in error.problems)  # what they advise is not known where they are raised
+            others = [name for name in needs if not is_file(name)]
+            fix = " ".join(["Give it:", *files, *(["and install", *others] if others else [])])
+            raise PluginError(Problem(f"the model cannot be built: {said}", fix, path)) from error
+        raise PluginError(*error.problems, Problem("the model cannot be built.", fix, path)) from error
     try:
         model.load_state_dict(checkpoint.record[STATE])
     except RuntimeError as error:
         what = "the weights do not fit the model that the plugins of this run build."
-        raise PluginError(Problem(what, fix, str(checkpoint.path))) from error
+        raise PluginError(Problem(what, fix, path)) from error
     return model.eval()
 
 
