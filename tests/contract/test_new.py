@@ -8,13 +8,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.contract.conftest import Trainer, install
+from tests.contract.conftest import Trainer, install, rows
 from tests.core.helpers import ROOT, command
+from trainer_host import ExitCode
 
+# The extension is tried with the first task, and that of the template trains fastest.
 KINDS = {
     "paw-pose": ["--kind", "task", "--base", "pose"],
-    "value": ["--kind", "task"],
+    "area": ["--kind", "task"],
     "slow-rates": ["--kind", "extension"],
 }
 TEMPLATES = ROOT / "core" / "trainer_host" / "templates"
@@ -95,6 +98,7 @@ def test_the_tests_of_a_package_pass_at_once(fresh: Trainer, name: str) -> None:
     done = fresh.python("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", f"trainer-{name}")
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
 
 
 @pytest.mark.wheel
@@ -104,13 +108,36 @@ def test_a_package_is_shown(fresh: Trainer) -> None:
     assert "paw-pose.most=100  (int)" in shown
 
 
+CHECK = """
+from pathlib import Path
+import trainer_host
+from trainer_host.testing import tiny_dataset
+file = tiny_dataset("paw-pose", Path("sample")).file
+print({f.code for f in trainer_host.check(file, task="paw-pose", options={"paw-pose": {"most": 0}}).findings})
+"""
+
+
+@pytest.mark.wheel
+def test_a_task_with_a_base_checks_the_sample_of_its_base(fresh: Trainer) -> None:
+    done = fresh.python("-c", CHECK)
+    assert done.stdout == "{'paw-pose-crowded'}\n", done.stderr
+
+
 @pytest.mark.wheel
 @pytest.mark.train
-def test_a_task_with_a_base_trains_on_the_sample_of_its_base(fresh: Trainer) -> None:
-    small = ["model=yolo11n-pose.yaml", "epochs=1", "imgsz=32", "fraction=0.1", "plots=False", "paw-pose.most=1"]
-    done = fresh("run", "--task", "paw-pose", *small, "--json")
-    assert done.json["epochs"] == 1
-    assert any("objects" in line for line in done.said)
+def test_a_task_of_its_own_trains_on_a_table_of_excel_as_on_its_sample(fresh: Trainer) -> None:
+    drawn = "from pathlib import Path; import trainer_area; print(trainer_area.draw_sample(Path('.')))"
+    assert fresh.python("-c", drawn).stdout == "values.csv\n"
+    table = fresh.folder / "values.csv"
+    table.write_text(table.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    done = fresh("run", "--task", "area", "data=values.csv", "epochs=4", "plots=False", "--json")
+    epochs = [float(row["metrics/right"]) for row in rows(fresh.folder / "runs/area/train/results.csv")]
+    assert done.json["metrics"]["metrics/right"] == pytest.approx(max(epochs), abs=1e-4), "the best is told by it"
+    record = yaml.safe_load((fresh.folder / "runs/area/train/run.yaml").read_text(encoding="utf-8"))
+    assert (record["imgsz"], record["optimizer"]) == (64, "AdamW")
+    table.write_text(table.read_text(encoding="utf-8-sig").replace(",", ";"), encoding="utf-8")
+    done = fresh("check", "values.csv", "--task", "area", code=ExitCode.DATASET)
+    assert "the table has the columns split;image;value, and needs split, image, value." in done.stderr + done.stdout
 
 
 @pytest.mark.wheel

@@ -16,10 +16,15 @@ SUITE = """
 import trainer_host
 from tests.kit.broken import UNMARKED
 from tests.kit.toy import TASK
+from trainer_host import TaskSpec
 from trainer_host.testing import parametrize_with_checks
 
 pytest_plugins = ["trainer_host.testing.plugin"]
 FEW = {"hooks", "host-version", "options", "trains"}
+
+
+class Nothing:
+    pass
 
 
 @parametrize_with_checks([TASK, UNMARKED], checks=FEW)
@@ -33,8 +38,14 @@ def test_nothing_else_is_there(trainer_host_only):
     assert [r.name for r in trainer_host.plugins()] == ["detect", "my-toy"]
 
 
+def test_bases_are_there_too(trainer_host_only):
+    paws = TaskSpec(hooks=Nothing(), base="my-pose")
+    trainer_host_only(paws=paws, my_pose=TaskSpec(hooks=Nothing(), base="pose"))
+    assert [r.name for r in trainer_host.plugins()] == ["detect", "my-pose", "paws", "pose"]
+
+
 def test_a_tiny_sample(tiny_dataset, trainer_host_only):
-    trainer_host_only("pose", "detect", my_toy=TASK)
+    trainer_host_only("pose", my_toy=TASK)
     drawn = tiny_dataset("my-toy")
     assert trainer_host.check(drawn.file).findings == []
     assert len(list(tiny_dataset("pose").folder.glob("images/*/*"))) == 12
@@ -60,7 +71,8 @@ def test_a_suite_of_an_author(tmp_path: Path) -> None:
     assert said["test_it_keeps_the_contract[toy-trains]"] == "PASSED"
     assert said["test_it_keeps_the_contract[toy-host-version]"] == "SKIPPED"
     assert said["test_it_keeps_the_contract[broken-hooks]"] == "FAILED"
-    assert said["test_nothing_else_is_there"] == said["test_a_tiny_sample"] == "PASSED", done.stdout
+    fixtures = ("test_nothing_else_is_there", "test_bases_are_there_too", "test_a_tiny_sample")
+    assert [said[name] for name in fixtures] == ["PASSED"] * 3, done.stdout
     assert "plot: not marked, so the host never calls it. Put @hookimpl above it." in done.stdout
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from trainer_host.testing.subject import Spec, Subject
 
 EPOCHS = 4
+FILES = ("model", "pretrained")
+"""Engine keys that may name a file."""
 
 
 @dataclass
@@ -62,9 +65,7 @@ class Bench:
         self._dataset: TinyDataset | Exception | None = None
         self.changed: dict[str, list[str]] = {}
         self.work.mkdir()
-        # Trainings have another working folder.
-        files = {k: v for k, v in self.settings.items() if isinstance(v, (str, Path)) and Path(v).is_file()}
-        self.settings = {**self.settings, **{k: str(Path(v).absolute()) for k, v in files.items()}}
+        self.settings = {k: anchored(v) if k in FILES else v for k, v in self.settings.items()}
 
     @property
     def work(self) -> Path:
@@ -232,6 +233,15 @@ class Bench:
         """Return the options of a run with these extensions."""
         out = set(self.subject.plugins) - set(plugins)
         return {name: dict(values) for name, values in self.options.items() if name not in out}
+
+
+def anchored(value: Any) -> Any:
+    """Return the absolute path of a file that is there; anything else as it is. Trainings have another folder."""
+    if not isinstance(value, (str, Path)):
+        return value
+    # my-yolo11n.yaml is my-yolo11.yaml in the scale n
+    unscaled = re.sub(r"(\d)[nslmx](?=[^/]*\.ya?ml$)", r"\1", str(value))
+    return str(Path(value).absolute()) if Path(value).is_file() or Path(unscaled).is_file() else value
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trainer_host.plugin.chain import task_chain
 from trainer_host.plugin.discovery import discover, only, select
 from trainer_host.testing.subject import holding
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 def trainer_host_only() -> Iterator[Callable[..., None]]:
     """A host without any plugin. Call it with those that are to be there.
 
-    As keywords, plugins by name (``my_task=TASK`` is ``my-task``); as words, the names of installed ones::
+    As keywords, plugins by name (``my_task=TASK`` is ``my-task``); as words, the names of installed ones. The tasks
+    that they build on are there as well::
 
         def test_it(trainer_host_only):
             trainer_host_only("detect", my_task=TASK)
@@ -35,7 +37,9 @@ def trainer_host_only() -> Iterator[Callable[..., None]]:
             given = stack.enter_context(holding({n.replace("_", "-"): s for n, s in specs.items()}))
             kinds = {r.name: r.kind for r in installed}
             there = [select(name, kinds.get(name, "task"), installed) for name in names]
-            stack.enter_context(only([*given, *there]))
+            tasks = [r.name for r in (*given, *there) if r.kind == "task"]
+            bases = [r for name in tasks for r, _ in task_chain(name, [*given, *there, *installed])]
+            stack.enter_context(only(dict.fromkeys([*given, *there, *bases])))
 
         yield put
 

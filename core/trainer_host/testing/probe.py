@@ -19,9 +19,9 @@ import torch
 from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
-    from trainer_host.base.contexts import RunContext
+    from trainer_host.base.contexts import ModelContext, RunContext
 
 NAME = "trainer-host-probe"
 BATCH = 4
@@ -44,6 +44,7 @@ class Recording:
         loss_once: The loss of a batch; None where its loader has no function that makes one.
         loss_twice: The loss of the same batch, with each image twice.
         touched: What a validation between two epochs changed.
+        layers: The layers that plugins bring, and whether the model has them.
     """
 
     weights: list[str] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Recording:
     loss_once: float | None = None
     loss_twice: float | None = None
     touched: list[str] = field(default_factory=list)
+    layers: dict[str, bool] = field(default_factory=dict)
 
 
 class Probe:
@@ -68,6 +70,17 @@ class Probe:
         self.stop_after, self.measure = stop_after, measure
         self.recording = Recording()
         self.untrained: Any = None
+
+    @hookimpl(wrapper=True)
+    def build_model(self, ctx: ModelContext) -> Generator[None, Any, Any]:
+        """Look which of the layers that plugins bring are in the model."""
+        model = yield
+        architecture = getattr(model, "yaml", None)
+        parts = [architecture.get(part, ()) for part in ("backbone", "head")] if isinstance(architecture, dict) else []
+        rows = {row[2] for part in parts for row in part}
+        classes = {type(m) for m in model.modules()} if isinstance(model, torch.nn.Module) else set()
+        self.recording.layers = {n: n in rows or layer.module in classes for n, layer in ctx.layers.items()}
+        return model
 
     @hookimpl
     def callbacks(self, ctx: RunContext) -> dict[str, Callable[[Any], None]]:

@@ -16,6 +16,8 @@ from trainer_host.session.resolve import Request
 from trainer_host.testing.outcome import CheckSkippedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainer_host.plugin.chain import Chain
 
 KEPT = {"train": 8, "val": 4, "test": 4}
@@ -67,15 +69,20 @@ def tiny_dataset(task: str, folder: Path, data: str | Path | None = None) -> Tin
     if data is not None:
         scratch = chain.attribute("scratch_model")
         model = {"model": scratch} if scratch else {}
-        return TinyDataset(Path(data).absolute(), {**model, "imgsz": LARGEST, **SETTINGS}, None)
+        return TinyDataset(Path(data).absolute(), {**model, **_tiny(chain)}, None)
     folder.mkdir(parents=True)
     sample = chain.manager.hook.sample(ctx=SampleContext(folder=folder))
     if sample is None:
         raise CheckSkippedError(f"task {task!r} has no sample: implement the hook sample, or give a dataset.")
-    settings = {**sample.settings, **SETTINGS}
-    settings["imgsz"] = min(int(sample.settings.get("imgsz", LARGEST)), LARGEST)
     _cut(chain, Path(sample.data), folder)
-    return TinyDataset(Path(sample.data), settings, folder)
+    return TinyDataset(Path(sample.data), _tiny(chain, sample.settings), folder)
+
+
+def _tiny(chain: Chain, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return engine keys: those of the kit, over those of a sample, over those that suit the task."""
+    suiting = {k: v for member in chain.tasks for k, v in getattr(member.spec, "settings", {}).items()}
+    settings = {**suiting, **(given or {})}
+    return {**settings, **SETTINGS, "imgsz": min(int(settings.get("imgsz", LARGEST)), LARGEST)}
 
 
 def _cut(chain: Chain, file: Path, folder: Path) -> None:

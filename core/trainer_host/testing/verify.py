@@ -50,7 +50,7 @@ def check_task(
         name: Its name; the installed task's own, or that of its module without it.
         data: A dataset to use instead of the task's sample.
         options: Values by plugin and option.
-        settings: Engine keys that go before those of the kit, such as ``model``.
+        settings: Engine keys that go before those of the kit, such as ``model``. Paths start where the call is made.
         beside: Other plugins that are there, by name: such as tasks that it builds on and that are not installed.
         checks: The checks to make; all without it.
 
@@ -83,7 +83,7 @@ def check_extension(
         task: The task that it is tried with; without it the first installed one that has a sample and no base.
         data: A dataset to use instead of the task's sample.
         options: Values by plugin and option.
-        settings: Engine keys that go before those of the kit, such as ``model``.
+        settings: Engine keys that go before those of the kit, such as ``model``. Paths start where the call is made.
         beside: Other plugins that are there, by name.
         checks: The checks to make; all without it.
 
@@ -120,8 +120,10 @@ def workbench(
             subject = installed_subject(plugin, task if isinstance(task, str) else None)
         else:
             subject = stack.enter_context(given_subject(plugin, name, task, beside))
-        source = str(Path(data).absolute()) if data is not None else None
-        yield stack.enter_context(closing(Bench(subject, source, options or {}, settings or {})))
+        engine_keys = dict(settings or {})
+        source = engine_keys.pop("data", None) if data is None else data
+        source = str(Path(source).absolute()) if source is not None else None
+        yield stack.enter_context(closing(Bench(subject, source, options or {}, engine_keys)))
 
 
 def checks_for(kind: Kind, names: Collection[str] = ()) -> list[Check]:

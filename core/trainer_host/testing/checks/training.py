@@ -32,9 +32,24 @@ def trains(bench: Bench) -> str:
         raise
     except Exception as error:
         raise CheckFailedError(f"the training fails: {reason(error)}.") from error
+    missing_layers(bench)
     if training.result.best is None or not training.result.best.is_file():
         raise CheckFailedError("the training leaves no best checkpoint.", "Return a fitness that is a number.")
     return f"{training.result.epochs} epochs of task {bench.subject.task}."
+
+
+def missing_layers(bench: Bench) -> None:
+    """Skip what would pass without a layer of the plugin ever having been built.
+
+    Raises:
+        CheckSkippedError: If the plugin brings layers, and none of them is in the model.
+    """
+    layers = bench.first().recording.layers
+    others = bench.before().recording.layers if bench.subject.plugins else {}
+    own = sorted(layers.keys() - others.keys())
+    if own and not any(layers[name] for name in own):
+        what = f"no layer of the plugin ({', '.join(own)}) is in the model"
+        raise CheckSkippedError(f"{what}; give one whose YAML names it: model=FILE.yaml")
 
 
 @check(

@@ -78,7 +78,7 @@ class PointValidator:
         errors = torch.cat(found).norm(dim=-1)
         values = [(errors < 0.05).float().mean(), errors.mean(), *errors.mean(0)]
         metrics = {key: float(value) for key, value in zip(self.metrics.keys, values, strict=True)}
-        return {**metrics, "fitness": 1 - metrics["metrics/error"]}
+        return {**metrics, "fitness": metrics["metrics/PCK"]}
 
 
 class PointPredictor:
