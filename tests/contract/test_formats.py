@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from tests.contract.conftest import PACKAGES, Trainer, install
 from trainer_host import ExitCode
@@ -76,4 +77,6 @@ def test_a_dataset_of_the_format_is_trained_on(trainer: Trainer) -> None:
     words = ["model=yolo11n-pose.yaml", "epochs=1", "imgsz=64", "batch=4", "plots=False"]
     done = trainer("run", "data=points.csv", *words, "--json")
     assert done.json["status"] == "done"
+    record = yaml.safe_load((Path(done.json["save_dir"]) / "run.yaml").read_text(encoding="utf-8"))["record"]
+    assert "point-table (trainer-point-table 1.0)" in record["plugins"], "nobody asked for it, but it was there"
     assert "pose" in done.stderr

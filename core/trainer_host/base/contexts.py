@@ -42,7 +42,8 @@ class RunContext:
         exact: Whether the run promises the stock engine's arithmetic, bit for bit.
         offline: Whether nothing may be fetched from a network.
         device: The `torch.device` that computes.
-        engine: The engine's trainer; None in `val` and `predict`. It carries no promise of stability.
+        engine: The engine's trainer; None in `val` and `predict`, but for tasks made of a trainer class. It carries no
+            promise of stability.
     """
 
     task: str

@@ -205,6 +205,7 @@ def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
             }
             for m in chain.again
         ],
+        "always": list(chain.unasked),
         "versions": {
             "trainer-host": __version__,
             "ultralytics": engine_version(),

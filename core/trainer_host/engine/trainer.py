@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -152,7 +153,7 @@ class HostTrainer(BaseTrainer):
         self._log(metrics, self.epoch + 1)
 
     def _log(self, metrics: Mapping[str, Any], epoch: int | None) -> None:
-        figures = {k: float(v) for k, v in metrics.items()}
+        figures = MappingProxyType({k: float(v) for k, v in metrics.items()})
         self.hooks.log(ctx=self.context(LogContext, epoch=epoch, values=figures))
 
     def get_dataset(self) -> Description:

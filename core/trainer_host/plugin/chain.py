@@ -11,7 +11,7 @@ import pluggy
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.plugin.deprecation import deprecations_noted
-from trainer_host.plugin.discovery import PluginRecord, disabled_by_environment, discover, select
+from trainer_host.plugin.discovery import HOST, PluginRecord, disabled_by_environment, discover, select
 from trainer_host.plugin.loading import load_extension, load_named, load_task
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.options import parse_options
@@ -93,6 +93,11 @@ class Chain:
     def changed(self) -> tuple[Member, ...]:
         """The extensions that are part of every run and have options that are not their defaults."""
         return tuple(m for m in self.always if m.options is not None and m.options != type(m.options)())
+
+    @property
+    def unasked(self) -> tuple[str, ...]:
+        """The extensions of others that are part of every run, with their distributions, for records."""
+        return tuple(f"{m.record.name} ({m.record.origin})" for m in self.always if m.record.distribution != HOST)
 
     @property
     def again(self) -> tuple[Member, ...]:

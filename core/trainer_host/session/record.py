@@ -72,7 +72,10 @@ class RunRecord:
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "exact": resolved.exact,
             "versions": {"trainer-host": __version__, "python": platform.python_version(), **versions},
-            "plugins": [f"{m.record.name} ({m.record.origin})" for m in resolved.chain.members],
+            "plugins": [
+                *(f"{m.record.name} ({m.record.origin})" for m in resolved.chain.members),
+                *resolved.chain.unasked,
+            ],
             "origins": {k: s.origin for k, s in resolved.settings.items()},
             "dataset": {"file": str(resolved.settings["data"].value)},
         }
