@@ -168,7 +168,7 @@ def _about(dist: metadata.Distribution) -> tuple[str, str, list[str]]:
 
 
 def _incompatibility(requires: Iterable[str]) -> str:
-    ours = [line for line in requires if normal(line).startswith("trainer-host")]
+    ours = [line for line in requires if normal(line).startswith(HOST)]
     if not ours:
         return ""
     # Imported for plugins of others alone, because it takes a sixth of the command's start.
@@ -182,8 +182,8 @@ def _incompatibility(requires: Iterable[str]) -> str:
         except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
             continue
         fits = requirement.specifier.contains(__version__, prereleases=True)
-        if normal(requirement.name) == "trainer-host" and applies and not fits:
-            return f"it needs trainer-host{requirement.specifier}, and this is {__version__}."
+        if normal(requirement.name) == HOST and applies and not fits:
+            return f"it needs {HOST}{requirement.specifier}, and this is {__version__}."
     return ""
 
 

@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError
-from trainer_host.plugin.discovery import TASKS
+from trainer_host.plugin.discovery import HOST, TASKS
 from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Batch, Dataset
 
 ENGINE = "ultralytics"
-HOST = "trainer-host"
 
 
 def kind_of(trainer: type[Any]) -> str | None:

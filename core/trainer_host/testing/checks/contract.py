@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError
 from trainer_host.plugin.chain import Member, hook_names
-from trainer_host.plugin.discovery import normal
+from trainer_host.plugin.discovery import HOST, normal
 from trainer_host.plugin.options import Option, describe_options, options_as_data, parse_options
 from trainer_host.plugin.probe import SAFE_PATH
 from trainer_host.plugin.specs import HookSpecs
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 WRONG = ({"not": "valid"}, ["not", "valid"], "not valid", -1.5)
 """Values of which no sensible option takes all."""
-HOST = "trainer-host"
 LISTING = """\
 import sys
 from trainer_host.plugin.discovery import discover
