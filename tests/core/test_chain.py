@@ -424,6 +424,7 @@ def test_a_class_gives_each_run_an_object_of_its_own(always: Install) -> None:
         ("1 / 0\n", "ZeroDivisionError"),
         ("", "AttributeError"),
         ("class BAD:\n  def __init__(self, options): ...\n", "BAD has to be callable without arguments"),
+        ("import dataclasses\n@dataclasses.dataclass\nclass BAD:\n  n: int = 0\n", "its hooks cannot be hashed"),
         ("from trainer_host import hookimpl\nclass B:\n  @hookimpl\n  def no_hook(self): ...\nBAD = B()\n", "no_hook"),
         (
             (

@@ -66,12 +66,17 @@ def with_object(spec: S, record: PluginRecord) -> S:
     """Return a plugin whose hooks are an object: where it gives a class, each run has an object of its own.
 
     Raises:
-        PluginError: If the class cannot be called without arguments.
+        PluginError: If the class cannot be called without arguments, or if its objects cannot be hashed.
     """
     if not isinstance(spec.hooks, type):
+        if type(spec.hooks).__hash__ is None:  # as those of a plain dataclass
+            what = f"{record.kind} {record.name!r} from {record.origin} is broken: its hooks cannot be hashed."
+            raise PluginError(Problem(what, "Write @dataclass(eq=False), or an ordinary class."))
         return spec
     try:
-        return replace(spec, hooks=spec.hooks())
+        return with_object(replace(spec, hooks=spec.hooks()), record)
+    except PluginError:
+        raise
     except Exception as error:  # whatever a constructor raises
         what = f"{record.kind} {record.name!r} from {record.origin} is broken: {_cause(error)}."
         fix = f"{spec.hooks.__name__} has to be callable without arguments; options are in what hooks are given."
