@@ -87,6 +87,12 @@ def install(packages: list[Path], folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which all example packages are installed, beside each other."""
+    return install(sorted(PACKAGES.iterdir()), tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="session")
 def heatmap_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install([PACKAGES / "trainer-heatmap"], tmp_path_factory.mktemp("heatmap"))
 

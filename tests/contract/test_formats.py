@@ -10,19 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.contract.conftest import PACKAGES, Trainer, install
+from tests.contract.conftest import Trainer
 from trainer_host import ExitCode
 
 pytestmark = pytest.mark.wheel
 
 
-@pytest.fixture(scope="session")
-def format_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install([PACKAGES / "trainer-point-table"], tmp_path_factory.mktemp("format"))
-
-
 @pytest.fixture
-def trainer(tmp_path: Path, format_site: Path) -> Trainer:
+def trainer(tmp_path: Path, site: Path) -> Trainer:
     """The command with the format, in a folder with a table of points and its images."""
     lines = ["image,part,x,y"]
     for number in range(8):
@@ -33,7 +28,7 @@ def trainer(tmp_path: Path, format_site: Path) -> Trainer:
         cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
         lines += [f"{number}.png,left_eye,{x},20", f"{number}.png,right_eye,{x},32"]
     (tmp_path / "points.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return Trainer(tmp_path, (format_site,))
+    return Trainer(tmp_path, (site,))
 
 
 def test_a_format_is_part_of_every_run(trainer: Trainer) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.contract.conftest import PACKAGES, Trainer, install, rows
+from tests.contract.conftest import Trainer, rows
 from tests.support.figures import pose_dataset
 from trainer_host import ExitCode
 from trainer_host.engine.checkpoints import RECORD, STATE, foreign_names
@@ -61,11 +61,6 @@ FORK = """
 """
 
 
-@pytest.fixture(scope="session")
-def layer_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install([PACKAGES / "trainer-spd-conv", PACKAGES / "trainer-experts"], tmp_path_factory.mktemp("layers"))
-
-
 @dataclass(frozen=True)
 class Workshop:
     """A folder with a dataset and two architectures, and the command with and without the packages."""
@@ -82,12 +77,12 @@ class Workshop:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory, layer_site: Path) -> Workshop:
+def workshop(tmp_path_factory: pytest.TempPathFactory, site: Path) -> Workshop:
     folder = tmp_path_factory.mktemp("workshop")
     pose_dataset(folder / "data", images=4)
     (folder / "tiny-spd.yaml").write_text(SPD, encoding="utf-8")
     (folder / "tiny-moe.yaml").write_text(MOE, encoding="utf-8")
-    return Workshop(Trainer(folder, (layer_site,)), Trainer(folder))
+    return Workshop(Trainer(folder, (site,)), Trainer(folder))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import PACKAGES, Trainer, install
+from tests.contract.conftest import PACKAGES, Trainer
 from tests.docs.test_hooks import PUBLISHED
 from trainer_host import ExtensionSpec, PluginRecord, hookimpl
 from trainer_host.plugin.chain import HookManager, Member, register
@@ -34,8 +34,8 @@ def test_the_kept_plugin_has_every_hook_of_the_first_release() -> None:
 
 @pytest.mark.wheel
 @pytest.mark.train
-def test_a_plugin_of_the_first_release_still_runs(tmp_path: Path) -> None:
-    trainer = Trainer(tmp_path, (install([FIRST], tmp_path),))
+def test_a_plugin_of_the_first_release_still_runs(tmp_path: Path, site: Path) -> None:
+    trainer = Trainer(tmp_path, (site,))
     small = ["model=yolo11n.yaml", "epochs=1", "imgsz=32", "fraction=0.1", "--json"]
     done = trainer("run", "--task", "first-hooks", *small)
     run = Path(done.json["save_dir"])

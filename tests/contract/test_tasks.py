@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.contract.conftest import PACKAGES, Trainer, install
+from tests.contract.conftest import Trainer
 from tests.contract.parity import differences, train_stock, train_task
 from tests.support.figures import keep_first, pose_dataset
 from trainer_detect.sample import corner_row, draw_sample, outline_row
@@ -26,11 +26,6 @@ STOCK = {
     "segment": "ultralytics.models.yolo.segment:SegmentationTrainer",
     "obb": "ultralytics.models.yolo.obb:OBBTrainer",
 }
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install([PACKAGES / f"trainer-{name}" for name in NAMES], tmp_path_factory.mktemp("tasks"))
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from tests.contract.conftest import PACKAGES, Done, Trainer, install, rows
+from tests.contract.conftest import PACKAGES, Done, Trainer, rows
 from tests.support.figures import pose_dataset
 from trainer_host import ExitCode
 
 pytestmark = [pytest.mark.wheel, pytest.mark.train]
 
-NAMES = ("focal-loss", "json-log", "oks-sigmas", "plateau")
+NAMES = ("focal-loss", "json-log", "oks-sigmas", "plateau", "pck", "balanced", "every-keypoint", "layer-rates")
 SMALL = ("model=yolo11n-pose.yaml", "imgsz=64", "batch=2", "epochs=3", "plots=False", "warmup_epochs=0", "workers=0")
 SIGMAS = [0.05] * 8 + [0.2]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install([PACKAGES / f"trainer-{name}" for name in NAMES], tmp_path_factory.mktemp("training"))
 
 
 @dataclass(frozen=True)
@@ -51,6 +46,12 @@ def together(tmp_path_factory: pytest.TempPathFactory, site: Path) -> Run:
     options = [f"oks-sigmas.sigmas={SIGMAS}", "plateau.patience=1", "plateau.factor=0.5", "focal-loss.gamma=2"]
     best = ["--best-metric", "val/pose_loss"]
     return Run(command, data, command("run", f"data={data}", *SMALL, *words, *options, *best, "--json"))
+
+
+def test_all_packages_are_installed_beside_each_other(together: Run) -> None:
+    listed = together.command("plugins", "--check", "--json").json["plugins"]
+    others = {r["distribution"]: r["state"] for r in listed if r["distribution"] != "trainer-host"}
+    assert others == dict.fromkeys((folder.name for folder in PACKAGES.iterdir()), "available")
 
 
 def test_a_logger_gets_the_settings_and_each_epoch_and_the_best(together: Run) -> None:

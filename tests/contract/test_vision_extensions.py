@@ -14,7 +14,7 @@ import cv2
 import pytest
 import torch
 
-from tests.contract.conftest import PACKAGES, Trainer, install, rows
+from tests.contract.conftest import PACKAGES, Trainer, rows
 from tests.support.figures import detect_dataset, pose_dataset
 from trainer_host import Detections
 
@@ -24,12 +24,6 @@ NAMES = ("balanced", "every-keypoint", "pck")
 TINY = ("model=yolo11n-pose.yaml", "imgsz=64", "batch=4", "plots=False", "workers=0")
 ALBUMENTATIONS = ("albumentations==2.0.8", "albucore==0.0.24", "stringzilla", "simsimd", "scipy")
 """Without what they depend on, which is there: one OpenCV is enough."""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    packages = [PACKAGES / f"trainer-{name}" for name in (*NAMES, "albumentations")]
-    return install(packages, tmp_path_factory.mktemp("vision"))
 
 
 @pytest.fixture(scope="module")
