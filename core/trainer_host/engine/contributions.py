@@ -1,4 +1,4 @@
-"""What the plugins of a run add to the task's own: losses, metrics, augmentations, samplers, post-processing, state.
+"""What the plugins of a run add to the task's own: metrics, augmentations, samplers, post-processing, callbacks.
 
 Each function asks a hook and joins the answers; where the task cannot use them, that is told and never passed over.
 """
@@ -8,87 +8,26 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
-from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import callbacks
-from ultralytics.utils.torch_utils import unwrap_model
 
-from trainer_host.base.contexts import LossContext, PredictionContext
 from trainer_host.base.errors import PluginError, Problem, unknown
-from trainer_host.plugin.claims import answers, implementers, joined, mappings, told
+from trainer_host.plugin.claims import answers, joined, mappings, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trainer_host.base.contexts import DataContext, RunContext, ValidationContext
-    from trainer_host.base.protocols import Augmentation, Batch, Dataset, Loader, Loss, LossTerm, Metric, Tensor
+    from trainer_host.base.contexts import DataContext, PredictionContext, RunContext, ValidationContext
+    from trainer_host.base.protocols import Augmentation, Dataset, Loader, Metric
     from trainer_host.base.vision import Detections
-    from trainer_host.engine.trainer import HostTrainer
     from trainer_host.plugin.chain import Chain, HookManager
 
 
-PLUGIN_STATES = "plugin_states"
-"""Where a checkpoint's record keeps what plugins return from `state_dict`."""
-
-
-class JoinedLoss:
-    """A loss and the terms that plugins add to it.
-
-    Whatever else the engine asks of a loss, such as ``update`` after an epoch, goes to the loss itself.
-
-    Args:
-        base: The loss.
-        terms: What is added to it, by name.
-    """
-
-    def __init__(self, base: Loss, terms: Mapping[str, LossTerm]) -> None:
-        self.base, self.terms = base, dict(terms)
-
-    def __call__(self, preds: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum of all, and each part by name: a term's own for an image, as the engine tells its parts."""
-        loss, items = self.base(preds, batch)
-        total, parts = loss.sum(), dict(items)
-        for name, term in self.terms.items():
-            if name in items:
-                raise PluginError(Problem(f"the loss has a part {name!r} already.", "Rename the term."))
-            value = term(preds, batch)
-            if getattr(value, "ndim", None) != 0:
-                what = f"the loss term {name!r} returned {type(value).__name__}, not a tensor without dimensions."
-                raise PluginError(Problem(what, "Return the term's sum over the batch."))
-            total = total + value
-            parts[name] = value.detach() / len(batch["img"])
-        return total, parts
-
-    def __getattr__(self, name: str) -> Any:
-        """Return an attribute of the loss itself."""
-        if name.startswith("__") or name == "base":  # asked while copying, before there is a loss
-            raise AttributeError(name)
-        return getattr(self.base, name)
-
-
-def add_losses(trainer: HostTrainer) -> None:
-    """Give the models of a training the loss that plugins build; without any the engine builds its own when needed.
+def require_function(what: str, value: Any) -> None:
+    """Refuse what a plugin returns in place of a function.
 
     Raises:
-        PluginError: If the task's model computes its loss itself.
+        PluginError: If it cannot be called; ``what`` says what it is.
     """
-    chain = trainer.plan.chain
-    if not (chain.answers("build_loss") or chain.answers("loss_terms")):
-        return
-    for model in (unwrap_model(trainer.model), trainer.ema.ema):
-        if not isinstance(model, BaseModel):
-            what = f"the model of task {chain.name!r} computes its loss itself, so that plugins cannot change it."
-            raise PluginError(Problem(what, "Leave out the extensions that bring losses."))
-        ctx = trainer.context(LossContext, model=model)
-        base = chain.manager.hook.build_loss(ctx=ctx)
-        terms = joined(chain.manager, "loss_terms", "loss term", ctx=ctx)
-        _require_function("the loss", base)
-        for name, term in terms.items():
-            _require_function(f"the loss term {name!r}", term)
-        model.criterion = JoinedLoss(base, terms)  # a loss that is a module would become a part of the model
-
-
-def _require_function(what: str, value: Any) -> None:
     if not callable(value):
         said = f"{what} that a plugin returned is a {type(value).__name__}, not a function."
         raise PluginError(Problem(said, "Return what can be called; a wrapper returns what it got from its yield."))
@@ -104,7 +43,7 @@ def join_callbacks(events: dict[str, list[Any]], manager: HookManager, ctx: RunC
         for event, function in given.items():
             if event not in callbacks.default_callbacks:
                 raise PluginError(unknown("callback event", event, callbacks.default_callbacks))
-            _require_function(f"the callback of {event}", function)
+            require_function(f"the callback of {event}", function)
             events[event].append(function)
 
 
@@ -226,38 +165,3 @@ def require_figure(fitness: Any) -> None:
     if not finite:
         fix = "Return a finite number from the hook 'fitness'."
         raise PluginError(Problem(f"the fitness that plugins return is {fitness!r}.", fix))
-
-
-def states(chain: Chain, ctx: RunContext) -> dict[str, dict[str, Any]]:
-    """Return what the checkpoint keeps for plugins, by their names.
-
-    Raises:
-        PluginError: If some of it is not what a checkpoint can be read back with.
-    """
-    found = {p.partition(":")[2]: dict(s) for p, s in mappings(chain.manager, "state_dict", ctx=ctx) if s}
-    for plugin, state in found.items():
-        if (strange := _unstorable(state, "state")) is not None:
-            fix = "Return numbers, text, lists, dicts and tensors."
-            raise PluginError(Problem(f"the state of plugin {plugin!r} cannot be stored: {strange}.", fix))
-    return found
-
-
-def _unstorable(value: Any, place: str) -> str | None:
-    """Return where in a state something stands that reading a checkpoint refuses, or None."""
-    if isinstance(value, dict):
-        inner = [(each, f"{place}[{key!r}]") for key, each in value.items()]
-        inner += [(key, f"the key {key!r} of {place}") for key in value]
-    elif isinstance(value, (list, tuple)):
-        inner = [(each, f"{place}[{i}]") for i, each in enumerate(value)]
-    elif value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
-        return None
-    else:
-        return f"{place} is a {type(value).__name__}"
-    return next(filter(None, (_unstorable(each, where) for each, where in inner)), None)
-
-
-def restore_states(chain: Chain, ctx: RunContext, kept: Mapping[str, Mapping[str, Any]]) -> None:
-    """Give plugins back what a checkpoint keeps for them."""
-    for plugin, load in implementers(chain.manager, "load_state_dict"):
-        if (state := kept.get(plugin.partition(":")[2])) is not None:
-            load(ctx=ctx, state=state)

@@ -29,9 +29,7 @@ from trainer_host.data.checking import unanswered
 from trainer_host.data.description import FOUND
 from trainer_host.engine.checkpoints import RECORD, STATE, Checkpoint, foreign_classes, read_checkpoint
 from trainer_host.engine.contributions import (
-    PLUGIN_STATES,
     Postprocessing,
-    add_losses,
     join_callbacks,
     joined_augmentations,
     joined_metrics,
@@ -41,11 +39,12 @@ from trainer_host.engine.contributions import (
     require_figure,
     require_measured,
     require_sampler,
-    restore_states,
 )
 from trainer_host.engine.datasets import read_and_check
 from trainer_host.engine.faults import loss_error
 from trainer_host.engine.layers import with_layers
+from trainer_host.engine.losses import add_losses
+from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.restated.final_eval import final_eval
 from trainer_host.engine.restated.load_model import engine_model, restored_model, setup_model
 from trainer_host.engine.restated.save_model import save_model

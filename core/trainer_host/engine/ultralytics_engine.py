@@ -29,19 +29,18 @@ from trainer_host.base.errors import PluginError, Problem, SettingsError, Unsafe
 from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoints import STATE, read_checkpoint
 from trainer_host.engine.contributions import (
-    PLUGIN_STATES,
     Postprocessing,
     join_callbacks,
     joined_metrics,
     postprocessing,
     require_asked,
     require_measured,
-    restore_states,
 )
 from trainer_host.engine.datasets import read_and_check
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.layers import with_layers
+from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.restated.load_model import restored_model
 from trainer_host.plugin.aliases import joined_aliases

@@ -30,7 +30,7 @@ from trainer_host.engine.checkpoints import (
     notice,
     serialise,
 )
-from trainer_host.engine.contributions import PLUGIN_STATES, states
+from trainer_host.engine.plugin_states import PLUGIN_STATES, states
 from trainer_host.engine.restated import restates
 
 if TYPE_CHECKING:
