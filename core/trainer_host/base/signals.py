@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import StoppedError
+from trainer_host.base.errors import PluginCrashError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,8 @@ class StopRequest:
         """
         if not self.requested or isinstance(error, StoppedError):
             return error
-        return self.error(f"{how} ({type(error).__name__} while stopping)")
+        cause = error.__cause__ if isinstance(error, PluginCrashError) else error
+        return self.error(f"{how} ({type(cause).__name__} while stopping)")
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
