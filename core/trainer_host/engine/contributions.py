@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ultralytics.utils import callbacks
 
 from trainer_host.base.errors import PluginError, Problem, unknown
-from trainer_host.plugin.claims import answers, joined, mappings, told
+from trainer_host.plugin.claims import answers, claimed, mappings, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,12 +66,12 @@ def joined_metrics(chain: Chain, ctx: ValidationContext) -> dict[str, Metric]:
     Raises:
         PluginError: If two have one name, or if one is no metric.
     """
-    metrics: dict[str, Metric] = joined(chain.manager, "metrics", "metric", ctx=ctx)
-    for name, metric in metrics.items():
+    found = claimed(chain.manager, "metrics", "metric", ctx=ctx)
+    for name, (who, metric) in found.items():
         if missing := [m for m in ("reset", "update", "compute") if not callable(getattr(metric, m, None))]:
-            what = f"the metric {name!r} is a {type(metric).__name__} without {' and '.join(missing)}."
-            raise PluginError(Problem(what, "See docs/how-to/add-a-metric.md."))
-    return metrics
+            what = f"{who} brings the metric {name!r}, of type {type(metric).__name__}, without {' and '.join(missing)}."
+            raise PluginError(Problem(what, "Give it these methods: docs/how-to/add-a-metric.md."))
+    return {name: metric for name, (_, metric) in found.items()}
 
 
 def require_augmentations(chain: Chain, ctx: DataContext, dataset: Dataset) -> None:
