@@ -69,7 +69,8 @@ def joined_metrics(chain: Chain, ctx: ValidationContext) -> dict[str, Metric]:
     found = claimed(chain.manager, "metrics", "metric", ctx=ctx)
     for name, (who, metric) in found.items():
         if missing := [m for m in ("reset", "update", "compute") if not callable(getattr(metric, m, None))]:
-            what = f"{who} brings the metric {name!r}, of type {type(metric).__name__}, without {' and '.join(missing)}."
+            lacks = " and ".join(missing)
+            what = f"{who} brings the metric {name!r}, of type {type(metric).__name__}, without {lacks}."
             raise PluginError(Problem(what, "Give it these methods: docs/how-to/add-a-metric.md."))
     return {name: metric for name, (_, metric) in found.items()}
 
