@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import PluginCrashError, Problem
-from trainer_host.plugin.discovery import FILE, HOST, PluginRecord, normal
+from trainer_host.plugin.discovery import FILE, HOST, PluginRecord, normal, record_of_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -138,7 +138,7 @@ def _owner(
         found = [f for f in found if getattr(f[0].function, "__self__", None) is own] or found
     if found:
         return others[found[0][0].plugin_name], found[0][1]
-    return _of_module(str(frame.f_globals.get("__name__")), others.values()), None
+    return record_of_module(str(frame.f_globals.get("__name__")), others.values()), None
 
 
 def _implementations(manager: HookManager) -> Iterator[tuple[pluggy.HookImpl, str]]:
@@ -150,17 +150,6 @@ def _implementations(manager: HookManager) -> Iterator[tuple[pluggy.HookImpl, st
 def _body(impl: pluggy.HookImpl) -> CodeType | None:
     """Return the code of an implementation, below decorators such as `torch.no_grad`."""
     return getattr(inspect.unwrap(impl.function), "__code__", None)
-
-
-def _of_module(module: str, records: Iterable[PluginRecord]) -> PluginRecord | None:
-    """Return the plugin whose package holds a module; of several in one package the one that stands nearest to it."""
-
-    def shared(record: PluginRecord) -> int:
-        parts = zip(module.split("."), record.target.partition(":")[0].split("."), strict=False)
-        return next((i for i, (one, other) in enumerate(parts) if one != other), module.count(".") + 1)
-
-    nearest = max(records, key=shared, default=None)
-    return nearest if nearest is not None and shared(nearest) else None
 
 
 def _in_worker(text: str, records: Iterable[PluginRecord]) -> Culprit | None:

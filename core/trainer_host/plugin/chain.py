@@ -11,7 +11,14 @@ import pluggy
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.plugin.deprecation import deprecations_noted
-from trainer_host.plugin.discovery import HOST, PluginRecord, disabled_by_environment, discover, select
+from trainer_host.plugin.discovery import (
+    HOST,
+    PluginRecord,
+    disabled_by_environment,
+    discover,
+    record_of_module,
+    select,
+)
 from trainer_host.plugin.loading import load_extension, load_named, load_task
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.options import parse_options
@@ -124,15 +131,7 @@ class Chain:
 
     def blame(self, module: str) -> PluginRecord | None:
         """Return the plugin whose package holds a module, if one does."""
-        root = module.partition(".")[0]
-        return next(
-            (
-                m.record
-                for m in self.members + self.always
-                if m.record.target.partition(".")[0].partition(":")[0] == root
-            ),
-            None,
-        )
+        return record_of_module(module, [m.record for m in self.members + self.always])
 
 
 def task_chain(name: str, records: Sequence[PluginRecord]) -> list[tuple[PluginRecord, TaskSpec]]:

@@ -287,3 +287,14 @@ def _unknown(name: str, kind: Kind, records: list[PluginRecord]) -> Problem:
     listed = f"Installed: {', '.join(known) or 'none'}."
     package = f"A package for it would be called {distribution or f'trainer-{short}'}." if kind == "task" else ""
     return Problem(f"unknown {kind} {name!r}.", f"{hint}{listed} {package}".strip())
+
+
+def record_of_module(module: str, records: Iterable[PluginRecord]) -> PluginRecord | None:
+    """Return the plugin whose package holds a module; of several in one package the one that stands nearest to it."""
+
+    def shared(record: PluginRecord) -> int:
+        parts = zip(module.split("."), record.target.partition(":")[0].split("."), strict=False)
+        return next((i for i, (one, other) in enumerate(parts) if one != other), module.count(".") + 1)
+
+    nearest = max(records, key=shared, default=None)
+    return nearest if nearest is not None and shared(nearest) else None

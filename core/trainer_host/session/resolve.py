@@ -333,9 +333,10 @@ def _use_task_settings(resolved: Resolved) -> None:
     """
     from trainer_host.engine.values import check_values
 
+    known = engine_keys()
     for member in reversed(resolved.chain.tasks):
         settings = dict(member.spec.settings) if isinstance(member.spec, TaskSpec) else {}
-        wrong = [unknown("setting", key, engine_keys()) for key in settings if key not in engine_keys()]
+        wrong = [unknown("setting", key, known) for key in settings if key not in known]
         if problems := wrong or check_values(settings):
             who = f"task {member.record.name!r} from {member.record.origin}"
             raise PluginError(*(replace(p, message=f"{who} has wrong settings: {p.message}") for p in problems))
