@@ -12,7 +12,8 @@ import torch
 from tests.contract.conftest import Trainer, rows
 from tests.support.figures import pose_dataset
 from trainer_host import ExitCode
-from trainer_host.engine.checkpoints import RECORD, STATE, foreign_names
+from trainer_host.engine.checkpoint.record import RECORD, STATE
+from trainer_host.engine.checkpoint.writing import foreign_names
 
 pytestmark = [pytest.mark.wheel, pytest.mark.train]
 

@@ -188,7 +188,7 @@ def unsafe_files(folder: Path, sprung: Path) -> dict[str, Path]:
 
 
 def test_code_in_a_file_is_refused_and_never_run(tmp_path: Path, sprung: Path) -> None:
-    from trainer_host.engine.checkpoints import read_checkpoint
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of protocols that it does not write itself
@@ -204,7 +204,8 @@ def test_code_in_a_file_is_refused_and_never_run(tmp_path: Path, sprung: Path) -
 def test_classes_of_others_are_named(tmp_path: Path) -> None:
     import torch
 
-    from trainer_host.engine.checkpoints import foreign_names, read_checkpoint
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.checkpoint.writing import foreign_names
 
     path = tmp_path / "foreign.pt"
     torch.save({"model": SimpleNamespace(a=1), "colour": Colour.RED}, path)
@@ -218,7 +219,7 @@ def test_classes_of_others_are_named(tmp_path: Path) -> None:
     [b"", b"text", b"<!DOCTYPE html>", b"\x89PNG\r\n\x1a\n" + bytes(50), bytes(1000), b"PK\x03\x04" + bytes(100)],
 )
 def test_a_damaged_file_is_a_wrong_setting(tmp_path: Path, content: bytes) -> None:
-    from trainer_host.engine.checkpoints import read_checkpoint
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
 
     path = tmp_path / "damaged.pt"
     path.write_bytes(content)
@@ -229,7 +230,7 @@ def test_a_damaged_file_is_a_wrong_setting(tmp_path: Path, content: bytes) -> No
 def test_a_file_that_was_cut_anywhere_is_damaged(tmp_path: Path) -> None:
     import torch
 
-    from trainer_host.engine.checkpoints import read_checkpoint
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
 
     whole, cut = tmp_path / "whole.pt", tmp_path / "cut.pt"
     torch.save({"epoch": 3, "weights": torch.ones(8)}, whole)
@@ -245,7 +246,7 @@ def test_a_file_that_was_cut_anywhere_is_damaged(tmp_path: Path) -> None:
 def test_something_else_that_torch_saved_is_no_checkpoint(tmp_path: Path, name: str) -> None:
     import torch
 
-    from trainer_host.engine.checkpoints import read_checkpoint
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
 
     path = tmp_path / "other.pt"
     torch.save({"list": [1, 2], "tensor": torch.ones(2), "nothing": None}[name], path)
@@ -254,7 +255,7 @@ def test_something_else_that_torch_saved_is_no_checkpoint(tmp_path: Path, name: 
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
-    from trainer_host.engine.checkpoints import read_checkpoint
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
 
     for path in (tmp_path / "none.pt", tmp_path):
         with pytest.raises(SettingsError, match="there is no file"):
@@ -267,7 +268,8 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_program_has_no_record(tmp_path: Path) -> None:
     import torch
 
-    from trainer_host.engine.checkpoints import Checkpoint, extensions_of, options_of, read_checkpoint
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.checkpoint.record import extensions_of, options_of
 
     path = tmp_path / "other.pt"
     torch.save({"train_args": {"task": "detect"}, "model": None}, path)
@@ -279,7 +281,7 @@ def test_a_checkpoint_of_another_program_has_no_record(tmp_path: Path) -> None:
 
 
 def test_the_record_of_a_run_is_plain_and_restores_its_plugins() -> None:
-    from trainer_host.engine.checkpoints import extensions_of, make_record, options_of
+    from trainer_host.engine.checkpoint.record import extensions_of, make_record, options_of
     from trainer_host.plugin.chain import load_chain
 
     chain = load_chain("pose")
@@ -295,7 +297,7 @@ def test_the_record_of_a_run_is_plain_and_restores_its_plugins() -> None:
 
 
 def test_what_is_not_plain_is_never_written() -> None:
-    from trainer_host.engine.checkpoints import serialise
+    from trainer_host.engine.checkpoint.writing import serialise
     from trainer_host.plugin.chain import load_chain
 
     chain = load_chain("detect")

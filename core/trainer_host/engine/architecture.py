@@ -1,21 +1,38 @@
-"""Architectures of models: refused where building one would run code, or where a layer is not known.
+"""Architectures of models: refused if building one could execute code or fetch something, or if a layer is unknown.
 
-The engine evaluates the text of ``activation``, and calls whatever global of its module a layer names.
+The engine evaluates the text of ``activation``, and calls whatever global of its module a layer names: also whole
+models, which read further files, and `TorchVision`, which fetches weights.
 """
 
 from __future__ import annotations
 
 import ast
+import math
+import re
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import yaml
 from ultralytics.nn import tasks
 
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError, unknown
+from trainer_host.engine.keys import engine_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
+
+PARTS = ("backbone", "head")
+STRUCTURE = frozenset({*PARTS, "scales", "scale", "depth_multiple", "width_multiple", "activation", "yaml_file"})
+"""Keys of a model YAML that say how to build it, and nothing about a dataset."""
+LAYERS = "ultralytics.nn.modules."
+"""Where the engine's layers are defined; what else its parser could call are whole models."""
+TORCHVISION = "TorchVision"
+MAX_LAYERS = 10_000
+MAX_NUMBER = 1_000_000
+MAX_VALUES = 100_000
 
 
 def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: Collection[str] = ()) -> None:
@@ -30,24 +47,161 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
         UnsafeError: If there is something else in it; all of it is reported.
         SettingsError: If it names a layer that nobody knows.
     """
+    if (problem := _malformed(cfg, where)) is not None:
+        raise SettingsError(problem)
     refused, strange = [], []
     activation = cfg.get("activation")
     if activation is not None and not _is_activation(activation):
-        fix = "Write a layer of torch with plain arguments, such as torch.nn.SiLU()."
-        refused.append(Problem(f"refused: activation {activation!r} is no layer of torch.", fix, where))
-    for part in ("backbone", "head"):
-        for row in cfg.get(part) or ():
-            name = str(row[2]) if isinstance(row, (list, tuple)) and len(row) > 2 else str(row)
-            if name in layers or is_layer(name):
+        fix = "Use a layer of torch with plain arguments, such as torch.nn.SiLU()."
+        refused.append(Problem(f"refused: activation {activation!r} is not a layer of torch.", fix, where))
+    for part in PARTS:
+        for _, _, name, arguments in cfg[part]:
+            if name in layers:
                 continue
-            if name.isidentifier() and not hasattr(tasks, name):
+            if name == TORCHVISION:
+                refused += _torchvision_problems(arguments, where)
+            elif is_layer(name):
+                continue
+            elif name.isidentifier() and not hasattr(tasks, name):
                 strange.append(_unknown_layer(name, layers, where))
             else:
-                refused.append(Problem(f"refused: {name!r} in the {part} is no layer.", "Name a layer.", where))
+                refused.append(Problem(f"refused: {name!r} in the {part} is not a layer.", "Name a layer.", where))
     if refused:
         raise UnsafeError(*refused, *strange)
     if strange:
         raise SettingsError(*dict.fromkeys(strange))
+
+
+def vet_model_file(cfg: Any, layers: Collection[str] = ()) -> None:
+    """Vet the architecture that a model is to be built from, if it is one of the engine's form.
+
+    Args:
+        cfg: The content of a model YAML or its file; anything else is a task's own matter.
+        layers: Names of the layers that plugins bring.
+
+    Raises:
+        UnsafeError: If building it could execute code or fetch something.
+        SettingsError: If it names a layer that is not known.
+    """
+    if isinstance(cfg, (str, Path)) and str(cfg).lower().endswith((".yaml", ".yml")):
+        try:
+            cfg = tasks.yaml_model_load(cfg)
+        except (OSError, TypeError, ValueError, AssertionError, yaml.YAMLError):
+            return  # the task says what is wrong with it
+    if isinstance(cfg, dict) and all(part in cfg for part in PARTS):
+        vet_architecture(cfg, str(cfg.get("yaml_file") or "") or None, layers)
+
+
+def _malformed(cfg: Mapping[str, Any], where: str | None) -> Problem | None:
+    """Return what is wrong with the form of an architecture, or with its size; None if it can be looked at."""
+    if missing := [part for part in PARTS if not _rows(cfg, part)]:
+        what = f"the architecture has no {missing[0]}."
+        return Problem(what, "Use a model YAML with backbone and head, such as yolo11n.yaml.", where)
+    rows = [row for part in PARTS for row in _rows(cfg, part)]
+    for row in rows:
+        if not _is_row(row):
+            what = f"invalid row in the architecture: {str(row)[:80]}."
+            return Problem(what, "Write [from, repeats, layer, [arguments]].", where)
+    if (wrong := next((n for n in _numbers(dict(cfg)) if not abs(n) <= MAX_NUMBER), None)) is not None:
+        return Problem(f"the architecture has the number {wrong}.", "Use numbers up to a million.", where)
+    depths = [d[0] for d in _scales(cfg).values() if d] + [cfg.get("depth_multiple", 1.0)]
+    depth = max((d for d in depths if isinstance(d, (int, float))), default=1.0)
+    if len(rows) > MAX_LAYERS or sum(max(row[1] * depth, 1) for row in rows) > MAX_LAYERS:
+        return Problem(f"the architecture has more than {MAX_LAYERS:,} layers.", "Use fewer repeats.", where)
+    return None
+
+
+def _rows(cfg: Mapping[str, Any], part: str) -> list[Any]:
+    found = cfg.get(part)
+    return found if isinstance(found, list) else []
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_row(row: Any) -> bool:
+    if not (isinstance(row, (list, tuple)) and len(row) == 4 and isinstance(row[2], str)):
+        return False
+    return _is_source(row[0]) and _is_int(row[1]) and isinstance(row[3], (list, tuple))
+
+
+def _is_source(value: Any) -> bool:
+    return _is_int(value) or (isinstance(value, (list, tuple)) and bool(value) and all(map(_is_int, value)))
+
+
+def _scales(cfg: Mapping[str, Any]) -> dict[Any, Any]:
+    scales = cfg.get("scales")
+    return {k: v for k, v in scales.items() if isinstance(v, (list, tuple))} if isinstance(scales, dict) else {}
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield every number in an architecture, also those that are written as text; infinity if there is no end."""
+    left = [value]
+    for _ in range(MAX_VALUES):
+        if not left:
+            return
+        value = left.pop()
+        if isinstance(value, str):
+            literal = _literal(value)
+            value = None if isinstance(literal, str) else literal
+        if isinstance(value, dict):
+            left += value.values()
+        elif isinstance(value, (list, tuple)):
+            left += value
+        elif isinstance(value, (int, float)):
+            yield value
+    yield math.inf
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def _torchvision_problems(arguments: Any, where: str | None) -> list[Problem]:
+    """Return why a row of `TorchVision` is refused: it fetches weights unless it is told not to."""
+    import torchvision
+
+    name, weights = (*arguments[1:3], "DEFAULT", "DEFAULT")[:2]
+    if weights is not None and weights != "None":
+        fix = "Write None as its third argument: [channels, model, None]."
+        return [Problem(f"refused: the layer {TORCHVISION} would fetch weights.", fix, where)]
+    # Models of other kinds fetch the weights of their backbones all the same.
+    if name not in torchvision.models.list_models(module=torchvision.models):
+        fix = "Name one that classifies images, such as resnet18."
+        return [Problem(f"refused: {name!r} is not a model that {TORCHVISION} may build.", fix, where)]
+    return []
+
+
+def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
+    """Return an architecture whose layers do not fetch weights, for a file that has the weights itself."""
+    rows = {}
+    for part in PARTS:
+        rows[part] = [
+            [*row[:3], [*(*row[3], "")[:2], None, *row[3][3:]]]
+            if isinstance(row, (list, tuple)) and len(row) == 4 and row[2] == TORCHVISION and len(row[3]) > 1
+            else row
+            for row in _rows(cfg, part)
+        ]
+    return {**cfg, **rows}
+
+
+@cache
+def _shipped(name: str) -> dict[str, Any]:
+    found = next((engine_folder() / "cfg" / "models").rglob(name), None)
+    content = yaml.safe_load(found.read_text(encoding="utf-8")) if found is not None else None
+    return content if isinstance(content, dict) else {}
+
+
+def is_shipped(cfg: Mapping[str, Any]) -> bool:
+    """Return whether the rows of an architecture are those of the engine's own file of that name."""
+    name = Path(str(cfg.get("yaml_file") or "")).name
+    unscaled = re.sub(r"(\d+)([nslmx])(.+)?$", r"\1\3", name)
+    shipped = _shipped(unscaled) if re.fullmatch(r"[\w.-]+\.ya?ml", unscaled) else {}
+    return bool(shipped) and all(shipped[part] == cfg[part] for part in PARTS)
 
 
 def _unknown_layer(name: str, layers: Collection[str], where: str | None) -> Problem:
@@ -71,7 +225,10 @@ def _is_activation(text: Any) -> bool:
 
 
 def is_layer(name: str) -> bool:
-    """Return whether a name in a model YAML is a layer of the engine, of torch or of torchvision."""
+    """Return whether a name in a model YAML is a layer of the engine, of torch or of torchvision.
+
+    Whole models of the engine are not, since they read further files.
+    """
     if name.startswith("nn."):
         found = getattr(torch.nn, name[3:], None)
     elif name.startswith("torchvision.ops."):
@@ -80,4 +237,6 @@ def is_layer(name: str) -> bool:
         found = getattr(torchvision.ops, name[16:], None)
     else:
         found = getattr(tasks, name, None)
+        if not str(getattr(found, "__module__", "")).startswith(LAYERS):
+            return False
     return isinstance(found, type) and issubclass(found, torch.nn.Module)

@@ -27,7 +27,9 @@ from trainer_host.base.contexts import (
 from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError, unknown
 from trainer_host.data.checking import unanswered
 from trainer_host.data.description import FOUND
-from trainer_host.engine.checkpoints import RECORD, STATE, Checkpoint, foreign_classes, read_checkpoint
+from trainer_host.engine.architecture import vet_model_file
+from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
+from trainer_host.engine.checkpoint.record import RECORD
 from trainer_host.engine.contributions import (
     Postprocessing,
     join_callbacks,
@@ -44,9 +46,11 @@ from trainer_host.engine.datasets import read_and_check
 from trainer_host.engine.faults import loss_error
 from trainer_host.engine.layers import with_layers
 from trainer_host.engine.losses import add_losses
+from trainer_host.engine.model_loading import starting_weights, trained_model
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.restated.final_eval import final_eval
-from trainer_host.engine.restated.load_model import engine_model, restored_model, setup_model
+from trainer_host.engine.restated.load_model import setup_model, teacher_of
+from trainer_host.engine.restated.recovery import check_resume, recover
 from trainer_host.engine.restated.save_model import save_model
 from trainer_host.engine.values import several_devices
 
@@ -208,11 +212,23 @@ class HostTrainer(BaseTrainer):
 
     def start_from(self, checkpoint: Checkpoint) -> tuple[Any, Module]:
         """Return the architecture and the weights that a checkpoint gives a new training."""
-        if STATE in checkpoint.record:
-            ctx = self.context(ModelContext, cfg=checkpoint.record.get("cfg"), data=checkpoint.record["data"])
-            return ctx.cfg, restored_model(checkpoint, self._build_told_model, ctx)
-        model = engine_model(checkpoint)
-        return getattr(model, "yaml", None), model
+        if checkpoint.in_state_form:
+            model = self.trained(checkpoint)
+            return checkpoint.record.get("cfg"), model
+        ctx = with_layers(self.plan.chain.manager, self.context(ModelContext))
+        weights = starting_weights(checkpoint, ctx.layers)
+        return getattr(weights, "yaml", None), weights
+
+    def trained(self, checkpoint: Checkpoint) -> Module:
+        """Return the model of a checkpoint, built by the task."""
+        data = checkpoint.record.get("data") or getattr(self, "data", {})
+        ctx = self.context(ModelContext, cfg=checkpoint.record.get("cfg"), data=data)
+        build = self._build_informed_model if checkpoint.in_state_form else self._build_model
+        return trained_model(checkpoint, build, with_layers(self.plan.chain.manager, ctx))
+
+    def check_resume(self, overrides: Any) -> None:
+        """Take over the settings of the checkpoint to resume from, if there is one."""
+        check_resume(self, overrides)
 
     def setup_model(self) -> Any:
         """Build the model that training starts from, and return the checkpoint to resume from, if any."""
@@ -226,9 +242,11 @@ class HostTrainer(BaseTrainer):
         return self._build_model(self.context(ModelContext, cfg=cfg or None, weights=weights, verbose=verbose))
 
     def _build_model(self, ctx: ModelContext) -> Module:
-        return self._answer("build_model", ctx=with_layers(self.plan.chain.manager, ctx))
+        ctx = with_layers(self.plan.chain.manager, ctx)
+        vet_model_file(ctx.cfg, ctx.layers)
+        return self._answer("build_model", ctx=ctx)
 
-    def _build_told_model(self, ctx: ModelContext) -> Module:
+    def _build_informed_model(self, ctx: ModelContext) -> Module:
         model = self._build_model(ctx)
         self.hooks.set_model_attributes(ctx=replace(ctx, model=model))
         return model
@@ -258,7 +276,15 @@ class HostTrainer(BaseTrainer):
             self.lf = schedule
             self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=schedule)
 
+    def _setup_train(self) -> None:
+        self.teacher = self.args.distill_model
+        if self.teacher is not None and not self.resume:
+            # The engine would load the file itself; a model it takes as it is.
+            self.args.distill_model = teacher_of(self)
+        BaseTrainer._setup_train(self)
+
     def _build_train_pipeline(self) -> None:
+        self.args.distill_model = self.teacher  # the settings name a file again before anything keeps them
         BaseTrainer._build_train_pipeline(self)
         self.hooks.after_setup(ctx=self.context(RunContext))
 
@@ -331,8 +357,7 @@ class HostTrainer(BaseTrainer):
             self.hooks.plot(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        # The engine restores from the pickled model, which a file with a state dict does not have.
-        recovered = not foreign_classes(self.ema.ema) and bool(BaseTrainer._handle_nan_recovery(self, epoch))
+        recovered = recover(self, epoch)
         lost = self.loss is not None and not bool(self.loss.isfinite())
         if lost and not recovered and not self.plan.drop_in:
             raise loss_error()
@@ -354,7 +379,7 @@ class HostTrainer(BaseTrainer):
         """Return the validator's metrics of the best checkpoint."""
         if (args := getattr(self.validator, "args", None)) is not None:
             args.plots, args.compile = self.args.plots, False
-        _, model = self.start_from(read_checkpoint(self.best))
+        model = self.trained(read_checkpoint(self.best))
         return dict(self.validator(model=model.to(self.device)))
 
     def final_metrics(self) -> dict[str, float]:

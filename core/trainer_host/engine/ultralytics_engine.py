@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from trainer_host.base.contexts import (
 )
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.base.results import Outcome
-from trainer_host.engine.checkpoints import STATE, read_checkpoint
+from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.contributions import (
     Postprocessing,
     join_callbacks,
@@ -40,13 +39,12 @@ from trainer_host.engine.datasets import read_and_check
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.layers import with_layers
+from trainer_host.engine.model_loading import inherited_settings, trained_model
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
-from trainer_host.engine.restated.load_model import restored_model
-from trainer_host.plugin.aliases import joined_aliases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trainer_host.base.protocols import Image, Module, Prediction
     from trainer_host.base.reporting import Reporter
@@ -54,9 +52,6 @@ if TYPE_CHECKING:
     from trainer_host.data.description import Description
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.trainer import HostTrainer
-
-INHERITED = ("data", "imgsz", "single_cls")
-"""Settings that a finished model brings along for validation and prediction."""
 
 
 def find_weights(name: str, offline: bool, scratch: str | None) -> str:
@@ -185,18 +180,16 @@ class FinishedModel:
 
     def __init__(self, path: Path, plan: Plan, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
         self.plan, self.save_dir = plan, save_dir
-        self.checkpoint = read_checkpoint(path, partial(joined_aliases, plan.chain.members + plan.chain.always))
-        trained = self.checkpoint.content.get("train_args") or {}
-        inherited = {k: trained[k] for k in INHERITED if trained.get(k) is not None}
+        self.checkpoint = read_checkpoint(path)
+        inherited = inherited_settings(self.checkpoint, values)
         alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
         wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
         self.device = select_device(self.args.device, verbose=False)
         data = self.checkpoint.record.get("data") or {}
         self.trainer = detached_trainer(plan, self.args, data, self.device, save_dir)
-        self.model: Module = restored_model(
-            self.checkpoint, self._build, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg"))
-        ).to(self.device)
+        ctx = with_layers(plan.chain.manager, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg")))
+        self.model: Module = trained_model(self.checkpoint, self._build, ctx).to(self.device)
         restore_states(plan.chain, self._context(RunContext), self.checkpoint.record.get(PLUGIN_STATES) or {})
 
     def _postprocessing(self, mode: str) -> Postprocessing | None:
@@ -204,8 +197,9 @@ class FinishedModel:
 
     def _build(self, ctx: ModelContext) -> Module:
         manager = self.plan.chain.manager
-        model = manager.hook.build_model(ctx=with_layers(manager, ctx))
-        manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
+        model = manager.hook.build_model(ctx=ctx)
+        if self.checkpoint.in_state_form:  # a pickled model keeps its attributes
+            manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
         return model
 
     def _context(self, kind: type[Any], **fields: Any) -> Any:
@@ -287,13 +281,10 @@ def shipped_dataset(name: str) -> Path | None:
     return found if found.is_file() else None
 
 
-def chain_of_checkpoint(
-    path: Path, aliases: Callable[[], Mapping[str, str]] = dict
-) -> tuple[str | None, dict[str, Any]]:
+def chain_of_checkpoint(path: Path) -> tuple[str | None, dict[str, Any]]:
     """Return the task of a checkpoint and the host's record in it, which is empty for another program's file."""
-    checkpoint = read_checkpoint(path, aliases)
-    record = {k: v for k, v in checkpoint.record.items() if k != STATE}
-    return checkpoint.task, record
+    checkpoint = read_checkpoint(path)
+    return checkpoint.task, checkpoint.record
 
 
 def montage(images: Sequence[Image], path: Path, columns: int = 3, cell: int = 320) -> Path | None:

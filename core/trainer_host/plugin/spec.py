@@ -26,8 +26,6 @@ class TaskSpec:
         metrics: Names of the metrics that belong in a summary, with ``best_metric`` among them.
         dataset_keys: Keys of a dataset YAML that tell this task. The task that finds most of its keys is taken.
         known_keys: All keys of a dataset YAML that the task understands, besides those that every task has.
-        aliases: Classes that stand in for those that pickles of old weights name, as ``module:class`` by their name
-            in the pickle, such as ``{"ultralytics.nn.modules.conv.MyConv": "trainer_my.layers:MyConv"}``.
         trainer: The trainer class of the engine that the task is made of, or where it is, as ``module:Class``; see
             `from_trainer`.
         settings: Engine keys that suit the task, such as ``{"imgsz": 64}``; what the user gives goes before, and so
@@ -44,7 +42,6 @@ class TaskSpec:
     metrics: tuple[str, ...] = ()
     dataset_keys: tuple[str, ...] = ()
     known_keys: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     trainer: type[Any] | str | None = None
 
@@ -84,9 +81,7 @@ class ExtensionSpec:
     Attributes:
         hooks: The object or module whose `hookimpl` functions implement the extension; or a class, as for a task.
         options: A dataclass or pydantic model with the extension's options, all with defaults.
-        aliases: Classes that stand in for those that pickles of old weights name, as for a task.
     """
 
     hooks: Any
     options: type[Any] | None = None
-    aliases: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
-from trainer_host.plugin.aliases import named_aliases
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import FILE, discover
 from trainer_host.session.folders import claim_folder
@@ -125,7 +123,7 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
     path = Path(find_weights(str(given.settings["model"]), request.offline, None))
     if path.suffix.lower() != ".pt":
         raise SettingsError(Problem(f"{path} is no checkpoint.", f"Give a .pt file to {mode} with."))
-    told, record = chain_of_checkpoint(path, partial(named_aliases, given.task, given.plugins, request.no_plugins))
+    told, record = chain_of_checkpoint(path)
     chain = _restore(told, record, request, reporter, path)
     values = {k: v for k, v in given.settings.items() if k != "source"}
     save_dir = claim_folder(chain.name, values, mode) if claim else Path.cwd()
@@ -135,7 +133,7 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
 
 
 def _restore(told: str | None, record: dict[str, Any], request: Request, reporter: Reporter, path: Path) -> Chain:
-    from trainer_host.engine.checkpoints import extensions_of, options_of
+    from trainer_host.engine.checkpoint.record import extensions_of, options_of
     from trainer_host.engine.defaults import EngineDefaults
 
     given = request.given

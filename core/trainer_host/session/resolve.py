@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ from trainer_host.data.dataset_yaml import line_of_key, read_document
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.keys import engine_folder, engine_keys
 from trainer_host.engine.versions import untested_engine
-from trainer_host.plugin.aliases import named_aliases
 from trainer_host.plugin.chain import Chain, load_chain, load_formats
 from trainer_host.plugin.discovery import PluginRecord, disabled_by_environment, discover
 from trainer_host.plugin.loading import load_task
@@ -181,7 +179,7 @@ def tell_task(given: Given, request: Request, reporter: Reporter) -> str:
     model, data = given.settings.get("model"), given.settings.get("data")
     if isinstance(data, str) and data.startswith(SAMPLE):
         return data.removeprefix(SAMPLE)
-    if model and (found := _task_of_model(str(model), given, request)):
+    if model and (found := _task_of_model(str(model))):
         if found not in names and not any(r.name == found for r in discover(request.no_plugins)):
             raise PluginError(
                 Problem(
@@ -198,11 +196,11 @@ def tell_task(given: Given, request: Request, reporter: Reporter) -> str:
     raise SettingsError(Problem(f"{told}.", f"Write --task NAME. Installed: {', '.join(names) or 'none'}."))
 
 
-def _task_of_model(model: str, given: Given, request: Request) -> str | None:
+def _task_of_model(model: str) -> str | None:
     from trainer_host.engine.ultralytics_engine import chain_of_checkpoint, task_of_model
 
     if model.endswith(".pt") and Path(model).is_file():
-        return chain_of_checkpoint(Path(model), partial(named_aliases, None, given.plugins, request.no_plugins))[0]
+        return chain_of_checkpoint(Path(model))[0]
     return task_of_model(model)
 
 
@@ -249,7 +247,7 @@ def _keys_of_dataset(data: str, request: Request) -> set[str]:
 
 def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
     """Settle dataset and model: what the user gave, the task's default weights, or the task's sample."""
-    from trainer_host.engine.checkpoints import read_checkpoint
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
     from trainer_host.engine.ultralytics_engine import find_weights
 
     chain, given = resolved.chain, resolved.settings.get("data")
@@ -261,12 +259,14 @@ def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
         default = chain.attribute("default_model")
         if default:
             resolved.settings["model"] = Setting(default, "task")
-    if teacher := resolved.values().get("distill_model"):
-        read_checkpoint(str(teacher))  # the engine unpickles it without a check
-    model = resolved.settings.get("model")
-    if model is not None:
-        found = find_weights(str(model.value), resolved.offline, scratch)
-        resolved.settings["model"] = Setting(found, model.origin)
+    for key in ("model", "pretrained", "distill_model"):
+        setting = resolved.settings.get(key)
+        if setting is None or not isinstance(setting.value, str):
+            continue
+        found = find_weights(setting.value, resolved.offline, scratch if key == "model" else None)
+        resolved.settings[key] = Setting(found, setting.origin)
+        if found.lower().endswith(".pt"):
+            read_checkpoint(found)  # before any work, and for --dry-run
 
 
 def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:

@@ -1,119 +1,103 @@
-"""Loading models: `load_checkpoint` (lines 2020 to 2066 of ``nn/tasks.py``) and `BaseTrainer.setup_model`
-(lines 873 to 907 of ``engine/trainer.py``), ultralytics 8.4.190.
+"""The model that a training starts from: `BaseTrainer.setup_model` (lines 873 to 907 of ``engine/trainer.py``) and
+what `DistillationModel.__init__` (lines 63 to 121 of ``nn/distill_model.py``) does to load a teacher, ultralytics
+8.4.190.
 
-Restated because both unpickle a file without asking what it holds.
+Restated because both unpickle a file, and the second fetches one.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils import DEFAULT_CFG_DICT, RANK
-from ultralytics.utils.torch_utils import restore_qat
+from ultralytics.nn.distill_model import DistillationModel
+from ultralytics.utils import RANK
 
-from trainer_host.base.errors import PluginError, Problem, SettingsError
-from trainer_host.base.settings import is_file
-from trainer_host.engine.checkpoints import STATE, Checkpoint, read_checkpoint
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
+from trainer_host.engine.checkpoint.saved_model import STUDENT
 from trainer_host.engine.restated import restates
-from trainer_host.plugin.aliases import joined_aliases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trainer_host.base.contexts import ModelContext
     from trainer_host.base.protocols import Module
     from trainer_host.engine.trainer import HostTrainer
 
-LOAD_SHA256 = "3399d0f461b2f4ff76c462d57d7cc96831e198b538f932668340246e0cadda50"
 SETUP_SHA256 = "33c98eece052d6285e97e9d57fc79a7a0836c44d47739e575edcfea7a8b4fdd6"
-
-
-@restates(load_checkpoint, LOAD_SHA256)
-def engine_model(checkpoint: Checkpoint) -> Module:
-    """Return a checkpoint's pickled model in single precision and evaluation mode.
-
-    Raises:
-        SettingsError: If the file holds no model of the engine.
-    """
-    content, model = checkpoint.content, checkpoint.module
-    if model is None:
-        raise SettingsError(
-            Problem("the file holds no model of the engine.", "Give another file.", str(checkpoint.path))
-        )
-    model = model.float()
-    if content.get("modelopt"):
-        restore_qat(model, content["modelopt"])
-    model.args = {**DEFAULT_CFG_DICT, **(content.get("train_args") or {})}
-    model.pt_path = str(checkpoint.path)
-    model.task = getattr(model, "task", None) or checkpoint.task
-    if not hasattr(model, "stride"):
-        model.stride = torch.tensor([32.0])
-    model = model.eval()
-    for module in model.modules():
-        if hasattr(module, "inplace"):
-            module.inplace = True
-        elif isinstance(module, torch.nn.Upsample) and not hasattr(module, "recompute_scale_factor"):
-            module.recompute_scale_factor = None
-    return model
-
-
-def restored_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Module], context: ModelContext) -> Module:
-    """Return a checkpoint's model, built by its task where the file holds a state dict."""
-    if STATE not in checkpoint.record:
-        return engine_model(checkpoint)
-    needs = checkpoint.record.get("needs") or ["the plugins that it was trained with"]
-    fix, path = f"The file needs: {' '.join(needs)}", str(checkpoint.path)
-    try:
-        model = build(context)
-    except SettingsError as error:
-        if files := [f"--plugin {name}" for name in needs if is_file(name)]:
-            said = " ".join(p.message for p in error.problems)  # what they advise is not known where they are raised
-            others = [name for name in needs if not is_file(name)]
-            fix = " ".join(["Give it:", *files, *(["and install", *others] if others else [])])
-            raise PluginError(Problem(f"the model cannot be built: {said}", fix, path)) from error
-        raise PluginError(*error.problems, Problem("the model cannot be built.", fix, path)) from error
-    try:
-        model.load_state_dict(checkpoint.record[STATE])
-    except RuntimeError as error:
-        what = "the weights do not fit the model that the plugins of this run build."
-        raise PluginError(Problem(what, fix, path)) from error
-    return model.eval()
+TEACHER_SHA256 = "6ef09d7f0d601b08531f0cbb77d149e52450b4c86707b07d14312a2850638a35"
 
 
 @restates(BaseTrainer.setup_model, SETUP_SHA256)
 def setup_model(trainer: HostTrainer) -> Any:
-    """Build the model that training starts from, and return the checkpoint to resume from, if any."""
+    """Build the model that training starts from, and return the content of the checkpoint to resume from, if any."""
     if isinstance(trainer.model, torch.nn.Module):
-        return BaseTrainer.setup_model(trainer)
+        return None
     if trainer.resume:
         return _setup_resumed(trainer)
     cfg, weights, content = trainer.model, None, None
-    chain = trainer.plan.chain
-    aliases = partial(joined_aliases, chain.members + chain.always)
     if str(trainer.model).lower().endswith(".pt"):
-        checkpoint = read_checkpoint(trainer.model, aliases)
+        checkpoint = read_checkpoint(trainer.model)
         content = checkpoint.content
         cfg, weights = trainer.start_from(checkpoint)
     pretrained = trainer.args.pretrained
     if isinstance(pretrained, (str, Path)):
-        weights = trainer.start_from(read_checkpoint(pretrained, aliases))[1]
+        weights = trainer.start_from(read_checkpoint(pretrained))[1]
     elif pretrained is False:
         weights = None
     trainer.model = trainer.get_model(cfg=cfg, weights=weights, verbose=RANK in {-1, 0})
     return content
 
 
-def _setup_resumed(trainer: HostTrainer) -> Any:
-    """Build the model of a training that is resumed; the engine builds it where the file holds one."""
-    _, content = load_checkpoint(trainer.model)
-    checkpoint = Checkpoint(Path(trainer.model), content)
-    if STATE not in checkpoint.record:
-        return BaseTrainer.setup_model(trainer)
+def _setup_resumed(trainer: HostTrainer) -> dict[str, Any]:
+    """Build the model of a training that is resumed, and return what its checkpoint holds."""
+    checkpoint = read_checkpoint(trainer.model)
     cfg, average = trainer.start_from(checkpoint)
     trainer.model = trainer.get_model(cfg=cfg, weights=average, verbose=RANK in {-1, 0})
-    return {**content, "ema": average}
+    saved = checkpoint.model
+    if saved is not None and saved.part(STUDENT):
+        trainer.model.args = trainer.args
+        wrapped = DistillationModel(teacher_model=teacher_of(trainer), student_model=trainer.model)
+        wrapped.projector.load_state_dict(checkpoint.tensors(saved.part("projector")))
+        wrapped.criterion = None
+        trainer.model = wrapped
+    return {**checkpoint.content, "ema": HeldTensors(checkpoint)}
+
+
+class HeldTensors(torch.nn.Module):
+    """The tensors of a checkpoint's model in single precision, where the engine expects the model itself.
+
+    Args:
+        checkpoint: The checkpoint.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        whole = checkpoint.model.tensors if checkpoint.model is not None else None
+        tensors = checkpoint.state() if whole is None else checkpoint.tensors(whole)
+        self.held = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+
+    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Return the tensors."""
+        return dict(self.held)
+
+
+@restates(DistillationModel.__init__, TEACHER_SHA256)
+def teacher_of(trainer: HostTrainer) -> Module:
+    """Return the model that ``distill_model`` names, for images with as many channels as the student's.
+
+    Raises:
+        SettingsError: If it cannot be read, or if it is not a model of the engine.
+    """
+    checkpoint = read_checkpoint(str(trainer.args.distill_model))
+    cfg, teacher = trainer.start_from(checkpoint)
+    channels = trainer.data["channels"]
+    if not isinstance(cfg, dict) or not hasattr(teacher, "load"):
+        what = "distill_model has to be a model of the engine."
+        raise SettingsError(Problem(what, "Use another file.", str(checkpoint.path)))
+    if cfg.get("channels", 3) == channels:
+        return teacher
+    adapted: Any = type(teacher)(deepcopy(cfg), ch=channels, nc=cfg["nc"], verbose=False)
+    adapted.load(teacher)
+    return adapted

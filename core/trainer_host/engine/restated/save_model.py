@@ -22,14 +22,8 @@ from ultralytics.utils.torch_utils import (
 
 from trainer_host.base.contexts import RunContext
 from trainer_host.base.data import write_whole
-from trainer_host.engine.checkpoints import (
-    RECORD,
-    as_state,
-    foreign_classes,
-    make_record,
-    notice,
-    serialise,
-)
+from trainer_host.engine.checkpoint.record import RECORD, make_record
+from trainer_host.engine.checkpoint.writing import as_state, foreign_classes, notice, serialise
 from trainer_host.engine.plugin_states import PLUGIN_STATES, states
 from trainer_host.engine.restated import restates
 

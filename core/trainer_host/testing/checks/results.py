@@ -93,7 +93,8 @@ def _different(before: Mapping[str, float], after: Mapping[str, float]) -> list[
 )
 def checkpoint_plain(bench: Bench) -> str:
     """Whether checkpoints name classes of torch, NumPy and the engine alone, and load without running code."""
-    from trainer_host.engine.checkpoints import foreign_names, read_checkpoint
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.checkpoint.writing import foreign_names
 
     folder = bench.first().result.save_dir
     files = sorted(f for ending in ("*.pt", "*.pth", "*.ckpt") for f in folder.rglob(ending))

@@ -48,5 +48,4 @@ class SPDConvHooks:
         return {"SPDConv": Layer(module=SPDConv, scaled=True)}
 
 
-FORKED = "ultralytics.nn.modules.conv.SPDConv"  # as weights that were trained with a fork call it
-EXTENSION = ExtensionSpec(hooks=SPDConvHooks(), aliases={FORKED: "trainer_spd_conv:SPDConv"})
+EXTENSION = ExtensionSpec(hooks=SPDConvHooks())

@@ -1,0 +1,228 @@
+"""Reading checkpoints: their data, and the architecture and tensors of their model."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.collection import paused_collection
+from trainer_host.base.errors import Problem, SettingsError, UnsafeError
+from trainer_host.engine.checkpoint.archive import MAX_RATIO, Archive
+from trainer_host.engine.checkpoint.inert_pickle import TensorRef, UnreadableError, read_pickle
+from trainer_host.engine.checkpoint.record import RECORD, STATE, record_problem
+from trainer_host.engine.checkpoint.saved_model import SavedModel, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import torch
+
+    from trainer_host.engine.checkpoint.inert_pickle import Described
+
+MODELS = ("ema", "model")
+"""Keys of a checkpoint that hold models, in the order of preference."""
+KNOWN = frozenset(
+    {"torch", "torchvision", "ultralytics", "numpy", "collections", "pathlib", "datetime", "types", "argparse"}
+)
+"""Packages whose classes and functions stand in checkpoints that do no harm where they are loaded in full."""
+BUILTINS = frozenset({"set", "frozenset", "getattr", "slice", "range", "complex", "bytearray", "object"})
+CALLED = frozenset(
+    {
+        "_codecs.encode",
+        "collections.OrderedDict",
+        "collections.defaultdict",
+        "copy_reg._reconstructor",
+        "copyreg._reconstructor",
+        "numpy._core.multiarray._reconstruct",
+        "numpy._core.multiarray.scalar",
+        "numpy.core.multiarray._reconstruct",
+        "numpy.core.multiarray.scalar",
+        "numpy.dtype",
+        "datetime.datetime",
+        "torch.Size",
+        "torch.device",
+        "torch._tensor._rebuild_from_type_v2",
+        "torchvision.transforms.functional.InterpolationMode",
+        "types.SimpleNamespace",
+        "argparse.Namespace",
+        "ultralytics.utils.IterableSimpleNamespace",
+        "ultralytics.yolo.utils.IterableSimpleNamespace",
+        *(f"pathlib.{kind}" for kind in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")),
+        *(f"pathlib._local.{kind}" for kind in ("PosixPath", "WindowsPath")),
+        *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in BUILTINS),
+    }
+)
+"""What the pickles of checkpoints call, besides what puts tensors together."""
+TENSORS = "torch._utils._rebuild_"
+
+
+class Checkpoint:
+    """A checkpoint that was read, of which nothing has been built. Tensors are read when they are asked for.
+
+    Args:
+        path: Its file.
+        archive: The archive that it is.
+        content: What its pickle describes.
+
+    Attributes:
+        path: Its file.
+    """
+
+    def __init__(self, path: Path, archive: Archive, content: dict[Any, Any]) -> None:
+        self.path = path
+        self._archive = archive
+        self._described = content
+
+    def _plain(self, key: str) -> Any:
+        return plain(self._described.get(key))
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What the host wrote about the run, without tensors; empty for a file of another program."""
+        found = self._described.get(RECORD)
+        if not isinstance(found, dict):
+            return {}
+        record: dict[str, Any] = plain({k: v for k, v in found.items() if k != STATE})
+        return record
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The engine's settings of the training; empty if the file does not have them."""
+        found = self._plain("train_args")
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def model(self) -> SavedModel | None:
+        """The pickled model; None if the file holds a state dict, or no model at all."""
+        if self.in_state_form:
+            return None
+        return next(filter(None, (SavedModel.of(self._described.get(key)) for key in MODELS)), None)
+
+    @property
+    def in_state_form(self) -> bool:
+        """Whether the record holds the model as a state dict."""
+        found = self._described.get(RECORD)
+        return isinstance(found, dict) and STATE in found
+
+    @property
+    def task(self) -> str | None:
+        """The task that the file was trained for, or None if it does not say."""
+        model = self.model.attributes.get("task") if self.model is not None else None
+        found = self.record.get("task") or self.settings.get("task") or model
+        return found if isinstance(found, str) else None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Everything in the file but the model, as plain data and tensors."""
+        return {str(k): plain(v, self.tensor) for k, v in self._described.items() if k not in MODELS}
+
+    def tensors(self, refs: Mapping[str, TensorRef]) -> dict[str, torch.Tensor]:
+        """Return tensors of the file by name.
+
+        Raises:
+            SettingsError: If one of them is not in the file, or has a value that is not finite.
+        """
+        found = {name: self.tensor(ref) for name, ref in refs.items()}
+        faulty = [n for n, t in found.items() if t.is_floating_point() and not _is_finite(t)]
+        if faulty:
+            many = f" and {len(faulty) - 1} more tensors" if len(faulty) > 1 else ""
+            what = f"the weights are not finite: {faulty[0]}{many} contain NaN or infinity."
+            raise SettingsError(Problem(what, "Use an earlier checkpoint.", str(self.path)))
+        return found
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return the tensors of the model: those of the record, or of the pickled model as it remains after training.
+
+        Raises:
+            SettingsError: If there is no model, or if its tensors cannot be read.
+        """
+        if self.in_state_form:
+            kept = self._described[RECORD][STATE]
+            if not isinstance(kept, dict) or not all(type(k) is str and type(v) is TensorRef for k, v in kept.items()):
+                raise unreadable(self.path, "its state_dict is not a mapping of names to tensors")
+            return self.tensors(kept)
+        if self.model is None:
+            raise SettingsError(Problem("the file holds no model.", "Use another file.", str(self.path)))
+        if self.model.incomplete:
+            what = f"{self.model.incomplete[0]} is not a tensor of a supported kind"
+            raise unreadable(self.path, what)
+        return self.tensors(self.model.trained)
+
+    def elements(self) -> int:
+        """Return an upper bound for the numbers that the file holds: one for each byte."""
+        return self._archive.size * MAX_RATIO
+
+    def tensor(self, ref: TensorRef) -> torch.Tensor:
+        """Return one tensor.
+
+        Raises:
+            SettingsError: If it is not in the file.
+        """
+        try:
+            return self._archive.tensor(ref)
+        except UnreadableError as error:
+            raise unreadable(self.path, str(error)) from error
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    # The sum is not finite if an element is not; it may overflow where all are.
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """Read a checkpoint: no class or function that it names is imported, called or instantiated.
+
+    Raises:
+        SettingsError: If the file is missing, damaged, or not a checkpoint.
+        UnsafeError: If loading it in full could execute arbitrary code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SettingsError(Problem(f"checkpoint {path} not found.", "Give the path of a checkpoint, such as best.pt."))
+    try:
+        archive = Archive(path)
+        with paused_collection():  # many small objects, none of which is garbage
+            described = read_pickle(archive.pickle())
+        content = described.value
+        if isinstance(content, dict):
+            checkpoint = Checkpoint(path, archive, content)
+            _refuse_code(path, described, checkpoint.model)
+            _ = checkpoint.record, checkpoint.settings  # whether they are within the limits
+            if checkpoint.model is None and not checkpoint.in_state_form:
+                raise UnreadableError("it holds no model")
+        else:
+            _refuse_code(path, described, SavedModel.of(content))
+            raise UnreadableError("it does not hold a dict with a model, but something else")
+    except UnreadableError as error:
+        raise unreadable(path, str(error)) from error
+    if (problem := record_problem(checkpoint.record, path)) is not None:
+        raise SettingsError(problem)
+    if content.get("modelopt") is not None:
+        fix = "Export the model, or train again without quantize."
+        what = "refused: it holds a quantization state, which can only be restored by executing it."
+        raise UnsafeError(Problem(what, fix, str(path)))
+    return checkpoint
+
+
+def _refuse_code(path: Path, described: Described, model: SavedModel | None) -> None:
+    """Refuse a file that would call a function, or make an object that is not a layer, where it is loaded in full.
+
+    Nothing of it has been called. But such a file is not what it seems to be, and other programs would run it.
+    """
+    layers: Collection[str] = model.layers if model is not None else ()
+    foreign = {n for n in described.names if not _is_known(n) and n not in layers}
+    foreign |= {n for n in described.calls if n not in CALLED and not n.startswith(TENSORS) and "()" not in n}
+    if foreign:
+        shown = ", ".join(sorted(foreign)[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        what = f"refused: loading it in full could execute arbitrary code ({shown}). Nothing was executed."
+        raise UnsafeError(Problem(what, "Ask for the file as a state dict, or do not use it.", str(path)))
+
+
+def _is_known(name: str) -> bool:
+    return name.partition(".")[0] in KNOWN or name in CALLED
+
+
+def unreadable(path: Path, why: str) -> SettingsError:
+    """Return the error of a file that is not a checkpoint, or that is damaged."""
+    return SettingsError(Problem(f"cannot read the checkpoint: {why}.", "Use another file.", str(path)))

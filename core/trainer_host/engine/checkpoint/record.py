@@ -1,0 +1,99 @@
+"""What the host writes into a checkpoint about its run, as plain data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trainer_host.base.data import plain
+from trainer_host.base.errors import Problem
+from trainer_host.engine.versions import engine_version
+from trainer_host.plugin.options import options_as_data
+from trainer_host.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from trainer_host.plugin.chain import Chain
+
+RECORD = "trainer_host"
+STATE = "state_dict"
+FORMAT = 1
+
+
+def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says about its run, as plain data."""
+    return {
+        "format": FORMAT,
+        "task": chain.name,
+        "chain": [m.record.name for m in chain.tasks],
+        "plugins": [
+            {
+                "name": m.record.name,
+                "kind": m.record.kind,
+                "distribution": m.record.distribution,
+                "version": m.record.version,
+                "options": options_as_data(m.options),
+            }
+            for m in chain.again
+        ],
+        "always": list(chain.unasked),
+        "versions": {
+            "trainer-host": __version__,
+            "ultralytics": engine_version(),
+            "torch": str(torch.__version__),
+        },
+        "data": plain(data),
+    }
+
+
+def options_of(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the options that a checkpoint's record holds, by plugin."""
+    return {p["name"]: dict(p["options"]) for p in record.get("plugins", ()) if p.get("options")}
+
+
+def extensions_of(record: Mapping[str, Any]) -> list[str]:
+    """Return the extensions that a checkpoint's record names."""
+    return [p["name"] for p in record.get("plugins", ()) if p.get("kind") == "extension"]
+
+
+def record_problem(record: Mapping[str, Any], path: Path) -> Problem | None:
+    """Return what is wrong with a record that was read; None if it can be used, or if there is none."""
+    made = record.get("format", FORMAT)
+    if isinstance(made, int) and made > FORMAT:
+        return Problem("a newer trainer-host wrote this file.", "Upgrade trainer-host.", str(path))
+    for key, (is_valid, wanted) in FIELDS.items():
+        if key in record and not is_valid(record[key]):
+            what = f"the checkpoint's record is damaged: {key} is not {wanted}."
+            return Problem(what, "Use another file.", str(path))
+    return None
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) for v in value)
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) for k in value)
+
+
+def _plugins(value: Any) -> bool:
+    if not isinstance(value, list) or not all(map(_mapping, value)):
+        return False
+    texts = all(isinstance(p.get("name"), str) and isinstance(p.get("distribution"), str) for p in value)
+    return texts and all(p.get("options") is None or _mapping(p["options"]) for p in value)
+
+
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "format": (lambda v: isinstance(v, int), "a number"),
+    "task": (lambda v: isinstance(v, str), "a name"),
+    "chain": (_names, "a list of names"),
+    "plugins": (_plugins, "a list of plugins with names and distributions"),
+    "always": (_names, "a list of names"),
+    "needs": (_names, "a list of distributions"),
+    "data": (lambda v: isinstance(v, dict), "a mapping"),
+    "plugin_states": (lambda v: _mapping(v) and all(isinstance(s, dict) for s in v.values()), "a mapping of states"),
+}
+"""For each field whether a value can be used, and what it has to be."""

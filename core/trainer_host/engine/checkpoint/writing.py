@@ -1,0 +1,102 @@
+"""Writing checkpoints: a model of the engine's classes as a pickle, any other as plain data."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trainer_host.base.data import plain
+from trainer_host.base.errors import PluginError, Problem
+from trainer_host.base.settings import is_file
+from trainer_host.engine.checkpoint.inert_pickle import UnreadableError, read_pickle
+from trainer_host.engine.checkpoint.record import STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainer_host.base.protocols import Module
+    from trainer_host.plugin.chain import Chain
+
+KNOWN_PACKAGES = frozenset({"torch", "ultralytics", "numpy", "builtins", "__builtin__", "collections", "_codecs"})
+"""Packages that plain ultralytics has wherever it reads a checkpoint, and Python itself."""
+
+
+def foreign_names(file: Path | io.BytesIO) -> set[str]:
+    """Return the classes and functions that a checkpoint names outside of torch, numpy and the engine."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            pickled = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
+            names = read_pickle(archive.read(pickled)).names if pickled else set()
+    except zipfile.BadZipFile:
+        return set()
+    return {n for n in names if n.partition(".")[0] not in KNOWN_PACKAGES}
+
+
+def foreign_classes(model: Module) -> set[type]:
+    """Return the classes of a model's modules that come from neither torch nor the engine."""
+    return {type(m) for m in model.modules() if type(m).__module__.partition(".")[0] not in {"torch", "ultralytics"}}
+
+
+def as_state(model: Module, chain: Chain) -> dict[str, Any]:
+    """Return the part of a record that holds a model as plain data."""
+    owners = {chain.blame(c.__module__) for c in foreign_classes(model)} - {None}
+    if not owners:  # layers whose classes are of a package that is not a plugin
+        bringing = {impl.plugin_name for impl in chain.manager.hook.layers.get_hookimpls()}
+        owners = {m.record for m in chain.members + chain.always if f"{m.record.kind}:{m.record.name}" in bringing}
+    needs = sorted({o.distribution for o in owners if o}) or [chain.tasks[-1].record.distribution]
+    yaml = getattr(model, "yaml", None)
+    return {
+        STATE: {k: v.detach().cpu() for k, v in model.state_dict().items()},
+        "cfg": plain(yaml) if isinstance(yaml, dict) else None,
+        "needs": needs,
+    }
+
+
+def notice(record: Mapping[str, Any]) -> Module:
+    """Return a stand-in for a model that is stored as a state dict.
+
+    Plain ultralytics puts a model's task into its error when it does not know it: so the file says what it needs.
+    """
+    stand_in = torch.nn.Identity()
+    packages = " ".join(["trainer-host", *(name for name in record["needs"] if not is_file(name))])
+    files = "".join(f" --plugin {Path(name).name}" for name in record["needs"] if is_file(name))
+    stand_in.task = f"{record['task']} (needs: pip install {packages}; then: trainer predict model=FILE{files})"  # type: ignore[assignment]
+    return stand_in
+
+
+def serialise(content: dict[str, Any], chain: Chain) -> bytes:
+    """Return a checkpoint's bytes.
+
+    Raises:
+        PluginError: If it would name a class outside of torch, numpy and the engine; the plugin is named.
+    """
+    buffer = io.BytesIO()
+    try:
+        torch.save(content, buffer)
+        names = foreign_names(buffer)
+    except (pickle.PicklingError, AttributeError, TypeError, UnreadableError) as error:
+        raise _not_plain(str(error), None, chain) from error
+    for name in sorted(names):
+        raise _not_plain(f"{name} would be written into the checkpoint.", name, chain)
+    return buffer.getvalue()
+
+
+def _not_plain(what: str, name: str | None, chain: Chain) -> PluginError:
+    blamed = (
+        chain.blame(name)
+        if name
+        else next((m.record for m in reversed(chain.members) if m.record.target.partition(":")[0] in what), None)
+    )
+    who = (
+        f"plugin {blamed.name!r} from {blamed.origin} put something on the model"
+        if blamed
+        else "something on the model"
+    )
+    return PluginError(
+        Problem(f"{who} that is not plain data: {what}", "Set numbers, text, lists, dicts and tensors only.")
+    )

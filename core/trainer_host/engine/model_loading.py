@@ -1,0 +1,355 @@
+"""Models made of what a checkpoint holds: built from the architecture, then filled with the tensors."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils import DEFAULT_CFG_DICT
+
+from trainer_host.base.collection import paused_collection
+from trainer_host.base.errors import PluginError, Problem, SettingsError, TrainerError
+from trainer_host.base.settings import is_file
+from trainer_host.engine.architecture import (
+    PARTS,
+    STRUCTURE,
+    is_layer,
+    is_shipped,
+    vet_architecture,
+    without_weights,
+)
+from trainer_host.engine.checkpoint.inert_pickle import TensorRef
+from trainer_host.engine.layers import model_class
+from trainer_host.engine.values import check_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from trainer_host.base.contexts import ModelContext
+    from trainer_host.base.layers import Layer
+    from trainer_host.base.protocols import Module
+    from trainer_host.engine.checkpoint.reading import Checkpoint
+
+RANDOM = frozenset(
+    {
+        torch.Tensor.uniform_,
+        torch.Tensor.normal_,
+        torch.Tensor.bernoulli_,
+        torch.Tensor.exponential_,
+        torch.Tensor.random_,
+        torch.nn.init.kaiming_uniform_,
+        torch.nn.init.kaiming_normal_,
+        torch.nn.init.xavier_uniform_,
+        torch.nn.init.xavier_normal_,
+        torch.nn.init.uniform_,
+        torch.nn.init.normal_,
+        torch.nn.init.trunc_normal_,
+        torch.nn.init.orthogonal_,
+    }
+)
+"""Functions that fill a new tensor with random numbers."""
+FACTORIES = frozenset(
+    {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.empty_strided, torch.eye}
+)
+"""Functions that take memory for a tensor of a shape."""
+SLACK = 2**22
+"""Elements that building a model may take besides its tensors, such as a blank image."""
+MAX_ACTIVATION = 2**26
+"""Elements of the largest tensor that a layer may return for a blank image of 256 pixels."""
+MAX_IMGSZ = 16_384
+INHERITED = ("data", "imgsz", "single_cls")
+"""Settings of the training that a trained model brings along for validation and prediction."""
+
+
+class _TooLargeError(Exception):
+    """An architecture asks for more memory than the tensors of its file need."""
+
+
+class Unfilled(TorchFunctionMode):
+    """While it is active, new layers are not filled with random numbers, and take no more memory than is expected.
+
+    Args:
+        budget: Elements that may be allocated.
+        fill: Whether layers are filled all the same, because not all that they hold is in a state dict.
+        dry: Whether tensors have a shape and nothing else, so that no memory is taken and nothing is computed.
+    """
+
+    def __init__(self, budget: int, fill: bool = False, dry: bool = False) -> None:
+        super().__init__()
+        self.left, self.fill, self.dry = budget, fill, dry
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch, or leave it out."""
+        kwargs = kwargs or {}
+        if func in FACTORIES:
+            self.left -= _elements(args, kwargs)
+            if self.left < 0:
+                raise _TooLargeError
+            if self.dry:
+                kwargs = {**kwargs, "device": "meta"}
+        elif func in RANDOM and not self.fill:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        elif func is torch.conv2d and not self.fill and not self.dry:
+            return _shaped_as_conv2d(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if self.dry and isinstance(result, torch.Tensor) and result.numel() > MAX_ACTIVATION:
+            raise _TooLargeError
+        return result
+
+
+def _shaped_as_conv2d(
+    image: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> torch.Tensor:
+    """Return a tensor of the shape that a convolution returns, with any content.
+
+    A new model of the engine looks at a blank image to learn its strides. Only shapes matter then, and convolutions
+    take most of the time.
+    """
+    if image.dim() != 4 or isinstance(padding, str):
+        return torch.nn.functional.conv2d(image, weight, bias, stride, padding, dilation, groups)
+    if image.shape[1] != weight.shape[1] * groups:
+        raise ValueError(f"a convolution of {weight.shape[1] * groups} channels gets {image.shape[1]}")
+    steps, pads, gaps = (
+        (n, n) if isinstance(n, int) else tuple(n) * (2 // len(n)) for n in (stride, padding, dilation)
+    )
+    sides = [
+        (image.shape[2 + i] + 2 * pads[i] - gaps[i] * (weight.shape[2 + i] - 1) - 1) // steps[i] + 1 for i in range(2)
+    ]
+    shape = (image.shape[0], weight.shape[0], *sides)
+    if min(sides) < 1 or math.prod(shape) > MAX_ACTIVATION:
+        raise _TooLargeError
+    return image.new_empty(shape)
+
+
+def _elements(args: Any, kwargs: Mapping[str, Any]) -> int:
+    size = kwargs.get("size", args)
+    if len(args) and isinstance(args[0], (tuple, list)):
+        size = args[0]
+    elements = 1
+    for n in size if isinstance(size, (tuple, list)) else (size,):
+        elements *= n if isinstance(n, int) else 1
+    return elements
+
+
+def starting_weights(checkpoint: Checkpoint, layers: Mapping[str, Layer]) -> Module:
+    """Return a model of the engine that holds a checkpoint's weights, for a new training to start from.
+
+    Its class does not matter: what starts from it takes its tensors, its names, and the shape of its head.
+
+    Raises:
+        SettingsError: If the file holds no model of the engine, or one that does not fit its architecture.
+        UnsafeError: If building it could execute code.
+    """
+    cfg = saved_architecture(checkpoint, layers)
+    kind = model_class(DetectionModel, cfg, layers)
+    return _fill(checkpoint, lambda: kind(deepcopy(cfg), ch=_channels(cfg), nc=cfg.get("nc"), verbose=False), cfg)
+
+
+def trained_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Module], ctx: ModelContext) -> Module:
+    """Return a checkpoint's model, in single precision and evaluation mode, built by its task.
+
+    Args:
+        checkpoint: The checkpoint.
+        build: Has the chain of the task build a model, which may be one of a plugin's own.
+        ctx: What the task is told, with the layers of plugins; for a pickled model the file's own architecture,
+            channels and classes take precedence.
+
+    Raises:
+        SettingsError: If the file holds no model of the engine, or one that does not fit its architecture.
+        PluginError: If plugins are missing that the file needs, or build something else.
+        UnsafeError: If building it could execute code.
+    """
+    if checkpoint.in_state_form:
+        return _of_plugins(checkpoint, build, ctx)
+    cfg = saved_architecture(checkpoint, ctx.layers)
+    attributes = checkpoint.model.attributes if checkpoint.model is not None else {}
+    described = {k: v for k, v in cfg.items() if k not in STRUCTURE}
+    names = attributes.get("names") or {i: str(i) for i in range(int(cfg["nc"]))}
+    data = {**ctx.data, **described, "channels": _channels(cfg), "names": names}
+    ctx = replace(ctx, cfg=deepcopy(cfg), data=data)
+    return _fill(checkpoint, lambda: build(ctx), cfg)
+
+
+def saved_architecture(checkpoint: Checkpoint, layers: Collection[str]) -> dict[str, Any]:
+    """Return the vetted architecture of a pickled model.
+
+    Raises:
+        SettingsError: If there is none, or if it names a layer that is not known.
+        UnsafeError: If building it could execute code.
+    """
+    where, model = str(checkpoint.path), checkpoint.model
+    if model is None:
+        raise SettingsError(Problem("the file holds no model of the engine.", "Use another file.", where))
+    if model.yaml is None:
+        what = f"the model ({model.kind}) has no architecture (the attribute yaml), so it cannot be built."
+        raise SettingsError(Problem(what, "Use a checkpoint of a model that was built from a model YAML.", where))
+    cfg = without_weights(deepcopy(model.yaml))
+    vet_architecture(cfg, where, layers)
+    if not isinstance(cfg.get("nc"), int) or not isinstance(_channels(cfg), int):
+        raise SettingsError(Problem("the architecture does not say its number of classes.", "Use another file.", where))
+    return cfg
+
+
+def _channels(cfg: Mapping[str, Any]) -> Any:
+    return cfg.get("channels", cfg.get("ch", 3))
+
+
+def _fill(checkpoint: Checkpoint, build: Callable[[], Module], cfg: dict[str, Any]) -> Module:
+    """Return a model of the engine's layers with the tensors and attributes of a checkpoint."""
+    state = checkpoint.state()
+    fill = not all(is_layer(row[2]) for part in PARTS for row in cfg[part])
+    if not fill and not is_shipped(cfg):
+        _try_size(checkpoint, cfg, state)
+    with paused_collection():
+        model = _built(checkpoint, build, state, fill)
+    _load(checkpoint, model, state)
+    _set_attributes(checkpoint, model)
+    for module in model.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = True
+    return model.eval()
+
+
+def fill_model(model: Module, checkpoint: Checkpoint) -> None:
+    """Load the tensors and attributes of a checkpoint into a model that has its architecture.
+
+    Raises:
+        SettingsError: If the tensors do not fit.
+    """
+    _load(checkpoint, model, checkpoint.state())
+    _set_plain_attributes(checkpoint, model)
+
+
+def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module], ctx: ModelContext) -> Module:
+    """Return the model of a file in the state-dict form, built by the plugins of the chain."""
+    state = checkpoint.state()
+    needs = checkpoint.record.get("needs") or ["the plugins that it was trained with"]
+    fix, path = f"The file needs: {' '.join(needs)}", str(checkpoint.path)
+    try:
+        model = _built(checkpoint, lambda: build(ctx), state, fill=True)
+    except SettingsError as error:
+        if files := [f"--plugin {name}" for name in needs if is_file(name)]:
+            said = " ".join(p.message for p in error.problems)  # what they advise is not known where they are raised
+            others = [name for name in needs if not is_file(name)]
+            fix = " ".join(["Give it:", *files, *(["and install", *others] if others else [])])
+            raise PluginError(Problem(f"the model cannot be built: {said}", fix, path)) from error
+        raise PluginError(*error.problems, Problem("the model cannot be built.", fix, path)) from error
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        what = "the weights do not fit the model that the plugins of this run build."
+        raise PluginError(Problem(what, fix, path)) from error
+    return model.eval()
+
+
+def _try_size(checkpoint: Checkpoint, cfg: dict[str, Any], state: Mapping[str, torch.Tensor]) -> None:
+    """Build an architecture without memory, because an unfamiliar one may enlarge a small image beyond measure."""
+
+    def dry() -> Module:
+        return DetectionModel(deepcopy(cfg), ch=_channels(cfg), verbose=False)
+
+    _guarded(checkpoint, dry, Unfilled(_budget(checkpoint, state), dry=True), fill=False)
+
+
+def _built(
+    checkpoint: Checkpoint, build: Callable[[], Module], state: Mapping[str, torch.Tensor], fill: bool
+) -> Module:
+    """Build a model within the memory that its tensors need; random generators stay as they are."""
+    with torch.random.fork_rng(devices=[]):
+        return _guarded(checkpoint, build, Unfilled(_budget(checkpoint, state), fill), fill)
+
+
+def _budget(checkpoint: Checkpoint, state: Mapping[str, torch.Tensor]) -> int:
+    """Return how many elements a model may have: what its tensors need, which share no more than the file holds."""
+    return 2 * min(sum(tensor.numel() for tensor in state.values()), checkpoint.elements()) + SLACK
+
+
+def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled, fill: bool) -> Module:
+    where = str(checkpoint.path)
+    try:
+        with mode:
+            return build()
+    except TrainerError as error:
+        raise type(error)(*(p if p.where else replace(p, where=where) for p in error.problems)) from error
+    except _TooLargeError:
+        what = "cannot build the model: its architecture needs more memory than its weights."
+        raise SettingsError(Problem(what, "Use another file.", where)) from None
+    except ENGINE_ERRORS as error:
+        if fill:  # the code of plugins: its errors are shown with the plugin's name
+            raise
+        what = f"cannot build the model: {type(error).__name__}: {error}"
+        raise SettingsError(Problem(" ".join(f"{what}.".split()), "Use another file.", where)) from error
+
+
+ENGINE_ERRORS = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError, ArithmeticError)
+"""What the engine raises for an architecture that makes no sense."""
+
+
+def _load(checkpoint: Checkpoint, model: Module, state: Mapping[str, torch.Tensor]) -> None:
+    own = model.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    shapes = [n for n in own.keys() & state.keys() if own[n].shape != state[n].shape]
+    if missing or unknown or shapes:
+        parts = [
+            (missing, "is missing"),
+            (unknown, "is not in the architecture"),
+            (sorted(shapes), "has another shape"),
+        ]
+        said = "; ".join(
+            f"{names[0]} {what}" + (f" (and {len(names) - 1} more)" if len(names) > 1 else "")
+            for names, what in parts
+            if names
+        )
+        what = f"the weights do not fit the architecture in the file: {said}."
+        fix = "If the model was trained with layers of a plugin, switch it on: --plugin NAME"
+        raise SettingsError(Problem(what, fix, str(checkpoint.path)))
+    names = list(own)  # tensors of one module share memory with those of its state dict
+    torch._foreach_copy_([own[n] for n in names], [state[n] for n in names])
+
+
+def _set_attributes(checkpoint: Checkpoint, model: Any) -> None:
+    """Set what a model has besides its tensors: the settings of its training, and what `_set_plain_attributes` sets."""
+    _set_plain_attributes(checkpoint, model)
+    model.args = {**DEFAULT_CFG_DICT, **{k: v for k, v in checkpoint.settings.items() if k in DEFAULT_CFG_DICT}}
+    model.pt_path = str(checkpoint.path)
+    model.task = checkpoint.task
+    norms = checkpoint.model.norms if checkpoint.model is not None else {}
+    for name, module in model.named_modules():
+        for attribute, value in norms.get(name, {}).items():
+            if type(getattr(module, attribute, None)) is float:
+                setattr(module, attribute, value)
+
+
+def _set_plain_attributes(checkpoint: Checkpoint, model: Any) -> None:
+    """Set the attributes of the file's model that are data: names of classes, and what tasks and plugins put there."""
+    for name, value in (checkpoint.model.attributes if checkpoint.model is not None else {}).items():
+        if hasattr(type(model), name) or name in {*model._modules, *model._buffers, *model._parameters}:
+            continue  # a method, or a part of the model itself
+        setattr(model, name, checkpoint.tensor(value) if isinstance(value, TensorRef) else value)
+
+
+def inherited_settings(checkpoint: Checkpoint, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of its training that a trained model brings along, less those that are given anyway.
+
+    Raises:
+        SettingsError: If one of them cannot be used.
+    """
+    found = {k: checkpoint.settings[k] for k in INHERITED if k not in given and checkpoint.settings.get(k) is not None}
+    problems = check_values(found)
+    sizes = found.get("imgsz", 0)
+    if not problems and max(sizes if isinstance(sizes, (list, tuple)) else [sizes]) > MAX_IMGSZ:
+        problems = [Problem(f"imgsz={sizes} of the training is larger than {MAX_IMGSZ}.", "Set imgsz yourself.")]
+    if problems:
+        raise SettingsError(*(replace(p, where=str(checkpoint.path)) for p in problems))
+    return found
