@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 
-def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: Collection[str] = ()) -> None:
+def vet_architecture(
+    cfg: Mapping[str, Any], where: str | None = None, layers: Collection[str] = (), offline: bool = False
+) -> None:
     """Refuse an architecture that names anything but layers, with an activation that is anything but a torch layer.
 
     Args:
         cfg: The content of a model YAML.
         where: Its file, for the message.
         layers: Names of the layers that plugins bring.
+        offline: Whether a layer that fetches weights is refused as well.
 
     Raises:
         UnsafeError: If there is something else in it; all of it is reported.
@@ -39,6 +42,9 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
         for row in cfg.get(part) or ():
             name = str(row[2]) if isinstance(row, (list, tuple)) and len(row) > 2 else str(row)
             if name in layers or is_layer(name):
+                if offline and name == "TorchVision" and _fetches(row):
+                    what = f"{name} in the {part} would fetch weights, and the run is offline."
+                    refused.append(Problem(what, "Write None as its weights.", where))
                 continue
             if name.isidentifier() and not hasattr(tasks, name):
                 strange.append(_unknown_layer(name, layers, where))
@@ -48,6 +54,12 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
         raise UnsafeError(*refused, *strange)
     if strange:
         raise SettingsError(*dict.fromkeys(strange))
+
+
+def _fetches(row: Any) -> bool:
+    """Return whether a row ``[from, repeats, TorchVision, [channels, model, weights, ...]]`` names weights."""
+    arguments = row[3] if len(row) > 3 and isinstance(row[3], (list, tuple)) else ()
+    return str(arguments[2] if len(arguments) > 2 else "DEFAULT") not in {"None", "False", ""}
 
 
 def _unknown_layer(name: str, layers: Collection[str], where: str | None) -> Problem:

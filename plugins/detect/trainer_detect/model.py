@@ -42,7 +42,7 @@ def build_model(ctx: ModelContext, kind: type[Any], heads: Collection[str], **ar
         SettingsError: If the architecture has another head, or if its file cannot be read.
     """
     cfg = _architecture(ctx)
-    vet_architecture(cfg, str(cfg.get("yaml_file") or "") or None, ctx.layers)
+    vet_architecture(cfg, str(cfg.get("yaml_file") or "") or None, ctx.layers, ctx.offline)
     refuse_other_heads(ctx, cfg, heads)
     kind = model_class(kind, cfg, ctx.layers)
     model = kind(cfg, nc=ctx.data["nc"], ch=ctx.data["channels"], verbose=ctx.verbose and RANK == -1, **arguments)
