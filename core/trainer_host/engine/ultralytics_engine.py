@@ -138,8 +138,7 @@ class TrainingEngine:
         overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
         with paused_collection():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.plan, overrides, events)
-            if self.trainer.args.plots:
-                settle_fonts()
+            settle_fonts()  # the final evaluation asks for one, also without plots
         if not self.plan.exact:
             self._use_all_cores()
         data: Description = self.trainer.data
