@@ -16,7 +16,7 @@ from tests.core.helpers import Done
 from tests.support.figures import pose_dataset
 from tests.support.watched import stub_packages
 from trainer_host.base.errors import SettingsError, UnsafeError
-from trainer_host.engine.trackers import TRACKERS, engine_callbacks, refuse_remote_trackers, tracker_problems
+from trainer_host.engine.trackers import TRACKERS, asked_for, engine_callbacks, refuse_remote_trackers, tracker_problems
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -116,10 +116,17 @@ def test_what_the_engine_adds_by_itself_is_passed_over(monkeypatch: pytest.Monke
     from ultralytics.utils.callbacks.base import default_callbacks
 
     called: list[Any] = []
-    integration = SimpleNamespace(callbacks={"on_fit_epoch_end": called.append})
+
+    def integration_of_the_engine(trainer: Any) -> None:
+        called.append(trainer)
+
+    integration_of_the_engine.__module__ = "ultralytics.utils.callbacks.tensorboard"
+    integration = SimpleNamespace(callbacks={"on_fit_epoch_end": integration_of_the_engine})
     monkeypatch.setitem(sys.modules, "ultralytics.utils.callbacks.tensorboard", integration)
     events = engine_callbacks(["tensorboard"])
     events["on_train_end"].append(print)
+    events["on_train_end"].append(integration_of_the_engine)
+    events["on_train_start"].append(asked_for(integration_of_the_engine))  # as one of a plugin is
     add_integration_callbacks(type(kind, (), {"callbacks": events})())
     assert len(events["on_train_end"]) > len(default_callbacks["on_train_end"]) + 1
     copied = events.copy()
@@ -128,7 +135,8 @@ def test_what_the_engine_adds_by_itself_is_passed_over(monkeypatch: pytest.Monke
         assert found.get("on_val_start", []) == default_callbacks["on_val_start"]
         assert found.get("on_predict_end", []) == default_callbacks["on_predict_end"]
     found.get("on_fit_epoch_end")[-1](7)
-    assert called == [7]
+    found.get("on_train_start")[-1](8)
+    assert called == [7, 8]
 
 
 def test_the_engine_gives_trackers_to_the_drop_in_classes_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Runs of the command whose sockets, processes and files are written down, and experiment trackers that are no such."""
+"""Runs of the command whose sockets, processes and files are written down, and stand-ins for experiment trackers."""
 
 from __future__ import annotations
 

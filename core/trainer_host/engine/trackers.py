@@ -84,7 +84,7 @@ def refuse_remote_trackers(names: Sequence[str]) -> None:
         address = os.environ.get("MLFLOW_TRACKING_URI", "") if name == "mlflow" else ""
         if not TRACKERS[name].local:
             what = f"tracker {name} needs a network, and the run is offline."
-            problems.append(Problem(what, f"Leave out one of the two. Trackers that work offline: {local}."))
+            problems.append(Problem(what, f"Drop --offline or --tracker {name}. Trackers that work offline: {local}."))
         elif not LOCAL_STORE.match(address):
             what = f"tracker mlflow would send to MLFLOW_TRACKING_URI={address}, and the run is offline."
             problems.append(Problem(what, "Unset MLFLOW_TRACKING_URI, or name a folder."))
@@ -102,6 +102,11 @@ class HostCallbacks(defaultdict[str, list[Any]]):
         """Return the functions of an event."""
         functions = super().get(event, default)
         return functions and [f for f in functions if not _is_unasked(f)]
+
+
+def asked_for(function: Any) -> Any:
+    """Return a callback in a form that is not passed over, also if it is one of the engine's integrations."""
+    return partial(function) if _is_unasked(function) else function
 
 
 def _is_unasked(function: Any) -> bool:
@@ -131,5 +136,5 @@ def engine_callbacks(trackers: Sequence[str] = (), offline: bool = False) -> Hos
             what = f"the engine cannot use tracker {name}: its package is too old or damaged."
             raise SettingsError(Problem(what, f"pip install --upgrade {tracker.package}"))
         for event, function in functions.items():
-            events[event].append(partial(function))  # of the host, so that it is not passed over
+            events[event].append(asked_for(function))
     return events

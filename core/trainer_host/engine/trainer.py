@@ -266,7 +266,7 @@ class HostTrainer(BaseTrainer):
     def _setup_train(self) -> None:
         self.setting_up = True
         try:
-            BaseTrainer._setup_train(self)
+            super()._setup_train()
         finally:
             self.setting_up = False
             self._put_amp_back()

@@ -94,9 +94,12 @@ def _fetched(name: str, instead: str) -> str:
     try:
         fetched, why = attempt_download_asset(name), ""
     except (OSError, ValueError) as error:  # those of requests and of the engine among them
-        fetched, why = name, f": {' '.join(str(error).split()) or type(error).__name__}"
+        said = " ".join(str(error).split()).removeprefix("❌ ")
+        fetched, why = name, f": {said or type(error).__name__}"
     if not Path(fetched).is_file():
-        raise SettingsError(Problem(f"the weights {name} could not be fetched{why}", f"Put the file here{instead}"))
+        raise SettingsError(
+            Problem(f"the weights {name} could not be fetched{why or '.'}", f"Put the file here{instead}")
+        )
     return str(fetched)
 
 
