@@ -27,6 +27,7 @@ def run(
     bad: str | None = None,
     images: str | Path | Sequence[str | Path] = (),
     best_metric: str | None = None,
+    trackers: Sequence[str] = (),
     settings_file: str | Path | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
@@ -47,6 +48,7 @@ def run(
         images: Folders that hold the images, where the dataset does not say it.
         best_metric: The metric that tells the best checkpoint, ``NAME`` or ``min:NAME``, by its name in
             ``results.csv``; without one the task judges.
+        trackers: Experiment trackers of the engine to switch on, such as ``["mlflow"]``; without any, none is used.
         settings_file: A settings file that stands below the other arguments.
         reporter: Who shows the progress; nothing is shown without one.
         settings: Keys of the engine, such as ``data="my.yaml", epochs=3``.
@@ -69,6 +71,7 @@ def run(
 
     request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
     request.given.best_metric = best_metric
+    request.given.trackers = tuple(dict.fromkeys(trackers))
     return session(request, reporter or Silent())
 
 

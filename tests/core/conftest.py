@@ -19,7 +19,14 @@ settings.load_profile("repeatable")
 @pytest.fixture(autouse=True)
 def no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tester's own environment out of the tests."""
-    for name in ("TRAINER_TASK", "TRAINER_PLUGIN", "TRAINER_NO_PLUGIN", "TRAINER_OFFLINE", "TRAINER_EXACT"):
+    for name in (
+        "TRAINER_TASK",
+        "TRAINER_PLUGIN",
+        "TRAINER_NO_PLUGIN",
+        "TRAINER_OFFLINE",
+        "TRAINER_EXACT",
+        "TRAINER_TRACKER",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("TRAINER_VERBOSE", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)

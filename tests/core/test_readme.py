@@ -57,6 +57,15 @@ def anchors(page: Path) -> set[str]:
     return {head.strip().replace(" ", "-") for head in heads}
 
 
+def test_every_promise_names_tests_that_are_there() -> None:
+    page = (ROOT / "docs" / "explanation" / "safety.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "`tests/" in line]
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", "".join(rows))
+    assert len(rows) > 10 and len(named) >= len(rows)
+    missing = [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")]
+    assert missing == []
+
+
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     lost = []

@@ -38,6 +38,7 @@ class Given:
         bad: What becomes of images that cannot be used; None where nothing is said.
         images: Folders that hold the images, where the dataset does not say it.
         best_metric: The metric that tells the best checkpoint; None for the task's own judgement.
+        trackers: The engine's experiment trackers to switch on.
     """
 
     task: str | None = None
@@ -48,6 +49,7 @@ class Given:
     bad: str | None = None
     images: tuple[str, ...] = ()
     best_metric: str | None = None
+    trackers: tuple[str, ...] = ()
 
 
 def parse_value(text: str) -> Any:
@@ -144,6 +146,7 @@ def read_settings_file(path: Path) -> Given:
     given = Given(task=_task(content.pop("task", None), path), exact=_exact(content.pop("exact", False), path))
     given.bad = _bad(content.pop("bad", None), path)
     given.best_metric = _best_metric(content.pop("best_metric", None), path)
+    given.trackers = _trackers(content.pop("trackers", None), path)
     for name, options in _plugins(content.pop("plugins", None), path).items():
         given.plugins.append(name)
         given.options[name_of(name)] = options
@@ -178,6 +181,13 @@ def _best_metric(value: Any, path: Path) -> str | None:
     raise SettingsError(Problem(f"best_metric: {value} is no name.", fix, str(path)))
 
 
+def _trackers(value: Any, path: Path) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value or []
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    raise SettingsError(Problem(f"trackers: {value} is not a list of names.", "Write trackers: [mlflow]", str(path)))
+
+
 def _plugins(value: Any, path: Path) -> dict[str, dict[str, Any]]:
     if value is None:
         return {}
@@ -208,4 +218,5 @@ def merge(over: Given, under: Given) -> Given:
         bad=over.bad or under.bad,
         images=over.images or under.images,
         best_metric=over.best_metric or under.best_metric,
+        trackers=tuple(dict.fromkeys([*under.trackers, *over.trackers])),
     )

@@ -34,7 +34,7 @@ def val(
     reporter = make_reporter()
     with quiet_engine():
         request = make_request(settings, task, plugins, no_plugins, offline, verbose)
-        load_engine(offline)
+        load_engine()
         from trainer_host.session.finished import val as session
 
         result = session(request, reporter)
@@ -81,7 +81,7 @@ def predict(
     reporter = make_reporter()
     with quiet_engine():
         request = make_request(settings, task, plugins, no_plugins, offline, verbose)
-        load_engine(offline)
+        load_engine()
         from trainer_host.session.finished import predict as session
 
         result = session(request, reporter, outputs, not no_pictures)

@@ -147,7 +147,7 @@ def quiet_engine() -> Iterator[None]:
         sys.stdout = kept
 
 
-def load_engine(offline: bool) -> None:
+def load_engine() -> None:
     """Import the engine, which takes seconds; a signal meanwhile ends the process at once.
 
     Raising within an import would leave modules half made, and the engine's libraries swallow some of what is raised.
@@ -164,7 +164,7 @@ def load_engine(offline: bool) -> None:
     kept = {n: signal.signal(n, leave) for n in (signal.SIGINT, signal.SIGTERM)} if main_thread else {}
     try:
         with translated():
-            import_engine(offline)
+            import_engine()
             with paused_collection():
                 importlib.import_module("trainer_host.engine.ultralytics_engine")
     finally:

@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     envvar="TRAINER_BEST_METRIC",
     help="The metric that tells the best checkpoint, by its name in results.csv; min: where the lowest is the best.",
 )
+@click.option(
+    "--tracker",
+    "trackers",
+    multiple=True,
+    metavar="NAME",
+    envvar="TRAINER_TRACKER",
+    help="Switch on an experiment tracker of the engine, such as tensorboard or mlflow; repeatable.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the settings that a run would have, as a settings file.")
 def run(
     settings: tuple[str, ...],
@@ -49,6 +57,7 @@ def run(
     exact: bool,
     bad: str | None,
     best_metric: str | None,
+    trackers: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Train a model.
@@ -69,7 +78,8 @@ def run(
     reporter.head()
     with quiet_engine():
         request = make_request(words, task, plugins, no_plugins, offline, verbose, exact, file, bad, best_metric)
-        load_engine(offline)
+        request.given.trackers = tuple(dict.fromkeys(trackers))
+        load_engine()
         if dry_run:
             shown = _settings(request, reporter)
         else:

@@ -48,7 +48,7 @@ def verify(
     given = parse_pairs(settings)
     with workbench(name, task=task, data=data, options=given.options, settings=given.settings) as bench:
         checks_for(bench.subject.record.kind, names)
-        import_engine(offline=True)
+        import_engine()
         for outcome in making(bench, names):
             outcomes.append(outcome)
             if not as_json:

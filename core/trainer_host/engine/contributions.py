@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ultralytics.utils import callbacks
 
 from trainer_host.base.errors import PluginError, Problem, unknown
+from trainer_host.engine.trackers import asked_for
 from trainer_host.plugin.claims import answers, claimed, mappings, told
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def join_callbacks(events: dict[str, list[Any]], manager: HookManager, ctx: RunC
             if event not in callbacks.default_callbacks:
                 raise PluginError(unknown("callback event", event, callbacks.default_callbacks))
             require_function(f"the callback of {event}", function)
-            events[event].append(function)
+            events[event].append(asked_for(function))
 
 
 def joined_augmentations(chain: Chain, ctx: DataContext) -> tuple[Augmentation, ...]:

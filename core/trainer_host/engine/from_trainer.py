@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from trainer_host.plugin.chain import Chain
 
 
+class HostTraining(HostTrainer):
+    """The trainer of a run, under a name by which the engine does not give it experiment trackers.
+
+    The engine gives them to every class with "Trainer" in its name. The drop-in classes keep such names.
+    """
+
+
 class Front:
     """What the training loop meets before the trainer class: methods that ask the hooks."""
 
@@ -153,7 +160,8 @@ def trainer_class(plan: Plan) -> type[HostTrainer] | None:
     kind = load_trainer(found[1].trainer)
     engine = stop_of(kind, found[1].base)
     below = Below if engine is object else type("Below", (Below, engine), {})
-    return type(kind.__name__, (Front, kind, below), {"plan_of_run": plan})
+    name = kind.__name__.replace("Trainer", "Training")  # without trackers, as `HostTraining`
+    return type(name, (Front, kind, below), {"plan_of_run": plan, "__qualname__": kind.__name__})
 
 
 def new_trainer(plan: Plan, overrides: dict[str, Any], callbacks: dict[str, list[Any]]) -> HostTrainer:
@@ -164,11 +172,11 @@ def new_trainer(plan: Plan, overrides: dict[str, Any], callbacks: dict[str, list
     """
     kind = trainer_class(plan)
     if kind is None:
-        return HostTrainer(overrides=overrides, _callbacks=callbacks, plan=plan)
+        return HostTraining(overrides=overrides, _callbacks=callbacks, plan=plan)
     try:
         inspect.signature(kind).bind(overrides=overrides, _callbacks=callbacks)
     except TypeError as error:
-        what = f"task {plan.chain.name!r}: its trainer {kind.__name__} cannot be made: {error}."
+        what = f"task {plan.chain.name!r}: its trainer {kind.__qualname__} cannot be made: {error}."
         fix = "All arguments of its __init__ need defaults, with overrides=None and _callbacks=None among them."
         raise PluginError(Problem(what, fix)) from error
     return kind(overrides=overrides, _callbacks=callbacks)  # type: ignore[call-arg]

@@ -24,6 +24,7 @@ class Plan:
         bad: What becomes of images that cannot be used.
         images: Folders that hold the images, where the dataset does not say it.
         best_metric: The metric that tells the best checkpoint, or None for the task's own judgement.
+        trackers: The engine's experiment trackers that were asked for.
     """
 
     chain: Chain
@@ -33,3 +34,4 @@ class Plan:
     bad: Tolerance = FAIL
     images: tuple[str, ...] = ()
     best_metric: BestMetric | None = None
+    trackers: tuple[str, ...] = ()

@@ -50,6 +50,7 @@ from trainer_host.engine.model_loading import starting_weights, trained_model
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.restated.final_eval import final_eval
 from trainer_host.engine.restated.load_model import setup_model, teacher_of
+from trainer_host.engine.restated.mixed_precision import after_test, skip_test
 from trainer_host.engine.restated.recovery import check_resume, recover
 from trainer_host.engine.restated.save_model import save_model
 from trainer_host.engine.values import several_devices
@@ -88,6 +89,8 @@ class HostTrainer(BaseTrainer):
 
     lf: Callable[[float], float]
     best_fitness: float | None
+    setting_up = False
+    amp_setting: Any = None
 
     def __init__(
         self,
@@ -254,6 +257,8 @@ class HostTrainer(BaseTrainer):
     def set_model_attributes(self) -> None:
         """Have the chain tell the model about the dataset."""
         self.hooks.set_model_attributes(ctx=self.context(ModelContext, model=self.model))
+        if self.setting_up:  # the test comes next, before the engine asks the host for anything else
+            self.amp_setting = skip_test(self)
 
     def build_optimizer(
         self,
@@ -281,15 +286,28 @@ class HostTrainer(BaseTrainer):
         if self.teacher is not None and not self.resume:
             # The engine would load the file itself; a model it takes as it is.
             self.args.distill_model = teacher_of(self)
-        BaseTrainer._setup_train(self)
+        self.setting_up = True
+        try:
+            super()._setup_train()
+        finally:
+            self.setting_up = False
+            self._put_amp_back()
+
+    def _put_amp_back(self) -> None:
+        """Show the setting ``amp`` as the user gave it, once the engine has decided about mixed precision."""
+        if self.amp_setting is not None:
+            after_test(self, self.amp_setting)
+            self.amp_setting = None
 
     def _build_train_pipeline(self) -> None:
+        self._put_amp_back()
         self.args.distill_model = self.teacher  # the settings name a file again before anything keeps them
         BaseTrainer._build_train_pipeline(self)
         self.hooks.after_setup(ctx=self.context(RunContext))
 
     def auto_batch(self, *_: Any) -> int:
         """Return the largest batch that fits the device."""
+        self._put_amp_back()
         hints: AutobatchHints = self._answer("autobatch_hints", ctx=self.context(RunContext))
         size: int = BaseTrainer.auto_batch(self, hints.max_objects, dataset_size=hints.images)
         return size

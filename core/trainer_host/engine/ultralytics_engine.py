@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics.cfg import get_cfg
-from ultralytics.utils import ONLINE
-from ultralytics.utils.callbacks import get_default_callbacks
 from ultralytics.utils.checks import check_model_file_from_stem
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 from ultralytics.utils.torch_utils import select_device
@@ -36,12 +33,14 @@ from trainer_host.engine.contributions import (
     require_measured,
 )
 from trainer_host.engine.datasets import read_and_check
+from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.layers import with_layers
 from trainer_host.engine.model_loading import inherited_settings, trained_model
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
+from trainer_host.engine.trackers import engine_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,18 +67,34 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
     if "://" in name and offline:
         raise UnsafeError(Problem(f"{name} would be fetched, and the run is offline.", "Give a local file."))
     name = str(check_model_file_from_stem(name))
+    if "://" in name and not name.lower().endswith(".pt"):
+        raise UnsafeError(Problem(f"model={name} is refused: the host fetches no architectures.", "Give a local file."))
     if not name.lower().endswith(".pt") or Path(name).is_file():
         return name
     instead = f", or train from scratch: model={scratch}" if scratch else "."
     if Path(name).name not in GITHUB_ASSETS_NAMES:
         raise SettingsError(Problem(f"there is no model {name}.", f"Give the path of a checkpoint{instead}"))
-    if offline or not ONLINE:
-        where = "the run is offline" if offline else "there is no network"
-        what = f"the weights {name} are not here, and {where} to fetch them."
-        raise SettingsError(Problem(what, f"Put the file here{instead}"))
-    fetched = attempt_download_asset(name)
+    if offline:
+        what = f"the weights {name} are not here, and the run is offline."
+        raise UnsafeError(Problem(what, f"Put the file here{instead}"))
+    return _fetched(name, instead)
+
+
+def _fetched(name: str, instead: str) -> str:
+    """Fetch weights that the engine publishes, and return their path; the engine's own view of the network is unasked.
+
+    Raises:
+        SettingsError: If they cannot be fetched.
+    """
+    try:
+        fetched, why = attempt_download_asset(name), ""
+    except (OSError, ValueError) as error:  # those of requests and of the engine among them
+        said = " ".join(str(error).split()).removeprefix("❌ ")
+        fetched, why = name, f": {said or type(error).__name__}"
     if not Path(fetched).is_file():
-        raise SettingsError(Problem(f"the weights {name} could not be fetched.", f"Put the file here{instead}"))
+        raise SettingsError(
+            Problem(f"the weights {name} could not be fetched{why or '.'}", f"Put the file here{instead}")
+        )
     return str(fetched)
 
 
@@ -115,12 +130,13 @@ class TrainingEngine:
 
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and what was left out."""
-        events: dict[str, list[Any]] = defaultdict(list, get_default_callbacks())
+        events = engine_callbacks(self.plan.trackers, self.plan.offline)
         for event, function in self.progress.events().items():
             events[event] = [*events[event], function]
         overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
         with paused_collection():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.plan, overrides, events)
+            settle_fonts()  # the final evaluation asks for one, also without plots
         if not self.plan.exact:
             self._use_all_cores()
         data: Description = self.trainer.data
@@ -228,7 +244,8 @@ class FinishedModel:
         ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val")
         data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
         self.args.data = data.get("yaml_file", self.args.data)
-        callbacks = defaultdict(list, get_default_callbacks())
+        settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
+        callbacks = engine_callbacks()
         join_callbacks(callbacks, self.plan.chain.manager, self._context(RunContext, data=data))
         ctx = self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
         named, kept = joined_metrics(self.plan.chain, ctx), self._postprocessing("val")

@@ -14,6 +14,7 @@ from trainer_host.base.findings import by_code
 from trainer_host.data.checking import examine, finding_of
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.engine.faults import blamed
+from trainer_host.engine.imports import engine_switches
 from trainer_host.engine.keys import engine_defaults, engine_keys
 from trainer_host.plugin.chain import load_chain
 from trainer_host.session.resolve import tell_task
@@ -83,6 +84,7 @@ def _relative(file: str | None, root: Path) -> str | None:
     return shown.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
+@engine_switches()  # plugins may import it
 def check(
     request: Request, reporter: Reporter, *, deep: bool = False, report: Path | None = None, fix: Path | None = None
 ) -> CheckResult:

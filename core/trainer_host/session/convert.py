@@ -11,6 +11,7 @@ from trainer_host.base.findings import Tolerance
 from trainer_host.data.checking import examine, settle
 from trainer_host.data.yolo_writer import Written, write_yolo
 from trainer_host.engine.faults import blamed
+from trainer_host.engine.imports import engine_switches
 from trainer_host.session.check import prepare
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class ConvertResult:
         return [*shown, f"Use it: trainer run data={nearby(written.file)}"]
 
 
+@engine_switches()  # plugins may import it
 def convert(request: Request, folder: Path, reporter: Reporter) -> ConvertResult:
     """Read a dataset, check it, and write it as a YOLO one.
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError, UnsafeError, unknown
+from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError, unknown
 from trainer_host.base.results import PredictResult, ValResult
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
@@ -17,6 +17,7 @@ from trainer_host.engine.keys import engine_keys
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import FILE, discover
 from trainer_host.session.folders import claim_folder
+from trainer_host.session.sources import given_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,7 +37,7 @@ def val(request: Request, reporter: Reporter) -> ValResult:
         TrainerError: For every cause that is expected.
     """
     with translated():
-        import_engine(request.offline)
+        import_engine()
         from trainer_host.engine.logs import engine_log
         from trainer_host.engine.state import preserved_state
 
@@ -64,13 +65,13 @@ def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), 
     if wrong:
         raise SettingsError(*(Problem(f"{f} is neither .json nor .csv.", "Name the file so.") for f in wrong))
     with translated():
-        import_engine(request.offline)
+        import_engine()
         from trainer_host.engine.logs import engine_log
         from trainer_host.engine.state import preserved_state
 
         stop = StopRequest(when="what was found until then is written")
         with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
-            source = _source(request)
+            source = given_source(request)
             model = _open(request, "predict", reporter, claim=pictures)
             writer = PictureWriter(model) if pictures else None
             found: list[dict[str, Any]] = []
@@ -92,18 +93,6 @@ def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), 
                 found,
                 files,
             )
-
-
-def _source(request: Request) -> Any:
-    source = request.given.settings.get("source")
-    if source is None:
-        raise SettingsError(Problem("no source is given.", "Write source=IMAGE, a folder, or a video."))
-    if "://" in str(source) and request.offline:
-        raise UnsafeError(Problem(f"{source} would be fetched, and the run is offline.", "Give a local file."))
-    local = "://" not in str(source) and not str(source).isdigit() and not set("*?") & set(str(source))
-    if local and not Path(str(source)).exists():
-        raise SettingsError(Problem(f"there is no file or folder {source}.", "Check the path."))
-    return source
 
 
 def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -> FinishedModel:

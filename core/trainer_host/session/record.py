@@ -41,6 +41,8 @@ def settings_as_data(resolved: Resolved) -> dict[str, Any]:
         data["bad"] = resolved.bad.text
     if resolved.best_metric is not None:
         data["best_metric"] = resolved.best_metric.text
+    if resolved.trackers:
+        data["trackers"] = list(resolved.trackers)
     if resolved.images:
         data["images"] = [str(Path(folder).resolve()) for folder in resolved.images]
     return {**data, "plugins": plugins} if plugins else data

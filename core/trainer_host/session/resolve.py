@@ -17,6 +17,7 @@ from trainer_host.base.settings import Given, Setting, merge, name_of, read_sett
 from trainer_host.data.dataset_yaml import line_of_key, read_document
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.keys import engine_folder, engine_keys
+from trainer_host.engine.trackers import refuse_remote_trackers, tracker_problems
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.chain import Chain, load_chain, load_formats
 from trainer_host.plugin.discovery import PluginRecord, disabled_by_environment, discover
@@ -68,6 +69,7 @@ class Resolved:
         bad: What becomes of images that cannot be used.
         images: Folders that hold the images, where the dataset does not say it.
         best_metric: The metric that tells the best checkpoint, or None for the task's own judgement.
+        trackers: The engine's experiment trackers to switch on.
     """
 
     chain: Chain
@@ -77,6 +79,7 @@ class Resolved:
     bad: Tolerance = FAIL
     images: tuple[str, ...] = ()
     best_metric: BestMetric | None = None
+    trackers: tuple[str, ...] = ()
 
     def values(self) -> dict[str, Any]:
         """Return the engine keys without their origins."""
@@ -108,6 +111,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     problems += _refused(given.settings)
     problems += check_values({k: v for k, v in given.settings.items() if k in known})
     problems += _untested(request, reporter)
+    problems += tracker_problems(given.trackers)
     chain, bad = None, FAIL
     try:
         bad = Tolerance.parse(given.bad or FAIL.text)
@@ -116,7 +120,10 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         problems += error.problems
     if problems or chain is None:
         raise SettingsError(*problems)
+    if request.offline:
+        refuse_remote_trackers(given.trackers)
     resolved = Resolved(chain, exact=request.exact, offline=request.offline, bad=bad, images=given.images)
+    resolved.trackers = given.trackers
     resolved.best_metric = BestMetric.parse(given.best_metric) if given.best_metric else None
     for problem in chain.notices:
         reporter.warn(str(problem))

@@ -42,7 +42,7 @@ def run(request: Request, reporter: Reporter) -> RunResult:
         TrainerError: For every cause that is expected.
     """
     with translated():
-        import_engine(request.offline)
+        import_engine()
         from trainer_host.engine.logs import engine_log
         from trainer_host.engine.state import preserved_state
 
@@ -72,6 +72,7 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
         bad=resolved.bad,
         images=resolved.images,
         best_metric=resolved.best_metric,
+        trackers=resolved.trackers,
     )
     try:
         engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)

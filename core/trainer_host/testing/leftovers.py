@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @contextmanager
 def watched(changes: list[str], folders: Sequence[Path]) -> Iterator[None]:
     """Add what has changed on leaving to ``changes``: in the process, and in folders that nobody has to write to."""
-    import_engine(offline=True)
+    import_engine()
     before = _state(folders)
     threads = set(threading.enumerate())
     try:

@@ -13,6 +13,7 @@ from ultralytics.utils.plotting import colors
 
 from trainer_detect.detections import from_result, postprocessed, to_result
 from trainer_host import ImagePrediction
+from trainer_host.engine.trackers import engine_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ class BoxPredictor:
 
     def __init__(self, ctx: PredictionContext) -> None:
         self.ctx = ctx
-        self.predictor = self.engine(overrides={**vars(ctx.args), **QUIET})
+        self.predictor = self.engine(overrides={**vars(ctx.args), **QUIET}, _callbacks=engine_callbacks())
 
     def __call__(self, source: Any) -> Iterator[ImagePrediction]:
         """Yield what is found, image by image."""

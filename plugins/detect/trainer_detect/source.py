@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host import DatasetError, Problem, UnsafeError
 from trainer_host.data.dataset_yaml import read_document
+from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.keys import engine_folder
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def _by_engine(source: str, autodownload: bool) -> Path:
     """Have the engine fetch or unpack a dataset, and return its YAML."""
     from ultralytics.data.utils import check_det_dataset
 
+    settle_fonts()  # which this function asks for as well
     try:
         data: dict[str, Any] = check_det_dataset(source, autodownload=autodownload)
     except Exception as error:  # the engine raises whatever comes
@@ -118,9 +120,7 @@ def _with_images(ctx: DataContext, file: Path) -> Path:
     entries = [content.get(split) for split in ("train", "val")]
     if all((root / str(entry)).exists() for entry in entries if isinstance(entry, str)):
         return file
-    from ultralytics.utils import ONLINE
-
-    if ctx.offline or not ONLINE:
-        what = f"the images of {ctx.source} are not here, and there is no network to fetch them."
-        raise DatasetError(Problem(what, f"Put them at {root}, or give another dataset: data=my.yaml"))
+    if ctx.offline:
+        what = f"the images of {ctx.source} are not here, and the run is offline."
+        raise UnsafeError(Problem(what, f"Put them at {root}, or give another dataset: data=my.yaml"))
     return _by_engine(str(file), autodownload=True)

@@ -1,0 +1,56 @@
+"""Fonts of the engine's plots, found on this machine rather than fetched."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from trainer_host.base.data import write_whole
+from trainer_host.data.cache import cache_folder
+
+NAMES = ("Arial.ttf", "Arial.Unicode.ttf")
+"""Fonts that the engine asks for."""
+STAND_IN = "DejaVuSans.ttf"
+"""The font that matplotlib brings."""
+
+
+@cache
+def settle_fonts() -> None:
+    """Have the engine find a font for its plots, so that it does not fetch one.
+
+    It looks into its settings folder, then among the fonts that matplotlib knows, by a part of their path, and
+    remembers what it found. So matplotlib is given its own font under the name that is missing, for one look.
+    """
+    from matplotlib import font_manager
+    from ultralytics.utils import USER_CONFIG_DIR
+    from ultralytics.utils.checks import check_font
+
+    fonts: list[Any] = font_manager.fontManager.ttflist
+    for name in NAMES:
+        known = (USER_CONFIG_DIR / name).exists() or any(name in f.fname and Path(f.fname).exists() for f in fonts)
+        if known:
+            continue  # what the user has there goes before
+        entry = font_manager.FontEntry(fname=str(_stand_in(name)), name=name)
+        fonts.append(entry)
+        try:
+            check_font(name)
+        finally:
+            fonts.remove(entry)
+
+
+def _stand_in(name: str) -> Path:
+    """Return a copy of matplotlib's font under another name."""
+    import matplotlib as mpl
+
+    content = (Path(mpl.get_data_path()) / "fonts" / "ttf" / STAND_IN).read_bytes()
+    path = cache_folder() / "fonts" / name
+    if path.is_file() and path.stat().st_size == len(content):
+        return path
+    try:
+        write_whole(path, content)
+    except OSError:  # a cache folder that cannot be written to
+        path = Path(tempfile.mkdtemp()) / name
+        path.write_bytes(content)
+    return path
