@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError
-from trainer_host.data.dataset_yaml import read_document
+from trainer_host.base.yaml_document import read_document
 from trainer_host.data.description import MISSING, SPLITS
 from trainer_host.data.label_files import MOST_BYTES
 from trainer_host.data.listing import label_folder

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainer_host.base.data import nearby
+from trainer_host.base.yaml_document import read_document
 from trainer_host.data.checks import check_files
-from trainer_host.data.dataset_yaml import read_document
 from trainer_host.data.description import Description
 from trainer_host.data.keys import note_download, settle_channels, settle_classes
 from trainer_host.data.listing import list_split
