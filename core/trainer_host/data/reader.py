@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.data import nearby
@@ -16,7 +17,6 @@ from trainer_host.data.split_reader import read_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def read_keys(file: Path) -> Description:
@@ -51,7 +51,7 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
     data["path"] = root
     listings = {}
     for name, places in sources.items():
-        listing = list_split(name, places, root)
+        listing = list_split(name, places, root, Path(data.file).parent)
         data.findings += listing.findings
         if not listing.images and not listing.findings:
             what = f"{name}: there are no images in {', '.join(map(nearby, places))}."
