@@ -19,15 +19,16 @@ def leave(path: list[str], here: str, package: str) -> None:
     """
     if path and path[0] == here:
         del path[0]
-        if os.path.dirname(package) == here:  # noqa: PTH120 - pathlib is not imported yet
+        if os.path.dirname(package) == here:  # noqa: PTH120
             path.append(here)
 
 
 def imported_from(here: str) -> list[str]:
     """Return the files of the working folder that were imported in place of Python's own modules."""
-    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
-    standard = {n: f for n, f in files.items() if f and n in sys.stdlib_module_names}
-    return [f for f in standard.values() if os.path.dirname(f) == here or os.path.dirname(os.path.dirname(f)) == here]  # noqa: PTH120
+    library = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib is not imported yet
+    files = [getattr(m, "__file__", None) for n, m in list(sys.modules.items()) if n in sys.stdlib_module_names]
+    foreign = [f for f in files if f and not f.startswith(os.path.join(library, ""))]  # noqa: PTH118
+    return [f for f in foreign if here in (os.path.dirname(f), os.path.dirname(os.path.dirname(f)))]  # noqa: PTH120
 
 
 def is_run_as_module() -> bool:

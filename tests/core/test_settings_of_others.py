@@ -165,3 +165,20 @@ def test_a_key_that_is_given_twice_is_told(tmp_path: Path) -> None:
     (tmp_path / "exp.yaml").write_text("epochs: 1\nepochs: 2\n")
     with pytest.raises(SettingsError, match=r"exp\.yaml:2: the key 'epochs' is given twice"):
         read_settings_file(tmp_path / "exp.yaml")
+
+
+@pytest.mark.parametrize("version", ["file", "1.0"])
+def test_a_python_file_of_a_checkpoint_is_not_run(
+    trainer: Trainer, exp: Callable[..., Path], tmp_path: Path, version: str
+) -> None:
+    import torch
+
+    data = yaml.safe_load(exp().read_text())["data"]
+    plugin = {"name": "./x.py", "kind": "extension", "distribution": "./x.py", "version": version, "options": {}}
+    state = {"state_dict": {}, "cfg": {}, "needs": ["./x.py"], "data": {"nc": 1, "channels": 3}}
+    for task in ("detect", "./x.py"):
+        record = {"task": task, "chain": ["detect"], "plugins": [plugin], **state}
+        torch.save({"model": None, "train_args": {}, "trainer_host": record}, tmp_path / "model.pt")
+        for words in (["predict", "source=data/images/val"], ["val", f"data={data}"], ["run", f"data={data}"]):
+            assert trainer(*words, "model=model.pt").code != 0
+            assert not (tmp_path / "ran").exists()

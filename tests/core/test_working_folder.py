@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,13 @@ def test_what_python_imports_before_is_told(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (6, ""), done.stderr
     assert "contextlib.py was run in place of Python's own module. Fix: call trainer" in done.stderr
+
+
+@pytest.mark.parametrize("folder", [Path(os.__file__).parent, Path(os.__file__).parents[1]])
+def test_pythons_own_folder_is_no_matter(folder: Path) -> None:
+    words = [sys.executable, "-m", "trainer_host", "--version"]
+    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_checkout_is_put_last() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.base.display import escaped_lines, json_text
+from trainer_host.base.display import escaped, escaped_lines, json_text
 from trainer_host.base.errors import ExitCode, PluginCrashError, Problem, StoppedError, TrainerError
 from trainer_host.version import __version__
 
@@ -76,7 +76,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
         if added := _added():
             with formatter.section("Commands of plugins"):
-                formatter.write_dl([(r.name, f"from {r.origin}") for r in added])
+                formatter.write_dl([(escaped(r.name), escaped(f"from {r.origin}")) for r in added])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command without importing any."""
