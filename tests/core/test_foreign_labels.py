@@ -126,6 +126,20 @@ def test_the_root_that_a_yaml_names_opens_no_file(data: Path, secret: Path) -> N
         assert "label-outside" in {f.code for f in read_dataset(data).findings}
 
 
+def test_a_dataset_in_the_users_own_folder_opens_none_of_it(
+    data: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(data.parent))
+    label = first_label(data)
+    label.write_text("word .5 .5 .1 .1\n")
+    (finding,) = read_dataset(data).findings
+    assert (finding.code, "'word'" in finding.message) == ("label-number", True)
+    label.unlink()
+    (data.parent / ".netrc").write_text(SECRET)
+    label.symlink_to("../../.netrc")
+    assert [f.code for f in read_dataset(data).findings] == ["label-outside"]
+
+
 def test_a_list_of_images_is_not_quoted(trainer: Trainer, data: Path, secret: Path) -> None:
     content = yaml.safe_load(data.read_text())
     data.write_text(yaml.safe_dump({**content, "train": str(secret)}))

@@ -53,8 +53,10 @@ class Places:
             home: The folder of the dataset's YAML.
             above: The folder that both are in; empty where there is none.
         """
-        real = (os.path.realpath(p) for p in (home, images, labels, above) if p)
-        return cls(tuple(p for p in dict.fromkeys(real) if p != os.path.dirname(p)))  # noqa: PTH120
+        real = dict.fromkeys(os.path.realpath(p) for p in (home, images, labels, above) if p)
+        # The user's own folder belongs to no dataset, though a YAML may lie in it.
+        user = os.path.join(os.path.realpath(os.path.expanduser("~")), "")  # noqa: PTH111, PTH118
+        return cls(tuple(p for p in real if not user.startswith(os.path.join(p, ""))))  # noqa: PTH118
 
     def holds(self, path: str) -> bool:
         """Return whether a file or folder is in one of them, with its links followed."""

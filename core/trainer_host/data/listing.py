@@ -308,7 +308,7 @@ def _labels_of(split: str, images: str, home: str, findings: list[Finding]) -> _
     stats, links = _label_stats(split, labels, findings)
     above, between, _ = f"{images}{os.sep}".rpartition(IMAGES)
     owned = Places.around(images, "", home, above if between else "")
-    out = not owned.holds(labels)
+    out = os.path.realpath(labels) != labels and not owned.holds(labels)
     within = Places.around(images, labels, home, above if between else "")
     return _Labels(labels, stats, {n for n in links if not within.holds(f"{labels}{os.sep}{n}")}, out)
 
