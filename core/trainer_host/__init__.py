@@ -4,8 +4,8 @@ The public face of the host: `run`, `check`, `convert`, `val`, `predict`, `plugi
 authors of plugins. Importing it needs neither torch nor the engine.
 """
 
-from __future__ import annotations
-
+# First, and without a future import, which would look for a file too: what is imported below is then Python's own.
+import trainer_host._working_folder  # noqa: F401
 from trainer_host.api import check, convert, plugins, predict, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (

@@ -86,7 +86,10 @@ def test_one_file_is_an_extension_for_one_run(surrounded: Trainer) -> None:
     assert result.json["status"] == "done"
     assert "no picture of predictions was drawn: extension 'words'" in result.stderr
     assert "failed in its hook draw: ValueError: no colours left" in result.stderr
-    shown = surrounded("run", run / "run.yaml", "--dry-run", "--json").json
+    refused = surrounded("run", run / "run.yaml", "--dry-run", "--json", code=ExitCode.UNSAFE)
+    assert refused.json["problems"][0]["fix"] == "Fix: if you trust it, add --plugin ./words.py"
+    assert "trainer run run.yaml --plugin" in (run / "run.yaml").read_text(encoding="utf-8").splitlines()[0]
+    shown = surrounded("run", run / "run.yaml", "--plugin", "./words.py", "--dry-run", "--json").json
     assert shown["plugins"][str(surrounded.folder / "words.py")] == {"word": "hello"}
 
 

@@ -216,17 +216,20 @@ def test_datasets_of_the_engine_are_refused_offline(trainer: Trainer) -> None:
     refused(done, 6, "the images of coco8-pose.yaml are not here", "offline")
 
 
-def test_a_layer_that_fetches_weights_is_refused_offline() -> None:
+def test_a_layer_that_fetches_weights_is_refused() -> None:
     from trainer_host.engine.architecture import vet_architecture
 
     def having(*arguments: Any) -> dict[str, Any]:
-        return {"backbone": [[-1, 1, "TorchVision", list(arguments)]]}
+        rows = [[-1, 1, "TorchVision", list(arguments)]]
+        return {"nc": 1, "backbone": rows, "head": [[[0], 1, "Detect", ["nc"]]]}
 
-    vet_architecture(having(768, "convnext_tiny", "DEFAULT"))
-    vet_architecture(having(768, "convnext_tiny", "None"), offline=True)
-    for arguments in ((768, "convnext_tiny"), (768, "convnext_tiny", "DEFAULT", True)):
-        with pytest.raises(UnsafeError, match="would fetch weights, and the run is offline"):
-            vet_architecture(having(*arguments), offline=True)
+    for weights in ("None", None):
+        vet_architecture(having(768, "convnext_tiny", weights))
+    for arguments in ((768, "convnext_tiny"), (768, "convnext_tiny", "DEFAULT", True), (768, "convnext_tiny", True)):
+        with pytest.raises(UnsafeError, match=r"the layer TorchVision would fetch weights\. Write None"):
+            vet_architecture(having(*arguments))
+    with pytest.raises(UnsafeError, match="'fasterrcnn_resnet50_fpn' is not a model that TorchVision may build"):
+        vet_architecture(having(768, "fasterrcnn_resnet50_fpn", None))
 
 
 # Mixed precision

@@ -9,7 +9,7 @@ from PIL import Image
 
 from trainer_host.base.errors import DatasetError, SettingsError, StorageError
 from trainer_host.base.findings import Finding
-from trainer_host.data.dataset_yaml import read_document
+from trainer_host.base.yaml_document import read_document
 from trainer_host.data.deep import inspect_pixels
 from trainer_host.data.description import Description
 from trainer_host.data.mend import patch_text, write_mended

@@ -20,7 +20,9 @@ from trainer_host.session.finished import flatten
 
 WORDS = st.text(string.ascii_letters + "/._-", min_size=1)
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-SCALARS = NUMBERS | st.booleans() | st.none() | WORDS
+SCALARS = (
+    st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.none() | WORDS
+)
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=3))
 
 
@@ -184,7 +186,7 @@ def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
     path.write_text("task: pose\ndata: [a, b\nepochs: 3\n")
     with pytest.raises(SettingsError) as caught:
         read_settings_file(path)
-    assert caught.value.problems[0].where == f"{path}:3"
+    assert caught.value.problems[0].where == f"{path}:2"  # where the list that is not closed begins
 
 
 @pytest.mark.parametrize("content", ["", "- a\n- b\n", "text", "5"])

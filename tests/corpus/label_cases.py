@@ -63,6 +63,18 @@ def folder_for_file(root: Path) -> None:
     (root / FIRST_LABELS).mkdir()
 
 
+def linked_out(text: str) -> Change:
+    """Make the first label file a link to a file outside of the dataset."""
+
+    def change(root: Path) -> None:
+        target = root.with_name(f"{root.name}-elsewhere.txt")
+        target.write_text(text)
+        (root / FIRST_LABELS).unlink()
+        (root / FIRST_LABELS).symlink_to(target)
+
+    return change
+
+
 def many_rows(root: Path) -> None:
     lines = (f"0 {0.4 + n * 1e-6:.6f} .5 .3 .3{' .5 .5 2' * 4}\n" for n in range(100_000))
     (root / FIRST_LABELS).write_text("".join(lines))
@@ -282,6 +294,24 @@ FILES = [
     case("label-is-a-pipe", "A named pipe, which nobody fills", pipe(FIRST_LABELS), at("label-unreadable", None)),
     case(
         "label-link-broken", "A symlink that leads nowhere", linked(FIRST_LABELS, "gone.txt"), at("link-broken", None)
+    ),
+    case(
+        "label-link-to-a-secret",
+        "A symlink to a file of the user that is not one of labels",
+        linked_out("the password is 5 0 1 2 3\n"),
+        at("label-outside", None),
+    ),
+    case(
+        "label-link-to-numbers",
+        "A symlink to a file of numbers that are not labels",
+        linked_out("12 345 6789 1234 5678\n"),
+        at("label-outside", None),
+    ),
+    case(
+        "label-link-outside",
+        "A symlink to a label file outside of the dataset",
+        linked_out("\n".join(rows(0)) + "\n"),
+        at("label-outside", None, "warning"),
     ),
     case(
         "label-without-permission",

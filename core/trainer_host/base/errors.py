@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from trainer_host.base.display import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -31,7 +33,10 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: what, where (``file`` or ``file:line``) and what to do about it."""
+    """One thing that is wrong: what, where (``file`` or ``file:line``) and what to do about it.
+
+    As text it is one line that can be shown: what files provide is escaped in it, and raw in the attributes.
+    """
 
     message: str
     fix: str | None = None
@@ -40,7 +45,7 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
         fix = f" {self.fix}" if self.fix else ""
-        return " ".join(f"{where}{self.message}{fix}".splitlines())
+        return escaped(" ".join(f"{where}{self.message}{fix}".splitlines()))
 
 
 class TrainerError(Exception):

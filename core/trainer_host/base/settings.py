@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.yaml_document import read_document
 
 Origin = Literal["command", "file", "sample", "task"]
 WORDS = {"none": None, "null": None, "true": True, "false": False}
@@ -123,23 +122,7 @@ def read_settings_file(path: Path) -> Given:
     Raises:
         SettingsError: If it cannot be read, or has another form.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise SettingsError(Problem(f"there is no settings file {path}.", "Check the path.")) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(Problem(f"the settings file cannot be read: {error}.", None, str(path))) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise SettingsError(Problem(f"YAML syntax: {getattr(error, 'problem', error)}.", None, where)) from error
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        # A value that the YAML library cannot make, such as the date 2020-99-99.
-        raise SettingsError(Problem(f"YAML value: {error}.", None, str(path))) from error
-    if not isinstance(content, dict):
-        raise SettingsError(
-            Problem("a settings file is a mapping of keys.", "Write task: NAME, data: FILE.", str(path))
-        )
+    content = _content(path)
     if {"train", "val"} <= content.keys():
         raise SettingsError(Problem("this is a dataset, not a settings file.", f"Write data={path}", str(path)))
     content.pop("record", None)
@@ -154,6 +137,26 @@ def read_settings_file(path: Path) -> Given:
         # YAML 1.1 reads 1e-3 as text; what the command line takes for a number is one here too.
         _put(given, str(key), parse_value(value) if isinstance(value, str) and key not in VERBATIM else value)
     return given
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return the keys and values of a settings file, read within the limits of `read_document`."""
+    document = read_document(path, "settings file")
+    problems = []
+    for found in document.findings:
+        where = f"{path}:{found.line}" if found.line else str(path)
+        if found.code == "dataset-missing":
+            problem = Problem(f"there is no settings file {path}.", "Check the path.")
+        elif found.code == "yaml-type":
+            problem = Problem("a settings file is a mapping of keys.", "Write task: NAME, data: FILE.", str(path))
+        elif found.code == "yaml-unreadable":
+            problem = Problem(f"the settings file cannot be read: {found.message}", f"Fix: {found.fix}", where)
+        else:
+            problem = Problem(found.message, f"Fix: {found.fix}", where)
+        problems.append(problem)
+    if problems:
+        raise SettingsError(*problems)
+    return document.content
 
 
 def _task(value: Any, path: Path) -> str | None:

@@ -79,11 +79,12 @@ def _named(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
+    from trainer_host.base.display import escaped
     from trainer_host.base.findings import SHOWN, grouped
     from trainer_host.session.check import summary
 
     for line in summary(result):
-        click.echo(line, err=True)
+        click.echo(escaped(line), err=True)
     for severity, colour in (("error", "red"), ("warning", "yellow")):
         found = [f for f in result.findings if f.severity == severity]
         for problem in grouped(found, len(found) if verbose else SHOWN):

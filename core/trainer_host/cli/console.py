@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainer_host.base.data import nearby
+from trainer_host.base.display import escaped
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
@@ -60,21 +61,22 @@ class ConsoleReporter:
         self.note(f"trainer {__version__}")
 
     def note(self, text: str) -> None:
-        """Show something that is worth knowing."""
-        self.console.print(Text(text), soft_wrap=True)
+        """Show something that is worth knowing, in one line."""
+        self.console.print(Text(escaped(text)), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Show something that needs attention, once."""
         if text not in self.said:
             self.said.add(text)
-            self.console.print(Text("Warning: ", "yellow") + Text(" ".join(text.split())), soft_wrap=True)
+            self.console.print(Text("Warning: ", "yellow") + Text(escaped(" ".join(text.split()))), soft_wrap=True)
 
     def progress(self, progress: Standing) -> None:
         """Move the bar; a log file gets a line for each epoch instead."""
         if not self.console.is_terminal:
             return
         if self.bar is None:
-            columns = TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[left]}")
+            left_column = TextColumn("{task.fields[left]}", markup=False)
+            columns = TextColumn("{task.description}"), BarColumn(24), left_column
             self.bar = Progress(*columns, console=self.console, transient=True, refresh_per_second=4)
             self.bar_task = self.bar.add_task("", left="")
             self.bar.start()
@@ -86,7 +88,7 @@ class ConsoleReporter:
                 description=f"epoch {progress.epoch}/{progress.epochs}",
                 completed=(progress.epoch - 1) * progress.batches + progress.batch,
                 total=progress.epochs * progress.batches,
-                left=f"{left}  {losses}",
+                left=escaped(f"{left}  {losses}"),
             )
 
     def epoch(self, report: EpochReport) -> None:
@@ -114,13 +116,14 @@ class ConsoleReporter:
         """Show metrics as a table."""
         table = Table("  metric", "value", box=None, pad_edge=False, show_edge=False)
         for name, value in metrics.items():
-            table.add_row(f"  {short(name)}", f"{value:.4f}")
+            table.add_row(Text(f"  {escaped(short(name))}"), f"{value:.4f}")
         self.console.print(table)
 
     def summary(self, result: RunResult) -> None:
         """Say what was done, and where to look."""
         epochs = f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
-        self.note(f"\nDone: {epochs} in {duration(self.seconds)}. The best model on held-out images:")
+        self.note("")
+        self.note(f"Done: {epochs} in {duration(self.seconds)}. The best model on held-out images:")
         shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics
         self.metrics(shown)
         places: list[tuple[str, Path | None]] = [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import json
-import math
+import io
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainer_host.base.display import escaped, escaped_lines, json_text
 from trainer_host.base.errors import ExitCode, PluginCrashError, Problem, StoppedError, TrainerError
 from trainer_host.version import __version__
 
@@ -75,7 +76,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
         if added := _added():
             with formatter.section("Commands of plugins"):
-                formatter.write_dl([(r.name, f"from {r.origin}") for r in added])
+                formatter.write_dl([(escaped(r.name), escaped(f"from {r.origin}")) for r in added])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command without importing any."""
@@ -108,7 +109,12 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave the process with its exit code."""
-    sys.exit(guarded(arguments))
+    try:
+        code = guarded(arguments)
+    except Exception:  # a bug, whose text may quote what a file provides
+        click.echo(escaped_lines(traceback.format_exc()), err=True, nl=False)
+        code = int(ExitCode.BUG)
+    sys.exit(code)
 
 
 def guarded(arguments: list[str] | None = None) -> int:
@@ -119,7 +125,7 @@ def guarded(arguments: list[str] | None = None) -> int:
     except TrainerError as error:
         return _report(error, "--json" in arguments)
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         if "--json" in arguments:
             emit(_as_json(type(error).__name__, error.exit_code, [Problem(error.format_message())]))
         return error.exit_code
@@ -135,12 +141,19 @@ def guarded(arguments: list[str] | None = None) -> int:
     return code if isinstance(code, int) else int(ExitCode.DONE)  # click returns the code of an early exit
 
 
+def _show_usage(error: click.ClickException) -> None:
+    """Show an error of the command line, whose words may be names of files."""
+    shown = io.StringIO()
+    error.show(file=shown)
+    click.echo(escaped_lines(shown.getvalue()), err=True, nl=False)
+
+
 def _report(error: TrainerError, as_json: bool) -> int:
     for problem in error.problems:
         click.echo(f"trainer: {problem}", err=True)
     told = _as_json(type(error).__name__, error.exit_code, error.problems, error.retryable)
     if isinstance(error, PluginCrashError):
-        click.echo(error.trace, err=True, nl=False)
+        click.echo(escaped_lines(error.trace), err=True, nl=False)
         told |= {"plugin": error.plugin, "distribution": error.distribution, "hook": error.hook}
     if as_json:
         emit(told)
@@ -159,12 +172,4 @@ def _as_json(kind: str, code: int, problems: Iterable[Problem], retryable: bool 
 
 def emit(data: Any) -> None:
     """Print one JSON object on standard output; a number that is not finite is null."""
-    click.echo(json.dumps(_finite(data), ensure_ascii=False, allow_nan=False, default=str))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    click.echo(json_text(data))

@@ -9,6 +9,7 @@ from string import Template
 
 import click
 
+from trainer_host.base.display import escaped
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.plugin.discovery import PluginRecord, discover, normal, select
 from trainer_host.version import ENGINE_TESTED, __version__
@@ -42,9 +43,10 @@ def new(name: str, kind: str, base: str | None, folder: Path) -> None:
     count = write_package(package, name, kind, base)
     task = next((r.name for r in records if r.kind == "task" and r.state == "available"), "TASK")
     run = f"--task {name}" if kind == "task" else f"--task {task} --plugin {name}"
-    click.echo(f"Wrote {count} files in {package}. Next:\n")
-    click.echo(f'  pip install -e "{package.absolute() if package.is_absolute() else f"./{package}"}[test]"')
-    click.echo(f"  pytest {package}")
+    shown = escaped(package)
+    click.echo(f"Wrote {count} files in {shown}. Next:\n")
+    click.echo(f'  pip install -e "{shown if package.is_absolute() else f"./{shown}"}[test]"')
+    click.echo(f"  pytest {shown}")
     click.echo(f"  trainer run {run}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from trainer_host.base.display import escaped
 from trainer_host.cli.new import new
 from trainer_host.cli.verify import verify
 from trainer_host.plugin.discovery import FILE, PluginRecord, discover
@@ -40,13 +41,17 @@ def plugins(ctx: click.Context, as_json: bool, check: bool, no_plugins: tuple[st
 
 def _print(records: list[PluginRecord]) -> None:
     rows = [("NAME", "KIND", "STATE", "PACKAGE")]
-    rows += [(r.name, r.kind, _state(r), r.origin) for r in records]
+    rows += [(escaped(r.name), r.kind, _state(r), escaped(r.origin)) for r in records]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row, record in zip(rows, [None, *records], strict=True):
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip())
         if record is not None and record.reason:
-            click.echo(f"    {record.reason}")
+            click.echo(f"    {escaped(record.reason)}")
     click.echo("\nMore on one of them: trainer plugins show NAME", err=True)
+
+
+def _say(line: str) -> None:
+    click.echo(escaped(line))
 
 
 def _state(record: PluginRecord) -> str:
@@ -77,26 +82,26 @@ def show(name: str, as_json: bool) -> None:
         return
     chain = " → ".join(found["chain"]) or "none: an extension works with every task"
     always = ", in every run" if found["always"] else ""
-    click.echo(f"{found['name']} ({found['kind']}{always})")
+    _say(f"{found['name']} ({found['kind']}{always})")
     if found["version"] == FILE:
-        click.echo(f"  file     {found['distribution']}")
+        _say(f"  file     {found['distribution']}")
     else:
-        click.echo(f"  package  {found['distribution']} {found['version']}")
-        click.echo(f"  from     {found['target']}")
+        _say(f"  package  {found['distribution']} {found['version']}")
+        _say(f"  from     {found['target']}")
     if found["kind"] == "command":
-        click.echo(f"  usage    trainer {found['name']} --help")
+        _say(f"  usage    trainer {found['name']} --help")
         return
-    click.echo(f"  chain    {chain}")
-    click.echo(f"  hooks    {', '.join(found['hooks']) or 'none'}")
+    _say(f"  chain    {chain}")
+    _say(f"  hooks    {', '.join(found['hooks']) or 'none'}")
     if about := found["defaults"]:
-        click.echo(f"  model    {about['default_model'] or 'none'}, from scratch {about['scratch_model'] or 'none'}")
+        _say(f"  model    {about['default_model'] or 'none'}, from scratch {about['scratch_model'] or 'none'}")
         metrics = [f"{m} (tells the best)" if m == about["best_metric"] else m for m in about["metrics"] or ()]
-        click.echo(f"  metrics  {', '.join(metrics) or 'none'}")
-    click.echo("  options" + ("  none" if not found["options"] else ""))
+        _say(f"  metrics  {', '.join(metrics) or 'none'}")
+    _say("  options" + ("  none" if not found["options"] else ""))
     for option, about in found["options"].items():
-        click.echo(f"    {found['name']}.{option}={about['default']}  ({_kind(about['type'], about['allowed'])})")
+        _say(f"    {found['name']}.{option}={about['default']}  ({_kind(about['type'], about['allowed'])})")
         if about["help"]:
-            click.echo(f"        {about['help']}")
+            _say(f"        {about['help']}")
 
 
 plugins.add_command(new)

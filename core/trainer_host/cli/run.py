@@ -112,7 +112,12 @@ def _print_settings(shown: dict[str, Any], as_json: bool) -> None:
         return
     import yaml
 
-    click.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), nl=False)
+    from trainer_host.base.display import is_plain
+
+    text = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
+    if not is_plain(text):  # YAML has escapes of its own, which mean the same when the text is read
+        text = yaml.safe_dump(shown, sort_keys=False)
+    click.echo(text, nl=False)
 
 
 def _print_result(result: RunResult, reporter: Any, as_json: bool) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainer_host.base.child_process import module_command
+from trainer_host.base.display import escaped
 from trainer_host.base.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ def verify(
     if as_json:
         _emit(name, outcomes)
     else:
-        click.echo(f"{name}: {len(outcomes)} checks, {len(failed)} failed.", err=True)
+        click.echo(f"{escaped(name)}: {len(outcomes)} checks, {len(failed)} failed.", err=True)
     return int(ExitCode.PLUGIN if failed else ExitCode.DONE)
 
 
 def _print(outcome: Outcome) -> None:
-    click.echo(f"{WORDS[outcome.state]:<8} {outcome.check:<27} {outcome.found}")
+    click.echo(f"{WORDS[outcome.state]:<8} {outcome.check:<27} {escaped(outcome.found)}")
     if outcome.mend:
-        click.echo(f"{'':<8} {'':<27} Mend: {outcome.mend}")
+        click.echo(f"{'':<8} {'':<27} Mend: {escaped(outcome.mend)}")
 
 
 def _emit(name: str, outcomes: list[Outcome]) -> None:
@@ -83,7 +84,7 @@ def _with_engine(
 
     words = [*given, *(f"--check={n}" for n in names)]
     words += [f"--{option}={value}" for option, value in (("task", task), ("data", data)) if value]
-    command = [sys.executable, "-m", "trainer_host", "plugins", "verify", *words, *(["--json"] if as_json else [])]
-    click.echo(f"With ultralytics {version}:", err=True)
+    command = module_command("trainer_host", "plugins", "verify", *words, *(["--json"] if as_json else []))
+    click.echo(f"With ultralytics {escaped(version)}:", err=True)
     done = subprocess.run(command, check=False, env=environment_with(engine_overlay(version)))  # noqa: S603
     return done.returncode

@@ -13,8 +13,8 @@ from trainer_host.base.collection import paused_collection
 from trainer_host.base.data import nearby, plain, write_whole
 from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
 from trainer_host.base.findings import Finding, Tolerance, grouped, raise_errors
+from trainer_host.base.yaml_document import read_document
 from trainer_host.data.checks import check_files
-from trainer_host.data.dataset_yaml import read_document
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.keys import unknown_keys
 from trainer_host.plugin.markers import hookimpl

@@ -15,6 +15,7 @@ import numpy as np
 
 from trainer_host.base.data import nearby
 from trainer_host.base.findings import Finding
+from trainer_host.data.foreign_labels import Places
 from trainer_host.data.images import PICTURES, SUFFIXES
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Listing:
         label_files: The path of each image's label file, whether it is there or not.
         label_stats: What the file system says of each, int64 (n, 4).
         folders: For each folder of labels the names of all label files in it.
+        links_out: Indices of the label files that are links which lead out of the dataset.
+        folders_out: Indices of the label files in folders outside of the dataset, to which a link leads.
         by_folder: Whether all images of their folders are in it; a list may leave some out.
         findings: What is wrong with folders, lists and links.
     """
@@ -62,6 +65,8 @@ class Listing:
     label_files: list[str] = field(default_factory=list)
     label_stats: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
     folders: dict[str, list[str]] = field(default_factory=dict)
+    links_out: set[int] = field(default_factory=set)
+    folders_out: set[int] = field(default_factory=set)
     by_folder: bool = True
     findings: list[Finding] = field(default_factory=list)
 
@@ -82,13 +87,14 @@ def stat_of(entry: os.DirEntry[str] | Path) -> Stat:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
-def list_split(name: str, sources: Iterable[Path], root: Path) -> Listing:
+def list_split(name: str, sources: Iterable[Path], root: Path, home: Path | None = None) -> Listing:
     """List the images that folders and list files name, and their label files.
 
     Args:
         name: The split.
         sources: Folders, or text files with one path in each line; they exist.
         root: The folder that the paths of a list are relative to.
+        home: The folder of the dataset's YAML, if it has one.
     """
     listing = Listing()
     found: list[Listed] = []
@@ -102,7 +108,7 @@ def list_split(name: str, sources: Iterable[Path], root: Path) -> Listing:
     listing.findings += _overlaps(name, found, listing.findings)
     listing.images = [path for path, _ in found]
     listing.image_stats = _table([facts for _, facts in found])
-    _find_labels(name, listing)
+    _find_labels(name, listing, str(home or root))
     return listing
 
 
@@ -223,7 +229,8 @@ def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> l
             continue
         path = _entry(words, file.parent, root)
         if _suffix(path) not in SUFFIXES:
-            what = f"{words:.80} does not end like an image (.jpg, .png, ...)."
+            # Not quoted: the list may be any file of the user, to which a YAML of somebody else leads.
+            what = "the line is not the path of an image: it does not end in .jpg, .png, ..."
             note("list-entry-missing", what, "write the path of an image, with its ending", number)
             faults += 1
             if faults > MOST_FAULTS:
@@ -263,23 +270,47 @@ def label_folder(folder: str) -> str:
     return LABELS.join(f"{folder}{os.sep}".rsplit(IMAGES, 1)).rstrip(os.sep)
 
 
-def _find_labels(split: str, listing: Listing) -> None:
+@dataclass(frozen=True)
+class _Labels:
+    """A folder of label files: what the file system says of each, and what leads out of the dataset."""
+
+    folder: str
+    stats: dict[str, Stat]
+    links_out: set[str]
+    out: bool
+
+
+def _find_labels(split: str, listing: Listing, home: str) -> None:
     """Find each image's label file, and the label files that belong to none."""
-    folders: dict[str, tuple[str, dict[str, Stat]]] = {}
+    folders: dict[str, _Labels] = {}
     stats: list[Stat] = []
     for path in listing.images:
         folder, _, name = path.rpartition(os.sep)
         if folder not in folders:
-            beside = label_folder(folder)
-            folders[folder] = beside, _label_stats(split, beside, listing.findings)
-        beside, known = folders[folder]
+            folders[folder] = _labels_of(split, folder, home, listing.findings)
+        labels = folders[folder]
         label = f"{name.rpartition('.')[0]}{LABEL_SUFFIX}"
-        stats.append(known.get(label, ABSENT))
-        listing.label_files.append(f"{beside}{os.sep}{label}")
+        stats.append(labels.stats.get(label, ABSENT))
+        if label in labels.links_out:
+            listing.links_out.add(len(listing.label_files))
+        if labels.out:
+            listing.folders_out.add(len(listing.label_files))
+        listing.label_files.append(f"{labels.folder}{os.sep}{label}")
     if len(set(listing.label_files)) < len(listing.label_files):
         listing.findings += _shared(split, listing)
     listing.label_stats = _table(stats)
-    listing.folders = {beside: list(known) for beside, known in folders.values()}
+    listing.folders = {labels.folder: list(labels.stats) for labels in folders.values()}
+
+
+def _labels_of(split: str, images: str, home: str, findings: list[Finding]) -> _Labels:
+    """Return the label files of a folder of images."""
+    labels = label_folder(images)
+    stats, links = _label_stats(split, labels, findings)
+    above, between, _ = f"{images}{os.sep}".rpartition(IMAGES)
+    owned = Places.around(images, "", home, above if between else "")
+    out = os.path.realpath(labels) != labels and not owned.holds(labels)
+    within = Places.around(images, labels, home, above if between else "")
+    return _Labels(labels, stats, {n for n in links if not within.holds(f"{labels}{os.sep}{n}")}, out)
 
 
 def _table(stats: Sequence[Stat]) -> NDArray[np.int64]:
@@ -300,13 +331,15 @@ def _shared(split: str, listing: Listing) -> Iterator[Finding]:
             yield Finding("image-shared-label", what, fix, path, None, "error", split, path)
 
 
-def _label_stats(split: str, folder: str, findings: list[Finding]) -> dict[str, Stat]:
+def _label_stats(split: str, folder: str, findings: list[Finding]) -> tuple[dict[str, Stat], list[str]]:
+    """Return what the file system says of each label file in a folder, and which of them are links."""
     try:
         with _scan(folder) as entries:
-            return {entry.name: stat_of(entry) for entry in entries if entry.name.endswith(LABEL_SUFFIX)}
+            files = [entry for entry in entries if entry.name.endswith(LABEL_SUFFIX)]
+            return {e.name: stat_of(e) for e in files}, [e.name for e in files if e.is_symlink()]
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return {}, []
     except OSError as error:
         what = f"the folder of the label files cannot be read: {error.strerror}."
         findings.append(Finding("label-unreadable", what, "make it readable", folder, None, "error", split))
-        return {}
+        return {}, []

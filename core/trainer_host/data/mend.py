@@ -19,8 +19,9 @@ import numpy as np
 import yaml
 
 from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError
-from trainer_host.data.dataset_yaml import read_document
+from trainer_host.base.yaml_document import read_document
 from trainer_host.data.description import MISSING, SPLITS
+from trainer_host.data.foreign_labels import CODE as OUTSIDE
 from trainer_host.data.label_files import MOST_BYTES
 from trainer_host.data.listing import label_folder
 
@@ -143,6 +144,7 @@ def _write(
 ) -> list[str]:
     mended = Mended()
     suspects = {f.file for f in findings if f.code in LABEL_CODES and f.file}
+    strange = {f.file for f in findings if f.code == OUTSIDE and f.severity == "error"}
     homes = _homes(data)
     places = {home: _places(home, data.splits[home].images) for home in set(homes.values())}
     labels: set[str] = set()
@@ -155,6 +157,9 @@ def _write(
             label = _label_place(place)
             if labelled != MISSING and str(label) not in labels:
                 labels.add(str(label))
+                if file in strange:
+                    _link(file, label)  # what it holds is nobody's business
+                    continue
                 _write_label(file, label, file in suspects, mended)
     keys = _keys(data, homes)
     _write_yaml(folder / "data.yaml", keys, patch)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.data import nearby
+from trainer_host.base.yaml_document import read_document
 from trainer_host.data.checks import check_files
-from trainer_host.data.dataset_yaml import read_document
 from trainer_host.data.description import Description
 from trainer_host.data.keys import note_download, settle_channels, settle_classes
 from trainer_host.data.listing import list_split
@@ -16,7 +17,6 @@ from trainer_host.data.split_reader import read_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def read_keys(file: Path) -> Description:
@@ -51,7 +51,7 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
     data["path"] = root
     listings = {}
     for name, places in sources.items():
-        listing = list_split(name, places, root)
+        listing = list_split(name, places, root, Path(data.file).parent)
         data.findings += listing.findings
         if not listing.images and not listing.findings:
             what = f"{name}: there are no images in {', '.join(map(nearby, places))}."

@@ -12,6 +12,7 @@ from trainer_host.base.findings import Finding
 from trainer_host.data import cache
 from trainer_host.data.cache import Contents
 from trainer_host.data.description import EMPTY, FOUND, MISSING, Split
+from trainer_host.data.foreign_labels import links_out, withheld
 from trainer_host.data.images import read_header, unreadable
 from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, Fault, Rows, join_rows, parse_labels
 from trainer_host.data.listing import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, UNREADABLE, Listing
@@ -38,6 +39,7 @@ def read_split(name: str, sources: Sequence[Path], listing: Listing) -> tuple[Sp
         The split, and what is wrong with its files.
     """
     contents = _read(name, sources, listing)
+    contents = replace(contents, rows=withheld(contents.rows, listing))
     labelled = np.full(len(listing.images), EMPTY, np.uint8)
     labelled[contents.rows.file] = FOUND
     labelled[[fault.file for fault in contents.rows.faults]] = FOUND
@@ -58,7 +60,7 @@ def read_split(name: str, sources: Sequence[Path], listing: Listing) -> tuple[Sp
         sound=rows.sound,
         crowd=np.zeros(len(rows.file), bool),
     )
-    return split, list(_findings(split, contents))
+    return split, [*_findings(split, contents), *links_out(name, listing, contents.rows)]
 
 
 def _findings(split: Split, contents: Contents) -> Iterable[Finding]:

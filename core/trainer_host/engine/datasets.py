@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ultralytics.utils import LOGGER
 
 from trainer_host.base.data import nearby
+from trainer_host.base.display import escaped
 from trainer_host.base.findings import SHOWN, grouped
 from trainer_host.data.checking import examine, normalised, settle
 
@@ -40,7 +41,7 @@ def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: Collection[
         shown = ", ".join(nearby(Path(f)) for f in images[:SHOWN])
         more = f" and {len(images) - SHOWN} more, all named in run.yaml" if len(images) > SHOWN else ""
         count = f"{len(images)} {name} image{'s are' if len(images) > 1 else ' is'}"
-        LOGGER.warning(f"{count} left out (--bad={plan.bad.text}): {shown}{more}")
+        LOGGER.warning(escaped(f"{count} left out (--bad={plan.bad.text}): {shown}{more}"))
     if data.splits:  # what a task reads by itself, it may read again from where it was
         data["yaml_file"] = str(normalised(data, folder, replace(ctx, images=plan.images)))
     return data

@@ -6,9 +6,12 @@ import logging
 import re
 import sys
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ultralytics.utils import LOGGER
+
+from trainer_host.base.display import escaped_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
+"""What sets colours and weights of letters, and nothing else."""
 
 
 class _ToReporter(logging.Handler):
@@ -30,6 +35,24 @@ class _ToReporter(logging.Handler):
             self.reporter.warn(text)
         elif text:
             self.reporter.note(text)
+
+
+class _Escaped(logging.Handler):
+    """Hands what the engine says on to its own handlers, which keep its colours and get nothing else that steers."""
+
+    def __init__(self, handlers: list[logging.Handler]) -> None:
+        super().__init__()
+        self.onto = handlers
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        places = [0, *(i for m in STYLES.finditer(text) for i in m.span()), len(text)]
+        parts = [text[i:j] for i, j in pairwise(places)]
+        shown = logging.makeLogRecord(vars(record))
+        shown.msg, shown.args = "".join(p if i % 2 else escaped_lines(p) for i, p in enumerate(parts)), ()
+        for handler in self.onto:
+            if record.levelno >= handler.level:
+                handler.handle(shown)
 
 
 class _WithoutBars:
@@ -61,8 +84,8 @@ def engine_log(reporter: Reporter, verbose: bool = False) -> Iterator[None]:
     The engine draws its own progress bars only at the level INFO, so they are hidden unless ``verbose`` is set.
     """
     level, handlers = LOGGER.level, LOGGER.handlers[:]
+    LOGGER.handlers[:] = [_Escaped(handlers) if verbose else _ToReporter(reporter)]
     if not verbose:
-        LOGGER.handlers[:] = [_ToReporter(reporter)]
         LOGGER.setLevel(logging.WARNING)
     stdout = sys.stdout
     if not verbose:

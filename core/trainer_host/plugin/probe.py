@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import PluginError
 from trainer_host.base.settings import is_file
 from trainer_host.plugin.chain import HookManager, Member, hook_names, load_chain, register, task_chain
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
 
 TIMEOUT_S = 120.0
-SAFE_PATH = {**os.environ, "PYTHONSAFEPATH": "1"}
-"""Keeps files of the working folder from being imported in place of packages."""
 
 
 def check_all(disabled: Collection[str] = ()) -> list[PluginRecord]:
@@ -39,15 +37,9 @@ def _check(record: PluginRecord) -> PluginRecord:
     if record.state not in {"available", "conflict"}:
         return record
     # Imported by its own interpreter, so that a crash or a changed process cannot reach anything else.
-    command = [
-        sys.executable,
-        "-m",
-        "trainer_host.plugin.probe",
-        record.kind,
-        f"{record.distribution}:{record.name}",
-    ]
+    command = module_command("trainer_host.plugin.probe", record.kind, f"{record.distribution}:{record.name}")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=SAFE_PATH)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
         return replace(record, state="broken", reason=f"its import took longer than {TIMEOUT_S:g} seconds.")
     if done.returncode == 0:

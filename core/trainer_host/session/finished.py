@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.display import csv_cell, json_text
 from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError, unknown
 from trainer_host.base.results import PredictResult, ValResult
 from trainer_host.base.settings import is_file, name_of
@@ -224,10 +224,10 @@ def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None
     predictions = list(predictions)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".json":
-        path.write_text(json.dumps(predictions, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json_text(predictions, indent=1) + "\n", encoding="utf-8")
         return
     rows = [
-        {**{k: v for k, v in p.items() if k != "objects"}, **flatten(found)}
+        {csv_cell(k): csv_cell(v) for k, v in {**_about_image(p), **flatten(found)}.items()}
         for p in predictions
         for found in p["objects"]
     ]
@@ -236,6 +236,10 @@ def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _about_image(prediction: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in prediction.items() if k != "objects"}
 
 
 def flatten(value: dict[str, Any]) -> dict[str, Any]:

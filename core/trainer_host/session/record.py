@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from trainer_host.base.data import plain, write_whole
+from trainer_host.base.display import escaped
 from trainer_host.plugin.options import options_as_data
 from trainer_host.version import __version__
 
@@ -69,6 +71,9 @@ class RunRecord:
     def __init__(self, folder: Path, resolved: Resolved, versions: dict[str, str]) -> None:
         self.path = folder / FILE
         self.settings = settings_as_data(resolved)
+        files = [m.record.distribution for m in resolved.chain.again if m.record.version == "file"]
+        # Escaped, because a line break in a name would end the comment.
+        self.files = "".join(f" --plugin {escaped(shlex.quote(name))}" for name in files)
         self.record: dict[str, Any] = {
             "status": "running",
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -98,6 +103,6 @@ class RunRecord:
         self._write()
 
     def _write(self) -> None:
-        head = f"# A run of trainer-host. To run it again: trainer run {FILE}\n"
+        head = f"# A run of trainer-host. To run it again: trainer run {FILE}{self.files}\n"
         body = yaml.safe_dump({**self.settings, "record": self.record}, sort_keys=False, allow_unicode=True)
         write_whole(self.path, (head + body).encode())

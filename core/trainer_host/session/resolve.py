@@ -14,7 +14,7 @@ from trainer_host.base.data import nearby
 from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
 from trainer_host.base.findings import FAIL, Tolerance, raise_errors
 from trainer_host.base.settings import Given, Setting, merge, name_of, read_settings_file
-from trainer_host.data.dataset_yaml import line_of_key, read_document
+from trainer_host.base.yaml_document import line_of_key, read_document
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.keys import engine_folder, engine_keys
 from trainer_host.engine.trackers import refuse_remote_trackers, tracker_problems
@@ -23,6 +23,7 @@ from trainer_host.plugin.chain import Chain, load_chain, load_formats
 from trainer_host.plugin.discovery import PluginRecord, disabled_by_environment, discover
 from trainer_host.plugin.loading import load_task
 from trainer_host.plugin.spec import TaskSpec
+from trainer_host.session.vetting import vetted
 
 if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
@@ -97,12 +98,13 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     Raises:
         SettingsError: If settings are wrong.
         PluginError: If a plugin cannot be used.
+        UnsafeError: If a settings file asks for what only the user may ask for.
     """
     from trainer_host.engine.values import check_values
 
     given = request.given
     if request.file is not None:
-        given = merge(given, read_settings_file(request.file))
+        given = merge(given, vetted(read_settings_file(request.file), given, request.off, request.file))
     given = _without_disabled(given, request)
     request = replace(request, exact=request.exact or given.exact)
     task = given.task or tell_task(given, request, reporter)

@@ -6,10 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.data.cache import cache_folder
 
@@ -33,7 +33,7 @@ def engine_overlay(version: str) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{version}-") as scratch:
         put = ["install", "--quiet", "--no-deps", "--disable-pip-version-check", "--target", scratch]
-        command = [sys.executable, "-m", "pip", *put, f"{ENGINE}=={version}"]
+        command = module_command("pip", *put, f"{ENGINE}=={version}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             raise SettingsError(_problem(version, done.stderr))

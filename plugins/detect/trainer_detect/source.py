@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host import DatasetError, Problem, UnsafeError
-from trainer_host.data.dataset_yaml import read_document
+from trainer_host.base.yaml_document import read_document
 from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.keys import engine_folder
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
-import re
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+from trainer_host.base.display import escaped_lines
+
 _COLOURS = 720
 _HUE_STEP = 137.5
 _LIGHTNESS = (45, 72, 32)
@@ -14,9 +14,10 @@ _LIGHTNESS = (45, 72, 32)
 def escaped(value: object) -> str:
     """Return a value as text for HTML, in elements and in quoted attributes.
 
-    What HTML cannot hold, such as a byte of a file name that is not UTF-8, becomes a replacement character.
+    What HTML cannot hold, such as a byte of a file name that is not UTF-8, and what could hide something or turn the
+    direction of a text is shown as ``\\udc80``.
     """
-    return html.escape(_UNPRINTABLE.sub("\ufffd", str(value)))
+    return html.escape(escaped_lines(value))
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

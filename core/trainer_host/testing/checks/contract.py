@@ -12,7 +12,6 @@ from trainer_host.base.errors import PluginError
 from trainer_host.plugin.chain import Member, hook_names
 from trainer_host.plugin.discovery import HOST, normal
 from trainer_host.plugin.options import Option, describe_options, options_as_data, parse_options
-from trainer_host.plugin.probe import SAFE_PATH
 from trainer_host.plugin.specs import HookSpecs
 from trainer_host.testing.outcome import CheckFailedError, CheckSkippedError, check
 from trainer_host.version import __version__
@@ -24,6 +23,7 @@ WRONG = ({"not": "valid"}, ["not", "valid"], "not valid", -1.5)
 """Values of which no sensible option takes all."""
 LISTING = """\
 import sys
+sys.path[:] = filter(None, sys.path)
 from trainer_host.plugin.discovery import discover
 found = [r.name for r in discover()]
 print(*(n for n in ({package!r}, "torch", "ultralytics") if n in sys.modules))
@@ -131,7 +131,7 @@ def listing_imports_nothing(bench: Bench) -> str:
     if not bench.subject.installed:
         raise CheckSkippedError("the plugin is not installed from a package.")
     code = LISTING.format(package=bench.subject.package, name=bench.subject.name)
-    environment = {**SAFE_PATH, "PYTHONPATH": _path()}
+    environment = {**os.environ, "PYTHONPATH": _path()}
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, timeout=120
     )

@@ -92,7 +92,7 @@ def _is_json(value: Any) -> bool:
 
 def _document(path: Path) -> dict[str, Any]:
     """Return the splits that a YAML names, empty where it cannot be read."""
-    from trainer_host.data.dataset_yaml import mentions, read_document
+    from trainer_host.base.yaml_document import mentions, read_document
 
     if not mentions(path, SUFFIX):
         return {}
@@ -101,7 +101,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _from_yaml(path: Path) -> Source:
-    from trainer_host.data.dataset_yaml import read_document
+    from trainer_host.base.yaml_document import read_document
 
     document = read_document(path)
     content, found = dict(document.content), Source(path.absolute(), lines=document.lines)

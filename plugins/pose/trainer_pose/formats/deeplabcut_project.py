@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer_host.base.findings import Finding, Severity
-from trainer_host.data.dataset_yaml import Document, mentions, read_document
+from trainer_host.base.yaml_document import Document, mentions, read_document
 
 CONFIG = "config.yaml"
 FOLDER = "labeled-data"

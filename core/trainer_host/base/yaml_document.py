@@ -1,4 +1,4 @@
-"""Dataset YAML files: read without running anything, with the line of every key."""
+"""YAML files of others: read without running anything and within limits, with the line of every key."""
 
 from __future__ import annotations
 
@@ -47,8 +47,13 @@ class Document:
     findings: list[Finding] = field(default_factory=list)
 
 
-def read_document(path: Path) -> Document:
-    """Read a YAML file whose document is a mapping. Nothing raises; what is wrong is among the findings."""
+def read_document(path: Path, kind: str = "dataset YAML") -> Document:
+    """Read a YAML file whose document is a mapping. Nothing raises; what is wrong is among the findings.
+
+    Args:
+        path: The file.
+        kind: What it is called in messages.
+    """
 
     def bad(code: str, message: str, fix: str, line: int | None = None) -> Document:
         return Document(findings=[Finding(code, message, fix, str(path), line)])
@@ -57,15 +62,13 @@ def read_document(path: Path) -> Document:
         size, regular = path.stat().st_size, path.is_file()
         data = path.read_bytes() if size <= MOST_BYTES and regular else b""
     except FileNotFoundError:
-        return bad("dataset-missing", "there is no such file.", "give the path of a dataset YAML")
+        return bad("dataset-missing", "there is no such file.", f"give the path of a {kind}")
     except OSError as error:
         return bad("yaml-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its rights")
     if not regular:
-        return bad("yaml-unreadable", "this is no regular file.", "give the path of a dataset YAML")
+        return bad("yaml-unreadable", "this is no regular file.", f"give the path of a {kind}")
     if size > MOST_BYTES:
-        return bad(
-            "yaml-too-large", f"the file has {size >> 20} MiB, too many for a dataset YAML.", "give another file"
-        )
+        return bad("yaml-too-large", f"the file has {size >> 20} MiB, too many for a {kind}.", "give another file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

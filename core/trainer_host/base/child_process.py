@@ -1,0 +1,16 @@
+"""Commands for processes of their own that import nothing from the working folder."""
+
+from __future__ import annotations
+
+import sys
+
+# With -c nothing is imported before this runs. The empty entry is the working folder, which -m would put first.
+_RUN = (
+    "import sys; sys.path[:] = filter(None, sys.path); del sys.argv[0]; import runpy; "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
+
+
+def module_command(module: str, *words: str) -> list[str]:
+    """Return a command that runs a module as ``python -m`` does; files of the working folder stand in for nothing."""
+    return [sys.executable, "-c", _RUN, module, *words]

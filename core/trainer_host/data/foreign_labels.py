@@ -1,0 +1,116 @@
+"""Label files outside of their dataset: a link may lead to any file of the user, whose content is not to be shown.
+
+A link to a file of labels is common, and is followed. What such a file holds is used only where all of it looks like
+labels; otherwise the finding says so, and quotes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer_host.base.findings import Finding
+from trainer_host.data.label_files import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from trainer_host.data.label_files import Rows
+    from trainer_host.data.listing import Listing
+
+CODE = "label-outside"
+OF_CONTENT = frozenset({"label-number", "label-not-finite", "label-encoding", "label-too-large", "label-too-many-rows"})
+"""Faults that say something about what a file holds."""
+QUOTING = frozenset({"label-number", "label-not-finite"})
+LEAST_COLUMNS = 5
+LOWEST, HIGHEST, MOST_CLASSES = -1, 2, 100_000
+"""What the numbers of a row lie between: normalized coordinates, visibility, and the class."""
+FIX = "put the label file into the dataset, or link the folder of all label files"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the label files of a folder may be.
+
+    Attributes:
+        roots: The folders that belong to the dataset, without links.
+    """
+
+    roots: tuple[str, ...]
+
+    @classmethod
+    def around(cls, images: str, labels: str, home: str, above: str) -> Places:
+        """Return the places of a folder of labels.
+
+        Args:
+            images: The folder of the images.
+            labels: The folder of their label files.
+            home: The folder of the dataset's YAML.
+            above: The folder that both are in; empty where there is none.
+        """
+        real = dict.fromkeys(os.path.realpath(p) for p in (home, images, labels, above) if p)
+        # The user's own folder belongs to no dataset, though a YAML may lie in it.
+        user = os.path.join(os.path.realpath(os.path.expanduser("~")), "")  # noqa: PTH111, PTH118
+        return cls(tuple(p for p in real if not user.startswith(os.path.join(p, ""))))  # noqa: PTH118
+
+    def holds(self, path: str) -> bool:
+        """Return whether a file or folder is in one of them, with its links followed."""
+        real = os.path.realpath(path)
+        return any(real == root or real.startswith(f"{root}{os.sep}") for root in self.roots)
+
+
+def withheld(rows: Rows, listing: Listing) -> Rows:
+    """Return the rows of label files without what must not be shown of those outside of the dataset."""
+    if not listing.links_out and not listing.folders_out:
+        return rows
+    links = np.array(sorted(listing.links_out), np.int64)
+    strange = set(rows.file[np.isin(rows.file, links) & ~_look_like_labels(rows)].tolist())
+    strange |= {f.file for f in rows.faults if f.code in OF_CONTENT and f.file in listing.links_out}
+    what = "the label file is a link that leads out of the dataset, to a file that is not one of labels."
+    faults = [f for f in rows.faults if f.file not in strange]
+    faults = [_unquoted(f) if f.file in listing.folders_out else f for f in faults]
+    faults += [Fault(index, 0, CODE, what, FIX) for index in strange]
+    kept = ~np.isin(rows.file, sorted(strange))
+    return replace(
+        rows,
+        file=rows.file[kept],
+        line=rows.line[kept],
+        columns=rows.columns[kept],
+        values=rows.values[np.repeat(kept, rows.columns)],
+        sound=rows.sound[kept],
+        faults=sorted(faults),
+    )
+
+
+def _unquoted(fault: Fault) -> Fault:
+    if fault.code not in QUOTING:
+        return fault
+    what = "a word of the line is not a number; it is not shown, because the label file is outside of the dataset."
+    return fault._replace(message=what, fix="write numbers separated by spaces")
+
+
+def _look_like_labels(rows: Rows) -> NDArray[np.bool_]:
+    """Return which rows have a class and numbers such as normalized coordinates, bool (r,)."""
+    if not len(rows.file):
+        return np.zeros(0, bool)
+    first = np.cumsum(rows.columns, dtype=np.int64) - rows.columns
+    with np.errstate(invalid="ignore"):
+        good = (rows.values >= LOWEST) & (rows.values <= HIGHEST)
+        classes = rows.values[first]
+        good[first] = (classes >= 0) & (classes < MOST_CLASSES) & (classes == np.floor(classes))
+    return np.logical_and.reduceat(good, first) & rows.sound & (rows.columns >= LEAST_COLUMNS)
+
+
+def links_out(split: str, listing: Listing, rows: Rows) -> Iterator[Finding]:
+    """Yield a warning for the label files that are links out of the dataset and are used all the same."""
+    refused = {f.file for f in rows.faults if f.code == CODE}
+    used = sorted(set(rows.file.tolist()) & listing.links_out - refused)
+    if used:
+        many = f"{len(used)} label files are links that lead out of the dataset."
+        what = many if len(used) > 1 else "the label file is a link that leads out of the dataset."
+        yield Finding(CODE, what, FIX, listing.label_files[used[0]], None, "warning", split)

@@ -1,0 +1,107 @@
+"""What a settings file may not decide alone: it may come from somebody else, as a dataset does.
+
+A file may set whatever a training needs. Running a Python file, fetching from an address, and writing over folders
+elsewhere have to be asked for on the command line, or by the arguments of a call.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import Problem, UnsafeError
+from trainer_host.base.settings import is_file, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from trainer_host.base.settings import Given
+
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""How an address begins; the engine takes one with a single slash too. One letter is a drive of Windows."""
+FETCHED = (".ndjson",)
+"""Datasets that are lists of addresses."""
+
+
+def vetted(told: Given, asked: Given, off: Collection[str], file: Path) -> Given:
+    """Return what a settings file says, with plugin files as the command writes them.
+
+    Args:
+        told: What the file says.
+        asked: What the command line or the call says.
+        off: Plugins that are switched off.
+        file: The settings file.
+
+    Raises:
+        UnsafeError: If it says what only the user may ask for; all of it is reported.
+    """
+    named = {_real(p): p for p in asked.plugins if is_file(p)}
+    switched_off = set(off) - {name_of(p) for p in asked.plugins}
+    plugins = [named.get(_real(p), p) if is_file(p) else p for p in told.plugins]
+    foreign = [p for p in plugins if is_file(p) and p not in named.values() and name_of(p) not in switched_off]
+    problems = [_plugin_file(p, file) for p in foreign]
+    own = {key: value for key, value in told.settings.items() if key not in asked.settings}
+    problems += _addresses(own, file)
+    problems += _folders(own, {**own, **asked.settings}, file)
+    if problems:
+        raise UnsafeError(*problems)
+    options = dict(told.options)
+    for before, after in zip(told.plugins, plugins, strict=True):
+        if name_of(before) != name_of(after):  # the file names the same Python file by a link
+            options[name_of(after)] = options.pop(name_of(before))
+    return replace(told, plugins=plugins, options=options)
+
+
+def _real(path: str) -> str:
+    """Return where a path leads to, from the working folder; one that cannot be a path stays as it is."""
+    try:
+        return os.path.realpath(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises for unknown users
+    except ValueError:
+        return path
+
+
+def _shown(path: str) -> str:
+    """Return a path as a word of the command line."""
+    here, real = os.path.realpath(Path.cwd()), _real(path)
+    short = f"./{os.path.relpath(real, here)}" if real.startswith(os.path.join(here, "")) else real  # noqa: PTH118
+    return shlex.quote(short)
+
+
+def _plugin_file(plugin: str, file: Path) -> Problem:
+    what = f"the settings file names the Python file {plugin}, which would be run."
+    return Problem(what, f"Fix: if you trust it, add --plugin {_shown(plugin)}", str(file))
+
+
+def _addresses(settings: dict[str, Any], file: Path) -> Iterator[Problem]:
+    for key, value in settings.items():
+        texts = list(_texts(value))
+        remote = any(ADDRESS.search(t) for t in texts)
+        if remote or (key == "data" and any(t.lower().endswith(FETCHED) for t in texts)):
+            what = f"{key}: {value} would be fetched from a network, and only the settings file asks for it."
+            yield Problem(what, f"Fix: if you trust it, add {shlex.quote(f'{key}={value}')}", str(file))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _texts(list(pair))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+
+
+def _folders(own: dict[str, Any], settings: dict[str, Any], file: Path) -> Iterator[Problem]:
+    """Yield what the file wants to be written over outside of the working folder; a new folder may be anywhere."""
+    keys = ["save_dir"] if settings.get("save_dir") else ["project"] if settings.get("exist_ok") else []
+    here = os.path.join(os.path.realpath(Path.cwd()), "")  # noqa: PTH118
+    for key in keys:
+        value = own.get(key)
+        if value and not f"{_real(str(value))}{os.sep}".startswith(here):
+            what = f"{key}: {value} is outside of the working folder, and files there would be replaced."
+            yield Problem(what, f"Fix: if you mean it, add {shlex.quote(f'{key}={value}')}", str(file))
