@@ -6,7 +6,6 @@ import enum
 import errno
 import os
 import pickle
-import warnings
 from collections import OrderedDict
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
@@ -166,39 +165,32 @@ def sprung(tmp_path: Path) -> Path:
     return tmp_path / "sprung"
 
 
-def unsafe_files(folder: Path, sprung: Path) -> dict[str, Path]:
+TRAPS = {
+    "open": (open, "mark", "w"),
+    "exec": (exec, "open('mark', 'w')"),
+    "system": (os.system, "touch mark"),
+}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_code_in_a_file_is_refused_and_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     import torch
 
-    traps = {
-        "open": Trap(open, str(sprung), "w"),
-        "exec": Trap(exec, f"open({str(sprung)!r}, 'w')"),
-        "system": Trap(os.system, f"touch {sprung}"),
-        "hub": Trap(torch.hub.load, str(folder), "x"),
-        "getattr": Trap(getattr, "x", "upper"),
-    }
-    files = {}
-    for name, trap in traps.items():
-        for suffix, options in {"zip": {}, "old": {"_use_new_zipfile_serialization": False}}.items():
-            files[f"{name}-{suffix}"] = folder / f"{name}-{suffix}.pt"
-            torch.save({"model": trap}, files[f"{name}-{suffix}"], **options)
-        for protocol in range(6):
-            files[f"{name}-{protocol}"] = folder / f"{name}-{protocol}.pt"
-            files[f"{name}-{protocol}"].write_bytes(pickle.dumps({"model": trap}, protocol=protocol))
-    return files
-
-
-def test_code_in_a_file_is_refused_and_never_run(tmp_path: Path, sprung: Path) -> None:
     from trainer_host.engine.checkpoint.reading import read_checkpoint
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of protocols that it does not write itself
-        for path in unsafe_files(tmp_path, sprung).values():
-            with pytest.raises(UnsafeError) as caught:
-                read_checkpoint(path)
-            assert caught.value.exit_code == 6
-            assert str(caught.value).startswith(f"{path}: refused: ")
-            assert len(str(caught.value).splitlines()) == 1
-    assert not sprung.exists()
+    monkeypatch.chdir(tmp_path)
+    trap = {"model": Trap(*TRAPS[name])}
+    torch.save(trap, "trap.pt")
+    with pytest.raises(
+        UnsafeError, match=r"^trap\.pt: refused: loading it in full could execute .*\. Nothing was executed"
+    ):
+        read_checkpoint("trap.pt")
+    torch.save(trap, "old.pt", _use_new_zipfile_serialization=False)
+    Path("pickle.pt").write_bytes(pickle.dumps(trap))
+    for file in ("old.pt", "pickle.pt"):
+        with pytest.raises(SettingsError, match=f"^{file}: cannot read the checkpoint: it .*"):
+            read_checkpoint(file)
+    assert not Path("mark").exists()
 
 
 def test_classes_of_others_are_named(tmp_path: Path) -> None:
@@ -210,21 +202,35 @@ def test_classes_of_others_are_named(tmp_path: Path) -> None:
     path = tmp_path / "foreign.pt"
     torch.save({"model": SimpleNamespace(a=1), "colour": Colour.RED}, path)
     assert foreign_names(path) == {"types.SimpleNamespace", f"{__name__}.Colour"}
-    with pytest.raises(UnsafeError, match=r"types\.SimpleNamespace"):
+    with pytest.raises(UnsafeError, match=r"\(tests\.core\.test_checkpoints\.Colour\)"):
         read_checkpoint(path)
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"text", b"<!DOCTYPE html>", b"\x89PNG\r\n\x1a\n" + bytes(50), bytes(1000), b"PK\x03\x04" + bytes(100)],
+    ("content", "why"),
+    [
+        (b"", "the file is empty"),
+        (b"text", "it is not a checkpoint, or the file is corrupted"),
+        (b"<!DOCTYPE html>", "it is not a checkpoint, or the file is corrupted"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "it is not a checkpoint, or the file is corrupted"),
+        (bytes(1000), "it is not a checkpoint, or the file is corrupted"),
+        (b"PK\x03\x04" + bytes(100), "the file is corrupted"),
+    ],
+    ids=["empty", "text", "page", "picture", "zeros", "archive"],
 )
-def test_a_damaged_file_is_a_wrong_setting(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_a_wrong_setting(tmp_path: Path, content: bytes, why: str) -> None:
     from trainer_host.engine.checkpoint.reading import read_checkpoint
 
     path = tmp_path / "damaged.pt"
     path.write_bytes(content)
-    with pytest.raises(SettingsError, match=r"damaged\.pt: this is no checkpoint, or a damaged one\."):
+    with pytest.raises(SettingsError, match=rf"damaged\.pt: cannot read the checkpoint: {why}\."):
         read_checkpoint(path)
+
+
+def saved_module() -> dict[str, Any]:
+    import torch
+
+    return {"epoch": 3, "model": torch.nn.Linear(2, 1), "weights": torch.ones(8), "train_args": {"task": "detect"}}
 
 
 def test_a_file_that_was_cut_anywhere_is_damaged(tmp_path: Path) -> None:
@@ -233,13 +239,41 @@ def test_a_file_that_was_cut_anywhere_is_damaged(tmp_path: Path) -> None:
     from trainer_host.engine.checkpoint.reading import read_checkpoint
 
     whole, cut = tmp_path / "whole.pt", tmp_path / "cut.pt"
-    torch.save({"epoch": 3, "weights": torch.ones(8)}, whole)
-    assert read_checkpoint(whole).content["epoch"] == 3
+    torch.save(saved_module(), whole)
+    checkpoint = read_checkpoint(whole)
+    assert checkpoint.content["epoch"] == 3
+    assert torch.equal(checkpoint.content["weights"], torch.ones(8))
+    assert checkpoint.state().keys() == {"weight", "bias"}
     content = whole.read_bytes()
     for size in range(0, len(content), 97):
         cut.write_bytes(content[:size])
-        with pytest.raises(SettingsError, match="damaged"):
+        with pytest.raises(SettingsError, match="cannot read the checkpoint"):
             read_checkpoint(cut)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    from trainer_host.engine.checkpoint.inert_pickle import UnreadableError, read_pickle
+
+    try:
+        read_pickle(b"\x80\x02" + data + b".")
+    except UnreadableError as error:
+        assert str(error)
+
+
+@given(DATA)
+def test_plain_data_is_read_as_pickle_reads_it(value: Any) -> None:
+    from trainer_host.engine.checkpoint.inert_pickle import UnreadableError, read_pickle
+    from trainer_host.engine.checkpoint.saved_model import plain
+
+    for protocol in (2, 3, 4, 5):
+        try:
+            found = plain(read_pickle(pickle.dumps(value, protocol)).value)
+        except UnreadableError as error:
+            assert "beyond 64 bits" in str(error)
+            continue
+        assert found == pickle.loads(pickle.dumps(value, protocol))
+        assert type(found) is type(value)
 
 
 @pytest.mark.parametrize("name", ["list", "tensor", "nothing"])
@@ -250,7 +284,7 @@ def test_something_else_that_torch_saved_is_no_checkpoint(tmp_path: Path, name: 
 
     path = tmp_path / "other.pt"
     torch.save({"list": [1, 2], "tensor": torch.ones(2), "nothing": None}[name], path)
-    with pytest.raises(SettingsError, match="this is no checkpoint"):
+    with pytest.raises(SettingsError, match="it does not hold a dict with a model"):
         read_checkpoint(path)
 
 
@@ -258,7 +292,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
     from trainer_host.engine.checkpoint.reading import read_checkpoint
 
     for path in (tmp_path / "none.pt", tmp_path):
-        with pytest.raises(SettingsError, match="there is no file"):
+        with pytest.raises(SettingsError, match="not found"):
             read_checkpoint(path)
 
 
@@ -272,12 +306,42 @@ def test_a_checkpoint_of_another_program_has_no_record(tmp_path: Path) -> None:
     from trainer_host.engine.checkpoint.record import extensions_of, options_of
 
     path = tmp_path / "other.pt"
-    torch.save({"train_args": {"task": "detect"}, "model": None}, path)
+    torch.save(saved_module(), path)
     checkpoint = read_checkpoint(path)
-    assert (checkpoint.task, checkpoint.record, checkpoint.module) == ("detect", {}, None)
+    assert (checkpoint.task, checkpoint.record, checkpoint.in_state_form) == ("detect", {}, False)
     assert (options_of({}), extensions_of({})) == ({}, [])
-    assert Checkpoint(path, {"trainer_host": "not a record"}).record == {}
-    assert Checkpoint(path, {}).task is None
+    torch.save({**saved_module(), "trainer_host": "not a record", "train_args": None}, path)
+    checkpoint = read_checkpoint(path)
+    assert (checkpoint.task, checkpoint.record) == (None, {})
+
+
+def test_objects_that_are_data_are_read_as_data(tmp_path: Path) -> None:
+    import numpy as np
+    import torch
+    from ultralytics.utils import IterableSimpleNamespace
+
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
+
+    path = tmp_path / "data.pt"
+    values = {
+        "namespace": IterableSimpleNamespace(epochs=3, lr0=0.01),
+        "ordered": OrderedDict(a=1),
+        "path": PurePosixPath("/a/b"),
+        "set": {1},
+        "size": torch.Size([2, 3]),
+        "device": torch.device("cpu"),
+        "double": np.float64(0.5),
+        "single": np.float32(0.25),
+        "whole": np.int64(7),
+        "bytes": b"\x00\xff",
+        "half": torch.ones(2, dtype=torch.bfloat16),
+    }
+    torch.save({**saved_module(), **values}, path)
+    content = read_checkpoint(path).content
+    assert content["namespace"] == {"epochs": 3, "lr0": 0.01}
+    assert (content["ordered"], content["set"], content["size"]) == ({"a": 1}, [1], (2, 3))
+    assert (content["device"], content["double"], content["single"], content["whole"]) == ("cpu", 0.5, 0.25, 7)
+    assert (content["bytes"], content["half"].dtype) == (b"\x00\xff", torch.bfloat16)
 
 
 def test_the_record_of_a_run_is_plain_and_restores_its_plugins() -> None:

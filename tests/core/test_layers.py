@@ -192,7 +192,7 @@ def test_an_unknown_layer_is_told_with_the_nearest() -> None:
     )
     assert str(caught.value) == told
     for name in ("LOGGER", "os.system", "nn.init", "deepcopy"):
-        with pytest.raises(UnsafeError, match="is no layer"):
+        with pytest.raises(UnsafeError, match="is not a layer"):
             vet_architecture(having(1, -1, 1, name, []))
 
 

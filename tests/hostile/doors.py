@@ -50,7 +50,15 @@ DOORS: dict[str, list[str]] = {
     "run model": ["run", "--task", "pose", "data=data/data.yaml", *SETTINGS, "model=FILE"],
     "run without a task": ["run", "data=data/data.yaml", *SETTINGS, "model=FILE"],
     "run offline": ["run", "--offline", "--task", "pose", "data=data/data.yaml", *SETTINGS, "model=FILE"],
-    "run pretrained": ["run", "--task", "pose", "data=data/data.yaml", *SETTINGS, "model=small.yaml", "pretrained=FILE"],
+    "run pretrained": [
+        "run",
+        "--task",
+        "pose",
+        "data=data/data.yaml",
+        *SETTINGS,
+        "model=small.yaml",
+        "pretrained=FILE",
+    ],
     "run distill_model": [
         *("run", "--task", "pose", "data=data/data.yaml", *SETTINGS, "model=small.yaml", "distill_model=FILE"),
     ],
@@ -116,9 +124,8 @@ PYTHON_DOORS = (
 
 
 def main(folder: Path, out: Path, doors: list[str], chosen: list[str]) -> None:
-    global armed  # noqa: PLW0603
+    global armed
     sys.addaudithook(watch)
-    import trainer_host.engine.ultralytics_engine
     import trainer_pose.trainer  # noqa: F401
 
     before = {p.name for p in folder.iterdir()}

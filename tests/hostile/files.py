@@ -42,6 +42,7 @@ def gadgets(mark: str) -> dict[str, tuple[str, tuple[Any, ...]]]:
     code = f"open({mark!r}, 'w')"
     shell = f"touch {mark}"
     folder = str(Path(mark).parent)
+    student = call("types.SimpleNamespace", state={"yaml": {}})
     return {
         "system": ("posix.system", (shell,)),
         "popen": ("subprocess.Popen", (["touch", mark],)),
@@ -69,8 +70,8 @@ def gadgets(mark: str) -> dict[str, tuple[str, tuple[Any, ...]]]:
         "torch-jit": ("torch.jit.load", (f"{folder}/payload.pt",)),
         "torch-extension": ("torch.utils.cpp_extension.load", ("payload", [f"{folder}/payload.cpp"])),
         "torch-download": ("torch.hub.download_url_to_file", (ADDRESS, mark)),
-        "teacher": ("ultralytics.nn.distill_model.DistillationModel", (f"{folder}/payload.pt", None)),
-        "teacher-by-address": ("ultralytics.nn.distill_model.DistillationModel", (ADDRESS, None)),
+        "teacher": ("ultralytics.nn.distill_model.DistillationModel", (f"{folder}/payload.pt", student)),
+        "teacher-by-address": ("ultralytics.nn.distill_model.DistillationModel", (ADDRESS, student)),
         "load-checkpoint": (f"{TASKS}.load_checkpoint", (f"{folder}/payload.pt",)),
         "safe-load": (f"{TASKS}.torch_safe_load", (f"{folder}/payload.pt",)),
         "model-of-yaml": (f"{TASKS}.DetectionModel", (f"{folder}/payload.yaml",)),
@@ -203,7 +204,10 @@ def bombs() -> dict[str, bytes]:
     keys = b"}(" + value(("x", "y")) + b"q\x00" + b"".join(b"0h\x00h\x00\x86q\x00" for _ in range(60)) + b"Nu"
     claimed = _zip({"archive/data.pkl": bytes(200_000_000)}, zipfile.ZIP_DEFLATED)
     weights = _zip(
-        {"archive/data.pkl": pickled({"model": linear(tensor(size=10**8, shape=(10**8,)))}), "archive/data/0": bytes(4 * 10**8)},
+        {
+            "archive/data.pkl": pickled({"model": linear(tensor(size=10**8, shape=(10**8,)))}),
+            "archive/data/0": bytes(4 * 10**8),
+        },
         zipfile.ZIP_DEFLATED,
     )
     four = {"data/0": bytes(16)}

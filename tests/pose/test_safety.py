@@ -115,7 +115,7 @@ def test_a_model_yaml_names_layers_only(tmp_path: Path) -> None:
     (tmp_path / "yolo11n-pose-evil.yaml").write_text(json.dumps(cfg))
     data = pose_dataset(tmp_path / "data", images=2)
     said = refused(tmp_path, 6, "run", "--task", "pose", f"data={data}", f"model={tmp_path}/yolo11n-pose-evil.yaml")
-    assert "'check_requirements' in the backbone is no layer" in said
+    assert "'check_requirements' in the backbone is not a layer" in said
 
 
 def test_the_bait_would_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from trainer_host.engine.architecture import (
     is_layer,
     is_shipped,
     vet_architecture,
+    vet_model_file,
     without_weights,
 )
 from trainer_host.engine.checkpoint.inert_pickle import TensorRef
@@ -236,8 +237,13 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
     state = checkpoint.state()
     needs = checkpoint.record.get("needs") or ["the plugins that it was trained with"]
     fix, path = f"The file needs: {' '.join(needs)}", str(checkpoint.path)
+
+    def vetted() -> Module:
+        vet_model_file(ctx.cfg, ctx.layers)
+        return build(ctx)
+
     try:
-        model = _built(checkpoint, lambda: build(ctx), state, fill=True)
+        model = _built(checkpoint, vetted, state, fill=True)
     except SettingsError as error:
         if files := [f"--plugin {name}" for name in needs if is_file(name)]:
             said = " ".join(p.message for p in error.problems)  # what they advise is not known where they are raised

@@ -270,9 +270,9 @@ def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
             resolved.settings["model"] = Setting(default, "task")
     for key in ("model", "pretrained", "distill_model"):
         setting = resolved.settings.get(key)
-        if setting is None or not isinstance(setting.value, str):
-            continue
-        found = find_weights(setting.value, resolved.offline, scratch if key == "model" else None)
+        if setting is None or (key != "model" and not isinstance(setting.value, str)):
+            continue  # pretrained may be true or false
+        found = find_weights(str(setting.value), resolved.offline, scratch if key == "model" else None)
         resolved.settings[key] = Setting(found, setting.origin)
         if found.lower().endswith(".pt"):
             read_checkpoint(found)  # before any work, and for --dry-run

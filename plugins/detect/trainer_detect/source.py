@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trainer_host import DataContext
 
 YAML = (".yaml", ".yml")
+NDJSON = ".ndjson"
 
 
 def datasets_folder() -> Path:
@@ -28,12 +29,13 @@ def datasets_folder() -> Path:
 def dataset_yaml(ctx: DataContext) -> Path:
     """Return the YAML that ``ctx.source`` means: a file, a folder with one, or a dataset that the engine ships.
 
-    A shipped dataset is trusted, and fetched where its images are missing, unless the run is offline. So are the
-    images of an NDJSON file. Archives are unpacked into the engine's folder of datasets.
+    A shipped dataset is trusted, and fetched if its images are missing, unless the run is offline. Archives are
+    unpacked into the engine's folder of datasets.
 
     Raises:
         DatasetError: If there is none.
-        UnsafeError: If a YAML would be fetched whose download could then run, or anything in an offline run.
+        UnsafeError: If a YAML would be fetched whose download could then run, if the file is a list of addresses, or if
+            anything would be fetched in an offline run.
     """
     source, path = ctx.source, Path(ctx.source)
     if "://" in source:
@@ -45,10 +47,8 @@ def dataset_yaml(ctx: DataContext) -> Path:
     suffix = path.suffix.lower()
     if suffix in YAML:
         return path
-    if suffix == ".ndjson":
-        if ctx.offline:
-            raise UnsafeError(Problem(f"the images of {source} would be fetched, and the run is offline."))
-        return _converted(ctx)
+    if suffix == NDJSON:
+        raise _lists_addresses(source)
     if path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
         return _by_engine(source, autodownload=False)
     what = f"{source} is no dataset: neither a YAML nor a format that an installed plugin reads."
@@ -74,17 +74,15 @@ def _fetched(ctx: DataContext) -> Path:
     if name.endswith(YAML):
         what = f"{ctx.source} is refused: a dataset YAML from the network can run its download."
         raise UnsafeError(Problem(what, "Fetch it yourself, read it, and give the local file."))
-    return _converted(ctx)
+    if name.endswith(NDJSON):
+        raise _lists_addresses(ctx.source)
+    return _by_engine(ctx.source, autodownload=False)
 
 
-def _converted(ctx: DataContext) -> Path:
-    from ultralytics.data.utils import convert_ndjson_to_yolo_if_needed
-
-    try:
-        source = convert_ndjson_to_yolo_if_needed(ctx.source, ctx.args.fraction, split=ctx.split)
-    except Exception as error:  # the engine raises whatever comes
-        raise _unusable(ctx.source, error) from error
-    return Path(source) if Path(str(source)).is_file() else _by_engine(str(source), autodownload=False)
+def _lists_addresses(source: str) -> UnsafeError:
+    what = f"{source} is refused: it lists images as addresses, from which they would be fetched."
+    fix = "Download the images, write a dataset YAML for them, and give that: data=my.yaml"
+    return UnsafeError(Problem(what, fix))
 
 
 def _by_engine(source: str, autodownload: bool) -> Path:
