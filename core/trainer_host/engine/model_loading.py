@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
-from ultralytics.utils import DEFAULT_CFG_DICT
+from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from trainer_host.base.collection import paused_collection
 from trainer_host.base.errors import PluginError, Problem, SettingsError, TrainerError
@@ -63,6 +64,19 @@ SLACK = 2**22
 MAX_ACTIVATION = 2**26
 """Elements of the largest tensor that a layer may return for a blank image of 256 pixels."""
 MAX_IMGSZ = 16_384
+ACTIVATIONS: Mapping[str, Callable[[], Module]] = {
+    kind.__name__: kind
+    for kind in (
+        *(torch.nn.Identity, torch.nn.SiLU, torch.nn.ReLU, torch.nn.ReLU6, torch.nn.LeakyReLU, torch.nn.GELU),
+        *(torch.nn.Hardswish, torch.nn.Hardsigmoid, torch.nn.Mish, torch.nn.ELU, torch.nn.CELU, torch.nn.SELU),
+        *(torch.nn.Sigmoid, torch.nn.LogSigmoid, torch.nn.Tanh, torch.nn.Softplus, torch.nn.Softsign),
+    )
+}
+RENAMED = {"Silence": "Identity"}
+"""Classes of the engine that were replaced by another, which does the same."""
+HEAD: Mapping[str, type[int]] = {"max_det": int, "agnostic_nms": bool, "_end2end": bool}
+"""Attributes of the last layer that a training sets, and that decide what is predicted."""
+MAX_DETECTIONS = 100_000
 INHERITED = ("data", "imgsz", "single_cls")
 """Settings of the training that a trained model brings along for validation and prediction."""
 
@@ -94,7 +108,10 @@ class Unfilled(TorchFunctionMode):
             if self.dry:
                 kwargs = {**kwargs, "device": "meta"}
         elif func in RANDOM and not self.fill:
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+            # Not what stands there by chance: some functions draw again until all numbers are within bounds.
+            tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
+            with torch.no_grad():
+                return tensor.zero_()
         elif func is torch.conv2d and not self.fill and not self.dry:
             return _shaped_as_conv2d(*args, **kwargs)
         result = func(*args, **kwargs)
@@ -154,7 +171,7 @@ def starting_weights(checkpoint: Checkpoint, layers: Mapping[str, Layer]) -> Mod
     """
     cfg = saved_architecture(checkpoint, layers)
     kind = model_class(DetectionModel, cfg, layers)
-    return _fill(checkpoint, lambda: kind(deepcopy(cfg), ch=_channels(cfg), nc=cfg.get("nc"), verbose=False), cfg)
+    return _fill(checkpoint, lambda nc: kind(deepcopy(cfg), ch=_channels(cfg), nc=nc, verbose=False), cfg)
 
 
 def trained_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Module], ctx: ModelContext) -> Module:
@@ -178,8 +195,9 @@ def trained_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Module
     described = {k: v for k, v in cfg.items() if k not in STRUCTURE}
     names = attributes.get("names") or {i: str(i) for i in range(int(cfg["nc"]))}
     data = {**ctx.data, **described, "channels": _channels(cfg), "names": names}
-    ctx = replace(ctx, cfg=deepcopy(cfg), data=data)
-    return _fill(checkpoint, lambda: build(ctx), cfg)
+    return _fill(
+        checkpoint, lambda nc: build(replace(ctx, cfg={**deepcopy(cfg), "nc": nc}, data={**data, "nc": nc})), cfg
+    )
 
 
 def saved_architecture(checkpoint: Checkpoint, layers: Collection[str]) -> dict[str, Any]:
@@ -206,20 +224,58 @@ def _channels(cfg: Mapping[str, Any]) -> Any:
     return cfg.get("channels", cfg.get("ch", 3))
 
 
-def _fill(checkpoint: Checkpoint, build: Callable[[], Module], cfg: dict[str, Any]) -> Module:
-    """Return a model of the engine's layers with the tensors and attributes of a checkpoint."""
+def _fill(checkpoint: Checkpoint, build: Callable[[int], Module], cfg: dict[str, Any]) -> Module:
+    """Return a model of the engine's layers with the tensors and attributes of a checkpoint.
+
+    Args:
+        checkpoint: The checkpoint.
+        build: Builds the model for a number of classes.
+        cfg: Its architecture.
+    """
     state = checkpoint.state()
     fill = not all(is_layer(row[2]) for part in PARTS for row in cfg[part])
     if not fill and not is_shipped(cfg):
         _try_size(checkpoint, cfg, state)
     with paused_collection():
-        model = _built(checkpoint, build, state, fill)
+        model = _built(checkpoint, lambda: build(cfg["nc"]), state, fill)
+        _match_class_width(model, state, lambda nc: _built(checkpoint, lambda: build(nc), state, fill))
     _load(checkpoint, model, state)
     _set_attributes(checkpoint, model)
     for module in model.modules():
         if hasattr(module, "inplace"):
             module.inplace = True
     return model.eval()
+
+
+def _for_classes(ctx: ModelContext, nc: int) -> ModelContext:
+    return replace(ctx, data={**ctx.data, "nc": nc})
+
+
+def _match_class_width(model: Any, state: Mapping[str, torch.Tensor], build: Callable[[int], Module]) -> None:
+    """Give the class branches of a head the width that they have in a state dict.
+
+    The width depends on the number of classes, but a model that was trained from weights for another number keeps
+    that of its origin. Its architecture does not say so.
+    """
+    layers: Any = getattr(model, "model", None)
+    if not isinstance(layers, torch.nn.Sequential) or not isinstance(layers[-1], Detect):
+        return
+    kept = state.get(f"model.{len(layers) - 1}.cv3.0.2.weight")
+    branches: Any = layers[-1].cv3
+    if kept is None or kept.dim() != 4 or branches is None or kept.shape[1] == branches[0][-1].in_channels:
+        return
+    width = kept.shape[1]
+    # A head for as many classes has this width, unless that of its input is larger; then one class has it.
+    heads = (build(nc).model[-1] for nc in (width, 1))
+    origin: Any = next((head for head in heads if head.cv3[0][-1].in_channels == width), None)
+    if origin is None:
+        return  # the tensors do not fit, which is reported where they are loaded
+    with torch.random.fork_rng(devices=[]):
+        for name in ("cv3", "one2one_cv3"):
+            for branch, own in zip(getattr(origin, name, ()), getattr(layers[-1], name, ()), strict=True):
+                branch[-1] = torch.nn.Conv2d(width, own[-1].out_channels, 1)
+            if hasattr(origin, name):
+                setattr(layers[-1], name, getattr(origin, name))
 
 
 def fill_model(model: Module, checkpoint: Checkpoint) -> None:
@@ -251,6 +307,9 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
             fix = " ".join(["Give it:", *files, *(["and install", *others] if others else [])])
             raise PluginError(Problem(f"the model cannot be built: {said}", fix, path)) from error
         raise PluginError(*error.problems, Problem("the model cannot be built.", fix, path)) from error
+    _match_class_width(
+        model, state, lambda nc: _built(checkpoint, lambda: build(_for_classes(ctx, nc)), state, fill=True)
+    )
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -330,11 +389,55 @@ def _set_attributes(checkpoint: Checkpoint, model: Any) -> None:
     model.args = {**DEFAULT_CFG_DICT, **{k: v for k, v in checkpoint.settings.items() if k in DEFAULT_CFG_DICT}}
     model.pt_path = str(checkpoint.path)
     model.task = checkpoint.task
-    norms = checkpoint.model.norms if checkpoint.model is not None else {}
-    for name, module in model.named_modules():
-        for attribute, value in norms.get(name, {}).items():
-            if type(getattr(module, attribute, None)) is float:
-                setattr(module, attribute, value)
+    _restore_modules(checkpoint, model)
+
+
+def _restore_modules(checkpoint: Checkpoint, model: Any) -> None:
+    """Set what differs between the modules of a file and those that this release builds from the same architecture.
+
+    Releases of the engine have changed activations of a layer, whose tensors stay the same.
+
+    Raises:
+        SettingsError: If a module without tensors is of a class that is not known here.
+    """
+    saved = checkpoint.model.trained_modules if checkpoint.model is not None else {}
+    own = dict(model.named_modules(remove_duplicate=False))
+    other = []
+    for name, (kind, settings) in saved.items():
+        module, short = own.get(name), kind.rpartition(".")[2]
+        if module is None or not name:
+            continue
+        for attribute in ("eps", "momentum"):
+            if type(settings.get(attribute)) is float and type(getattr(module, attribute, None)) is float:
+                setattr(module, attribute, settings[attribute])
+        if type(module).__name__ == RENAMED.get(short, short):
+            continue
+        if any(True for _ in module.parameters()) or any(True for _ in module.buffers()):
+            other.append(f"{name} is a {short} there and a {type(module).__name__} here")
+        else:
+            parent, _, child = name.rpartition(".")
+            own[parent].add_module(child, _activation(checkpoint, name, short, settings))
+    if other:
+        more = f", and {len(other) - 1} more" if len(other) > 1 else ""
+        LOGGER.warning(f"{checkpoint.path}: layers have other classes than this release builds: {other[0]}{more}.")
+    if isinstance(layers := getattr(model, "model", None), torch.nn.Sequential):
+        _, settings = saved.get(f"model.{len(layers) - 1}", ("", {}))
+        for attribute, wanted in HEAD.items():
+            value = settings.get(attribute)
+            if hasattr(layers[-1], attribute) and type(value) is wanted and 0 <= value <= MAX_DETECTIONS:
+                setattr(layers[-1], attribute, value)
+
+
+def _activation(checkpoint: Checkpoint, name: str, kind: str, settings: Mapping[str, Any]) -> Module:
+    """Return a module without tensors by the name of its class, one of those that work element by element."""
+    if kind not in ACTIVATIONS:
+        what = f"the layer {name} is a {kind}, which this release of the engine does not build there."
+        raise SettingsError(Problem(what, "Use a checkpoint of another release.", str(checkpoint.path)))
+    module: Module = ACTIVATIONS[kind]()
+    for attribute, value in settings.items():
+        if type(getattr(module, attribute, None)) is type(value) and not attribute.startswith("_"):
+            setattr(module, attribute, value)
+    return module
 
 
 def _set_plain_attributes(checkpoint: Checkpoint, model: Any) -> None:

@@ -98,15 +98,13 @@ def _fetched(name: str, instead: str) -> str:
     return str(fetched)
 
 
-def wanted_threads() -> int:
-    """Return the processor cores that this process may use, or ``TRAINER_THREADS`` where that is set.
+def wanted_threads() -> int | None:
+    """Return what ``TRAINER_THREADS`` says; None leaves the number to the engine.
 
     ``OMP_NUM_THREADS`` does not count: the engine sets it to 1 when it is imported.
     """
     wanted = os.environ.get("TRAINER_THREADS", "")
-    if wanted.isdigit() and int(wanted) > 0:
-        return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else None
 
 
 class TrainingEngine:
@@ -138,21 +136,21 @@ class TrainingEngine:
             self.trainer = new_trainer(self.plan, overrides, events)
             settle_fonts()  # the final evaluation asks for one, also without plots
         if not self.plan.exact:
-            self._use_all_cores()
+            self._use_wanted_threads()
         data: Description = self.trainer.data
         return {"fingerprint": data.fingerprint(), **({"left_out": data.left_out} if data.left_out else {})}
 
-    def _use_all_cores(self) -> None:
-        """Use every core on a CPU. The engine leaves one idle, and sets that again when it validates."""
-        if self.trainer is None or self.trainer.device.type != "cpu":
+    def _use_wanted_threads(self) -> None:
+        """Use as many threads on a CPU as the user says; the engine sets its own number again when it validates."""
+        wanted = wanted_threads()
+        if wanted is None or self.trainer is None or self.trainer.device.type != "cpu":
             return
-        available = wanted_threads()
 
-        def spread(_: Any) -> None:
-            torch.set_num_threads(available)
+        def use(_: Any) -> None:
+            torch.set_num_threads(wanted)
 
-        spread(None)
-        self.trainer.callbacks["on_val_start"].append(spread)
+        use(None)
+        self.trainer.callbacks["on_val_start"].append(use)
 
     def _prepared(self) -> HostTrainer:
         if self.trainer is None:

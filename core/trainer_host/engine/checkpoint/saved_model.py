@@ -17,6 +17,7 @@ MAX_VALUES = 2_000_000
 """Values that the data of a file may have once everything that it holds several times is written out."""
 STUDENT = "student_model"
 """The part of a model in distillation that remains once it is trained."""
+SETTINGS = frozenset({bool, int, float, str})
 OWN = frozenset({"yaml", "args", "training", "save", "criterion", "pt_path", "stride", "inplace"})
 """Attributes of a model that building it or loading it sets."""
 
@@ -30,8 +31,8 @@ class SavedModel:
         yaml: Its architecture; None if the file has none.
         tensors: Its parameters and persistent buffers, by their names in a state dict.
         attributes: Its attributes that are plain data or tensors.
-        norms: Settings of its normalizations by the name of the module: ``eps`` and ``momentum``.
-        layers: The dotted names of the classes of its modules.
+        modules: Its modules by their names in it, each with the dotted name of its class and its settings: attributes
+            that are numbers, text or booleans.
         incomplete: Tensors that are of a kind that cannot be read.
     """
 
@@ -39,8 +40,7 @@ class SavedModel:
     yaml: dict[str, Any] | None
     tensors: dict[str, TensorRef] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
-    norms: dict[str, dict[str, float]] = field(default_factory=dict)
-    layers: frozenset[str] = frozenset()
+    modules: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     incomplete: tuple[str, ...] = ()
 
     @classmethod
@@ -67,8 +67,7 @@ class SavedModel:
             yaml if isinstance(yaml, dict) else None,
             walk.tensors,
             attributes,
-            walk.norms,
-            frozenset(walk.layers),
+            walk.modules,
             tuple(walk.incomplete),
         )
 
@@ -76,6 +75,19 @@ class SavedModel:
         """Return the tensors of one module, by their names in it."""
         start = len(prefix) + 1
         return {name[start:]: ref for name, ref in self.tensors.items() if name.startswith(f"{prefix}.")}
+
+    @property
+    def layers(self) -> set[str]:
+        """The dotted names of the classes of its modules."""
+        return {kind for kind, _ in self.modules.values()}
+
+    @property
+    def trained_modules(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """The modules of the model that remains after training."""
+        if STUDENT not in self.modules:
+            return self.modules
+        start = len(STUDENT) + 1
+        return {n[start:]: m for n, m in self.modules.items() if n.startswith(f"{STUDENT}.")}
 
     @property
     def trained(self) -> dict[str, TensorRef]:
@@ -98,8 +110,7 @@ class _Modules:
 
     def __init__(self) -> None:
         self.tensors: dict[str, TensorRef] = {}
-        self.norms: dict[str, dict[str, float]] = {}
-        self.layers: set[str] = set()
+        self.modules: dict[str, tuple[str, dict[str, Any]]] = {}
         self.incomplete: list[str] = []
         self.count = 0
 
@@ -108,11 +119,9 @@ class _Modules:
         self.count += 1
         if depth > MAX_DEPTH or self.count + len(self.tensors) > MAX_VALUES:
             raise UnreadableError("its model is nested too deeply, or too large")
-        self.layers.add(str(module.name))
         state = module.state
-        if type(state.get("eps")) is float:
-            found = {a: state[a] for a in ("eps", "momentum") if type(state.get(a)) is float}
-            self.norms[prefix.removesuffix(".").removeprefix(f"{STUDENT}.")] = found
+        settings = {k: v for k, v in state.items() if type(v) in SETTINGS and type(k) is str}
+        self.modules[prefix.removesuffix(".")] = str(module.name), settings
         left_out = _entries(state.get("_non_persistent_buffers_set"))
         for name, value in (*state["_parameters"].items(), *state["_buffers"].items()):
             if value is None or name in left_out:
