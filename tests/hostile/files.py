@@ -197,7 +197,7 @@ def containers(mark: str) -> dict[str, bytes]:
 def bombs() -> dict[str, bytes]:
     """Return files that are small on disk and large in memory, or take forever."""
     nested = value([])
-    deep = b"]" * 400_000 + b"a" * 399_999
+    deep = b"]" * 300_000 + b"a" * 299_999
     laugh = b"](" + value("lol") * 10 + b"e" + b"q\x00"
     for _ in range(12):
         laugh = laugh + b"0](" + b"h\x00" * 10 + b"eq\x00"
@@ -217,8 +217,8 @@ def bombs() -> dict[str, bytes]:
         "many-lists": archive(b"\x80\x02" + b"](" + b"]" * 6_000_000 + b"e."),
         "many-dicts": archive(b"\x80\x02" + b"](" + b"}" * 6_000_000 + b"e."),
         "many-sets": archive(b"\x80\x04" + b"](" + b"\x8f" * 6_000_000 + b"e."),
-        "many-marks": archive(b"\x80\x02" + b"(" * 7_000_000 + b"."),
-        "many-copies": archive(b"\x80\x02]" + b"2" * 7_000_000 + b"."),
+        "many-marks": archive(b"\x80\x02" + b"(" * 4_000_000 + b"."),
+        "many-copies": archive(b"\x80\x02]" + b"2" * 4_000_000 + b"."),
         "deep": archive(b"\x80\x02" + value({"model": None, "train_args": Raw(deep)})[:-1] + b"u."),
         "deep-modules": archive(pickled({"model": nest(2_000)})),
         "alias-growth": archive(b"\x80\x02}(" + value("train_args") + laugh + b"u."),

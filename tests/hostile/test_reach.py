@@ -92,7 +92,8 @@ def test_no_class_or_function_of_the_engine_is_reached_by_a_pickle(engine_names:
     assert set(sys.modules) == modules
     ours = {"trainer_host.engine.checkpoint.inert_pickle", "sys.setprofile"}
     plain = {f"builtins.{name}" for name in ("len", "sum", "isinstance", "all", "any", "sorted", "max", "min")}
-    assert called <= ours | plain, called - ours - plain
+    watching = {name for name in called if name.startswith(("hypothesis.", "time."))}  # a callback of the collector
+    assert called <= ours | plain | watching, called - ours - plain
 
 
 def test_none_of_them_is_called_where_a_whole_checkpoint_is_read(engine_names: list[str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-MAX_BYTES = 8 * 2**20
+MAX_BYTES = 4 * 2**20
 """Size of the largest pickle that is read; that of a model with 1,000 tensors has a quarter of a megabyte."""
 MAX_OBJECTS = 1_000_000
 """Upper bound for the objects of a pickle, each of which costs up to a hundred bytes."""

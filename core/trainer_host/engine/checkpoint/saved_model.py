@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MAX_DEPTH = 64
-MAX_VALUES = 2_000_000
+MAX_VALUES = 500_000
 """Values that the data of a file may have once everything that it holds several times is written out."""
 STUDENT = "student_model"
 """The part of a model in distillation that remains once it is trained."""
