@@ -59,6 +59,8 @@ FACTORIES = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.empty_strided, torch.eye}
 )
 """Functions that take memory for a tensor of a shape."""
+SAME_SHAPE = frozenset({torch.nn.functional.batch_norm, torch.nn.functional.silu})
+"""Functions that stand behind most convolutions, and whose result has the shape of their first argument."""
 SLACK = 2**22
 """Elements that building a model may take besides its tensors, such as a blank image."""
 MAX_ACTIVATION = 2**26
@@ -112,8 +114,11 @@ class Unfilled(TorchFunctionMode):
             tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
             with torch.no_grad():
                 return tensor.zero_()
-        elif func is torch.conv2d and not self.fill and not self.dry:
-            return _shaped_as_conv2d(*args, **kwargs)
+        elif not self.fill and not self.dry:
+            if func is torch.conv2d:
+                return _shaped_as_conv2d(*args, **kwargs)
+            if func in SAME_SHAPE:
+                return args[0]
         result = func(*args, **kwargs)
         if self.dry and isinstance(result, torch.Tensor) and result.numel() > MAX_ACTIVATION:
             raise _TooLargeError
