@@ -135,6 +135,13 @@ def test_several_devices_are_refused(data: Path, tmp_path: Path) -> None:
             PoseTrainer(overrides=overrides(data, tmp_path, device=device))
 
 
+def test_fake_quantization_is_refused(data: Path, tmp_path: Path) -> None:
+    from trainer_pose import PoseTrainer
+
+    with pytest.raises(SettingsError, match="quantize=8 is not supported in training"):
+        PoseTrainer(overrides=overrides(data, tmp_path, quantize=8))
+
+
 @pytest.mark.train
 def test_configured_gives_plugins_and_refuses_unknown_options(data: Path, tmp_path: Path) -> None:
     from trainer_pose import PoseTrainer

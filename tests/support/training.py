@@ -2,8 +2,8 @@
 
     python -m tests.support.training WHO OUT.pt '{"overrides": {...}, "model": ...}'
 
-WHO is ``stock-pose``, ``stock-detect``, ``pose`` or ``detect``. OUT.pt gets the tensors of model and moving
-average at the end, and the metrics.
+WHO is ``stock-pose``, ``stock-detect``, ``pose`` or ``detect``. OUT.pt gets the tensors of model and EMA at the end, and
+the metrics. A job with ``lost_in`` has a loss of NaN at the end of that epoch, once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,14 @@ def main(who: str, out: str, job: str) -> None:
         kept["losses"] = dict(trainer.loss_items)
         kept["names"] = list(trainer.loss_names)
 
+    def lose(trainer: Any) -> None:
+        if trainer.epoch == wanted["lost_in"] and not kept.get("lost"):
+            kept["lost"] = True
+            trainer.loss = torch.tensor(float("nan"))
+
     trainer.add_callback("on_train_epoch_end", keep)
+    if "lost_in" in wanted:
+        trainer.add_callback("on_train_epoch_end", lose)
     trainer.train()
     kept["metrics"] = {k: float(v) for k, v in trainer.metrics.items()}
     kept["best"] = checkpoint_tensors(trainer.best)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
-from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from trainer_host.base.collection import paused_collection
 from trainer_host.base.errors import PluginError, Problem, SettingsError, TrainerError
@@ -25,8 +22,9 @@ from trainer_host.engine.architecture import (
     vet_model_file,
     without_weights,
 )
-from trainer_host.engine.checkpoint.inert_pickle import TensorRef
 from trainer_host.engine.layers import model_class
+from trainer_host.engine.saved_attributes import set_attributes, set_plain_attributes
+from trainer_host.engine.unfilled import SLACK, TooLargeError, Unfilled
 from trainer_host.engine.values import check_values
 
 if TYPE_CHECKING:
@@ -37,132 +35,9 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
 
-RANDOM = frozenset(
-    {
-        torch.Tensor.uniform_,
-        torch.Tensor.normal_,
-        torch.Tensor.bernoulli_,
-        torch.Tensor.exponential_,
-        torch.Tensor.random_,
-        torch.nn.init.kaiming_uniform_,
-        torch.nn.init.kaiming_normal_,
-        torch.nn.init.xavier_uniform_,
-        torch.nn.init.xavier_normal_,
-        torch.nn.init.uniform_,
-        torch.nn.init.normal_,
-        torch.nn.init.trunc_normal_,
-        torch.nn.init.orthogonal_,
-    }
-)
-"""Functions that fill a new tensor with random numbers."""
-FACTORIES = frozenset(
-    {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.empty_strided, torch.eye}
-)
-"""Functions that take memory for a tensor of a shape."""
-SAME_SHAPE = frozenset({torch.nn.functional.batch_norm, torch.nn.functional.silu})
-"""Functions that stand behind most convolutions, and whose result has the shape of their first argument."""
-SLACK = 2**22
-"""Elements that building a model may take besides its tensors, such as a blank image."""
-MAX_ACTIVATION = 2**26
-"""Elements of the largest tensor that a layer may return for a blank image of 256 pixels."""
 MAX_IMGSZ = 16_384
-ACTIVATIONS: Mapping[str, Callable[[], Module]] = {
-    kind.__name__: kind
-    for kind in (
-        *(torch.nn.Identity, torch.nn.SiLU, torch.nn.ReLU, torch.nn.ReLU6, torch.nn.LeakyReLU, torch.nn.GELU),
-        *(torch.nn.Hardswish, torch.nn.Hardsigmoid, torch.nn.Mish, torch.nn.ELU, torch.nn.CELU, torch.nn.SELU),
-        *(torch.nn.Sigmoid, torch.nn.LogSigmoid, torch.nn.Tanh, torch.nn.Softplus, torch.nn.Softsign),
-    )
-}
-RENAMED = {"Silence": "Identity"}
-"""Classes of the engine that were replaced by another, which does the same."""
-HEAD: Mapping[str, type[int]] = {"max_det": int, "agnostic_nms": bool, "_end2end": bool}
-"""Attributes of the last layer that a training sets, and that decide what is predicted."""
-MAX_DETECTIONS = 100_000
 INHERITED = ("data", "imgsz", "single_cls")
 """Settings of the training that a trained model brings along for validation and prediction."""
-
-
-class _TooLargeError(Exception):
-    """An architecture asks for more memory than the tensors of its file need."""
-
-
-class Unfilled(TorchFunctionMode):
-    """While it is active, new layers are not filled with random numbers, and take no more memory than is expected.
-
-    Args:
-        budget: Elements that may be allocated.
-        fill: Whether layers are filled all the same, because not all that they hold is in a state dict.
-        dry: Whether tensors have a shape and nothing else, so that no memory is taken and nothing is computed.
-    """
-
-    def __init__(self, budget: int, fill: bool = False, dry: bool = False) -> None:
-        super().__init__()
-        self.left, self.fill, self.dry = budget, fill, dry
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch, or leave it out."""
-        kwargs = kwargs or {}
-        if func in FACTORIES:
-            self.left -= _elements(args, kwargs)
-            if self.left < 0:
-                raise _TooLargeError
-            if self.dry:
-                kwargs = {**kwargs, "device": "meta"}
-        elif func in RANDOM and not self.fill:
-            # Not what stands there by chance: some functions draw again until all numbers are within bounds.
-            tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
-            with torch.no_grad():
-                return tensor.zero_()
-        elif not self.fill and not self.dry:
-            if func is torch.conv2d:
-                return _shaped_as_conv2d(*args, **kwargs)
-            if func in SAME_SHAPE:
-                return args[0]
-        result = func(*args, **kwargs)
-        if self.dry and isinstance(result, torch.Tensor) and result.numel() > MAX_ACTIVATION:
-            raise _TooLargeError
-        return result
-
-
-def _shaped_as_conv2d(
-    image: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> torch.Tensor:
-    """Return a tensor of the shape that a convolution returns, with any content.
-
-    A new model of the engine looks at a blank image to learn its strides. Only shapes matter then, and convolutions
-    take most of the time.
-    """
-    if image.dim() != 4 or isinstance(padding, str):
-        return torch.nn.functional.conv2d(image, weight, bias, stride, padding, dilation, groups)
-    if image.shape[1] != weight.shape[1] * groups:
-        raise ValueError(f"a convolution of {weight.shape[1] * groups} channels gets {image.shape[1]}")
-    steps, pads, gaps = (
-        (n, n) if isinstance(n, int) else tuple(n) * (2 // len(n)) for n in (stride, padding, dilation)
-    )
-    sides = [
-        (image.shape[2 + i] + 2 * pads[i] - gaps[i] * (weight.shape[2 + i] - 1) - 1) // steps[i] + 1 for i in range(2)
-    ]
-    shape = (image.shape[0], weight.shape[0], *sides)
-    if min(sides) < 1 or math.prod(shape) > MAX_ACTIVATION:
-        raise _TooLargeError
-    return image.new_empty(shape)
-
-
-def _elements(args: Any, kwargs: Mapping[str, Any]) -> int:
-    size = kwargs.get("size", args)
-    if len(args) and isinstance(args[0], (tuple, list)):
-        size = args[0]
-    elements = 1
-    for n in size if isinstance(size, (tuple, list)) else (size,):
-        elements *= n if isinstance(n, int) else 1
-    return elements
 
 
 def starting_weights(checkpoint: Checkpoint, layers: Mapping[str, Layer]) -> Module:
@@ -245,7 +120,7 @@ def _fill(checkpoint: Checkpoint, build: Callable[[int], Module], cfg: dict[str,
         model = _built(checkpoint, lambda: build(cfg["nc"]), state, fill)
         _match_class_width(model, state, lambda nc: _built(checkpoint, lambda: build(nc), state, fill))
     _load(checkpoint, model, state)
-    _set_attributes(checkpoint, model)
+    set_attributes(checkpoint, model)
     for module in model.modules():
         if hasattr(module, "inplace"):
             module.inplace = True
@@ -290,7 +165,7 @@ def fill_model(model: Module, checkpoint: Checkpoint) -> None:
         SettingsError: If the tensors do not fit.
     """
     _load(checkpoint, model, checkpoint.state())
-    _set_plain_attributes(checkpoint, model)
+    set_plain_attributes(checkpoint, model)
 
 
 def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module], ctx: ModelContext) -> Module:
@@ -352,7 +227,7 @@ def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled
             return build()
     except TrainerError as error:
         raise type(error)(*(p if p.where else replace(p, where=where) for p in error.problems)) from error
-    except _TooLargeError:
+    except TooLargeError:
         what = "cannot build the model: its architecture needs more memory than its weights."
         raise SettingsError(Problem(what, "Use another file.", where)) from None
     except ENGINE_ERRORS as error:
@@ -386,71 +261,6 @@ def _load(checkpoint: Checkpoint, model: Module, state: Mapping[str, torch.Tenso
         raise SettingsError(Problem(what, fix, str(checkpoint.path)))
     names = list(own)  # tensors of one module share memory with those of its state dict
     torch._foreach_copy_([own[n] for n in names], [state[n] for n in names])
-
-
-def _set_attributes(checkpoint: Checkpoint, model: Any) -> None:
-    """Set what a model has besides its tensors: the settings of its training, and what `_set_plain_attributes` sets."""
-    _set_plain_attributes(checkpoint, model)
-    model.args = {**DEFAULT_CFG_DICT, **{k: v for k, v in checkpoint.settings.items() if k in DEFAULT_CFG_DICT}}
-    model.pt_path = str(checkpoint.path)
-    model.task = checkpoint.task
-    _restore_modules(checkpoint, model)
-
-
-def _restore_modules(checkpoint: Checkpoint, model: Any) -> None:
-    """Set what differs between the modules of a file and those that this release builds from the same architecture.
-
-    Releases of the engine have changed activations of a layer, whose tensors stay the same.
-
-    Raises:
-        SettingsError: If a module without tensors is of a class that is not known here.
-    """
-    saved = checkpoint.model.trained_modules if checkpoint.model is not None else {}
-    own = dict(model.named_modules(remove_duplicate=False))
-    other = []
-    for name, (kind, settings) in saved.items():
-        module, short = own.get(name), kind.rpartition(".")[2]
-        if module is None or not name:
-            continue
-        for attribute in ("eps", "momentum"):
-            if type(settings.get(attribute)) is float and type(getattr(module, attribute, None)) is float:
-                setattr(module, attribute, settings[attribute])
-        if type(module).__name__ == RENAMED.get(short, short):
-            continue
-        if any(True for _ in module.parameters()) or any(True for _ in module.buffers()):
-            other.append(f"{name} is a {short} there and a {type(module).__name__} here")
-        else:
-            parent, _, child = name.rpartition(".")
-            own[parent].add_module(child, _activation(checkpoint, name, short, settings))
-    if other:
-        more = f", and {len(other) - 1} more" if len(other) > 1 else ""
-        LOGGER.warning(f"{checkpoint.path}: layers have other classes than this release builds: {other[0]}{more}.")
-    if isinstance(layers := getattr(model, "model", None), torch.nn.Sequential):
-        _, settings = saved.get(f"model.{len(layers) - 1}", ("", {}))
-        for attribute, wanted in HEAD.items():
-            value = settings.get(attribute)
-            if hasattr(layers[-1], attribute) and type(value) is wanted and 0 <= value <= MAX_DETECTIONS:
-                setattr(layers[-1], attribute, value)
-
-
-def _activation(checkpoint: Checkpoint, name: str, kind: str, settings: Mapping[str, Any]) -> Module:
-    """Return a module without tensors by the name of its class, one of those that work element by element."""
-    if kind not in ACTIVATIONS:
-        what = f"the layer {name} is a {kind}, which this release of the engine does not build there."
-        raise SettingsError(Problem(what, "Use a checkpoint of another release.", str(checkpoint.path)))
-    module: Module = ACTIVATIONS[kind]()
-    for attribute, value in settings.items():
-        if type(getattr(module, attribute, None)) is type(value) and not attribute.startswith("_"):
-            setattr(module, attribute, value)
-    return module
-
-
-def _set_plain_attributes(checkpoint: Checkpoint, model: Any) -> None:
-    """Set the attributes of the file's model that are data: names of classes, and what tasks and plugins put there."""
-    for name, value in (checkpoint.model.attributes if checkpoint.model is not None else {}).items():
-        if hasattr(type(model), name) or name in {*model._modules, *model._buffers, *model._parameters}:
-            continue  # a method, or a part of the model itself
-        setattr(model, name, checkpoint.tensor(value) if isinstance(value, TensorRef) else value)
 
 
 def inherited_settings(checkpoint: Checkpoint, given: Mapping[str, Any]) -> dict[str, Any]:

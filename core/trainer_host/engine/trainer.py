@@ -77,6 +77,17 @@ def refuse_several_devices(device: Any) -> None:
         )
 
 
+def refuse_quantization(quantize: Any) -> None:
+    """Refuse to train with fake quantization: the state that it leaves in checkpoints can only be read by executing it.
+
+    Raises:
+        SettingsError: If it is asked for.
+    """
+    if str(quantize) == "8":
+        fix = "Train without it, and quantize the model when you export it."
+        raise SettingsError(Problem("quantize=8 is not supported in training.", fix))
+
+
 class HostTrainer(BaseTrainer):
     """The engine's trainer with its decisions made by plugins.
 
@@ -106,6 +117,7 @@ class HostTrainer(BaseTrainer):
         self.postprocessing: Postprocessing | None = None
         overrides = {**(overrides or {}), "task": plan.chain.engine_task}
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
+        refuse_quantization(overrides.get("quantize", getattr(cfg, "quantize", None)))
         if not plan.drop_in:
             overrides.setdefault("model", "")  # a task may build a model of its own; the engine wants a text
         super().__init__(cfg, overrides, _callbacks)
