@@ -2,7 +2,7 @@
 
 ``python -m`` puts the working folder before Python's own modules, so that a ``json.py`` there would be run. The package
 imports this module before anything else, and this one imports nothing that is not there already. What Python itself
-imports before that cannot be helped; it is told, and the command ``trainer`` does not have the problem.
+imports before that cannot be helped: it is reported, and the command ``trainer`` does not have the problem.
 """
 
 import os

@@ -112,13 +112,13 @@ def test_pythons_own_folder_is_no_matter(folder: Path) -> None:
 
 
 def test_a_checkout_is_put_last() -> None:
-    path = ["/work", "/lib"]
-    leave(path, "/work", "/work/trainer_host")
-    assert path == ["/lib", "/work"]
-    leave(path, "/work", "/work/trainer_host")
-    assert path == ["/lib", "/work"]
+    path = ["/src", "/lib"]
+    leave(path, "/src", "/src/trainer_host")
+    assert path == ["/lib", "/src"]
+    leave(path, "/src", "/src/trainer_host")
+    assert path == ["/lib", "/src"]
     leave(path, "/lib", "/site/trainer_host")
-    assert path == ["/work"]
+    assert path == ["/src"]
 
 
 def test_the_package_is_found_where_it_is_the_working_folders(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
     python -m tests.support.training WHO OUT.pt '{"overrides": {...}, "model": ...}'
 
-WHO is ``stock-pose``, ``stock-detect``, ``pose`` or ``detect``. OUT.pt gets the tensors of model and EMA at the end, and
-the metrics. A job with ``lost_in`` has a loss of NaN at the end of that epoch, once.
+WHO is ``stock-pose``, ``stock-detect``, ``pose`` or ``detect``. OUT.pt gets the tensors of model and EMA at the end,
+and the metrics. A job with ``lost_in`` has a loss of NaN at the end of that epoch, once.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def settle_fonts() -> None:
     for name in NAMES:
         known = (USER_CONFIG_DIR / name).exists() or any(name in f.fname and Path(f.fname).exists() for f in fonts)
         if known:
-            continue  # what the user has there goes before
+            continue  # what the user has there takes precedence
         entry = font_manager.FontEntry(fname=str(_stand_in(name)), name=name)
         fonts.append(entry)
         try:

@@ -256,4 +256,4 @@ CONVERSIONS: Mapping[str, Callable[[Inert], Any]] = {
     "numpy.core.multiarray.scalar": _number,
     "numpy._core.multiarray.scalar": _number,
 }
-"""What becomes of objects that are data, by the names of their classes. Nothing of these names is called."""
+"""Conversions of objects that are data, by the names of their classes. Nothing of these names is called."""
