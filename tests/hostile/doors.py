@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import resource
 import sys
 import traceback
 from pathlib import Path
@@ -70,6 +69,15 @@ DOORS: dict[str, list[str]] = {
     "check": ["check", "FILE"],
     "convert": ["convert", "FILE", "converted"],
 }
+
+
+def peak_memory() -> int:
+    """Return the most bytes that this process has had, without those of its parent; 0 where that is not known."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
 
 
 def by_command(door: str, file: Path) -> dict[str, Any]:
@@ -141,7 +149,7 @@ def main(folder: Path, out: Path, doors: list[str], chosen: list[str]) -> None:
             attempts.append({"door": door, "file": file.stem, **result, "events": list(events)})
     facts = {
         "attempts": attempts,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "memory": peak_memory(),
         "new": sorted({p.name for p in folder.iterdir()} - before),
     }
     out.write_text(json.dumps(facts), encoding="utf-8")

@@ -237,6 +237,90 @@ def bombs() -> dict[str, bytes]:
     }
 
 
+def grown() -> dict[str, bytes]:
+    """Return files that mean one thing very often: by aliases, by colliding keys, by arguments of layers."""
+
+    def aliased(inner: Raw, count: int) -> Raw:
+        """A list of one object, many times."""
+        return Raw(b"](" + inner.code + b"q\x07" + b"h\x07" * count + b"e")
+
+    def children(inner: Raw, count: int, text: str = "") -> Raw:
+        rows = b"".join(value(f"{i}{text}") + b"h\x07" for i in range(count))
+        return Raw(b"}(" + value("first") + inner.code + b"q\x07" + rows + b"u")
+
+    leaf = module("torch.nn.modules.activation.SiLU", **{f"flag{i}": True for i in range(2_000)})
+    plain_leaf = module("torch.nn.modules.activation.SiLU")
+    long = Raw(value("x" * 300_000) + b"q\x06")
+    pairs = Raw(call("collections.OrderedDict", 1).code + b"(" + (value("k") + b"N") * 30_000 + b"u")
+    four = {"data/0": bytes(16)}
+
+    def settings(inner: Raw, count: int = 20_000) -> bytes:
+        return archive(pickled({"model": linear(tensor()), "train_args": {"a": aliased(inner, count)}}), four)
+
+    def rows(*backbone: list[Any], **keys: Any) -> bytes:
+        def change(model: Any) -> None:
+            model.yaml["backbone"][:0] = []
+            model.yaml.update(keys)
+            if backbone:
+                model.yaml["backbone"] = [*backbone, *model.yaml["backbone"][len(backbone) :]]
+
+        return checkpoint(change)
+
+    top = "torch.nn.modules.container.Sequential"
+    record = {"format": 1, "task": "pose", "chain": ["detect", "pose"], "plugins": [], "needs": ["x"]}
+    weights = {"w": torch.zeros(1)}
+    return {
+        "aliased-settings": archive(pickled({"model": module(top, _modules=children(leaf, 20_000))})),
+        "aliased-children": archive(pickled({"model": module(top, _modules=children(plain_leaf, 20_000, "y" * 90))})),
+        "long-child": archive(pickled({"model": module(top, _modules={"z" * 10**6: plain_leaf})})),
+        "aliased-text-that-is-encoded": settings(call("_codecs.encode", long, "latin1")),
+        "long-path": settings(call("pathlib.PosixPath", *(["p" * 2_000] * 500))),
+        "aliased-pairs": settings(pairs),
+        "long-name": settings(Raw(named("torch." + "n" * 100_000))),
+        "key-of-many-digits": archive(b"\x80\x02}" + b"\x8b" + struct.pack("<I", 10**6) + bytes(10**6) + b"Ns."),
+        "keys-that-collide": archive(pickled({i * (2**61 - 1): None for i in range(1, 20_000)})),
+        "one-storage-in-several-sizes": archive(
+            pickled(
+                {"model": module(top, _parameters={f"w{i}": tensor(size=4 - i % 2, shape=(1,)) for i in range(4)})}
+            ),
+            four,
+        ),
+        "one-tensor-many-times": archive(
+            pickled({"model": module(top, _parameters={f"w{i}": tensor() for i in range(2_000)})}), four
+        ),
+        "no-line-end": archive(b"\x80\x02cfoo"),
+        "shape-that-overflows": archive(
+            pickled({"model": linear(tensor(shape=(2**61, 2**61, 2**61, 0), strides=(1, 1, 1, 1)))}), four
+        ),
+        "layers-of-the-parser": rows([-1, 1, "nn.ModuleList", ["layers"]]),
+        "clones": rows([-1, 1, "nn.Linear", [2000, 2000]], [-1, 1, "nn.TransformerEncoder", ["m_", 1000]]),
+        "argument-that-is-no-syntax": rows([-1, 1, "Conv", [64, "1 +"]]),
+        "argument-that-is-long": rows([-1, 1, "Conv", [64, "[" + "1," * 50_000 + "1]"]]),
+        "activation-that-pools": rows(activation="nn.AdaptiveAvgPool2d((9000, 9000))"),
+        "activation-that-is-no-syntax": rows(activation="torch.nn.SiLU({[]: 1})"),
+        "scale-of-text": rows(depth_multiple="a" * 10_000, scales=None),
+        "names-are-a-number": checkpoint(lambda model: setattr(model, "names", 5)),
+        "names-are-text": checkpoint(lambda model: setattr(model, "names", "abc")),
+        "activation-in-place-of-a-layer": checkpoint(_with_relu_for_upsample),
+        "state-of-a-local-file": checkpoint(
+            trainer_host={**record, "state_dict": weights, "cfg": "/etc/hostname.yaml"}
+        ),
+        "state-without-data": checkpoint(
+            trainer_host={**record, "state_dict": weights, "cfg": small_architecture(), "data": {}}
+        ),
+        "state-of-odd-needs": checkpoint(
+            trainer_host={**record, "state_dict": weights, "cfg": None, "needs": ["--index-url=http://127.0.0.1:9 x"]}
+        ),
+    }
+
+
+def _with_relu_for_upsample(model: Any) -> None:
+    place = next(i for i, m in enumerate(model.model) if type(m).__name__ == "Upsample")
+    old, model.model[place] = model.model[place], torch.nn.ReLU()
+    for name in ("i", "f", "type", "np"):
+        setattr(model.model[place], name, getattr(old, name))
+
+
 def linear(weight: Raw) -> Raw:
     return module("torch.nn.modules.linear.Linear", _parameters={"weight": weight})
 
@@ -413,7 +497,7 @@ def write_payloads(folder: Path, mark: str) -> None:
 def hostile_files(folder: Path) -> dict[str, Path]:
     """Write all of them, with their payloads; return their paths by name."""
     mark = str(folder / "mark")
-    made = {**calls(mark), **states(mark), **containers(mark), **bombs(), **contents(mark)}
+    made = {**calls(mark), **states(mark), **containers(mark), **bombs(), **grown(), **contents(mark)}
     write_payloads(folder, mark)
     paths = {}
     for name, content in made.items():

@@ -81,7 +81,11 @@ def problem_with(attempt: dict[str, Any]) -> str | None:
         return f"events: {events[:3]}"
     if code == 0 and (attempt["file"] in HARMLESS or attempt["door"] in {"dry run", *DATASETS}):
         return None
-    if code not in ((3, 4) if attempt["door"] in DATASETS else (3, 4, 6)) or len(lines) != 1:
+    # What plugins build does not fit, or plugins are missing: that is said as such.
+    codes = (
+        (3, 4) if attempt["door"] in DATASETS else (3, 4, 5, 6) if attempt["file"].startswith("state-") else (3, 4, 6)
+    )
+    if code not in codes or len(lines) != 1:
         return f"code {code}, {len(lines)} lines: {said[-300:]}"
     return None
 

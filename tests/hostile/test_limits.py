@@ -14,16 +14,17 @@ MOST_GROWTH = 300 * 2**20
 """Bytes that reading a bomb may take besides what importing torch takes."""
 
 READ = """
-import resource, sys
+import sys
+from tests.hostile.doors import peak_memory
 from trainer_host import TrainerError
 from trainer_host.engine.checkpoint.reading import read_checkpoint
 
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 try:
     read_checkpoint(sys.argv[1]).state()
 except TrainerError as error:
     assert str(error).count("\\n") == 0
-    print(int(error.exit_code), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(int(error.exit_code), peak_memory() - before)
 """
 
 
@@ -40,7 +41,6 @@ def bombs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 # Those that grow most by their kind; all of them go through the doors.
-@pytest.mark.skipif(sys.platform == "win32", reason="resource is a module of Unix")
 @pytest.mark.parametrize(
     "name",
     ["compressed-pickle", "compressed-weights", "many-dicts", "many-marks", "many-copies", "deep", "alias-growth"],
@@ -50,7 +50,7 @@ def test_a_bomb_takes_little_memory(bombs: dict[str, Path], name: str) -> None:
     done = subprocess.run(command, env=environment(ROOT), capture_output=True, text=True, check=True)
     code, growth = map(int, done.stdout.split())
     assert code in (3, 6)
-    assert growth * (1 if sys.platform == "darwin" else 1024) < MOST_GROWTH
+    assert growth < MOST_GROWTH
 
 
 @pytest.mark.parametrize("ratio", [1, 5])

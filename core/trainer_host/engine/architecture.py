@@ -30,7 +30,19 @@ STRUCTURE = frozenset({*PARTS, "scales", "scale", "depth_multiple", "width_multi
 LAYERS = "ultralytics.nn.modules."
 """Where the engine's layers are defined; what else its parser could call are whole models."""
 TORCHVISION = "TorchVision"
-MAX_LAYERS = 10_000
+ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
+    kind.__name__: kind
+    for kind in (
+        *(torch.nn.Identity, torch.nn.SiLU, torch.nn.ReLU, torch.nn.ReLU6, torch.nn.LeakyReLU, torch.nn.GELU),
+        *(torch.nn.Hardswish, torch.nn.Hardsigmoid, torch.nn.Hardtanh, torch.nn.Mish, torch.nn.ELU, torch.nn.CELU),
+        *(torch.nn.SELU, torch.nn.Sigmoid, torch.nn.LogSigmoid, torch.nn.Tanh, torch.nn.Softplus, torch.nn.Softsign),
+        *(torch.nn.PReLU, torch.nn.RReLU),
+    )
+}
+"""Layers that work element by element."""
+MAX_LAYERS = 2_000
+MAX_TEXT = 200
+SHOWN = 3
 MAX_NUMBER = 1_000_000
 MAX_VALUES = 100_000
 
@@ -49,7 +61,8 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
     """
     if (problem := _malformed(cfg, where)) is not None:
         raise SettingsError(problem)
-    refused, strange = [], []
+    refused: list[Problem] = []
+    strange: list[str] = []
     activation = cfg.get("activation")
     if activation is not None and not _is_activation(activation):
         fix = "Use a layer of torch with plain arguments, such as torch.nn.SiLU()."
@@ -63,13 +76,13 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
             elif is_layer(name):
                 continue
             elif name.isidentifier() and not hasattr(tasks, name):
-                strange.append(_unknown_layer(name, layers, where))
+                strange.append(name)
             else:
                 refused.append(Problem(f"refused: {name!r} in the {part} is not a layer.", "Name a layer.", where))
     if refused:
-        raise UnsafeError(*refused, *strange)
+        raise UnsafeError(*list(dict.fromkeys(refused))[:SHOWN])
     if strange:
-        raise SettingsError(*dict.fromkeys(strange))
+        raise SettingsError(*(_unknown_layer(name, layers, where) for name in list(dict.fromkeys(strange))[:SHOWN]))
 
 
 def vet_model_file(cfg: Any, layers: Collection[str] = ()) -> None:
@@ -98,17 +111,76 @@ def _malformed(cfg: Mapping[str, Any], where: str | None) -> Problem | None:
         what = f"the architecture has no {missing[0]}."
         return Problem(what, "Use a model YAML with backbone and head, such as yolo11n.yaml.", where)
     rows = [row for part in PARTS for row in _rows(cfg, part)]
+    if (long := next((t for t in _texts(dict(cfg)) if len(t) > MAX_TEXT), None)) is not None:
+        return Problem(f"the architecture has a text of {len(long):,} characters: {long[:40]}...", None, where)
     for row in rows:
         if not _is_row(row):
             what = f"invalid row in the architecture: {str(row)[:80]}."
             return Problem(what, "Write [from, repeats, layer, [arguments]].", where)
-    if (wrong := next((n for n in _numbers(dict(cfg)) if not abs(n) <= MAX_NUMBER), None)) is not None:
-        return Problem(f"the architecture has the number {wrong}.", "Use numbers up to a million.", where)
-    depths = [d[0] for d in _scales(cfg).values() if d] + [cfg.get("depth_multiple", 1.0)]
-    depth = max((d for d in depths if isinstance(d, (int, float))), default=1.0)
-    if len(rows) > MAX_LAYERS or sum(max(row[1] * depth, 1) for row in rows) > MAX_LAYERS:
+        if (wrong := next((a for a in _texts(row[3]) if not _is_argument(a, cfg)), None)) is not None:
+            return Problem(f"invalid argument {wrong!r} of {row[2]} in the architecture.", "Write a literal.", where)
+    if (key := next((k for k, v in cfg.items() if k not in STRUCTURE and not _is_setting(v)), None)) is not None:
+        return Problem(f"the key {key!r} of the architecture is neither a number nor text.", None, where)
+    if not _are_scales(cfg):
+        return Problem(
+            "the scales of the architecture are not three numbers each.", "Write [depth, width, most].", where
+        )
+    if (number := next((n for n in _numbers(dict(cfg)) if not abs(n) <= MAX_NUMBER), None)) is not None:
+        return Problem(f"the architecture has the number {number}.", "Use numbers up to a million.", where)
+    depth = max([*(scale[0] for scale in (cfg.get("scales") or {}).values()), cfg.get("depth_multiple", 1.0)])
+    if sum(max(row[1] * depth, 1) for row in rows) > MAX_LAYERS:
         return Problem(f"the architecture has more than {MAX_LAYERS:,} layers.", "Use fewer repeats.", where)
     return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _is_setting(value: Any) -> bool:
+    """Return whether a key next to the rows has a value that models use: text, a number, or a few numbers."""
+    if isinstance(value, (list, tuple)):
+        return len(value) <= 16 and all(map(_is_number, value))
+    return value is None or _is_number(value) or isinstance(value, str)
+
+
+def _are_scales(cfg: Mapping[str, Any]) -> bool:
+    scales = cfg.get("scales") or {}
+    if not isinstance(scales, dict) or not all(
+        isinstance(v, (list, tuple)) and len(v) == 3 and all(map(_is_number, v)) for v in scales.values()
+    ):
+        return False
+    return all(_is_number(cfg.get(k, 1.0)) for k in ("depth_multiple", "width_multiple"))
+
+
+def _is_argument(text: str, cfg: Mapping[str, Any]) -> bool:
+    """Return whether a text among a row's arguments is a literal, a plain word, or the name of a key.
+
+    The engine takes the names of its parser's variables for their values, lists of layers among them.
+    """
+    try:
+        ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return text in cfg or text not in PARSER_VARIABLES
+
+
+PARSER_VARIABLES = frozenset({*tasks.parse_model.__code__.co_varnames, *tasks.parse_model.__code__.co_cellvars})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in an architecture, as far as `_numbers` looks."""
+    left = [value]
+    for _ in range(MAX_VALUES):
+        if not left:
+            return
+        value = left.pop()
+        if isinstance(value, dict):
+            left += [*value.keys(), *value.values()]
+        elif isinstance(value, (list, tuple)):
+            left += value
+        elif isinstance(value, str):
+            yield value
 
 
 def _rows(cfg: Mapping[str, Any], part: str) -> list[Any]:
@@ -128,11 +200,6 @@ def _is_row(row: Any) -> bool:
 
 def _is_source(value: Any) -> bool:
     return _is_int(value) or (isinstance(value, (list, tuple)) and bool(value) and all(map(_is_int, value)))
-
-
-def _scales(cfg: Mapping[str, Any]) -> dict[Any, Any]:
-    scales = cfg.get("scales")
-    return {k: v for k, v in scales.items() if isinstance(v, (list, tuple))} if isinstance(scales, dict) else {}
 
 
 def _numbers(value: Any) -> Iterator[float]:
@@ -201,7 +268,8 @@ def is_shipped(cfg: Mapping[str, Any]) -> bool:
     name = Path(str(cfg.get("yaml_file") or "")).name
     unscaled = re.sub(r"(\d+)([nslmx])(.+)?$", r"\1\3", name)
     shipped = _shipped(unscaled) if re.fullmatch(r"[\w.-]+\.ya?ml", unscaled) else {}
-    return bool(shipped) and all(shipped[part] == cfg[part] for part in PARTS)
+    same = (*PARTS, "activation")
+    return bool(shipped) and all(shipped.get(part) == cfg.get(part) for part in same)
 
 
 def _unknown_layer(name: str, layers: Collection[str], where: str | None) -> Problem:
@@ -211,17 +279,16 @@ def _unknown_layer(name: str, layers: Collection[str], where: str | None) -> Pro
 
 
 def _is_activation(text: Any) -> bool:
-    """Return whether a text is the call of a class of `torch.nn` with literal arguments."""
+    """Return whether a text is the call of an activation of `torch.nn` with numbers or booleans as arguments."""
     try:
         call = ast.parse(str(text).strip(), mode="eval").body
         if not isinstance(call, ast.Call):
             return False
-        for argument in [*call.args, *(k.value for k in call.keywords)]:
-            ast.literal_eval(argument)
-    except (SyntaxError, ValueError, RecursionError):
+        values = [ast.literal_eval(a) for a in [*call.args, *(k.value for k in call.keywords)]]
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         return False
     name = ast.unparse(call.func).removeprefix("torch.")
-    return name.startswith("nn.") and is_layer(name)
+    return name.startswith("nn.") and name[3:] in ACTIVATIONS and all(map(_is_number, values))
 
 
 def is_layer(name: str) -> bool:

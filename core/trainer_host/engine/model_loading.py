@@ -19,7 +19,6 @@ from trainer_host.engine.architecture import (
     is_layer,
     is_shipped,
     vet_architecture,
-    vet_model_file,
     without_weights,
 )
 from trainer_host.engine.layers import model_class
@@ -35,7 +34,8 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
 
-MAX_IMGSZ = 16_384
+MAX_IMGSZ = 4096
+MAX_TEXT = 1024
 INHERITED = ("data", "imgsz", "single_cls")
 """Settings of the training that a trained model brings along for validation and prediction."""
 
@@ -165,7 +165,7 @@ def fill_model(model: Module, checkpoint: Checkpoint) -> None:
         SettingsError: If the tensors do not fit.
     """
     _load(checkpoint, model, checkpoint.state())
-    set_plain_attributes(checkpoint, model)
+    set_plain_attributes(checkpoint, model, replace=True)
 
 
 def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module], ctx: ModelContext) -> Module:
@@ -174,8 +174,11 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
     needs = checkpoint.record.get("needs") or ["the plugins that it was trained with"]
     fix, path = f"The file needs: {' '.join(needs)}", str(checkpoint.path)
 
+    cfg = ctx.cfg if isinstance(ctx.cfg, dict) and all(part in ctx.cfg for part in PARTS) else None
+
     def vetted() -> Module:
-        vet_model_file(ctx.cfg, ctx.layers)
+        if cfg is not None:
+            vet_architecture(cfg, path, ctx.layers)
         return build(ctx)
 
     try:
@@ -187,6 +190,11 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
             fix = " ".join(["Give it:", *files, *(["and install", *others] if others else [])])
             raise PluginError(Problem(f"the model cannot be built: {said}", fix, path)) from error
         raise PluginError(*error.problems, Problem("the model cannot be built.", fix, path)) from error
+    except TrainerError:
+        raise
+    except ENGINE_ERRORS as error:
+        what = f"the model cannot be built from what the file says of it: {type(error).__name__}: {error}."
+        raise SettingsError(Problem(" ".join(what.split()), fix, path)) from error
     _match_class_width(
         model, state, lambda nc: _built(checkpoint, lambda: build(_for_classes(ctx, nc)), state, fill=True)
     )
@@ -204,7 +212,7 @@ def _try_size(checkpoint: Checkpoint, cfg: dict[str, Any], state: Mapping[str, t
     def dry() -> Module:
         return DetectionModel(deepcopy(cfg), ch=_channels(cfg), verbose=False)
 
-    _guarded(checkpoint, dry, Unfilled(_budget(checkpoint, state), dry=True), fill=False)
+    _guarded(checkpoint, dry, Unfilled(_budget(state), dry=True), fill=False)
 
 
 def _built(
@@ -212,12 +220,12 @@ def _built(
 ) -> Module:
     """Build a model within the memory that its tensors need; random generators stay as they are."""
     with torch.random.fork_rng(devices=[]):
-        return _guarded(checkpoint, build, Unfilled(_budget(checkpoint, state), fill), fill)
+        return _guarded(checkpoint, build, Unfilled(_budget(state), fill), fill)
 
 
-def _budget(checkpoint: Checkpoint, state: Mapping[str, torch.Tensor]) -> int:
-    """Return how many elements a model may have: what its tensors need, which share no more than the file holds."""
-    return 2 * min(sum(tensor.numel() for tensor in state.values()), checkpoint.elements()) + SLACK
+def _budget(state: Mapping[str, torch.Tensor]) -> int:
+    """Return how many elements a model may have while it is built: twice what its tensors need."""
+    return 2 * sum(tensor.numel() for tensor in state.values()) + SLACK
 
 
 def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled, fill: bool) -> Module:
@@ -237,7 +245,10 @@ def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled
         raise SettingsError(Problem(" ".join(f"{what}.".split()), "Use another file.", where)) from error
 
 
-ENGINE_ERRORS = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError, ArithmeticError)
+ENGINE_ERRORS = (
+    *(TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError, ArithmeticError),
+    *(SyntaxError, MemoryError),
+)
 """What the engine raises for an architecture that makes no sense."""
 
 
@@ -269,6 +280,9 @@ def inherited_settings(checkpoint: Checkpoint, given: Mapping[str, Any]) -> dict
     Raises:
         SettingsError: If one of them cannot be used.
     """
+    long = [k for k, v in checkpoint.settings.items() if k in INHERITED and len(str(v)) > MAX_TEXT]
+    if long:
+        raise SettingsError(Problem(f"the setting {long[0]} of the training is too long.", None, str(checkpoint.path)))
     found = {k: checkpoint.settings[k] for k in INHERITED if k not in given and checkpoint.settings.get(k) is not None}
     problems = check_values(found)
     sizes = found.get("imgsz", 0)

@@ -8,24 +8,18 @@ import torch
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.engine.architecture import ACTIVATIONS
 from trainer_host.engine.checkpoint.inert_pickle import TensorRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from trainer_host.base.protocols import Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
 
-ACTIVATIONS: Mapping[str, Callable[[], Module]] = {
-    kind.__name__: kind
-    for kind in (
-        *(torch.nn.Identity, torch.nn.SiLU, torch.nn.ReLU, torch.nn.ReLU6, torch.nn.LeakyReLU, torch.nn.GELU),
-        *(torch.nn.Hardswish, torch.nn.Hardsigmoid, torch.nn.Mish, torch.nn.ELU, torch.nn.CELU, torch.nn.SELU),
-        *(torch.nn.Sigmoid, torch.nn.LogSigmoid, torch.nn.Tanh, torch.nn.Softplus, torch.nn.Softsign),
-    )
-}
 RENAMED = {"Silence": "Identity"}
 """Classes of the engine that were replaced by another, which does the same."""
+WITH_TENSORS = frozenset({"PReLU"})
 HEAD: Mapping[str, type[int]] = {"max_det": int, "agnostic_nms": bool, "_end2end": bool}
 """Attributes of the last layer that a training sets, and that decide what is predicted."""
 MAX_DETECTIONS = 100_000
@@ -60,7 +54,9 @@ def _restore_modules(checkpoint: Checkpoint, model: Any) -> None:
                 setattr(module, attribute, settings[attribute])
         if type(module).__name__ == RENAMED.get(short, short):
             continue
-        if any(True for _ in module.parameters()) or any(True for _ in module.buffers()):
+        if type(module).__name__ not in ACTIVATIONS or next(module.parameters(), None) is not None:
+            if next(module.parameters(), next(module.buffers(), None)) is None:
+                raise _unexpected(checkpoint, name, short)
             other.append(f"{name} is a {short} there and a {type(module).__name__} here")
         else:
             parent, _, child = name.rpartition(".")
@@ -78,19 +74,39 @@ def _restore_modules(checkpoint: Checkpoint, model: Any) -> None:
 
 def _activation(checkpoint: Checkpoint, name: str, kind: str, settings: Mapping[str, Any]) -> Module:
     """Return a module without tensors by the name of its class, one of those that work element by element."""
-    if kind not in ACTIVATIONS:
-        what = f"the layer {name} is a {kind}, which this release of the engine does not build there."
-        raise SettingsError(Problem(what, "Use a checkpoint of another release.", str(checkpoint.path)))
+    if kind not in ACTIVATIONS or kind in WITH_TENSORS:
+        raise _unexpected(checkpoint, name, kind)
     module: Module = ACTIVATIONS[kind]()
     for attribute, value in settings.items():
-        if type(getattr(module, attribute, None)) is type(value) and not attribute.startswith("_"):
+        if type(value) in (bool, float) and type(getattr(module, attribute, None)) is type(value):
             setattr(module, attribute, value)
     return module
 
 
-def set_plain_attributes(checkpoint: Checkpoint, model: Any) -> None:
+def _unexpected(checkpoint: Checkpoint, name: str, kind: str) -> SettingsError:
+    what = f"the layer {name} is a {kind}, which this release of the engine does not build there."
+    return SettingsError(Problem(what, "Use a checkpoint of another release.", str(checkpoint.path)))
+
+
+def set_plain_attributes(checkpoint: Checkpoint, model: Any, replace: bool = False) -> None:
     """Set the attributes of the file's model that are data: names of classes, and what tasks and plugins put there."""
+    parts = {*model._modules, *model._buffers, *model._parameters}
+    built = parts if replace else {*parts, *vars(model)}
     for name, value in (checkpoint.model.attributes if checkpoint.model is not None else {}).items():
-        if hasattr(type(model), name) or name in {*model._modules, *model._buffers, *model._parameters}:
-            continue  # a method, or a part of the model itself
-        setattr(model, name, checkpoint.tensor(value) if isinstance(value, TensorRef) else value)
+        if name == "names":
+            model.names = _class_names(checkpoint, value)
+        elif name not in built and not hasattr(type(model), name):  # neither a method nor what the architecture says
+            setattr(model, name, checkpoint.tensor(value) if isinstance(value, TensorRef) else value)
+
+
+def _class_names(checkpoint: Checkpoint, names: Any) -> dict[int, str]:
+    """Return the names of the classes by number.
+
+    Raises:
+        SettingsError: If they are something else.
+    """
+    names = dict(enumerate(names)) if isinstance(names, (list, tuple)) else names
+    if isinstance(names, dict) and names and all(type(k) is int and type(v) is str for k, v in names.items()):
+        return names
+    what = "the names of the classes are not a mapping of numbers to names."
+    raise SettingsError(Problem(what, "Use another file.", str(checkpoint.path)))

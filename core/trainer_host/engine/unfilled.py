@@ -33,6 +33,15 @@ FACTORIES = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.empty_strided, torch.eye}
 )
 """Functions that take memory for a tensor of a shape."""
+COPIES = frozenset(
+    {
+        *(torch.clone, torch.Tensor.clone, torch.Tensor.new_empty, torch.Tensor.new_zeros, torch.Tensor.new_full),
+        *(torch.Tensor.new_ones, torch.Tensor.new_tensor, torch.Tensor.repeat, torch.tile, torch.cat),
+    }
+)
+"""Functions whose result takes memory for itself."""
+CALL = 500
+"""Elements that each of these calls counts for besides, since modules take memory too."""
 SAME_SHAPE = frozenset({torch.nn.functional.batch_norm, torch.nn.functional.silu})
 """Functions that stand behind most convolutions, and whose result has the shape of their first argument."""
 SLACK = 2**22
@@ -62,9 +71,7 @@ class Unfilled(TorchFunctionMode):
         """Call a function of torch, or leave it out."""
         kwargs = kwargs or {}
         if func in FACTORIES:
-            self.left -= _elements(args, kwargs)
-            if self.left < 0:
-                raise TooLargeError
+            self._spend(_elements(args, kwargs))
             if self.dry:
                 kwargs = {**kwargs, "device": "meta"}
         elif func in RANDOM and not self.fill:
@@ -78,9 +85,16 @@ class Unfilled(TorchFunctionMode):
             if func in SAME_SHAPE:
                 return args[0]
         result = func(*args, **kwargs)
+        if func in COPIES and isinstance(result, torch.Tensor):
+            self._spend(result.numel())
         if self.dry and isinstance(result, torch.Tensor) and result.numel() > MAX_ACTIVATION:
             raise TooLargeError
         return result
+
+    def _spend(self, elements: int) -> None:
+        self.left -= elements + CALL
+        if self.left < 0:
+            raise TooLargeError
 
 
 def _shaped_as_conv2d(

@@ -93,8 +93,14 @@ def line_width(image: Any) -> int:
     return max(1, wide)
 
 
+def drawable(text: str) -> str:
+    """Return a text that OpenCV can draw: half of a pair of surrogates ends the process there."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def write(image: Any, text: str, place: tuple[int, int], color: tuple[int, int, int], width: int) -> None:
     """Write a text on a ground of its own, with its lower left corner at a place, kept inside the image."""
+    text = drawable(text)
     scale = max(0.3, width / 4)
     (w, h), below = cv2.getTextSize(text, FONT, scale, max(1, width // 2))
     x = min(max(place[0], 0), max(image.shape[1] - w, 0))

@@ -8,7 +8,7 @@ import cv2
 from ultralytics.models.yolo.pose import PosePredictor
 from ultralytics.utils.plotting import Annotator, colors
 
-from trainer_detect.predict import FONT, BoxPredictor, draw_boxes, line_width
+from trainer_detect.predict import FONT, BoxPredictor, draw_boxes, drawable, line_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +46,10 @@ def _describe(point: Sequence[float], names: Sequence[str], index: int) -> dict[
 
 def keypoint_names(model: Any, number: int) -> Sequence[str]:
     """Return the names of a class's keypoints, as the model holds them."""
-    names = getattr(model, "kpt_names", None) or {}
-    if isinstance(names, (list, tuple)):  # one list for all classes
-        return [str(n) for n in names]
-    found = names.get(number) or names.get(str(number)) or next(iter(names.values()), ())
-    return [str(n) for n in found]
+    names = getattr(model, "kpt_names", None)
+    if isinstance(names, dict) and names:
+        names = names.get(number) or names.get(str(number)) or next(iter(names.values()))
+    return [str(n) for n in names] if isinstance(names, (list, tuple)) else []  # a file may hold anything
 
 
 def skeleton_of(ctx: PredictionContext, keypoints: int) -> list[tuple[int, int]]:
@@ -90,6 +89,7 @@ def draw_keypoints(ctx: PredictionContext, prediction: Any) -> Any:
 
 
 def _name(image: Any, text: str, place: tuple[int, int], width: int) -> None:
+    text = drawable(text)
     where, scale = (place[0] + width + 3, place[1] - width - 2), max(0.3, width / 5)
     cv2.putText(image, text, where, FONT, scale, (0, 0, 0), width + 2, cv2.LINE_AA)
     cv2.putText(image, text, where, FONT, scale, (255, 255, 255), max(1, width // 2), cv2.LINE_AA)

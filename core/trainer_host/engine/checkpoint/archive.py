@@ -58,15 +58,17 @@ class Archive:
         try:
             with zipfile.ZipFile(path) as archive:
                 records = archive.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, LookupError, struct.error) as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, LookupError, struct.error, OverflowError) as error:
             raise UnreadableError("the file is corrupted") from error
         self.records = self._within_limits(records)
-        self._storages: dict[StorageRef, torch.Tensor] = {}
+        self._storages: dict[str, tuple[StorageRef, torch.Tensor]] = {}
         self._content: memoryview | None = None
 
     def _within_limits(self, records: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
         if len(records) > MAX_RECORDS:
             raise UnreadableError(f"it has {len(records):,} records, more than {MAX_RECORDS:,}")
+        if any(record.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for record in records):
+            raise UnreadableError("it is compressed in a way that torch does not use")
         total = sum(record.file_size for record in records)
         if total > self.size * MAX_RATIO + MAX_SMALL:
             raise UnreadableError(f"its {self.size:,} bytes would grow to {total:,}")
@@ -93,9 +95,12 @@ class Archive:
         Raises:
             UnreadableError: If the archive does not hold it.
         """
-        storage = self._storages.get(ref.storage)
+        kept, storage = self._storages.get(ref.storage.key, (None, None))
         if storage is None:
-            storage = self._storages[ref.storage] = self._read(ref.storage)
+            storage = self._read(ref.storage)
+            self._storages[ref.storage.key] = ref.storage, storage
+        elif kept != ref.storage:
+            raise UnreadableError("it describes one part of its weights in several ways")
         return storage.as_strided(ref.shape, ref.strides, ref.offset)
 
     def _read(self, ref: StorageRef) -> torch.Tensor:
@@ -121,7 +126,7 @@ class Archive:
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(record) as file:
                 content = file.read(record.file_size + 1)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+        except (zipfile.BadZipFile, RuntimeError, EOFError, zlib.error, ValueError, OSError, struct.error) as error:
             raise UnreadableError("the file is corrupted") from error
         if len(content) != record.file_size:
             raise UnreadableError("the file is corrupted")
@@ -136,6 +141,8 @@ class Archive:
 
     def _bytes(self, start: int, size: int) -> memoryview:
         """Return a part of the file: of the copy in memory that storages share, if there is one."""
+        if not 0 <= start <= self.size - size:
+            raise UnreadableError("the file is corrupted")
         if self._content is not None:
             found = self._content[start : start + size]
         else:

@@ -15,7 +15,23 @@ MAX_BYTES = 4 * 2**20
 """Size of the largest pickle that is read; that of a model with 1,000 tensors has a quarter of a megabyte."""
 MAX_OBJECTS = 1_000_000
 """Upper bound for the objects of a pickle, each of which costs up to a hundred bytes."""
-ALLOCATING = (b"}", b"]", b"\x8f", b"\x91", b"R", b"\x81", b"\x92", b"o", b"i", b"t", b"\x85", b"\x86", b"\x87")
+MAX_NAME = 500
+ALLOCATING = (
+    b"}",
+    b"]",
+    b"\x8f",
+    b"\x91",
+    b"R",
+    b"\x81",
+    b"\x92",
+    b"o",
+    b"i",
+    b"t",
+    b"\x85",
+    b"\x86",
+    b"\x87",
+    b"\x94",
+)
 """Instructions that make an object out of a single byte of the file."""
 
 
@@ -96,7 +112,9 @@ def read_pickle(data: bytes) -> Described:
     machine = _Machine(data)
     try:
         return Described(machine.run(), machine.names, machine.calls)
-    except (IndexError, KeyError, struct.error, UnicodeDecodeError, TypeError, AttributeError, OverflowError) as error:
+    except UnreadableError:
+        raise
+    except (LookupError, struct.error, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise UnreadableError("its object tree is damaged") from error
 
 
@@ -225,6 +243,8 @@ class _Machine:
         if op in (0x8A, 0x8B):  # LONG1, LONG4
             width = 1 if op == 0x8A else 4
             size, at = int.from_bytes(data[at : at + width], "little"), at + width
+            if size > 9:
+                raise UnreadableError("its data have a number beyond 64 bits")
             stack.append(int.from_bytes(_bytes(data, at, size), "little", signed=True))
             return at + size
         if op in _TEXTS:
@@ -277,6 +297,8 @@ class _Machine:
     def _name(self, module: Any, attribute: Any) -> Name:
         if type(module) is not str or type(attribute) is not str:
             raise UnreadableError("its object tree is damaged")
+        if len(module) + len(attribute) > MAX_NAME:
+            raise UnreadableError("its object tree has a name that is too long")
         name = Name(f"{module}.{attribute}")
         self.names.add(str(name))
         return name
@@ -351,6 +373,8 @@ def _set_items(thing: Any, entries: list[Any]) -> None:
         # Keys are hashed: a tuple of tuples can be made to take forever.
         if type(key) not in KEYS:
             raise UnreadableError(f"its object tree has a key of type {type(key).__name__}")
+        if type(key) is int and not -(2**63) <= key < 2**64:  # such numbers can share one hash
+            raise UnreadableError("its data have a number beyond 64 bits")
         thing[key] = value
 
 
@@ -364,6 +388,9 @@ def _storage(described: Any) -> StorageRef:
         if tag == "storage" and type(kind) is Name and type(key) is str and _is_count(size):
             return StorageRef(kind, key, size)
     raise UnreadableError("its object tree refers to something that is not a storage")
+
+
+MAX_SIDE = 2**40
 
 
 def _is_count(value: Any) -> bool:
@@ -381,6 +408,8 @@ def _tensor(args: tuple[Any, ...]) -> TensorRef:
     count = 1
     for n in shape:
         count *= n
+    if max(shape, default=0) > MAX_SIDE or len([n for n in shape if n > 2**24]) > 1:
+        raise UnreadableError("its object tree describes a tensor wrongly")
     # More elements than the storage has would be the same ones over and over, and grow once they are copied.
     if count and (last >= storage.size or count > storage.size):
         raise UnreadableError("its object tree describes a tensor that is larger than its storage")

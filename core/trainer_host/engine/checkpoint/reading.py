@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.collection import paused_collection
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError
-from trainer_host.engine.checkpoint.archive import MAX_RATIO, Archive
+from trainer_host.engine.checkpoint.archive import Archive
 from trainer_host.engine.checkpoint.inert_pickle import TensorRef, UnreadableError, read_pickle
 from trainer_host.engine.checkpoint.record import RECORD, STATE, record_problem
-from trainer_host.engine.checkpoint.saved_model import SavedModel, plain
+from trainer_host.engine.checkpoint.saved_model import Budget, SavedModel, plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from trainer_host.engine.checkpoint.inert_pickle import Described
 
+MAX_SHARED = 4
+"""How many times the elements of its storages the tensors of a model may have; a few layers share their weights."""
 MODELS = ("ema", "model")
 """Keys of a checkpoint that hold models, in the order of preference."""
 KNOWN = frozenset(
@@ -115,7 +118,12 @@ class Checkpoint:
     @property
     def content(self) -> dict[str, Any]:
         """Everything in the file but the model, as plain data and tensors."""
-        return {str(k): plain(v, self.tensor) for k, v in self._described.items() if k not in MODELS}
+        budget = Budget()
+        try:
+            kept = {k: v for k, v in self._described.items() if k not in MODELS}
+            return {str(k): plain(v, self.tensor, budget) for k, v in kept.items()}
+        except UnreadableError as error:
+            raise unreadable(self.path, str(error)) from error
 
     def tensors(self, refs: Mapping[str, TensorRef]) -> dict[str, torch.Tensor]:
         """Return tensors of the file by name.
@@ -123,6 +131,9 @@ class Checkpoint:
         Raises:
             SettingsError: If one of them is not in the file, or has a value that is not finite.
         """
+        distinct = {ref.storage.key: ref.storage.size for ref in refs.values()}
+        if sum(math.prod(ref.shape) for ref in refs.values()) > MAX_SHARED * sum(distinct.values()):
+            raise unreadable(self.path, "its tensors are the same ones over and over")
         found = {name: self.tensor(ref) for name, ref in refs.items()}
         faulty = [n for n, t in found.items() if t.is_floating_point() and not _is_finite(t)]
         if faulty:
@@ -149,10 +160,6 @@ class Checkpoint:
             raise unreadable(self.path, what)
         return self.tensors(self.model.trained)
 
-    def elements(self) -> int:
-        """Return an upper bound for the numbers that the file holds: one for each byte."""
-        return self._archive.size * MAX_RATIO
-
     def tensor(self, ref: TensorRef) -> torch.Tensor:
         """Return one tensor.
 
@@ -166,7 +173,8 @@ class Checkpoint:
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:
-    # The sum is not finite if an element is not; it may overflow where all are.
+    # In single precision, as models are used. The sum is not finite if an element is not; it may overflow if all are.
+    tensor = tensor.float()
     return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 RECORD = "trainer_host"
 STATE = "state_dict"
 FORMAT = 1
+DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
 def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +77,11 @@ def _names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(v, str) for v in value)
 
 
+def _distributions(value: Any) -> bool:
+    """Return whether a value can become the advice to install or to name something."""
+    return _names(value) and all(DISTRIBUTION.fullmatch(v) or (v.endswith(".py") and v.isprintable()) for v in value)
+
+
 def _mapping(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(k, str) for k in value)
 
@@ -92,7 +99,8 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "chain": (_names, "a list of names"),
     "plugins": (_plugins, "a list of plugins with names and distributions"),
     "always": (_names, "a list of names"),
-    "needs": (_names, "a list of distributions"),
+    "needs": (_distributions, "a list of distributions"),
+    "cfg": (lambda v: v is None or isinstance(v, dict), "a mapping"),
     "data": (lambda v: isinstance(v, dict), "a mapping"),
     "plugin_states": (lambda v: _mapping(v) and all(isinstance(s, dict) for s in v.values()), "a mapping of states"),
 }

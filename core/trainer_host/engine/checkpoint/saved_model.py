@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MAX_DEPTH = 64
+MAX_NAME = 500
+MAX_PARTS = 100
 MAX_VALUES = 500_000
 """Values that the data of a file may have once everything that it holds several times is written out."""
 STUDENT = "student_model"
@@ -48,7 +50,8 @@ class SavedModel:
         """Return the model that an object of a pickle describes; None if it is not a module."""
         if not is_module(described):
             return None
-        walk = _Modules()
+        budget = Budget()
+        walk = _Modules(budget)
         walk.visit(described, "", 0)
         top = described
         if STUDENT in described.state["_modules"]:
@@ -56,10 +59,10 @@ class SavedModel:
             if not is_module(top):
                 return None
         state = top.state
-        yaml = plain(state.get("yaml"))
+        yaml = plain(state.get("yaml"), budget=budget)
         attributes = {
             name: value
-            for name, value in ((n, _simple(v)) for n, v in state.items() if _is_own(n))
+            for name, value in ((n, _simple(v, budget)) for n, v in state.items() if _is_own(n))
             if value is not NOTHING
         }
         return cls(
@@ -105,36 +108,67 @@ def is_module(described: Any) -> bool:
     return all(isinstance(described.state.get(part), dict) for part in ("_parameters", "_buffers", "_modules"))
 
 
+class Budget:
+    """What may come out of a file: it can hold something once, and mean it a million times."""
+
+    def __init__(self) -> None:
+        self.left = MAX_VALUES
+
+    def spend(self, values: int) -> None:
+        """Count values, or eight characters each for text that is made anew.
+
+        Raises:
+            UnreadableError: If there are too many.
+        """
+        self.left -= values
+        if self.left < 0:
+            raise UnreadableError("its data are nested too deeply, or grow beyond measure")
+
+
 class _Modules:
     """The tensors of a module and of all those in it, in the order of a state dict."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
         self.tensors: dict[str, TensorRef] = {}
         self.modules: dict[str, tuple[str, dict[str, Any]]] = {}
         self.incomplete: list[str] = []
-        self.count = 0
+        self._budget = budget
+        self._settings: dict[int, dict[str, Any]] = {}
 
     def visit(self, module: Inert, prefix: str, depth: int) -> None:
         """Take in one module."""
-        self.count += 1
-        if depth > MAX_DEPTH or self.count + len(self.tensors) > MAX_VALUES:
-            raise UnreadableError("its model is nested too deeply, or too large")
         state = module.state
-        settings = {k: v for k, v in state.items() if type(v) in SETTINGS and type(k) is str}
+        parts = state["_parameters"], state["_buffers"], state["_modules"]
+        self._budget.spend(1 + sum(map(len, parts)) + len(prefix) // 8)
+        if depth > MAX_DEPTH:
+            raise UnreadableError("its model is nested too deeply, or too large")
+        if (settings := self._settings.get(id(module))) is None:  # activations are one object in many places
+            settings = {k: v for k, v in state.items() if type(v) in SETTINGS and type(k) is str}
+            self._settings[id(module)] = settings
+            self._budget.spend(len(state))
         self.modules[prefix.removesuffix(".")] = str(module.name), settings
         left_out = _entries(state.get("_non_persistent_buffers_set"))
-        for name, value in (*state["_parameters"].items(), *state["_buffers"].items()):
+        self._budget.spend(len(left_out))
+        for name, value in (*parts[0].items(), *parts[1].items()):
             if value is None or name in left_out:
                 continue
-            if type(value) is TensorRef:
+            if type(value) is TensorRef and _is_part(name):
                 self.tensors[f"{prefix}{name}"] = value
             else:
-                self.incomplete.append(f"{prefix}{name}")
-        for name, child in state["_modules"].items():
-            if is_module(child):
+                self._lack(f"{prefix}{name}")
+        for name, child in parts[2].items():
+            if is_module(child) and _is_part(name):
                 self.visit(child, f"{prefix}{name}.", depth + 1)
             elif child is not None:
-                self.incomplete.append(f"{prefix}{name}")
+                self._lack(f"{prefix}{name}")
+
+    def _lack(self, name: str) -> None:
+        if not self.incomplete:  # the first is what an error names
+            self.incomplete.append(name[:MAX_NAME])
+
+
+def _is_part(name: Any) -> bool:
+    return type(name) is str and 0 < len(name) <= MAX_NAME
 
 
 def _is_own(name: Any) -> bool:
@@ -148,37 +182,35 @@ def _entries(described: Any) -> frozenset[str]:
     return frozenset()
 
 
-def _simple(value: Any) -> Any:
+def _simple(value: Any, budget: Budget) -> Any:
     """Return an attribute that is plain data or a tensor; `NOTHING` for anything else."""
     if type(value) is TensorRef:
         return value
     if type(value) is Inert and value.name not in CONVERSIONS:
         return NOTHING
-    return plain(value)
+    return plain(value, budget=budget)
 
 
-def plain(value: Any, tensor: Callable[[TensorRef], Any] = lambda ref: ref) -> Any:
+def plain(value: Any, tensor: Callable[[TensorRef], Any] = lambda ref: ref, budget: Budget | None = None) -> Any:
     """Return data as it is, and None for objects that are not data.
 
     Args:
         value: Something that a pickle describes.
         tensor: Returns what stands for a tensor.
+        budget: What may come out of the file in all.
 
     Raises:
         UnreadableError: If it is nested too deeply, or grows beyond measure.
     """
-    return _Plain(tensor).of(value, 0)
+    return _Plain(tensor, budget or Budget()).of(value, 0)
 
 
 class _Plain:
-    def __init__(self, tensor: Callable[[TensorRef], Any]) -> None:
-        self.tensor = tensor
-        self.count = 0
+    def __init__(self, tensor: Callable[[TensorRef], Any], budget: Budget) -> None:
+        self.tensor, self.budget = tensor, budget
 
     def of(self, value: Any, depth: int) -> Any:
-        self.count += 1
-        if depth > MAX_DEPTH or self.count > MAX_VALUES:
-            raise UnreadableError("its data are nested too deeply, or grow beyond measure")
+        self.budget.spend(1 if depth <= MAX_DEPTH else MAX_VALUES)
         kind = type(value)
         if kind is dict:
             # The text of a name, so that no type of ours remains.
@@ -193,10 +225,19 @@ class _Plain:
             raise UnreadableError("its data have a number beyond 64 bits")
         if kind is Inert:
             convert = CONVERSIONS.get(str(value.name))
-            return self.of(convert(value), depth + 1) if convert is not None else None
+            if convert is None:
+                return None
+            self.budget.spend(len(value.items))
+            converted = convert(value)
+            if type(converted) in (str, bytes):
+                self.budget.spend(len(converted) // 8)
+            return self.of(converted, depth + 1)
         if kind is StorageRef:
             return None
-        return str(value) if kind is Name else value
+        if kind is Name:
+            self.budget.spend(len(value) // 8)
+            return str(value)
+        return value
 
 
 def _namespace(described: Inert) -> Any:
@@ -213,7 +254,7 @@ def _pairs(described: Inert) -> Any:
 
 
 def _path(described: Inert) -> str:
-    parts = [part for part in described.args if type(part) is str]
+    parts = [part[:MAX_NAME] for part in described.args[:MAX_PARTS] if type(part) is str]
     return "/".join(parts).replace("//", "/", 1)
 
 
