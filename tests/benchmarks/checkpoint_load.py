@@ -1,15 +1,21 @@
-"""How long it takes to load a checkpoint, beside the engine's own load, in turn within one process.
+"""How long it takes to load a checkpoint, beside the engine's own load, in turn.
 
-python -m tests.benchmarks.checkpoint_load [--rounds N] [--models NAME.yaml ...]
+python -m tests.benchmarks.checkpoint_load [--rounds N] [--models NAME.yaml ...] [--fresh]
+
+Within one process, or with ``--fresh`` the first load of a process each, as a command does it; imports of torch and the
+engine do not count.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -40,6 +46,29 @@ def write_checkpoint(name: str, folder: Path) -> Path:
     return path
 
 
+FIRST = """
+import sys, time
+import torch
+from ultralytics.nn.tasks import load_checkpoint
+from trainer_host.engine.checkpoint.reading import read_checkpoint
+from trainer_host.engine.model_loading import starting_weights
+
+torch.set_num_threads(1)
+began = time.perf_counter()
+if sys.argv[1] == "engine":
+    load_checkpoint(sys.argv[2])
+else:
+    starting_weights(read_checkpoint(sys.argv[2]), {})
+print(time.perf_counter() - began)
+"""
+
+
+def first_load(who: str, path: Path) -> float:
+    """Return the seconds that the first load of a new process takes."""
+    command = [sys.executable, "-c", FIRST, who, str(path)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
 def timed(action: Callable[[], object]) -> Callable[[], float]:
     def timer() -> float:
         began = time.perf_counter()
@@ -53,22 +82,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--fresh", action="store_true")
     wanted = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         for name in wanted.models:
             path = write_checkpoint(name, Path(folder))
-            times = in_turn(
-                {
+            timers = (
+                {ENGINE: partial(first_load, "engine", path), HOST: partial(first_load, "host", path)}
+                if wanted.fresh
+                else {
                     ENGINE: timed(lambda path=path: load_checkpoint(path)),
                     HOST: timed(lambda path=path: starting_weights(read_checkpoint(path), {})),
                     TENSORS: timed(lambda path=path: read_checkpoint(path).state()),
-                },
-                wanted.rounds,
+                }
             )
+            times = in_turn(timers, wanted.rounds)
             print(f"\n{path.name}, {path.stat().st_size / 2**20:.1f} MiB")
             print_times(times)
-            for ours in (HOST, TENSORS):
+            for ours in [name for name in times if name != ENGINE]:
                 print(f"{ours}: {ratio(times[ours], times[ENGINE]):.2f} times the engine's")
 
 

@@ -259,7 +259,8 @@ def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
 @cache
 def _shipped(name: str) -> dict[str, Any]:
     found = next((engine_folder() / "cfg" / "models").rglob(name), None)
-    content = yaml.safe_load(found.read_text(encoding="utf-8")) if found is not None else None
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
+    content = yaml.load(found.read_text(encoding="utf-8"), loader) if found is not None else None  # noqa: S506
     return content if isinstance(content, dict) else {}
 
 
