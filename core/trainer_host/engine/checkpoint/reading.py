@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from trainer_host.base.collection import paused_collection
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError
 from trainer_host.engine.checkpoint.archive import Archive
@@ -16,8 +18,6 @@ from trainer_host.engine.checkpoint.saved_model import Budget, SavedModel, plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-
-    import torch
 
     from trainer_host.engine.checkpoint.inert_pickle import Described
 
@@ -174,8 +174,7 @@ class Checkpoint:
 
 def _is_finite(tensor: torch.Tensor) -> bool:
     # In single precision, as models are used. The sum is not finite if an element is not; it may overflow if all are.
-    tensor = tensor.float()
-    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
+    return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.float().isfinite().all())
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
