@@ -239,9 +239,9 @@ def test_the_layers_hold(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("engine")
 def test_what_is_restated_has_not_changed_upstream() -> None:
     from trainer_host.engine import restated
-    from trainer_host.engine.restated import final_eval, load_model, mixed_precision, parse_model, save_model
+    from trainer_host.engine.restated import final_eval, load_model, mixed_precision, parse_model, recovery, save_model
 
-    assert {m.__name__ for m in (final_eval, load_model, mixed_precision, parse_model, save_model)}
+    assert {m.__name__ for m in (final_eval, load_model, mixed_precision, parse_model, recovery, save_model)}
     modules = {p.stem for p in (CORE / "engine" / "restated").glob("*.py")} - {"__init__"}
     assert {r.ours.split(".")[-2] for r in restated.RESTATED} == modules
     changed = {
