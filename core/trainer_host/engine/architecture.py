@@ -168,21 +168,6 @@ def _is_argument(text: str, cfg: Mapping[str, Any]) -> bool:
 PARSER_VARIABLES = frozenset({*tasks.parse_model.__code__.co_varnames, *tasks.parse_model.__code__.co_cellvars})
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every text in an architecture, as far as `_numbers` looks."""
-    left = [value]
-    for _ in range(MAX_VALUES):
-        if not left:
-            return
-        value = left.pop()
-        if isinstance(value, dict):
-            left += [*value.keys(), *value.values()]
-        elif isinstance(value, (list, tuple)):
-            left += value
-        elif isinstance(value, str):
-            yield value
-
-
 def _rows(cfg: Mapping[str, Any], part: str) -> list[Any]:
     found = cfg.get(part)
     return found if isinstance(found, list) else []
@@ -202,23 +187,31 @@ def _is_source(value: Any) -> bool:
     return _is_int(value) or (isinstance(value, (list, tuple)) and bool(value) and all(map(_is_int, value)))
 
 
-def _numbers(value: Any) -> Iterator[float]:
-    """Yield every number in an architecture, also those that are written as text; infinity if there is no end."""
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield everything in an architecture that is not a container, keys too; infinity if there is no end."""
     left = [value]
     for _ in range(MAX_VALUES):
         if not left:
             return
         value = left.pop()
-        if isinstance(value, str):
-            literal = _literal(value)
-            value = None if isinstance(literal, str) else literal
         if isinstance(value, dict):
-            left += value.values()
+            left += [*value.keys(), *value.values()]
         elif isinstance(value, (list, tuple)):
             left += value
-        elif isinstance(value, (int, float)):
+        else:
             yield value
     yield math.inf
+
+
+def _texts(value: Any) -> Iterator[str]:
+    return (leaf for leaf in _leaves(value) if isinstance(leaf, str))
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield every number in an architecture, also those that are written as text."""
+    for leaf in _leaves(value):
+        literals = _leaves(_literal(leaf)) if isinstance(leaf, str) else [leaf]
+        yield from (literal for literal in literals if _is_number(literal))
 
 
 def _literal(text: str) -> Any:

@@ -212,7 +212,7 @@ def _try_size(checkpoint: Checkpoint, cfg: dict[str, Any], state: Mapping[str, t
     def dry() -> Module:
         return DetectionModel(deepcopy(cfg), ch=_channels(cfg), verbose=False)
 
-    _guarded(checkpoint, dry, Unfilled(_budget(state), dry=True), fill=False)
+    _guarded(checkpoint, dry, Unfilled(_budget(state), dry=True))
 
 
 def _built(
@@ -220,7 +220,7 @@ def _built(
 ) -> Module:
     """Build a model within the memory that its tensors need; random generators stay as they are."""
     with torch.random.fork_rng(devices=[]):
-        return _guarded(checkpoint, build, Unfilled(_budget(state), fill), fill)
+        return _guarded(checkpoint, build, Unfilled(_budget(state), fill))
 
 
 def _budget(state: Mapping[str, torch.Tensor]) -> int:
@@ -228,7 +228,7 @@ def _budget(state: Mapping[str, torch.Tensor]) -> int:
     return 2 * sum(tensor.numel() for tensor in state.values()) + SLACK
 
 
-def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled, fill: bool) -> Module:
+def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled) -> Module:
     where = str(checkpoint.path)
     try:
         with mode:
@@ -239,7 +239,7 @@ def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled
         what = "cannot build the model: its architecture needs more memory than its weights."
         raise SettingsError(Problem(what, "Use another file.", where)) from None
     except ENGINE_ERRORS as error:
-        if fill:  # the code of plugins: its errors are shown with the plugin's name
+        if mode.fill:  # the code of plugins: its errors are shown with the plugin's name
             raise
         what = f"cannot build the model: {type(error).__name__}: {error}"
         raise SettingsError(Problem(" ".join(f"{what}.".split()), "Use another file.", where)) from error
