@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ def engine_defaults() -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
     loaded: dict[str, Any] = yaml.load(text, loader)  # noqa: S506
     return loaded
+
+
+@cache
+def engine_comments() -> dict[str, str]:
+    """Return the engine's comments on its settings."""
+    text = (engine_folder() / "cfg" / "default.yaml").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(\w+):[^#\n]*#[ ]*(.*)$", text, re.MULTILINE))
 
 
 def engine_keys() -> frozenset[str]:

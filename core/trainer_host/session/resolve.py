@@ -17,6 +17,7 @@ from trainer_host.base.settings import Given, Setting, merge, name_of, read_sett
 from trainer_host.base.yaml_document import line_of_key, read_document
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.keys import engine_folder, engine_keys
+from trainer_host.engine.setting_effects import unused_settings
 from trainer_host.engine.trackers import refuse_remote_trackers, tracker_problems
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.chain import Chain, load_chain, load_formats
@@ -110,7 +111,6 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     task = given.task or tell_task(given, request, reporter)
     known = engine_keys()
     problems = [unknown("setting", key, known, _line(request, key)) for key in given.settings if key not in known]
-    problems += _refused(given.settings)
     problems += check_values({k: v for k, v in given.settings.items() if k in known})
     problems += _untested(request, reporter)
     problems += tracker_problems(given.trackers)
@@ -120,8 +120,14 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         chain = _load(task, given, request)
     except SettingsError as error:
         problems += error.problems
+    kind = chain.engine_task if chain is not None else None
+    settings = {k: v for k, v in given.settings.items() if k in known}
+    refused, unused = unused_settings(settings, "run", kind, lambda key: _line(request, key))
+    problems += refused
     if problems or chain is None:
         raise SettingsError(*problems)
+    for problem in unused:
+        reporter.warn(str(problem))
     if request.offline:
         refuse_remote_trackers(given.trackers)
     resolved = Resolved(chain, exact=request.exact, offline=request.offline, bad=bad, images=given.images)
@@ -133,7 +139,6 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         resolved.settings[key] = Setting(value, "command" if key in request.given.settings else "file")
     _choose_data(resolved, reporter)
     _use_task_settings(resolved)
-    _warn_of_auto(resolved, reporter)
     return resolved
 
 
@@ -156,19 +161,6 @@ def _load(task: str, given: Given, request: Request) -> Chain:
     from trainer_host.engine.defaults import EngineDefaults
 
     return load_chain(task, given.plugins, given.options, request.no_plugins, EngineDefaults())
-
-
-def _refused(settings: dict[str, Any]) -> list[Problem]:
-    problems = []
-    if settings.get("cfg"):
-        problems.append(
-            Problem("cfg= has no effect here.", f"Name the settings file itself: trainer run {settings['cfg']}")
-        )
-    if settings.get("resume"):
-        problems.append(
-            Problem("resume= is not supported by the command yet.", "Start a new run from the file: model=last.pt")
-        )
-    return problems
 
 
 def _untested(request: Request, reporter: Reporter) -> list[Problem]:
@@ -350,15 +342,3 @@ def _use_task_settings(resolved: Resolved) -> None:
             who = f"task {member.record.name!r} from {member.record.origin}"
             raise PluginError(*(replace(p, message=f"{who} has wrong settings: {p.message}") for p in problems))
         resolved.default(settings, "task")
-
-
-def _warn_of_auto(resolved: Resolved, reporter: Reporter) -> None:
-    """Say that ``optimizer=auto`` decides the learning rate itself."""
-    values = resolved.values()
-    ignored = [f"{k}={values[k]}" for k in ("lr0", "momentum") if k in values]
-    if ignored and str(values.get("optimizer", "auto")).lower() == "auto":
-        verb = "has" if len(ignored) == 1 else "have"
-        reporter.warn(
-            f"{' and '.join(ignored)} {verb} no effect: optimizer=auto chooses both itself. "
-            f"Name an optimizer to use {'it' if len(ignored) == 1 else 'them'}, such as optimizer=AdamW."
-        )
