@@ -155,7 +155,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "epochs="], 3, ["epochs= has no value."]),
         ([*FINE, "device=0,1"], 3, ["device=0,1", "several devices", "device=0"]),
         ([*FINE, "device=[0,1]"], 3, ["several devices"]),
-        ([*FINE, "resume=True"], 3, ["resume= is not supported"]),
+        ([*FINE, "resume=True"], 3, ["resume=True is not supported yet"]),
         ([*FINE, "name=../x"], 3, ["name=../x is not the name of a folder"]),
         ([*FINE, "name=a/b"], 3, ["name=a/b is not the name of a folder"]),
         ([*FINE, "name=.."], 3, ["name=.. is not the name of a folder"]),
@@ -396,7 +396,7 @@ def test_the_command_goes_before_the_file_and_the_environment_below_it(
 @pytest.mark.parametrize(
     ("words", "warned"),
     [
-        (["lr0=0.1"], "lr0=0.1 has no effect: optimizer=auto chooses both itself."),
+        (["lr0=0.1"], "lr0=0.1 has no effect: optimizer=auto chooses its own. Fix: name an optimizer, such as optimizer=AdamW"),
         (["lr0=0.1", "momentum=0.8"], "lr0=0.1 and momentum=0.8 have no effect"),
         (["lr0=0.1", "optimizer=auto"], "lr0=0.1 has no effect"),
         (["lr0=0.1", "optimizer=SGD"], None),

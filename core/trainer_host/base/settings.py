@@ -13,7 +13,7 @@ from trainer_host.base.yaml_document import read_document
 
 Origin = Literal["command", "file", "sample", "task"]
 WORDS = {"none": None, "null": None, "true": True, "false": False}
-VERBATIM = frozenset({"name", "project", "images"})
+VERBATIM = frozenset({"name", "project", "images", "data", "model", "distill_model", "source", "save_dir"})
 
 
 @dataclass(frozen=True)

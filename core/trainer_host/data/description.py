@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,6 +195,19 @@ class Split:
         return split, findings
 
 
+@dataclass(frozen=True)
+class SourceIds:
+    """The ids that the files of a dataset give to images and classes, for results that refer to them.
+
+    Attributes:
+        images: The id of each image, by its absolute path.
+        classes: The id of each class, by its index.
+    """
+
+    images: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[int, Any] = field(default_factory=dict)
+
+
 class Description(dict[str, Any]):
     """A dataset's keys as the engine knows them, and beside them what was read.
 
@@ -211,6 +224,7 @@ class Description(dict[str, Any]):
     Attributes:
         left_out: For each split the images that were left out because they cannot be used.
         engine_reads: Whether the labels are files that the engine could find and read by itself.
+        ids: The ids that the dataset's own files use, if its format has any.
     """
 
     def __init__(
@@ -229,6 +243,7 @@ class Description(dict[str, Any]):
         self.lines = dict(lines or {})
         self.left_out: dict[str, list[str]] = {}
         self.engine_reads = False
+        self.ids = SourceIds()
 
     def of_key(self, key: str, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:
         """Return a finding about a key, with its line; the key above where a key within a key has none."""

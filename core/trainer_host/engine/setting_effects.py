@@ -94,20 +94,20 @@ _REASONS = {
 }
 """Why no command uses a setting."""
 
-_NEEDS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], str], ...] = (
-    ("lr0 momentum", lambda s: str(s["optimizer"]).lower() != "auto",
-     "optimizer=auto chooses it. Fix: name an optimizer, such as optimizer=AdamW"),
-    ("warmup_momentum warmup_bias_lr", lambda s: s["warmup_epochs"] > 0, "warmup_epochs is 0"),
-    ("close_mosaic", lambda s: s["mosaic"] > 0, "mosaic is 0"),
-    ("mosaic mixup cutmix", lambda s: not s["rect"], "rect=True trains without it"),
-    ("dis", lambda s: s["distill_model"], "it needs distill_model=FILE.pt"),
-    ("epochs", lambda s: not s["time"], "time= sets the number of epochs"),
-    ("save_period", lambda s: s["save"], "save=False saves no checkpoints"),
-    ("save_conf", lambda s: s["save_txt"], "it needs save_txt=True"),
-    ("iou agnostic_nms", lambda s: s["nms"] is not False, "nms=False predicts without NMS"),
-    ("project name exist_ok", lambda s: not s["save_dir"], "save_dir= names the folder"),
+_NEEDS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], str, str | None], ...] = (
+    ("lr0 momentum", lambda s: str(s["optimizer"]).lower() != "auto", "optimizer=auto chooses its own",
+     "name an optimizer, such as optimizer=AdamW"),
+    ("warmup_momentum warmup_bias_lr", lambda s: s["warmup_epochs"] > 0, "warmup_epochs is 0", None),
+    ("close_mosaic", lambda s: s["mosaic"] > 0, "mosaic is 0", None),
+    ("mosaic mixup cutmix", lambda s: not s["rect"], "rect=True trains without it", None),
+    ("dis", lambda s: s["distill_model"], "there is no teacher", "add distill_model=FILE.pt"),
+    ("epochs", lambda s: not s["time"], "time= sets the number of epochs", None),
+    ("save_period", lambda s: s["save"], "save=False saves no checkpoints", None),
+    ("save_conf", lambda s: s["save_txt"], "no text files are written", "add save_txt=True"),
+    ("iou agnostic_nms", lambda s: s["nms"] is not False, "nms=False predicts without NMS", None),
+    ("project name exist_ok", lambda s: not s["save_dir"], "save_dir= names the folder", None),
 )  # fmt: skip
-"""Settings that have an effect only together with others: the condition on all settings, and what to say otherwise."""
+"""Settings that have an effect only together with others: the condition on all settings, the reason, the fix."""
 
 
 @dataclass(frozen=True)
@@ -181,20 +181,28 @@ def unused_settings(
         kind: The engine's kind of the task, or None if it is not known.
         where: Returns the file and line of a setting, or None.
     """
-    refused, unused = [], []
+    refused: list[Problem] = []
+    unused: dict[tuple[str, str | None], list[str]] = {}
     every = {"save_dir": None, **engine_defaults(), **settings}
-    needs = {key: (holds, text) for keys, holds, text in _NEEDS for key in keys.split()}
+    needs = {key: need for need in _NEEDS for key in need[0].split()}
     for key, value in settings.items():
         if value == engine_defaults().get(key):
             continue
         effect = effect_of(key, command, kind)
         shown = f"{key}={value}"
         if effect.kind == "refused" and value not in (None, False):
-            fix = f"Fix: {(effect.fix or '').format(value=value)}."
+            fix = f"Fix: {(effect.fix or '').format(value=value)}"
             refused.append(Problem(f"{shown} {effect.why}.", fix, where(key)))
         elif effect.kind == "unused":
-            instead = f"Fix: {effect.fix}." if effect.fix else None
-            unused.append(Problem(f"{shown} has no effect in trainer {command}: {effect.why}.", instead, where(key)))
-        elif key in needs and value and not needs[key][0](every):
-            unused.append(Problem(f"{shown} has no effect: {needs[key][1]}.", None, where(key)))
-    return refused, unused
+            reason = f" in trainer {command}: {effect.why}."
+            unused.setdefault((reason, effect.fix), []).append(key)
+        elif key in needs and value and not needs[key][1](every):
+            unused.setdefault((f": {needs[key][2]}.", needs[key][3]), []).append(key)
+    return refused, [
+        Problem(
+            f"{_listed([f'{k}={settings[k]}' for k in keys])} {'has' if len(keys) == 1 else 'have'} no effect{reason}",
+            f"Fix: {fix}" if fix else None,
+            where(keys[0]),
+        )
+        for (reason, fix), keys in unused.items()
+    ]

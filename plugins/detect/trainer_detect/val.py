@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.utils import LOGGER
 
 from trainer_detect.dataset import parsed_dataset
 from trainer_detect.detections import from_measured, postprocessed, to_measured
 from trainer_host import PluginError, Problem
+from trainer_host.base.data import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from trainer_host import ValidationContext
     from trainer_host.base.protocols import Metric, Postprocess
@@ -31,6 +36,8 @@ class ReadLabels:
 
     args: Any
     data: Any
+    save_dir: Path
+    jdict: list[dict[str, Any]]
     stride: int
     metrics: Any
 
@@ -44,6 +51,7 @@ class ReadLabels:
     ) -> None:
         self.read, self.measured, self.kept = read, dict(measured or {}), kept
         self._shape = (0, 0)
+        self._found: list[tuple[str, int]] = []
         super().__init__(*args, **kwargs)
         if self.measured:
             self.metrics = with_columns(self.metrics, self.measured)
@@ -68,6 +76,7 @@ class ReadLabels:
     def init_metrics(self, model: Any) -> None:
         """Begin a new measurement."""
         super().init_metrics(model)  # type: ignore[misc]
+        self._found = []
         for metric in self.measured.values():
             metric.reset()
 
@@ -94,6 +103,26 @@ class ReadLabels:
             found, truth = from_measured(pred, self._shape), from_measured(labels, self._shape)
             for metric in self.measured.values():
                 metric.update(found, truth)
+
+    def pred_to_json(self, predn: dict[str, Any], pbatch: dict[str, Any]) -> None:
+        """Note what was found in an image, for ``predictions.json``."""
+        super().pred_to_json(predn, pbatch)  # type: ignore[misc]
+        self._found += [(str(pbatch["im_file"]), int(c)) for c in predn["cls"]]
+
+    def eval_json(self, stats: dict[str, Any]) -> dict[str, Any]:
+        """Return the metrics with those of COCO's evaluation; write the dataset's own ids to ``predictions.json``."""
+        if find_spec("faster_coco_eval") is None:
+            LOGGER.warning("save_json: COCO's own metrics need the package faster-coco-eval: predictions.json only.")
+        else:
+            stats = super().eval_json(stats)  # type: ignore[misc]
+        ids = getattr(self.read, "ids", None)
+        if ids is not None and ids.images:
+            entries = [
+                {**entry, "image_id": ids.images[image], "category_id": ids.classes[number]}
+                for entry, (image, number) in zip(self.jdict, self._found, strict=True)
+            ]
+            write_whole(self.save_dir / "predictions.json", json.dumps(entries).encode())
+        return stats
 
     def get_desc(self) -> str:
         """Return the head of the table that the engine prints."""
