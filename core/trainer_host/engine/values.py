@@ -32,6 +32,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 MAX_SEED = 2**32 - 1
 """The largest seed that NumPy takes."""
+MAX_COUNT = 2**63 - 1
+"""The largest number that torch takes."""
 MAX_IMGSZ = 2**15 - 1
 """The largest size of an image that OpenCV warps, in pixels."""
 SIGNED = frozenset({"degrees", "shear", "batch", "save_period", "line_width", "opset", "close_mosaic"})
@@ -107,7 +109,7 @@ def _good(_: Any) -> None:
 
 
 def _count(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_COUNT
 
 
 def _counts(value: Any, least: int) -> bool:
