@@ -398,7 +398,7 @@ def test_the_command_goes_before_the_file_and_the_environment_below_it(
     [
         (
             ["lr0=0.1"],
-            "lr0=0.1 has no effect: optimizer=auto chooses its own. Fix: name an optimizer, such as optimizer=AdamW",
+            "lr0=0.1 has no effect: optimizer=auto chooses its own. Fix: name an optimizer:",
         ),
         (["lr0=0.1", "momentum=0.8"], "lr0=0.1 and momentum=0.8 have no effect"),
         (["lr0=0.1", "optimizer=auto"], "lr0=0.1 has no effect"),

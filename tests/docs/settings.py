@@ -13,7 +13,7 @@ from trainer_host.engine.setting_effects import COMMANDS, Command, effect_of, ki
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "engine-settings.md"
 MARK = "<!-- Below: written by `python -m tests.docs.settings` from the sources. -->\n"
 EXTRA = {
-    "save_dir": "exactly this folder for the results",
+    "save_dir": "the folder of the results",
     "augmentations": "transforms of albumentations, Python only",
 }
 

@@ -96,7 +96,7 @@ _REASONS = {
 
 _NEEDS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], str, str | None], ...] = (
     ("lr0 momentum", lambda s: str(s["optimizer"]).lower() != "auto", "optimizer=auto chooses its own",
-     "name an optimizer, such as optimizer=AdamW"),
+     "name an optimizer: optimizer=AdamW"),
     ("warmup_momentum warmup_bias_lr", lambda s: s["warmup_epochs"] > 0, "warmup_epochs is 0", None),
     ("close_mosaic", lambda s: s["mosaic"] > 0, "mosaic is 0", None),
     ("mosaic mixup cutmix", lambda s: not s["rect"], "rect=True trains without it", None),
