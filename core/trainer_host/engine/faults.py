@@ -92,6 +92,9 @@ def _known_cause(error: BaseException) -> TrainerError | None:
         return SettingsError(
             Problem("the last batch of an epoch has one image, too few at this size.", "Change batch.")
         )
+    if text.startswith("bfloat16 autocast requires"):
+        what = "amp=bf16 needs a CUDA GPU that computes in bfloat16, and there is none in use."
+        return SettingsError(Problem(what, "Fix: write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
     if text.startswith("Invalid") and "device=" in text:
         return SettingsError(Problem(text.strip().splitlines()[0], "Without a GPU leave it out, or write device=cpu."))
     return None
