@@ -12,9 +12,11 @@ from torch import nn
 import trainer_host
 from tests.core.helpers import command
 from tests.support.yolo import make
-from trainer_host import SettingsError
+from trainer_host import EnvironmentProblemError, SettingsError
+from trainer_host.engine import transforms
 from trainer_host.engine.devices import refuse_device
 from trainer_host.engine.freezing import refuse_freeze
+from trainer_host.engine.transforms import refuse_augmentations
 from trainer_host.engine.ultralytics_engine import _size_text
 
 QUICK: dict[str, Any] = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 2, "plots": False, "val": False}
@@ -48,6 +50,27 @@ def test_a_device_that_is_unknown_is_refused(monkeypatch: pytest.MonkeyPatch, de
 def test_other_devices_are_left_to_the_engine(monkeypatch: pytest.MonkeyPatch, device: Any) -> None:
     machine(monkeypatch, 0)
     refuse_device(device)
+
+
+class Transform:
+    def to_dict(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize("value", ["x", ["x"], [1], {"p": 1}, [{"p": 1}], [Transform(), "x"], Transform(), True])
+def test_augmentations_are_transforms(value: Any) -> None:
+    with pytest.raises(SettingsError, match="are not transforms of albumentations"):
+        refuse_augmentations(value)
+
+
+def test_augmentations_need_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (None, [], [Transform()], [{"__class_fullname__": "Blur"}]):
+        monkeypatch.setattr(transforms, "find_spec", lambda name: name)
+        refuse_augmentations(value)
+        monkeypatch.setattr(transforms, "find_spec", lambda name: None)
+        if value:
+            with pytest.raises(EnvironmentProblemError, match="pip install albumentations"):
+                refuse_augmentations(value)
 
 
 class Model(nn.Module):
@@ -108,6 +131,8 @@ def test_the_size_is_the_one_that_is_trained_at(imgsz: Any, text: str) -> None:
         ({"freeze": [99]}, "there is no layer 99"),
         ({"amp": "bf16"}, "amp=bf16 needs a CUDA GPU"),
         ({"device": "tpu"}, "device=tpu: unknown device."),
+        ({"augmentations": ["x"]}, "augmentations=['x'] are not transforms"),
+        ({"batch": 3}, "the last batch of an epoch has one image, too few at this imgsz."),
     ],
 )
 def test_a_run_refuses_them_and_leaves_nothing(
