@@ -41,7 +41,7 @@ def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: AbstractSet
     if absent := [name for name in used if data.splits and name not in data.splits]:
         raise SettingsError(unknown("split", absent[0], data.splits))
     data.findings += check_selection(data, ctx.args, used)
-    for name in sorted(used.intersection(data.splits)):
+    for name in sorted(used & data.splits.keys()):
         share, total = share_of(ctx.args.fraction, name), len(data.splits[name])
         if not round(total * share):
             LOGGER.warning(f"fraction={share} of {total} {name} images is less than one image: using one.")

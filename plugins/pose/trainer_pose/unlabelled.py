@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trainer_detect.rows import Bools
+    from trainer_host.base.findings import Severity
     from trainer_host.data.description import Description
     from trainer_pose.checks import Keypoints
 
@@ -38,7 +39,7 @@ def unlabelled_splits(data: Description, points: Mapping[str, Keypoints]) -> Ite
         fix = "write coordinates and visibility 1 or 2 of the keypoints that are seen; for boxes alone: --task detect"
         if found.dims == 2:
             fix = "write the coordinates of the keypoints; for boxes alone: --task detect"
-        severity = "error" if name == "train" else "warning"
+        severity: Severity = "error" if name == "train" else "warning"
         yield Finding("keypoints-none", message, fix, data.file, data.lines.get(name), severity, name)
 
 
