@@ -72,3 +72,41 @@ def test_classes_differ_in_what_their_boxes_are_drawn_around() -> None:
 def test_keypoints_that_are_not_labelled_are_not_judged() -> None:
     hidden = [*at(2)[:-1], 0]
     assert far([*rows(20), hidden]) == []
+
+
+FOUR = {**KEYS, "kpt_shape": [4, 3], "flip_idx": [0, 1, 2, 3], "kpt_names": {}, "kpt_oks_sigmas": [0.05] * 4}
+
+
+def tight(*points: tuple[float, float]) -> Row:
+    """Return an object whose box is made from its keypoints; one at 0 0 is not labelled."""
+    (left, top), (right, bottom) = ([edge(p[axis] for p in points if any(p)) for axis in (0, 1)] for edge in (min, max))
+    box = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+    return [0, *box, *(v for x, y in points for v in (x, y, 2 * bool(x or y)))]
+
+
+def body(number: int, size: float = 0.1, tail: float = 0.1) -> Row:
+    x, y = 0.1 + number / 200, 0.2
+    return tight((x, y), (x + size, y), (x, y + size), (x + size + tail, y + size / 2))
+
+
+def lost(*rows: Row) -> list[int]:
+    """Return the images that have keypoints far from the others."""
+    found = list(check_dataset(make_context(FOUR, {"train": [[row] for row in rows]}, "pose")))
+    assert all("from the other keypoints" in f.message for f in found if f.code == "keypoint-far")
+    return sorted(int(str(f.image).rpartition("/")[2][:-4]) for f in found if f.code == "keypoint-far")
+
+
+def test_a_slip_shows_where_boxes_are_made_from_the_keypoints() -> None:
+    usual = [body(n) for n in range(20)]
+    assert lost(*usual) == []
+    assert lost(*usual, body(3, tail=0.7)) == [20]
+    assert lost(*usual[:8], body(3, tail=0.7)) == []  # which is too few to say
+
+
+def test_objects_of_other_sizes_are_no_slips() -> None:
+    usual = [body(n) for n in range(20)]
+    assert lost(*usual, body(0, size=0.4, tail=0.4)) == []
+    head = [(0.1, 0.1), (0.11, 0.1), (0.1, 0.11), (0.25, 0.1)]
+    assert lost(*usual, tight(*head)) == []
+    assert lost(*usual, tight((0.1, 0.1), (0, 0), (0, 0), (0.9, 0.9))) == []
+    assert lost(*[body(n, tail=0.7) for n in range(20)]) == []

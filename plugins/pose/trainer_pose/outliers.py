@@ -1,4 +1,4 @@
-"""Keypoints that lie far outside of their box, compared with how the rest of the dataset has them."""
+"""Keypoints that lie far from their box or from each other, compared with how the rest of the dataset has them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ BEYOND = 2.0
 """How many times further than usual is far."""
 ENOUGH = 10
 """Rows from which on they say where a keypoint usually is."""
+APART = 1.0
+"""Extents of an object that are never far from its other keypoints: limbs reach as far."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,16 @@ class PlacedKeypoints:
     def of(cls, split: Split, points: Keypoints, sound: Bools) -> PlacedKeypoints:
         """Measure the keypoints of a split; only those that are ``sound`` (m, K) are judged."""
         judged = sound & points.labelled
-        return cls(split, points, judged, np.where(judged, _distance(split, points), 0))
+        return cls(split, points, judged, np.where(judged, _from_box(split, points), 0))
+
+    def pixels(self) -> Floats:
+        """Return the keypoints in pixels, float64 (m, K, 2); NaN where they are not judged."""
+        sizes = image_sizes(self.split, self.points.rows)
+        sizes[(sizes == 0).any(axis=1)] = 1
+        return np.where(self.judged[..., None], self.points.xy, np.nan) * sizes[:, None]
 
 
-def _distance(split: Split, points: Keypoints) -> Floats:
+def _from_box(split: Split, points: Keypoints) -> Floats:
     sizes = image_sizes(split, points.rows)
     sizes[(sizes == 0).any(axis=1)] = 1
     # Rows whose numbers are too large for this, or whose box has no size, have another fault.
@@ -68,50 +76,122 @@ def _distance(split: Split, points: Keypoints) -> Floats:
 
 
 def far_keypoints(placed: Sequence[PlacedKeypoints]) -> Iterator[Finding]:
-    """Yield rows with keypoints that lie far outside of the box, the furthest first.
+    """Yield rows with keypoints that lie far from their box, or from their other keypoints, the furthest first.
 
     A few rows that differ from the others are likely slips. Where most rows have a keypoint outside, as where boxes
-    are of heads and keypoints of bodies, it belongs there.
+    are of heads and keypoints of bodies, it belongs there. A box that was made from the keypoints holds all of them,
+    so that a slip shows only by its distance from the others.
     """
-    if not any((p.distance > NEAR).any() for p in placed):
+    placed = [p for p in placed if len(p.points.rows)]
+    if not placed:
         return
-    distance = np.concatenate([p.distance for p in placed])
+    classes = np.concatenate([p.points.box[:, 0] for p in placed])
     judged = np.concatenate([p.judged for p in placed])
-    far = judged & (distance > _limits(distance, judged, np.concatenate([p.points.box[:, 0] for p in placed])))
-    owners = [(p, index) for p in placed for index in range(len(p.points.rows))]
+    outside = np.concatenate([p.distance for p in placed])
+    far = judged & (outside > _limits(outside, judged, classes))
+    where = "outside of the box, {}{:.3g} times its longer side away"
+    yield from _told(placed, far, outside, where, "correct the keypoint, or the box (x, y, width, height)")
+    apart, usual = _from_others(np.concatenate([p.pixels() for p in placed]), classes)
+    known = judged & ~np.isnan(usual)
+    known[far.any(axis=1)] = False
+    lost = known.copy()
+    for distance in (apart, usual):
+        lost &= distance > _limits(distance, known, classes, APART)
+    where = "from the other keypoints, {}{:.3g} times the usual size of objects away"
+    yield from _told(placed, lost, usual, where, "correct the keypoint")
+
+
+def _told(placed: Sequence[PlacedKeypoints], far: Bools, distance: Floats, where: str, fix: str) -> Iterator[Finding]:
+    """Yield a finding for each row of which keypoints are far (m, K), the furthest first."""
     furthest = np.where(far, distance, 0).max(axis=1)
+    starts = np.cumsum([0, *(len(p.points.rows) for p in placed)])
     for place in np.argsort(-furthest, kind="stable")[: np.count_nonzero(furthest)].tolist():
-        one, index = owners[place]
-        which = far[place]
+        number = int(np.searchsorted(starts, place, side="right")) - 1
+        one, index, which = placed[number], place - int(starts[number]), far[place]
         verb, up_to = ("lies", "") if which.sum() == 1 else ("lie", "up to ")
-        message = (
-            f"{one.points.text(index, which)} {verb} far outside of the box, {up_to}{furthest[place]:.3g} times its"
-            f" longer side away: {one.points.places(index, which)}."
-        )
-        fix = "correct the keypoint, or the box (x, y, width, height)"
+        message = f"{one.points.text(index, which)} {verb} far {where.format(up_to, furthest[place])}"
+        message += f": {one.points.places(index, which)}."
         yield one.split.of_row(int(one.points.rows[index]), "keypoint-far", message, fix, "warning")
 
 
-def _limits(distance: Floats, judged: Bools, classes: Floats) -> Floats:
+def _from_others(pixels: Floats, classes: Floats) -> tuple[Floats, Floats]:
+    """Return how far keypoints are from what the others of their object take up, float64 (m, K), in two units.
+
+    The first is the extent of the others, whatever the size of the object; the second the median extent of objects of
+    the class, however few of its keypoints are labelled. What is far is so in both. NaN where fewer than two others
+    are labelled.
+    """
+    known = ~np.isnan(pixels[..., 0])
+    labelled = known.sum(axis=1)
+    axes = [_Axis.of(np.where(known, pixels[..., axis], 0), known) for axis in (0, 1)]
+    usual = np.full(len(pixels), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distance = np.hypot(axes[0].outside, axes[1].outside)
+        distance[~known | (labelled[:, None] < 3)] = np.nan
+        whole, extent = np.maximum(axes[0].extent, axes[1].extent), np.maximum(axes[0].others, axes[1].others)
+        for number in np.unique(classes):
+            rows = classes == number
+            if (several := rows & (labelled > 1)).any():
+                usual[rows] = np.median(whole[several])
+        return distance / extent, distance / usual[:, None]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Keypoints of objects along one axis.
+
+    Attributes:
+        extent: How much the keypoints of each object take up, float64 (m,).
+        others: How much the others of each keypoint take up, float64 (m, K).
+        outside: How far each keypoint is outside of what the others take up, float64 (m, K).
+    """
+
+    extent: Floats
+    others: Floats
+    outside: Floats
+
+    @classmethod
+    def of(cls, places: Floats, known: Bools) -> _Axis:
+        """Measure keypoints at ``places`` (m, K); what is not ``known`` (m, K) is of no account."""
+        low, lows = _of_others(np.where(known, places, np.inf))
+        high, highs = _of_others(np.where(known, -places, np.inf))
+        with np.errstate(invalid="ignore"):
+            return cls(-(high + low), -(highs + lows), np.maximum(np.maximum(lows - places, places + highs), 0))
+
+
+def _of_others(values: Floats) -> tuple[Floats, Floats]:
+    """Return the least value of each row, float64 (m,), and for each keypoint that of the others, float64 (m, K)."""
+    least = values.min(axis=1)
+    place = values.argmin(axis=1)
+    index = np.arange(len(values))
+    others = np.repeat(least[:, None], values.shape[1], axis=1)
+    rest = values.copy()
+    rest[index, place] = np.inf
+    others[index, place] = rest.min(axis=1)
+    return least, others
+
+
+def _limits(distance: Floats, judged: Bools, classes: Floats, near: float | None = None) -> Floats:
     """Return for each row and keypoint the distance from which on it is far, float64 (m, K).
 
-    Each class has its own, since classes may differ in what their boxes are drawn around.
+    Each class has its own, since classes may differ in what their boxes are drawn around. With ``near``, that is never
+    far, and nothing is in any dataset.
     """
     limits = np.empty(distance.shape)
     order = np.argsort(classes, kind="stable")
     ends = np.flatnonzero(np.diff(classes[order])) + 1
     for rows in np.split(order, ends):
-        limits[rows] = _limits_of(distance[rows], judged[rows])
+        limits[rows] = _limits_of(distance[rows], judged[rows], near)
     return limits
 
 
-def _limits_of(distance: Floats, judged: Bools) -> Floats:
+def _limits_of(distance: Floats, judged: Bools, near: float | None) -> Floats:
     count = judged.sum(axis=0)
     ordered = np.sort(np.where(judged, distance, np.inf), axis=0)
     half, most = (_at(ordered, (share * np.maximum(count - 1, 0)).astype(np.int64)) for share in (0.5, USUAL))
     with np.errstate(invalid="ignore"):
-        coarse = np.maximum(FAR, BEYOND * half)
-        fine = np.where(count >= ENOUGH, np.maximum(NEAR, BEYOND * most), np.inf)
+        coarse = np.maximum(FAR, BEYOND * half) if near is None else np.full(half.shape, np.inf)
+        fine = np.where(count >= ENOUGH, np.maximum(NEAR if near is None else near, BEYOND * most), np.inf)
     limits: Floats = np.minimum(coarse, fine)
     return limits
 
