@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.corpus import (
     image_cases,
+    keypoint_cases,
     label_cases,
     pose_key_cases,
     split_cases,
@@ -19,6 +20,7 @@ THEMES = {
     "Label files": label_cases.CASES,
     "Images": image_cases.CASES,
     "Statistics": statistics_cases.CASES,
+    "Keypoints of a dataset": keypoint_cases.CASES,
 }
 """The broken datasets by theme."""
 

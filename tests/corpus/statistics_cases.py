@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.corpus.generator import case, each_row, rows, warning
+from tests.corpus.generator import Expected, case, each_row, rows, warning
 
 SAME = "0.5 0.5 0.4 0.4 0.4 0.4 2 0.5 0.4 2 0.4 0.5 2 0.5 0.5 2"
 
@@ -36,8 +36,9 @@ CASES = [
         "keypoints-all-invisible",
         "No keypoint is visible anywhere",
         each_row(lambda w: [*w[:5], *["0", "0", "0"] * 4]),
-        warning("keypoints-invisible"),
-        also="keypoint-never-seen keypoints-identical",
+        Expected("keypoints-none", line=1),
+        warning("keypoints-none", line=2),
+        also="keypoints-identical",
     ),
     case(
         "keypoint-never-visible", "The tail is never visible", each_row(never_the_tail), warning("keypoint-never-seen")

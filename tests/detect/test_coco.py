@@ -297,7 +297,11 @@ def one(data: Description, code: str) -> Finding:
         ({"images": [*IMAGES, IMAGES[0]]}, "coco-duplicate-id", "10"),
         ({"categories": [*CATEGORIES, {"id": 9}]}, "coco-entry", "category 9"),
         ({"categories": [*CATEGORIES, {"id": 9, "name": "x", "keypoints": 3}]}, "coco-keypoint-names", "'x'"),
-        ({"categories": [*CATEGORIES, {"id": 9, "name": "x", "keypoints": ["a"]}]}, "coco-keypoints-differ", "1 and 3"),
+        (
+            {"categories": [*CATEGORIES, {"id": 9, "name": "x", "keypoints": ["a"]}]},
+            "coco-keypoints-differ",
+            "dog 3, x 1",
+        ),
         ({"categories": []}, "names-empty", "no categories"),
         ({"images": []}, "split-empty", "no images"),
     ],
@@ -311,6 +315,16 @@ def test_faults_are_told_with_their_line(folder: Path, changes: dict[str, Any], 
         assert finding.line is not None
         before = (folder / "all.json").read_text().splitlines()[: finding.line]
         assert any('"annotations"' in line for line in before)
+
+
+def test_categories_with_fewer_keypoints_are_told_how_to_be_padded(folder: Path) -> None:
+    finding = one(
+        both(folder, categories=[*CATEGORIES, {"id": 9, "name": "x", "keypoints": ["a"]}]), "coco-keypoints-differ"
+    )
+    assert "for x, 2 more names in keypoints" in finding.fix
+    assert "2 x 0, 0, 0 at the end of keypoints" in finding.fix
+    padded = both(folder, categories=[*CATEGORIES, {"id": 9, "name": "x", "keypoints": ["a", "unused_1", "unused_2"]}])
+    assert "coco-keypoints-differ" not in {f.code for f in padded.findings}
 
 
 def test_a_fault_of_one_annotation_is_its_images(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+import cv2
 import pytest
 
 import trainer_host
@@ -32,6 +33,9 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
         (OSError(errno.EROFS, "Read-only file system", "last.pt"), trainer_host.StorageError),
         (RuntimeError("Training failed: NaN persisted for 4 epochs"), trainer_host.LossError),
         (ValueError("Invalid CUDA 'device=0' requested.\nmore"), trainer_host.SettingsError),
+        (cv2.error("OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory)"), trainer_host.MemoryExhaustedError),
+        (RuntimeError("bfloat16 autocast requires CUDA with native support"), trainer_host.SettingsError),
+        (ValueError("final batch=1 training at imgsz=32: keep every size >= 64"), trainer_host.SettingsError),
         (ImportError("libGL.so.1: cannot open shared object file"), trainer_host.EnvironmentProblemError),
     ],
 )
@@ -40,7 +44,9 @@ def test_known_causes_become_documented_errors(raised: Exception, expected: type
         raise raised
 
 
-@pytest.mark.parametrize("raised", [RuntimeError("shapes differ"), ValueError("no"), ImportError("no module x")])
+@pytest.mark.parametrize(
+    "raised", [RuntimeError("shapes differ"), ValueError("no"), ImportError("no module x"), cv2.error("no")]
+)
 def test_everything_else_keeps_its_traceback(raised: Exception) -> None:
     with pytest.raises(type(raised), match=str(raised)), translated():
         raise raised

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,8 +258,24 @@ def test_rows_without_a_labelled_keypoint_are_counted() -> None:
     assert (code, severity, file, line) == ("keypoints-invisible", "warning", "/data/data.yaml", None)
     assert "2 of 4" in message
     assert "first in labels/train/0.txt, line 2." in message
-    assert [s[0] for s in statistics([blind, blind, blind])] == ["keypoints-invisible"]
-    assert statistics([blind], "val") == []
+    assert statistics([GOOD, blind], "val") == []
+
+
+ZERO = with_points(*[0, 0, 2] * 3)
+
+
+@pytest.mark.parametrize("row", [with_points(*[0] * 9), with_points(0.5, 0.5, 0, 0.4, 0.5, 0, 0, 0, 0), ZERO])
+def test_a_split_without_a_labelled_keypoint_is_an_error_where_it_is_trained_on(row: list[float]) -> None:
+    for split, severity, line in (("train", "error", None), ("val", "warning", None), ("test", "warning", None)):
+        found = [s for s in statistics([row, row], split) if s[0] == "keypoints-none"]
+        assert [s[1:4] for s in found] == [(severity, "/data/data.yaml", line)]
+        assert f"2 {split} rows" in found[0][4]
+    assert ("at 0 0" in found[0][4]) == (row is ZERO)
+    assert "keypoints-none" not in {s[0] for s in statistics([row, GOOD])}
+
+
+def test_a_split_without_a_row_is_not_said_to_lack_keypoints() -> None:
+    assert list(check_dataset(make_context(KEYS, {"train": [[GOOD]], "val": [[]]}, "pose"))) == []
 
 
 def test_a_keypoint_that_is_never_seen_is_named() -> None:
@@ -302,10 +317,6 @@ def judge(row: list[float]) -> set[str]:
             continue
         if px == py == 0 and (x - w / 2 > 0.01 or y - h / 2 > 0.01):
             codes.add("keypoint-zero")
-            continue
-        away = [max(abs(px - x) - w / 2, 0) * width, max(abs(py - y) - h / 2, 0) * height]
-        if np.hypot(*away) > max(w * width, h * height) + 1e-9:
-            codes.add("keypoint-far")
     return codes
 
 
@@ -319,7 +330,9 @@ images = st.lists(st.lists(row | st.sampled_from([GOOD, OTHER, BOX]), max_size=5
 @settings(deadline=None, max_examples=200)
 @given(images)
 def test_columns_and_rows_agree(rows: list[list[list[float]]]) -> None:
-    found = [(f.image, f.line, f.code) for f in check_dataset(make_context(KEYS, {"val": rows}, "pose"))]
+    of_all = {"keypoint-far", "keypoints-none"}  # which depend on the other rows
+    checked = check_dataset(make_context(KEYS, {"val": rows}, "pose"))
+    found = [(f.image, f.line, f.code) for f in checked if f.code not in of_all]
     wanted = [
         (f"/data/images/val/{index}.jpg", line, code)
         for index, image in enumerate(rows)
@@ -344,3 +357,37 @@ def test_nothing_that_the_engine_leaves_out_passes(
         assert errors
     else:
         assert errors <= {"box-range", "visibility"}  # which the engine trains on
+
+
+# --- classes with keypoints of their own ------------------------------------------------------------------------------
+
+
+SHORT, LONG = [1, *OTHER[1:-3]], [1, *OTHER[1:], 0.5, 0.5, 2]
+TWO = {"names": {0: "mouse", 1: "rat"}, "kpt_names": None}
+
+
+def test_a_class_with_fewer_keypoints_is_told_how_to_pad_its_rows() -> None:
+    (short,) = check(SHORT, **TWO)
+    assert "All rows of class 1 have 2 keypoints." in short.message
+    assert "add 3 zeros at the end" in short.fix
+    (long,) = check(LONG, **TWO)
+    assert "kpt_shape: [4, 3]" in long.fix
+    assert "0 0 0 at the end of each row with fewer than 4" in long.fix
+    mixed = check(SHORT, [1, *OTHER[1:]], **TWO)
+    assert ["All rows" in f.message for f in mixed] == [False]
+
+
+def test_what_is_said_of_a_padded_dataset_is_nothing() -> None:
+    assert check([*SHORT, 0, 0, 0], **TWO) == []
+
+
+@pytest.mark.parametrize("value", [{0: [3, 3], 1: [5, 3]}, [[3, 3], [5, 3]]])
+def test_a_shape_for_each_class_is_answered_with_one_for_all(value: Any) -> None:
+    (finding,) = check(kpt_shape=value)
+    assert finding.code == "kpt-shape"
+    assert "kpt_shape: [5, 3]" in finding.fix
+
+
+def test_names_of_a_class_with_fewer_keypoints_can_be_padded() -> None:
+    assert "unused_1" in check(kpt_names={0: ["nose", "ear"]})[0].fix
+    assert "unused_1" not in check(kpt_names={0: ["a", "b", "c", "d"]})[0].fix

@@ -117,6 +117,13 @@ def test_points_and_boxes(tmp_path: Path) -> None:
     assert sorted(n for found in states.values() for n in found) == [EMPTY, FOUND, FOUND]
 
 
+def test_a_table_without_a_labelled_point_has_frames_alone(tmp_path: Path) -> None:
+    blank = HEAD + "".join(f"labeled-data/m1/img{n}.png,,,,,,\n" for n in range(3))
+    data = read(project(tmp_path, m1=blank))
+    assert [len(s.columns) for s in data.splits.values()] == [0, 0]
+    assert "3 frames without a labelled point" in one(data, "dlc-empty-frame").message
+
+
 def test_rows_have_their_lines(tmp_path: Path) -> None:
     data = read(project(tmp_path))
     table = tmp_path / "labeled-data" / "m1" / "CollectedData_Ann.csv"

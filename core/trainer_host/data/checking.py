@@ -17,6 +17,7 @@ from trainer_host.base.yaml_document import read_document
 from trainer_host.data.checks import check_files
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.keys import unknown_keys
+from trainer_host.data.selection import refuse_unknown_classes
 from trainer_host.plugin.markers import hookimpl
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def examine(chain: Chain, ctx: DataContext) -> Description:
     Raises:
         DatasetError: If there is no dataset to read.
         PluginError: If no plugin reads datasets.
+        SettingsError: If ``classes`` names one that the dataset does not have.
     """
     with paused_collection():
         return _examined(chain, _original(ctx))
@@ -51,6 +53,7 @@ def examine(chain: Chain, ctx: DataContext) -> Description:
 def _examined(chain: Chain, ctx: DataContext) -> Description:
     hooks = chain.manager.hook
     data = _read(chain, ctx)
+    refuse_unknown_classes(getattr(ctx.args, "classes", None), data.get("names"), "the dataset")
     if ctx.args.single_cls and "names" in data:
         data["names"], data["nc"] = {0: "item"}, 1
     if not data.engine_reads:

@@ -10,18 +10,20 @@ from ultralytics.utils import LOGGER
 
 from trainer_host.base.data import nearby
 from trainer_host.base.display import escaped
+from trainer_host.base.errors import SettingsError, unknown
 from trainer_host.base.findings import SHOWN, grouped
 from trainer_host.data.checking import examine, normalised, settle
+from trainer_host.data.selection import check_selection, share_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Set as AbstractSet
 
     from trainer_host.base.contexts import DataContext
     from trainer_host.data.description import Description
     from trainer_host.engine.plan import Plan
 
 
-def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: Collection[str]) -> Description:
+def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: AbstractSet[str]) -> Description:
     """Read a dataset, have every plugin check it, and show what they warn of.
 
     Args:
@@ -32,9 +34,17 @@ def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: Collection[
 
     Raises:
         DatasetError: If it cannot be read, or if a check finds an error.
+        SettingsError: If there is no such split, or if settings leave nothing of it to train on.
     """
     data = examine(plan.chain, replace(ctx, images=plan.images))
     settle(data, plan.bad, used)
+    if absent := [name for name in used if data.splits and name not in data.splits]:
+        raise SettingsError(unknown("split", absent[0], data.splits))
+    data.findings += check_selection(data, ctx.args, used)
+    for name in sorted(used & data.splits.keys()):
+        share, total = share_of(ctx.args.fraction, name), len(data.splits[name])
+        if not round(total * share):
+            LOGGER.warning(f"fraction={share} of {total} {name} images is less than one image: using one.")
     for problem in grouped(data.findings):
         LOGGER.warning(str(problem))
     for name, images in data.left_out.items():

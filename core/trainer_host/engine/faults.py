@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,8 @@ def blamed(manager: HookManager) -> Iterator[None]:
 
 
 def _known_cause(error: BaseException) -> TrainerError | None:
+    if type(error).__module__ == "cv2" and "Insufficient memory" in str(error):  # cv2.error, without its import
+        return _memory()
     if not isinstance(error, (ImportError, MemoryError, OSError, RuntimeError, ValueError)):
         return None
     if isinstance(error, ImportError):
@@ -89,9 +92,12 @@ def _known_cause(error: BaseException) -> TrainerError | None:
     if "PytorchStreamWriter failed" in text:
         return StorageError(Problem("cannot write the checkpoint.", "Free space on the disk."))
     if text.startswith("final batch=1 training"):
-        return SettingsError(
-            Problem("the last batch of an epoch has one image, too few at this size.", "Change batch.")
-        )
+        least = re.search(r">= (\d+)", text)
+        fix = f"Fix: change batch, or train at imgsz={least[1] if least else 64} or more"
+        return SettingsError(Problem("the last batch of an epoch has one image, too few at this imgsz.", fix))
+    if text.startswith("bfloat16 autocast requires"):
+        what = "amp=bf16 needs a CUDA GPU that computes in bfloat16, and there is none in use."
+        return SettingsError(Problem(what, "Fix: write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
     if text.startswith("Invalid") and "device=" in text:
         return SettingsError(Problem(text.strip().splitlines()[0], "Without a GPU leave it out, or write device=cpu."))
     return None

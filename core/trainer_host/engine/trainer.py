@@ -44,6 +44,7 @@ from trainer_host.engine.contributions import (
 )
 from trainer_host.engine.datasets import read_and_check
 from trainer_host.engine.faults import loss_error
+from trainer_host.engine.freezing import refuse_freeze
 from trainer_host.engine.layers import with_layers
 from trainer_host.engine.losses import add_losses
 from trainer_host.engine.model_loading import starting_weights, trained_model
@@ -268,6 +269,7 @@ class HostTrainer(BaseTrainer):
 
     def set_model_attributes(self) -> None:
         """Have the chain tell the model about the dataset."""
+        refuse_freeze(self.args.freeze, self.model)
         self.hooks.set_model_attributes(ctx=self.context(ModelContext, model=self.model))
         if self.setting_up:  # the test comes next, before the engine asks the host for anything else
             self.amp_setting = skip_test(self)

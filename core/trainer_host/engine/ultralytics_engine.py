@@ -23,6 +23,7 @@ from trainer_host.base.contexts import (
 )
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.base.results import Outcome
+from trainer_host.data.selection import refuse_unknown_classes
 from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.contributions import (
     Postprocessing,
@@ -33,6 +34,7 @@ from trainer_host.engine.contributions import (
     require_measured,
 )
 from trainer_host.engine.datasets import read_and_check
+from trainer_host.engine.devices import refuse_device
 from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.keys import engine_folder
@@ -41,6 +43,7 @@ from trainer_host.engine.model_loading import inherited_settings, trained_model
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.trackers import engine_callbacks
+from trainer_host.engine.transforms import refuse_augmentations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +54,10 @@ if TYPE_CHECKING:
     from trainer_host.data.description import Description
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.trainer import HostTrainer
+
+
+STRIDE = 32
+"""The least stride by which the engine rounds sizes of images."""
 
 
 def find_weights(name: str, offline: bool, scratch: str | None) -> str:
@@ -107,6 +114,17 @@ def wanted_threads() -> int | None:
     return int(wanted) if wanted.isdigit() and int(wanted) > 0 else None
 
 
+def _size_text(imgsz: Any) -> str:
+    """Return the size that is trained at, and what becomes of one that is not trained at as it was given."""
+    size = max(imgsz) if isinstance(imgsz, (list, tuple)) else imgsz
+    notes = []
+    if isinstance(imgsz, (list, tuple)) and size != min(imgsz):
+        notes.append(f"the larger of imgsz={list(imgsz)}: training takes one size".replace(", ", ","))
+    if size % STRIDE:
+        notes.append("rounded up to a multiple of the model's stride")
+    return f"{size} px" + (f" ({'; '.join(notes)})" if notes else "")
+
+
 class TrainingEngine:
     """Trains with ultralytics.
 
@@ -128,6 +146,8 @@ class TrainingEngine:
 
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and what was left out."""
+        refuse_device(self.values.get("device"))
+        refuse_augmentations(self.values.get("augmentations"))
         events = engine_callbacks(self.plan.trackers, self.plan.offline)
         for event, function in self.progress.events().items():
             events[event] = [*events[event], function]
@@ -164,7 +184,7 @@ class TrainingEngine:
         start = "from scratch" if str(model).endswith((".yaml", ".yml")) else "from its weights"
         name = f"model {model}, {start}" if model else "a model of its own"
         epochs = f"{trainer.args.epochs} epoch{'s' * (trainer.args.epochs != 1)}"
-        return f"on {trainer.device}: {name}, {epochs} at {trainer.args.imgsz} px"
+        return f"on {trainer.device}: {name}, {epochs} at {_size_text(trainer.args.imgsz)}"
 
     def train(self) -> Outcome:
         """Train, and return the outcome."""
@@ -194,16 +214,22 @@ class FinishedModel:
 
     def __init__(self, path: Path, plan: Plan, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
         self.plan, self.save_dir = plan, save_dir
+        refuse_device(values.get("device"))
         self.checkpoint = read_checkpoint(path)
         inherited = inherited_settings(self.checkpoint, values)
         alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
         wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
+        if not isinstance(self.args.batch, int) or self.args.batch < 1:
+            what = f"batch={self.args.batch}: only training chooses a batch size itself."
+            raise SettingsError(Problem(what, "Fix: write a number of images, such as batch=16"))
         self.device = select_device(self.args.device, verbose=False)
         data = self.checkpoint.record.get("data") or {}
         self.trainer = detached_trainer(plan, self.args, data, self.device, save_dir)
         ctx = with_layers(plan.chain.manager, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg")))
         self.model: Module = trained_model(self.checkpoint, self._build, ctx).to(self.device)
+        if mode == "predict":  # those of a validation are the dataset's
+            refuse_unknown_classes(self.args.classes, getattr(self.model, "names", None), "the model")
         restore_states(plan.chain, self._context(RunContext), self.checkpoint.record.get(PLUGIN_STATES) or {})
 
     def _postprocessing(self, mode: str) -> Postprocessing | None:

@@ -13,6 +13,7 @@ from trainer_host.base.errors import DatasetError, Problem, SettingsError, Stora
 from trainer_host.base.findings import by_code
 from trainer_host.data.checking import examine, finding_of
 from trainer_host.data.description import SPLITS, Description
+from trainer_host.data.selection import check_selection, chosen_classes
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.imports import engine_switches
 from trainer_host.engine.keys import engine_defaults, engine_keys
@@ -114,6 +115,7 @@ def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fi
         data = examine(chain, ctx)
     except DatasetError as error:
         return _unread(error, ctx.source, chain)
+    data.findings += check_selection(data, ctx.args, SPLITS)
     ctx = replace(ctx, data=data)
     proposal: dict[str, list[str]] = {}
     if deep:
@@ -204,7 +206,11 @@ def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
 def _wrong_values(settings: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with the settings that checks look at; the engine, which knows all, is not imported."""
     kinds = {"fliplr": (int, float), "flipud": (int, float), "single_cls": (bool,), "split": (str,)}
-    return [
+    classes = settings.get("classes")
+    wrong = []
+    if classes is not None and chosen_classes(classes) is None:
+        wrong = [Problem(f"classes={classes} is not valid.", "Fix: write numbers of classes, such as classes=[0,2]")]
+    return wrong + [
         Problem(f"{key}={settings[key]} is not valid.", f"Its default is {engine_defaults()[key]}.")
         for key, kind in kinds.items()
         if key in settings and (not isinstance(settings[key], kind) or (key == "split" and settings[key] not in SPLITS))

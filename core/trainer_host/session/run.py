@@ -76,7 +76,7 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
     )
     try:
         engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
-        with blamed(resolved.chain.manager):
+        with translated(), blamed(resolved.chain.manager):  # here, so that a refused run leaves nothing
             record.read(engine.prepare())
             extensions = ", ".join(m.record.name for m in resolved.chain.extensions)
             also = f" with {extensions}" if extensions else ""

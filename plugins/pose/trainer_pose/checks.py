@@ -27,11 +27,13 @@ from trainer_detect.checks import (
 )
 from trainer_detect.rows import description, fitting_shapes, image_sizes, keypoint_shape
 from trainer_host import Finding
-from trainer_pose.keys import check_keys
+from trainer_pose.keys import check_keys, padding_text
+from trainer_pose.outliers import PlacedKeypoints, far_keypoints
 from trainer_pose.suggestions import name_lists
+from trainer_pose.unlabelled import unlabelled_splits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from trainer_detect.checks import Found
     from trainer_detect.rows import Bools, Floats, Rows
@@ -50,27 +52,41 @@ def check_dataset(ctx: DataContext) -> Iterator[Finding]:
     if shape is None:
         return
     names = name_lists(data)
+    own = _own_counts(data, shape)
     fits = any((s.columns[_judged(s)] == 5 + shape[0] * shape[1]).any() for s in data.splits.values())
+    read: dict[str, Keypoints] = {}
+    placed: list[PlacedKeypoints] = []
     for split in data.splits.values():
-        found = list(_columns(split, shape, fits))
+        found = list(_columns(split, shape, fits, own))
         points = read_keypoints(split, shape, names)
         if points is not None:
-            found += _of_points(split, points)
+            read[split.name] = points
+            faults = _faults(split, points)
+            found += _of_points(split, points, faults)
+            placed.append(PlacedKeypoints.of(split, points, faults.sound))
         yield from in_order(found)
-    train = data.splits.get("train")
-    points = read_keypoints(train, shape, names) if train else None
-    if train and points:
-        yield from _statistics(data, train, points)
+    yield from far_keypoints(placed)
+    yield from unlabelled_splits(data, read)
+    if "train" in read:
+        yield from _statistics(data, data.splits["train"], read["train"])
 
 
 def _judged(split: Split) -> Bools:
     return split.sound & ~split.crowd
 
 
-def _columns(split: Split, shape: tuple[int, int], fits: bool) -> Found:
-    """Yield rows of another length; ``fits`` says whether any row of the dataset has the right one."""
+def _columns(split: Split, shape: tuple[int, int], fits: bool, own: Mapping[int, int]) -> Found:
+    """Yield rows of another length.
+
+    Args:
+        split: The split.
+        shape: Number of keypoints, and of numbers for each.
+        fits: Whether any row of the dataset has the right length.
+        own: The number of keypoints of classes that have one of their own.
+    """
     keypoints, dims = shape
     required = 5 + keypoints * dims
+    classes = split.head(1)[:, 0]
     for row in np.flatnonzero(_judged(split) & (split.columns != required)).tolist():
         found = int(split.columns[row])
         needed = f"{required} (5 + {keypoints} x {dims})"
@@ -81,7 +97,39 @@ def _columns(split: Split, shape: tuple[int, int], fits: bool) -> Found:
             message += f" {found} numbers would fit kpt_shape: {others}."
         if others and not fits:
             fix = f"write kpt_shape: {others} in the YAML, or {required} numbers in each row"
+        if (points := own.get(int(classes[row]))) is not None:
+            message += f" All rows of class {int(classes[row])} have {points} keypoints."
+            fix = _padding(keypoints, dims, points, max(own.values()))
         yield row, split.of_row(row, "label-columns", message, fix)
+
+
+def _padding(keypoints: int, dims: int, points: int, most: int) -> str:
+    """Return how classes with ``points`` keypoints, and others with ``keypoints`` or ``most``, come to have as many."""
+    if dims == 2:
+        return "give every class as many keypoints, with kpt_shape: [K, 3], and 0 0 0 for those that a class lacks"
+    if most > keypoints:
+        return f"write kpt_shape: [{most}, {dims}], and {padding_text(most)}"
+    zeros = 3 * (keypoints - points)
+    return f"add {zeros} zeros at the end of each row of the class: 0 0 0 for each keypoint that it lacks"
+
+
+def _own_counts(data: Description, shape: tuple[int, int]) -> dict[int, int]:
+    """Return the number of keypoints of classes all of whose rows have another than ``shape``, and all the same.
+
+    Nothing is returned unless rows of other classes have that of the shape, so that classes do differ.
+    """
+    keypoints, dims = shape
+    lengths: dict[int, set[int]] = {}
+    for split in data.splits.values():
+        use = _judged(split)
+        pairs = np.stack([split.head(1)[use, 0], split.columns[use]], axis=1)
+        for number, columns in np.unique(pairs, axis=0).astype(np.int64).tolist():
+            lengths.setdefault(number, set()).add(columns)
+    alike = {number: found.copy().pop() for number, found in lengths.items() if len(found) == 1}
+    counts = {n: (c - 5) // dims for n, c in alike.items() if c > 5 and (c - 5) % dims == 0}
+    if len(counts) < len(lengths) or keypoints not in counts.values():
+        return {}
+    return {number: count for number, count in counts.items() if count != keypoints}
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------
@@ -145,7 +193,24 @@ def read_keypoints(split: Split, shape: tuple[int, int], names: dict[int, list[s
     return Keypoints(rows, values[:, :5], xy, flags, dims, names)
 
 
-def _of_points(split: Split, points: Keypoints) -> Found:
+@dataclass(frozen=True)
+class _Faults:
+    """What is wrong with the keypoints of a split's rows.
+
+    Attributes:
+        pixels: Rows whose keypoints look like pixels, bool (m,).
+        beyond: Keypoints outside of the image, bool (m, K).
+        zero: Keypoints that count as labelled at 0 0, bool (m, K).
+        sound: Keypoints of rows without such a fault, in their box or their keypoints, bool (m, K).
+    """
+
+    pixels: Bools
+    beyond: Bools
+    zero: Bools
+    sound: Bools
+
+
+def _faults(split: Split, points: Keypoints) -> _Faults:
     faults = box_faults(split, points.rows, points.box)
     # Where there is no visibility, a negative coordinate stands for no keypoint.
     used = ((points.xy[..., 0] != 0) | (points.xy[..., 1] != 0)) & points.labelled
@@ -156,11 +221,14 @@ def _of_points(split: Split, points: Keypoints) -> Found:
     beyond &= ~(pixels | faults.pixels)[:, None]
     fine = ~(pixels | faults.any | beyond.any(axis=1))[:, None]
     zero = _at_zero(points) & fine
-    yield from _pixels(split, points, pixels)
-    yield from _range(split, points, beyond)
+    return _Faults(pixels, beyond, zero, fine & ~zero)
+
+
+def _of_points(split: Split, points: Keypoints, faults: _Faults) -> Found:
+    yield from _pixels(split, points, faults.pixels)
+    yield from _range(split, points, faults.beyond)
     yield from _visibility(split, points)
-    yield from _zero(split, points, zero)
-    yield from _far(split, points, fine & ~zero)
+    yield from _zero(split, points, faults.zero)
 
 
 def _pixels(split: Split, points: Keypoints, pixels: Bools) -> Found:
@@ -220,31 +288,6 @@ def _zero(split: Split, points: Keypoints, zero: Bools) -> Found:
         yield row, split.of_row(row, "keypoint-zero", message, fix, "warning")
 
 
-def _are_far(split: Split, points: Keypoints) -> Bools:
-    """Tell which keypoints are further from their box than its longer side, in pixels, bool (m, K)."""
-    sizes = image_sizes(split, points.rows)
-    sizes[(sizes == 0).any(axis=1)] = 1
-    with np.errstate(over="ignore"):  # such rows have been reported
-        longest = (points.box[:, 3:5] * sizes).max(axis=1)
-        squared = np.zeros(points.flags.shape)
-        for axis in (0, 1):
-            centre, size = points.box[:, 1 + axis, None], points.box[:, 3 + axis, None]
-            outside = np.abs(points.xy[..., axis] - centre) - size / 2
-            squared += (np.maximum(outside, 0) * sizes[:, axis, None]) ** 2
-        far: Bools = (squared > longest[:, None] ** 2) & points.labelled
-    return far
-
-
-def _far(split: Split, points: Keypoints, judged: Bools) -> Found:
-    far = _are_far(split, points) & judged
-    for index in np.flatnonzero(far.any(axis=1)).tolist():
-        row, which = int(points.rows[index]), far[index]
-        verb = "lies" if which.sum() == 1 else "lie"
-        message = f"{points.text(index, which)} {verb} far outside of the box: {points.places(index, which)}."
-        fix = "correct the keypoint, or the box (x, y, width, height)"
-        yield row, split.of_row(row, "keypoint-far", message, fix, "warning")
-
-
 # --- all rows together --------------------------------------------------------------------------------------------
 
 
@@ -256,14 +299,14 @@ def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[
 
     labelled, count = points.labelled, len(points.rows)
     blind = np.flatnonzero(~labelled.any(axis=1))
+    if len(blind) == count:
+        return  # which is an error of its own
     if len(blind):
         row = int(points.rows[blind[0]])
         file = os.path.relpath(split.label_files[split.image[row]], Path(data.file).parent)
         message = f"in {len(blind)} of {count} training rows no keypoint is labelled, first in {file}"
         message += f", {line_text(split, row)}." if split.line[row] else "."
         yield warn("keypoints-invisible", message, "label them with visibility 1 or 2, or ignore this if it is meant")
-    if len(blind) == count:
-        return
     unseen = np.flatnonzero(~labelled.any(axis=0)).tolist()
     if unseen:
         names = next(iter(points.names.values()), []) if len({*map(tuple, points.names.values())}) == 1 else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_detect.checks import listed, shapes_text
 from trainer_detect.rows import class_names, keypoint_shape
 from trainer_host.base.findings import MISSING_KEY
+from trainer_host.data.description import Description
 from trainer_pose.suggestions import (
     PERSON_SIGMAS,
     counted_from_one,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainer_host import Finding
-    from trainer_host.data.description import Description
 
 SHAPE_FIX = "write kpt_shape: [K, 3] for K keypoints as x, y, visibility, or [K, 2] for x, y"
 FLIP_FIX = (
@@ -64,7 +64,26 @@ def _shape(data: Description) -> Iterator[Finding]:
     message = (
         f"kpt_shape is {data['kpt_shape']!r:.80}, and not two whole numbers: keypoints, and 2 or 3 numbers for each."
     )
+    shapes = shapes_by_class(data["kpt_shape"])
+    if len(shapes) > 1:
+        message = f"kpt_shape is {data['kpt_shape']!r:.80}, and a model has one shape for all classes."
+        most = max(keypoints for keypoints, _ in shapes)
+        fix = f"write kpt_shape: [{most}, 3], and {padding_text(most)}"
     yield data.of_key("kpt_shape", "kpt-shape", message, fix)
+
+
+def shapes_by_class(value: Any) -> list[tuple[int, int]]:
+    """Return the shapes where a kpt_shape is a list or a mapping of them, one for each class; none otherwise."""
+    parts = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(parts, (list, tuple)):
+        return []
+    found = [keypoint_shape(Description({"kpt_shape": part}, file="")) for part in parts]
+    return [shape for shape in found if shape] if all(found) else []
+
+
+def padding_text(keypoints: int) -> str:
+    """Return how labels of classes with fewer keypoints come to have the number of all."""
+    return f"add 0 0 0 at the end of each row with fewer than {keypoints} keypoints, for each that its class lacks"
 
 
 # --- flip_idx -----------------------------------------------------------------------------------------------------
@@ -164,7 +183,10 @@ def _names_of_class(data: Description, number: Any, names: Any, keypoints: int) 
         yield data.of_key(key, "kpt-names", message, f"write a list of {keypoints} names")
     elif len(names) != keypoints:
         message = f"kpt_names of class {number} has {len(names)} names for {keypoints} keypoints."
-        yield data.of_key(key, "kpt-names", message, f"write {keypoints} names, or correct kpt_shape")
+        fix = f"write {keypoints} names, or correct kpt_shape"
+        if len(names) < keypoints:
+            fix += "; a class with fewer keypoints gets names such as unused_1, and rows with 0 0 0 for them"
+        yield data.of_key(key, "kpt-names", message, fix)
     elif len(set(names)) < len(names):
         twice = listed(sorted({str(n) for n in names if names.count(n) > 1}))
         message = f"kpt_names of class {number} has {twice} more than once."

@@ -53,17 +53,28 @@ def keypoint_keys(source: Source, files: Mapping[str, CocoFile], names: list[str
     if not counts:
         return {}
     if len(counts) > 1:
-        what = (
-            f"the categories have {' and '.join(map(str, counts))} keypoints; a model has one number for all classes."
-        )
-        fix = "keep the categories with the same number of keypoints"
-        source.findings.append(Finding("coco-keypoints-differ", what, fix, str(next(iter(files.values())).path)))
+        source.findings.append(_differing(kinds, counts[-1], next(iter(files.values()))))
+        return {"kpt_shape": [counts[-1], 3]}
     usual = max(kinds.values(), key=len)
     keys: dict[str, Any] = {
         "kpt_shape": [counts[-1], 3],
         "kpt_names": {i: list(kinds.get(name) or usual) for i, name in enumerate(names)},
     }
     return {**keys, "skeleton": skeleton} if skeleton else keys
+
+
+def _differing(kinds: Mapping[str, list[str]], most: int, coco: CocoFile) -> Finding:
+    """Return what to say of categories with different numbers of keypoints, and how to give them the same."""
+    numbers = listed([f"{name} {len(points)}" for name, points in kinds.items() if points])
+    what = f"the categories have different numbers of keypoints ({numbers}); a model has one number for all classes."
+    name, points = next((n, p) for n, p in kinds.items() if 0 < len(p) < most)
+    missing = most - len(points)
+    fix = (
+        f"pad each category to {most} keypoints: for {name}, {missing} more names in keypoints, such as unused_1,"
+        f" and {missing} x 0, 0, 0 at the end of keypoints in each annotation; or keep the categories of one number"
+    )
+    line = next((i.line for i in coco.categories.values() if i.content["name"] == name), None)
+    return Finding("coco-keypoints-differ", what, fix, str(coco.path), line)
 
 
 def _skeleton(pairs: Any, points: int) -> list[list[int]]:

@@ -133,7 +133,8 @@ def _rows(
     placed[..., :2] = np.where(labelled[..., None], shares(points, sizes[:, None]), 0)
     placed[..., 2] = np.where(labelled, VISIBLE, 0)
     classes = np.full((len(points), 1), number)
-    return np.hstack([classes, box_shares(np.hstack([low, high - low]), sizes), placed.reshape(len(points), -1)])
+    numbers = placed.reshape(len(points), 3 * points.shape[1])
+    return np.hstack([classes, box_shares(np.hstack([low, high - low]), sizes), numbers])
 
 
 def _judge_parts(project: Project, file: Path, table: Table) -> bool:

@@ -1,0 +1,40 @@
+"""The setting ``device``, checked before the engine reads it: what it does not know ends in a traceback there."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.engine.values import several_devices
+
+GPU = re.compile(r"cuda|(cuda:)?-?\d+")
+OF_ENGINE = re.compile(r"|none|cpu|(npu|xpu).*")
+"""Devices of which the engine itself says what is missing."""
+
+
+def refuse_device(device: Any) -> None:
+    """Refuse a ``device`` that is unknown or missing here, and for which the engine would crash or use the CPU.
+
+    Raises:
+        SettingsError: If it is one.
+    """
+    if several_devices(device) or isinstance(device, torch.device):
+        return  # several are refused elsewhere
+    if isinstance(device, (list, tuple)):
+        device = device[0] if device else ""
+    name = str("" if device is None else device).strip().lower()
+    if OF_ENGINE.fullmatch(name):
+        return
+    if GPU.fullmatch(name):
+        # A number that is too large may be one that CUDA_VISIBLE_DEVICES has; the engine knows.
+        why = "" if torch.cuda.is_available() and torch.cuda.device_count() else "there is no GPU that CUDA can use"
+    elif name in {"mps", "mps:0"}:
+        why = "" if torch.backends.mps.is_available() else "MPS, the GPU of a Mac, is not available here"
+    else:
+        fix = "Fix: write device=cpu, device=0 for the first GPU, or device=mps on a Mac"
+        raise SettingsError(Problem(f"device={device}: unknown device.", fix))
+    if why:
+        raise SettingsError(Problem(f"device={device}: {why}.", "Fix: leave it out, or write device=cpu"))

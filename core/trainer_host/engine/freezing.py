@@ -1,0 +1,42 @@
+"""The setting ``freeze``, checked against the model: the engine passes over layers that there are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import Problem, SettingsError
+
+if TYPE_CHECKING:
+    from trainer_host.base.protocols import Module
+
+
+def refuse_freeze(freeze: Any, model: Module) -> None:
+    """Refuse to freeze layers that a model does not have, or all of them.
+
+    The engine freezes parameters below ``model.N`` for each layer N, where N may also be a name such as ``23.cv2``.
+
+    Raises:
+        SettingsError: If nothing would be left to train, or if there is no such layer.
+    """
+    if not freeze:
+        return
+    modules = {name for name, _ in model.named_modules()}
+    layers = sum(name.startswith("model.") and name.removeprefix("model.").isdigit() for name in modules)
+    given = f"freeze={_text(freeze)}"
+    if not layers:
+        raise SettingsError(Problem(f"{given}: this model has no numbered layers.", "Fix: leave freeze out"))
+    known = f"the model has {layers} layers, 0 to {layers - 1}"
+    fix = f"Fix: freeze fewer layers, such as freeze={min(10, max(layers - 1, 0))} for the first ones"
+    wanted = range(freeze) if isinstance(freeze, int) else freeze
+    absent = [str(layer) for layer in wanted if f"model.{layer}" not in modules]
+    if absent and not isinstance(freeze, int):
+        what = f"{given}: there is no layer {', '.join(absent)}; {known}."
+        raise SettingsError(Problem(what, "Fix: name layers of the model, such as freeze=[0,1,2]"))
+    # The engine looks for these texts anywhere in a parameter's name.
+    frozen = (*(f"model.{layer}." for layer in wanted), ".dfl")
+    if all(any(part in name for part in frozen) for name, _ in model.named_parameters()):
+        raise SettingsError(Problem(f"{given} leaves nothing to train; {known}.", fix))
+
+
+def _text(freeze: Any) -> str:
+    return str(list(freeze) if isinstance(freeze, tuple) else freeze).replace(" ", "")
