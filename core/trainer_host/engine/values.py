@@ -32,11 +32,20 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 MAX_SEED = 2**32 - 1
 """The largest seed that NumPy takes."""
+BOUNDS: dict[str, tuple[float, float]] = {
+    "momentum": (0, 0.9999),
+    "warmup_momentum": (0, 0.9999),
+    "lr0": (1e-12, 1),
+    "close_mosaic": (0, math.inf),
+    "degrees": (-360, 360),
+    "shear": (-89, 89),
+}
+"""The least and the largest value of settings that the engine does not bound, or not enough."""
 MAX_COUNT = 2**63 - 1
 """The largest number that torch takes."""
 MAX_IMGSZ = 2**15 - 1
 """The largest size of an image that OpenCV warps, in pixels."""
-SIGNED = frozenset({"degrees", "shear", "batch", "save_period", "line_width", "opset", "close_mosaic"})
+SIGNED = frozenset({"degrees", "shear", "batch", "save_period", "line_width", "opset"})
 """Numbers that may be negative, or have a check of their own."""
 
 
@@ -80,8 +89,9 @@ def _general(key: str, value: Any) -> str | None:
         return "write a finite number"
     if key in CFG_FLOAT_KEYS - SIGNED and any(v < 0 for v in numbers):
         return "write a number that is not negative"
-    if numeric and any(abs(v) > 1e12 for v in numbers):
-        return "write a smaller number"
+    least, most = BOUNDS.get(key, (-1e12, 1e12))
+    if numeric and any(not least <= v <= most for v in numbers):
+        return f"write a number from {least:g} to {most:g}" if most < 1e12 else f"write a number from {least:g}"
     if isinstance(value, (dict, set)) or (value is not None and key in CFG_BOOL_KEYS and not isinstance(value, bool)):
         return f"write {key}=True or {key}=False" if key in CFG_BOOL_KEYS else "write a single value"
     return None
@@ -178,6 +188,11 @@ def _time(value: Any) -> str | None:
     return None if good else "write hours, such as time=1.5"
 
 
+def _scale(value: Any) -> str | None:
+    good = not isinstance(value, (list, tuple)) or (len(value) == 2 and 0 < value[0] <= value[1])
+    return None if good else "write the smallest and the largest factor, such as scale=(0.5,1.5)"
+
+
 def _line_width(value: Any) -> str | None:
     return None if value is None or _count(value, 1) else "write a width in pixels, such as line_width=2"
 
@@ -229,6 +244,7 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "cache": _cache,
     "compile": _compile,
     "workers": _workers,
+    "scale": _scale,
     "seed": _seed,
     "time": _time,
     "line_width": _line_width,
