@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 MILLION = 1e6
 """Shares are rounded to a millionth, which is what label files are written with: far less than a pixel."""
 
+LEAST = 0.05
+"""The least side of a box that is made from points, as a share of the image's longer side."""
+MARGIN = 0.1
+"""How far such a box reaches beyond its points on each side, as a share of their longer extent."""
+
 
 def shares(pixels: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
     """Return pixels as shares of an image's side, rounded to six decimals just as printing them would."""
@@ -48,6 +53,31 @@ def box_shares(boxes: ArrayLike, sizes: ArrayLike) -> NDArray[np.float64]:
     centres = (boxes[:, :2] + boxes[:, 2:] / 2) / sizes
     # The last bit of a sum is noise, so that a tie is rounded up, which most writers of labels come to.
     return np.hstack([np.floor(centres * MILLION + 0.5) / MILLION, shares(boxes[:, 2:], sizes)])
+
+
+def boxes_around(
+    points: NDArray[np.float64], labelled: NDArray[np.bool_], sizes: NDArray[np.float64], margin: float
+) -> NDArray[np.float64]:
+    """Return boxes around labelled points, a margin on each side, never smaller than `LEAST`, within the image.
+
+    Args:
+        points: x and y in pixels, (n, k, 2).
+        labelled: Which of them count, at least one of each row, (n, k).
+        sizes: Width and height of each row's image in pixels, (n, 2).
+        margin: How far a box reaches beyond its points, as a share of their longer extent.
+
+    Returns:
+        Left, top, width and height in pixels, float64 (n, 4).
+    """
+    if not len(points):
+        return np.zeros((0, 4))
+    low = np.where(labelled[..., None], points, np.inf).min(axis=1)
+    high = np.where(labelled[..., None], points, -np.inf).max(axis=1)
+    extent = (high - low).max(axis=1, keepdims=True)
+    side = np.maximum(high - low + 2 * margin * extent, LEAST * sizes.max(axis=1, keepdims=True))
+    centre = (low + high) / 2
+    low, high = np.clip(centre - side / 2, 0, sizes), np.clip(centre + side / 2, 0, sizes)
+    return np.hstack([low, high - low])
 
 
 def held_out(names: Sequence[str], share: float) -> list[bool]:
