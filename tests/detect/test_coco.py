@@ -499,7 +499,7 @@ def test_what_cvat_exports_as_coco(tmp_path: Path) -> None:
         data = read(source)
         assert codes(data) == []
         assert (data["names"], data["kpt_shape"]) == ({0: "box", 1: "mouse"}, [3, 3])
-        assert data["kpt_names"] == dict.fromkeys((0, 1), ["nose", "left_ear", "right_ear"])
+        assert data["kpt_names"] == {i: ["nose", "left_ear", "right_ear"] for i in (0, 1)}
         rows = [row for s in data.splits.values() for row in s.table(14)[1].tolist()]
         assert len(rows) == 4
         assert [row[7] for row in rows] == [2] * 4

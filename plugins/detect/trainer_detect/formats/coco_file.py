@@ -200,7 +200,7 @@ def lacks_box(content: dict[str, Any]) -> bool:
 
 def labelled_points(content: dict[str, Any]) -> list[tuple[float, float]]:
     """Return x and y of the keypoints of an annotation that are labelled."""
-    found = content.get("keypoints")
+    found: Any = content.get("keypoints")
     if not _numbers(found) or len(found) % 3:
         return []
     return [(x, y) for x, y, v in zip(found[::3], found[1::3], found[2::3], strict=True) if v > 0]
@@ -214,7 +214,9 @@ def derives_box(content: dict[str, Any]) -> bool:
 def says_nothing(content: dict[str, Any]) -> bool:
     """Return whether an annotation has neither a box with an area nor a labelled keypoint, though places for them."""
     places = content.get("keypoints")
-    return bool(content.get("bbox") and lacks_box(content) and places and _numbers(places)) and not labelled_points(content)
+    if not content.get("bbox") or not lacks_box(content) or not places or not _numbers(places):
+        return False
+    return not labelled_points(content)
 
 
 def _numbers(values: Any) -> bool:

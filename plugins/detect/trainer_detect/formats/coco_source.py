@@ -78,8 +78,7 @@ def find_source(source: str, images: Sequence[str | Path], kind: Kind = COCO) ->
     if path.suffix.lower() in YAMLS:
         found = _from_yaml(path, kind)
     elif inside := _files_of_folder(path, kind):
-        first = next(iter(inside.values()))
-        found = Source(first, kind, inside)
+        found = Source(next(iter(inside.values())), kind, inside)
     else:
         found = _from_paths(_paths(source), kind)
     if len(images) == 1:
@@ -102,6 +101,8 @@ def _files_of_folder(folder: Path, kind: Kind) -> dict[str, Path]:
     """Return the files of the splits in a folder as tools export it; none where they cannot be told apart."""
     if not os.path.isdir(folder) or has_yaml(folder):  # noqa: PTH112 - of any name
         return {}
+    if kind.for_each_image:
+        return _folders_of_splits(folder, kind)
     for place in (folder, folder / ANNOTATIONS):
         files = [f.absolute() for f in files_in(place, kind.suffix) if kind.claims(f)]
         # Of COCO, a file of keypoints says all that the file of boxes of the same images says.
@@ -112,6 +113,14 @@ def _files_of_folder(folder: Path, kind: Kind) -> dict[str, Path]:
         if files and None not in named and len(named) == len(files) and "train" in named:
             return {split: named[split] for split in SPLITS if split in named}
     return {}
+
+
+def _folders_of_splits(folder: Path, kind: Kind) -> dict[str, Path]:
+    """Return the folders of the splits in a folder, or the folder alone."""
+    below = {split_of(f.name): f.absolute() for f in folder.iterdir() if f.is_dir() and kind.claims(f)}
+    if {"train", "val"} <= set(below) and not any(kind.claims(f) for f in files_in(folder, kind.suffix)):
+        return {split: below[split] for split in SPLITS if split in below}
+    return {"train": folder.absolute()} if kind.claims(folder) else {}
 
 
 def _paths(source: str) -> list[str]:
@@ -134,7 +143,7 @@ def _is_of(kind: Kind, value: Any, folder: Path) -> bool:
 
 
 def _splits(path: Path, kind: Kind) -> list[tuple[Path, Any]]:
-    """Return the splits that a YAML names, each with the folder that it is relative to; none where it cannot be read."""
+    """Return the splits that a YAML names, each with the folder that it is relative to."""
     from trainer_host.base.yaml_document import mentions, read_document
 
     if not mentions(path, kind.suffix):
@@ -188,5 +197,7 @@ def find_folder(source: Source, split: str, names: Iterable[str]) -> Path | None
         return places[hits.index(max(hits))]
     looked = ", ".join(dict.fromkeys(str(b) for b in bases))
     what = f"none of the images that {file.name} names are in {looked}, such as {probed[0]}."
-    source.findings.append(Finding(source.kind.codes.images, what, "give the folder: images=DIR", str(file), split=split))
+    source.findings.append(
+        Finding(source.kind.codes.images, what, "give the folder: images=DIR", str(file), split=split)
+    )
     return None

@@ -97,6 +97,21 @@ class _Scanner:
         return content
 
 
+def refused(path: Path) -> Unreadable | None:
+    """Return why a file is not read for its size or for what it is, if it is not.
+
+    Raises:
+        OSError: If it is not there, or may not be looked at.
+    """
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        what = f"the file has {size >> 20} MiB; at most {MOST_BYTES >> 20} are read."
+        return Unreadable("too-large", what, "split it into several files")
+    if not path.is_file():
+        return Unreadable("unreadable", "there is a folder or a device of this name.", "give a file")
+    return None
+
+
 def read_text(path: Path, noun: str) -> str | Unreadable:
     """Return the text of a file of labels, or why it cannot be read.
 
@@ -105,12 +120,8 @@ def read_text(path: Path, noun: str) -> str | Unreadable:
         noun: Its kind in messages, such as "COCO file".
     """
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            what = f"the file has {size >> 20} MiB; at most {MOST_BYTES >> 20} are read."
-            return Unreadable("too-large", what, "split it into several files")
-        if not path.is_file():
-            return Unreadable("unreadable", "there is a folder or a device of this name.", "give a file")
+        if why := refused(path):
+            return why
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return Unreadable("unreadable", "there is no such file.", f"give the path of a {noun}")

@@ -15,6 +15,8 @@ PROBED_BYTES = 1 << 16
 PROBED_FILES = 20
 """Files of a folder that are looked at to recognise what it holds."""
 MOST_ENTRIES = 1_000_000
+SEVERAL = frozenset({".json", ".xml"})
+"""Endings of several kinds of files, which their content tells apart."""
 YAMLS = frozenset({".yaml", ".yml"})
 
 _LABELME = re.compile(r'"shapes"\s*:\s*\[')
@@ -79,22 +81,43 @@ class Kind(NamedTuple):
         noun: Its name in messages.
         suffix: The ending of its files.
         codes: The codes of findings.
+        for_each_image: Whether each image has a file of its own.
     """
 
     plugin: str
     noun: str
     suffix: str
     codes: Codes = Codes(*_OF_TOOLS)
+    for_each_image: bool = False
 
     def claims(self, path: Path) -> bool:
-        """Return whether a file is of this kind; one that is missing is so by its ending, and COCO where several are."""
-        return path.suffix.lower() == self.suffix and recognise(path) == self.plugin
+        """Return whether a file is of this kind, or a folder where each image has a file of this kind.
+
+        A file that is missing is so by its ending, and is COCO's where several kinds have that ending.
+        """
+        if self.for_each_image and os.path.isdir(path):  # noqa: PTH112 - of any name
+            return not has_yaml(path) and any(_holds(folder, self) for folder in (path, *_folders_in(path)))
+        if path.suffix.lower() != self.suffix:
+            return False
+        return self.suffix not in SEVERAL or recognise(path) == self.plugin
+
+    def files_of(self, path: Path) -> list[Path]:
+        """Return the files that a path stands for: itself, those below a folder, or those beside a ``*``."""
+        if "*" in path.name:
+            return files_in(path.parent, self.suffix)
+        if not self.for_each_image or not path.is_dir():
+            return [path]
+        found: list[Path] = []
+        for folder, below, _ in os.walk(path):
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            found += files_in(Path(folder), self.suffix)
+        return found
 
 
 COCO = Kind("coco", "COCO file", ".json", Codes(*_OF_COCO))
 CVAT = Kind("cvat", "CVAT file", ".xml")
 LABEL_STUDIO = Kind("label-studio", "Label Studio file", ".json")
-LABELME = Kind("labelme", "labelme file", ".json")
+LABELME = Kind("labelme", "labelme file", ".json", for_each_image=True)
 
 
 def recognise(path: Path) -> str | None:
@@ -138,7 +161,16 @@ def has_yaml(folder: Path) -> bool:
     return any(files_in(folder, suffix) for suffix in YAMLS)
 
 
-def holds(folder: Path, kind: Kind) -> bool:
+def _holds(folder: Path, kind: Kind) -> bool:
     """Return whether the first files of a folder with the ending of a kind have one of that kind among them."""
     files: Sequence[Path] = files_in(folder, kind.suffix)
-    return any(kind.claims(f) for f in files[:PROBED_FILES])
+    return any(recognise(f) == kind.plugin for f in files[:PROBED_FILES])
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+    except (OSError, ValueError):
+        return []
+    return [folder / name for name in found[:PROBED_FILES]]

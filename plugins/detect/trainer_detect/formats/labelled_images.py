@@ -12,6 +12,7 @@ import numpy as np
 from trainer_detect.formats.coco_file import derives_box, fault_of, labelled_points, says_nothing
 from trainer_detect.formats.common import LEAST, box_shares, boxes_around, counted, shares, unlisted
 from trainer_host.base.findings import Finding
+from trainer_host.data.cache import extracted_folder
 from trainer_host.data.description import Description, Split
 from trainer_host.data.images import read_images
 
@@ -99,13 +100,14 @@ class _Reader:
 
     def add(self, code: str, message: str, fix: str, image: int, line: int) -> None:
         """Note an error of one image."""
-        where = self.files[image], line or None, "error", self.name, self.paths[image]
-        self.source.findings.append(Finding(code, message, fix, *where))
+        where = self.files[image], line or None
+        image_path = self.paths[image]
+        self.source.findings.append(Finding(code, message, fix, *where, split=self.name, image=image_path))
 
     def warn(self, code: str, message: str, fix: str, line: int | None = None) -> None:
         """Note a warning about the split."""
-        where = str(self.file.path), line, "warning", self.name
-        self.source.findings.append(Finding(code, message, fix, *where))
+        where = str(self.file.path), line
+        self.source.findings.append(Finding(code, message, fix, *where, severity="warning", split=self.name))
 
     def _sizes(self) -> NDArray[np.float64]:
         """Return width and height of each image: what the file says, else what the image says, else 0."""
@@ -226,7 +228,9 @@ class _Reader:
     def _judge_outside(self) -> None:
         """Warn of images that lie elsewhere."""
         home = os.path.abspath(self.part.inside or self.part.folder)  # noqa: PTH100
-        outside = [p for p in self.paths if not Path(p).is_relative_to(home)]
+        # Images that the file carries are in the user's cache folder.
+        owned = (home, str(extracted_folder()))
+        outside = [p for p in self.paths if not any(Path(p).is_relative_to(o) for o in owned)]
         if outside:
             what = f"{counted(len(outside), 'image')} outside of {home}, such as {outside[0]}."
             self.warn("path-outside", what, "write each file_name relative to the folder of images")
