@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer_detect.formats.coco import EXTENSION, Coco
-from trainer_detect.formats.common import box_shares, held_out, shares
+from trainer_detect.formats.common import box_shares, shares
 from trainer_host import DataContext, Finding
 from trainer_host.data.description import Description
+from trainer_host.data.holdout import held_out
 from trainer_host.plugin.options import parse_options
 
 MOUSE = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "mouse-openfield"

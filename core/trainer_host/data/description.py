@@ -123,6 +123,10 @@ class Split:
             crowd=self.crowd[rows],
         )
 
+    def renamed(self, name: str) -> Split:
+        """Return the images and rows as the split of another name."""
+        return replace(self, name=name)
+
     def of_row(self, row: int, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:
         """Return a finding about a row, with its file and line."""
         image = int(self.image[row])

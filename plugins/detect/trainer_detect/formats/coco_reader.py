@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from trainer_detect.formats.coco_classes import class_names, keypoint_keys
 from trainer_detect.formats.coco_file import CocoFile, Item, read_coco
 from trainer_detect.formats.coco_source import find_folder
-from trainer_detect.formats.common import MARGIN, held_out, held_out_finding, one_image_finding
+from trainer_detect.formats.common import MARGIN, held_out_finding, one_image_finding
 from trainer_detect.formats.labelled_images import LabelledImages, description_of
+from trainer_host.data.holdout import held_out
 
 if TYPE_CHECKING:
     from trainer_detect.formats.coco_source import Source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from trainer_host.base.findings import Finding
 from trainer_host.data.images import SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -78,19 +77,6 @@ def boxes_around(
     centre = (low + high) / 2
     low, high = np.clip(centre - side / 2, 0, sizes), np.clip(centre + side / 2, 0, sizes)
     return np.hstack([low, high - low])
-
-
-def held_out(names: Sequence[str], share: float) -> list[bool]:
-    """Tell which names are held out, at least one and never all of several.
-
-    A name keeps its place when others come or go, because its own hash decides.
-    """
-    marks = [int.from_bytes(hashlib.sha256(n.encode("utf-8", "surrogateescape")).digest()[:8], "big") for n in names]
-    chosen = [mark < share * 2**64 for mark in marks]
-    if len(names) > 1 and (all(chosen) or not any(chosen)):
-        odd = marks.index(max(marks) if all(chosen) else min(marks))
-        chosen[odd] = not chosen[odd]
-    return chosen
 
 
 def listed(names: Iterable[Any], most: int = 3) -> str:

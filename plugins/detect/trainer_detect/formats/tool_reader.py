@@ -10,7 +10,6 @@ from trainer_detect.formats.coco_file import CocoFile, Item
 from trainer_detect.formats.coco_source import find_source, names_kind, split_of
 from trainer_detect.formats.common import (
     counted,
-    held_out,
     held_out_finding,
     listed,
     one_image_finding,
@@ -20,6 +19,7 @@ from trainer_detect.formats.labelled_images import LabelledImages, description_o
 from trainer_detect.formats.tool_labels import Fault
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import SPLITS
+from trainer_host.data.holdout import held_out
 
 if TYPE_CHECKING:
     import re
