@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FRAME = "frame_{:06d}"
 FRAME_SUFFIXES = (".png", ".PNG", ".jpg", ".JPG", ".jpeg", ".JPEG")
-MOST_FRAMES = 1_000_000
+MOST_FRAMES = 200_000
 HOW = "give the shapes of one object a group in CVAT, or label it as a skeleton"
 SHAPES = frozenset({"box", "points", "skeleton", "polygon", "mask", "ellipse", "polyline", "cuboid", "tag"})
 SKIPPED = {"polyline": "polylines", "cuboid": "cuboids", "tag": "tags"}

@@ -22,7 +22,7 @@ YAMLS = frozenset({".yaml", ".yml"})
 _LABELME = re.compile(r'"shapes"\s*:\s*\[')
 _LABELME_TOO = re.compile(r'"(imagePath|shape_type|imageData|lineColor)"\s*:')
 _STUDIO = re.compile(
-    r'"(annotations|completions)"\s*:\s*\[(?=[\s\S]*"data"\s*:\s*\{)'
+    r'"(annotations|completions)"\s*:\s*\['
     r'|"(annotation_id|annotator|lead_time|file_upload|total_annotations|original_width'
     r'|rectanglelabels|keypointlabels|polygonlabels)"\s*:'
 )

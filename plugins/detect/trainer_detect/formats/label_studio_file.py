@@ -216,7 +216,8 @@ def _marks(labels: Labels, task: _Task, picture: Picture) -> list[Mark]:
             shapes.setdefault(key, (shape, region))
         elif not label and str(region.get("type", "")).lower() not in IGNORED:
             labels.skipped["regions of other kinds"] += 1
-    related = {b: a for pair in task.relations for a, b in (pair, pair[::-1]) if _is_box(shapes, a)}
+    ends = [pair for pair in task.relations if all(isinstance(end, (str, int)) for end in pair)]
+    related = {b: a for pair in ends for a, b in (pair, pair[::-1]) if _is_box(shapes, a)}
     marks = []
     for key, (shape, region) in shapes.items():
         who = f"task {task.number}, region {region.get('id') or key}"

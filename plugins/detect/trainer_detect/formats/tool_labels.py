@@ -166,7 +166,9 @@ def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], l
         how: How a user of the tool says what belongs together.
     """
     grouped: dict[Hashable, list[Mark]] = defaultdict(list)
+    order: dict[str, int] = {}
     for mark in marks:
+        order.setdefault(mark.who, len(order))
         grouped[mark.group].append(mark)
     loose = grouped.pop(None, [])
     found: list[LabelledObject] = []
@@ -197,7 +199,7 @@ def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], l
             around = "no box is" if not owners else f"{len(owners)} boxes are"
             what = f"{mark.who}: the object of the point {mark.label!r} is unknown; {around} around it."
             faults.append(Fault("annotation-group", what, how, mark.line))
-    return found, faults
+    return sorted(found, key=lambda o: order[o.who]), faults
 
 
 def _around(box: Box, point: Point) -> bool:

@@ -17,6 +17,7 @@ from trainer_detect.formats.common import (
 from trainer_detect.formats.json_text import MOST_BYTES
 from trainer_detect.formats.labelled_images import LabelledImages, description_of
 from trainer_detect.formats.tool_labels import Fault
+from trainer_host.base.data import nearby
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import SPLITS
 from trainer_host.data.holdout import held_out
@@ -217,7 +218,8 @@ def _places(source: Source, split: str) -> list[Path]:
     given = source.folders.get(split) or source.folders.get("train")
     home = file if file.is_dir() else file.parent
     bases = [given.absolute()] if given else [home, home / "images", home.parent / "images", home.parent]
-    return [b / part for b in bases for part in dict.fromkeys(["", split, file.stem])]
+    places = [b / part for b in bases for part in dict.fromkeys(["", split, file.stem])]
+    return [p for p in places if os.path.isdir(p)] or places[:1]  # noqa: PTH112 - of any name
 
 
 def _find_images(
@@ -225,21 +227,28 @@ def _find_images(
 ) -> tuple[Path | None, list[str]]:
     """Return the folder of a split's images, and the path of each: empty for one that may be missing and is."""
     places = _places(source, split)
-    probed = pictures[:: max(1, len(pictures) // PROBED)]
-    hits = [sum(_found(place, p) is not None for p in probed) for place in places]
-    if not max(hits) and not any(_found(place, p) for place in places for p in pictures):
+    wanted = [p for p in labels.pictures if p.objects or not p.optional] or labels.pictures
+    hits = _hits(places, wanted[:: max(1, len(wanted) // PROBED)])
+    hits = hits if max(hits) else _hits(places, wanted)
+    if not max(hits):
         if any(f.code == labels.kind.codes.images and f.file == str(labels.path) for f in source.findings):
             return None, []  # which is told of the other split of the file
-        looked = ", ".join(dict.fromkeys(str(p) for p in places if p.is_dir()))
-        what = f"none of the {len(labels.pictures)} images is in {looked or places[0]}, such as {pictures[0].names[0]}."
-        source.findings.append(Finding(labels.kind.codes.images, what, labels.remedy, str(labels.path), split=split))
+        looked = ", ".join(dict.fromkeys(map(str, places)))
+        what = f"none of the {len(labels.pictures)} images is in {looked}, such as {wanted[0].names[0]}."
+        of = split if len(source.files) > 1 else None
+        source.findings.append(Finding(labels.kind.codes.images, what, labels.remedy, str(labels.path), split=of))
         return None, []
     best = places[hits.index(max(hits))]
     names = []
     for picture in pictures:
-        found = next((f for place in (best, *places) if (f := _found(place, picture))), None)
+        others = places if picture.objects or not picture.optional else ()
+        found = next((f for place in (best, *others) if (f := _found(place, picture))), None)
         names.append(found or ("" if picture.optional else str(best / picture.names[0])))
     return best, names
+
+
+def _hits(places: Sequence[Path], pictures: Sequence[Picture]) -> list[int]:
+    return [sum(_found(place, p) is not None for p in pictures) for place in places]
 
 
 def _found(place: Path, picture: Picture) -> str | None:
@@ -283,9 +292,11 @@ def _tell_faults(source: Source, part: LabelledImages, pictures: Sequence[Pictur
         path = os.path.abspath(item.content["file_name"])  # noqa: PTH100
         faults = list(picture.faults)
         if path in first:
-            what = f"the image {path} is labelled twice, first in line {first[path].line}."
+            other = first[path]
+            where = nearby(other.file) if other.file else f"line {other.line}"
+            what = f"the image {path} is labelled twice, first in {where}."
             faults.append(Fault("annotation-duplicate-image", what, "keep one of them", picture.line))
         first.setdefault(path, picture)
         for code, message, fix, line in faults:
-            where = str(picture.file or part.file.path), line or None
-            source.findings.append(Finding(code, message, fix, *where, split=part.name, image=path))
+            file = str(picture.file or part.file.path)
+            source.findings.append(Finding(code, message, fix, file, line or None, split=part.name, image=path))
