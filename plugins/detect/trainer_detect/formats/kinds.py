@@ -60,16 +60,38 @@ class Codes(NamedTuple):
 
 
 _OF_COCO = (
-    *("coco-unreadable", "coco-too-large", "coco-encoding", "coco-syntax", "coco-key"),
-    *("coco-files", "coco-mixed", "coco-images", "coco-categories"),
-    *("coco-bbox", "coco-bbox-derived", "coco-nothing-labelled", "coco-keypoints"),
-    *("coco-image-missing", "coco-image-size"),
+    "coco-unreadable",
+    "coco-too-large",
+    "coco-encoding",
+    "coco-syntax",
+    "coco-key",
+    "coco-files",
+    "coco-mixed",
+    "coco-images",
+    "coco-categories",
+    "coco-bbox",
+    "coco-bbox-derived",
+    "coco-nothing-labelled",
+    "coco-keypoints",
+    "coco-image-missing",
+    "coco-image-size",
 )
 _OF_TOOLS = (
-    *("annotation-unreadable", "annotation-too-large", "annotation-encoding", "annotation-syntax", "annotation-key"),
-    *("annotation-files", "annotation-mixed", "annotation-images", "annotation-categories"),
-    *("annotation-bbox", "annotation-box-derived", "annotation-nothing-labelled", "annotation-keypoints"),
-    *("annotation-image-missing", "annotation-image-size"),
+    "annotation-unreadable",
+    "annotation-too-large",
+    "annotation-encoding",
+    "annotation-syntax",
+    "annotation-key",
+    "annotation-files",
+    "annotation-mixed",
+    "annotation-images",
+    "annotation-categories",
+    "annotation-bbox",
+    "annotation-box-derived",
+    "annotation-nothing-labelled",
+    "annotation-keypoints",
+    "annotation-image-missing",
+    "annotation-image-size",
 )
 
 
