@@ -186,6 +186,32 @@ def test_video_of_cvat(tmp_path: Path, start: int, step: int) -> None:
     assert found[f"frame_{start + 7 * step:06d}.PNG"] == [], "the mouse left, so that it is background"
 
 
+def test_a_video_that_cvat_exports_for_images(tmp_path: Path) -> None:
+    text = cvat_meta("interpolation", start_frame=0, stop_frame=3)
+    for i in range(4):
+        draw(tmp_path / "images" / f"frame_{i:06d}.PNG", i)
+        text += f'<image id="{i}" name="frame_{i:06d}" width="64" height="48">{cvat_skeleton(10)}</image>\n'
+    put(tmp_path / "annotations.xml", f"{text}</annotations>")
+    data = read("cvat", tmp_path)
+    assert codes(data) == {"annotation-box-derived"}
+    assert [len(found) for found in rows(data).values()] == [1] * 4
+
+
+def test_videos_of_a_project_of_cvat(tmp_path: Path) -> None:
+    text = cvat_meta("interpolation", start_frame=0, stop_frame=3)
+    for task, subset in ((1, "a"), (2, "b"), (3, "c")):
+        text += f'<track id="{task}" label="arena" task_id="{task}" subset="{subset}" source="manual">\n'
+        for i in range(2):
+            draw(tmp_path / "images" / subset / f"frame_{i:06d}.PNG", 10 * task + i)
+            text += f'<box frame="{i}" outside="0" occluded="0" keyframe="1" xtl="8" ytl="6" xbr="40" ybr="30"></box>\n'
+        text += "</track>\n"
+    put(tmp_path / "annotations.xml", f"{text}</annotations>")
+    data = read("cvat", tmp_path)
+    assert codes(data) == set()
+    assert sum(len(s) for s in data.splits.values()) == 6
+    assert "task " in one(data, "holdout").message
+
+
 def test_frames_of_a_video_that_are_not_there(tmp_path: Path) -> None:
     file = cvat_video(tmp_path)
     for number in (1, 2, 7):

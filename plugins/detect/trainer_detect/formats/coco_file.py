@@ -170,13 +170,11 @@ def fault_of(item: Item, points: int, codes: Codes) -> tuple[str, str, str] | No
     fix = "write bbox: [left, top, width, height] in pixels"
     if points and (fault := _keypoints_fault(content.get("keypoints"), points, who)):
         return codes.keypoints, *fault
-    if derives_box(content):
+    if (_numbers(box) and len(box) == 4) or derives_box(content):
         return None
     if box is None:
         return codes.bbox, f"{who} has no bbox.", fix
-    if not _numbers(box) or len(box) != 4:
-        return codes.bbox, f"the bbox of {who} is {str(box)[:60]}, not four numbers.", fix
-    return None
+    return codes.bbox, f"the bbox of {who} is {str(box)[:60]}, not four numbers.", fix
 
 
 def _keypoints_fault(found: Any, points: int, who: str) -> tuple[str, str] | None:
@@ -212,11 +210,9 @@ def derives_box(content: dict[str, Any]) -> bool:
 
 
 def says_nothing(content: dict[str, Any]) -> bool:
-    """Return whether an annotation has neither a box with an area nor a labelled keypoint, though places for them."""
+    """Return whether an annotation without a box has no labelled keypoint either, though places for both."""
     places = content.get("keypoints")
-    if not content.get("bbox") or not lacks_box(content) or not places or not _numbers(places):
-        return False
-    return not labelled_points(content)
+    return bool(content.get("bbox") and places and _numbers(places)) and not labelled_points(content)
 
 
 def _numbers(values: Any) -> bool:

@@ -23,6 +23,7 @@ from trainer_detect.formats.tool_labels import (
     path_endings,
 )
 from trainer_detect.formats.xml_text import read_xml
+from trainer_host.data.images import SUFFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,8 +76,9 @@ class _Reader:
         if not {"image", "track", "meta"} & self.seen:
             fix = "give the annotations.xml of CVAT for images 1.1 or CVAT for video 1.1"
             labels.add(CVAT.codes.key, "the file has neither images nor tracks.", fix, 1)
-        for key in sorted(self.frames):
-            self.images.append(self.frames[key])
+        # Frames that nothing but the range of a task names are background, where there is one task, as a video.
+        told = "image" in self.seen or any(task for task, _ in self.frames)
+        self.images += [frame for _, frame in sorted(self.frames.items()) if frame.picture.line or not told]
         for image in self.images:
             self.finish(image)
             labels.pictures.append(image.picture)
@@ -105,15 +107,12 @@ class _Reader:
                 self.labels.skeleton += _edges(label.said("svg"))
         self.labels.classes.update(declared)
         video = meta.said("source")
-        for task in meta.all("task"):
-            if task.said("mode") == "interpolation":
-                self.add_frames(task)
-                video = video or task.said("source")
-        self.labels.remedy = (
-            f"export with images, or extract them: ffmpeg -i {video} -start_number 0 images/{FRAME_FFMPEG}"
-            if any(t.said("mode") == "interpolation" for t in meta.all("task"))
-            else "export with images, or give their folder: images=DIR"
-        )
+        videos = [t for tag in ("task", "job") for t in meta.all(tag) if t.said("mode") == "interpolation"]
+        for task in videos:
+            self.add_frames(task)
+            video = video or task.said("source")
+        extract = f"export with images, or extract them: ffmpeg -i {video} -start_number 0 images/{FRAME_FFMPEG}"
+        self.labels.remedy = extract if videos else "export with images, or give their folder: images=DIR"
 
     def add_frames(self, task: Element) -> None:
         """Note the frames of a video, which are background where no track is."""
@@ -121,9 +120,8 @@ class _Reader:
         step = re.search(r"step=(\d{1,6})", task.said("frame_filter"))
         if first.isdecimal() and last.isdecimal() and len(last) < 9:
             numbers = range(int(first), int(last) + 1, max(1, int(step[1])) if step else 1)
-            key = task.said("id") if len(task.said("id")) < 20 else ""
             for number in numbers[:MOST_FRAMES]:
-                self.frame(key, number, 0, {})
+                self.frame("", number, 0, {})
 
     # Images and tracks
 
@@ -133,7 +131,10 @@ class _Reader:
             self.labels.add("annotation-entry", "the image has no name.", "export the labels again", image.line)
             return
         size = _size(image.attributes)
-        names = list(dict.fromkeys([*([f"{subset}/{name}"] if subset else []), *path_endings(name), name]))
+        names = [*([f"{subset}/{name}"] if subset else []), *path_endings(name), name]
+        if name.rpartition(".")[2].lower() not in SUFFIXES:  # a frame of a video, whose name has no ending
+            names = [f"{n}{s}" for n in names for s in FRAME_SUFFIXES]
+        names = list(dict.fromkeys(names))
         group = image.attributes.get("task_id")
         found = _Marks(Picture(names, image.line, size, group=group and f"task {group}", subset=subset))
         self.images.append(found)
@@ -143,8 +144,7 @@ class _Reader:
                 self.take_shape(found, shape, shape.attributes.get("label", ""), group, f"{shape.tag} {number}")
 
     def frame(self, task: str, number: int, line: int, attributes: dict[str, str]) -> _Marks:
-        # A task is named by its tracks in exports of projects alone.
-        key = (task if "task_id" in attributes else "", number)
+        key = (task, number)
         if key not in self.frames:
             subset = attributes.get("subset")
             names = [f"{FRAME.format(number)}{s}" for s in FRAME_SUFFIXES]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer_detect.formats.coco_file import derives_box, fault_of, labelled_points, says_nothing
+from trainer_detect.formats.coco_file import derives_box, fault_of, labelled_points, lacks_box, says_nothing
 from trainer_detect.formats.common import LEAST, box_shares, boxes_around, counted, shares, unlisted
 from trainer_host.base.findings import Finding
 from trainer_host.data.cache import extracted_folder
@@ -158,12 +158,14 @@ class _Reader:
             if fault := fault_of(item, count, self.source.kind.codes):
                 self.add(*fault, image, item.line)
                 continue
-            if says_nothing(content):
-                found.empty.append(item)
-                continue
-            box = content["bbox"] if not derives_box(content) else self._box_of(content, image)
-            if box is not content.get("bbox"):
-                found.boxless.append(item)
+            box = content.get("bbox")
+            if lacks_box(content):
+                if says_nothing(content):
+                    found.empty.append(item)
+                    continue
+                if derives_box(content):
+                    box = self._box_of(content, image)
+                    found.boxless.append(item)
             found.owners.append(image)
             found.classes.append(number[category["name"]])
             found.boxes.append(box)

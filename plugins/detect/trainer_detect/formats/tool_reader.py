@@ -151,6 +151,10 @@ def _held(source: Source, labels: Labels, pictures: Sequence[Picture], holdout: 
         source.findings.append(Finding("holdout", what, fix, str(labels.path), None, "warning"))
         return held
     held = held_out([p.key or p.names[0] for p in pictures], holdout or SHARE)
+    if len(groups) == 1 or any(p.optional for p in pictures):
+        remedy = "label a second video to hold it out, since frames of one video resemble each other"
+        source.findings.append(held_out_finding(labels.path, sum(held), len(held), remedy))
+        return held
     remedy = f"give the labels of each split to choose yourself: data=TRAIN,VAL; {plugin}.holdout=0.1 for another share"
     source.findings.append(held_out_finding(labels.path, sum(held), len(held), remedy))
     return held
