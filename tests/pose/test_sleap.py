@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.tools import draw, put, sleap_file
-from trainer_host import DataContext, Finding
+from trainer_host import DataContext, Finding, StorageError
 from trainer_host.data.description import Description
 from trainer_pose.formats import sleap_file as reader
 from trainer_pose.formats.sleap import EXTENSION, SleapOptions
@@ -120,6 +120,13 @@ def test_an_image_in_the_cache_that_was_changed_is_put_there_again(tmp_path: Pat
         draw(image, 999)
     after = pixels(read(file))
     assert all(np.array_equal(image, after[name]) for name, image in before.items())
+
+
+def test_a_cache_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINER_CACHE_DIR", str(put(tmp_path / "file", "") / "cache"))
+    for made in ({}, {"channel_order": "RGB"}):
+        with pytest.raises(StorageError, match="TRAINER_CACHE_DIR"):
+            read(sleap_file(tmp_path / "a.pkg.slp", **made))
 
 
 def test_frames_of_a_video_have_to_be_carried(tmp_path: Path) -> None:

@@ -97,10 +97,10 @@ def held_out_finding(file: Path | str, count: int, images: int, remedy: str) -> 
     return Finding("holdout", what, remedy, str(file), None, "warning")
 
 
-def one_image_finding(file: Path | str) -> Finding:
+def one_image_finding(file: Path | str, fix: str = "add images") -> Finding:
     """Return the error that a dataset of one image cannot be divided."""
     what = "there is one image, so that none is left to train on or to validate with."
-    return Finding("split-empty", what, "add images", str(file))
+    return Finding("split-empty", what, fix, str(file))
 
 
 def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:

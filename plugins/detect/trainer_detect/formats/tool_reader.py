@@ -130,7 +130,9 @@ def _parts(source: Source, labels: dict[str, Labels], holdout: float | None) -> 
     if {"train", "val"} <= set(subsets.values()) and None not in subsets.values():
         return {s: (found, [p for p in pictures if subsets[p.subset] == s]) for s in SPLITS if s in subsets.values()}
     if len(pictures) == 1:
-        source.findings.append(one_image_finding(found.path))
+        alone = found.kind.for_each_image and found.path.is_file()
+        fix = "give the folder with the files of all images: data=FOLDER" if alone else "add images"
+        source.findings.append(one_image_finding(found.path, fix))
         return parts
     held = _held(source, found, pictures, holdout)
     return {
