@@ -124,7 +124,8 @@ def _rows(
     placed[..., 2] = np.where(labelled, VISIBLE, 0)
     classes = np.full((len(points), 1), number)
     boxes = boxes_around(points, labelled, sizes, margin)
-    return np.hstack([classes, box_shares(boxes, sizes), placed.reshape(len(points), -1)])
+    numbers = placed.reshape(len(points), 3 * points.shape[1])
+    return np.hstack([classes, box_shares(boxes, sizes), numbers])
 
 
 def _judge_parts(project: Project, file: Path, table: Table) -> bool:
