@@ -422,6 +422,20 @@ def test_an_annotation_without_a_box_has_one_around_its_keypoints(folder: Path, 
     assert row[5:8] == [0.25, 0.25, 2], "keypoints are what they were"
 
 
+def test_keypoints_that_no_category_names_still_make_a_box(folder: Path) -> None:
+    bare = [{"id": 7, "name": "dog"}, CATEGORIES[1]]
+    data = both(folder, categories=bare, annotations=[without_box(DOG, [0, 0, 0, 0])])
+    assert set(codes(data)) == {"coco-bbox-derived", "coco-keypoint-names"}
+    assert len(rows_of(data, "train", "a.png")[0]) == 5
+
+
+@pytest.mark.parametrize("points", [None, []])
+def test_an_annotation_may_have_a_box_alone(folder: Path, points: Any) -> None:
+    data = both(folder, annotations=[{**DOG, "keypoints": points}])
+    assert codes(data) == []
+    assert rows_of(data, "train", "a.png")[0][5:] == [0] * 9
+
+
 def test_the_margin_of_such_boxes_can_be_set(folder: Path) -> None:
     assert parse_options("coco", Coco, {"margin": 0.5})[0] == Coco(margin=0.5)
     assert parse_options("coco", Coco, {"margin": -1})[1]

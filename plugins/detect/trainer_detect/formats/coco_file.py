@@ -178,7 +178,7 @@ def fault_of(item: Item, points: int, codes: Codes) -> tuple[str, str, str] | No
 
 
 def _keypoints_fault(found: Any, points: int, who: str) -> tuple[str, str] | None:
-    if found is None:
+    if found is None or found == []:
         return None
     if not _numbers(found):
         return f"the keypoints of {who} are not a list of numbers.", "write x, y and visibility of each"
