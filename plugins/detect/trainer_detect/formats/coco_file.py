@@ -166,7 +166,7 @@ def fault_of(item: Item, points: int, codes: Codes) -> tuple[str, str, str] | No
     """
     content = item.content
     who = f"annotation {content.get('id')!r}"
-    box = content.get("bbox")
+    box: Any = content.get("bbox")
     fix = "write bbox: [left, top, width, height] in pixels"
     if points and (fault := _keypoints_fault(content.get("keypoints"), points, who)):
         return codes.keypoints, *fault

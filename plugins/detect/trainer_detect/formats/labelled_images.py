@@ -158,7 +158,7 @@ class _Reader:
             if fault := fault_of(item, count, self.source.kind.codes):
                 self.add(*fault, image, item.line)
                 continue
-            box = content.get("bbox")
+            box: Any = content.get("bbox")
             if lacks_box(content):
                 if says_nothing(content):
                     found.empty.append(item)
