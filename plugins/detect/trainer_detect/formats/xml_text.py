@@ -119,7 +119,7 @@ def read_xml(path: Path, noun: str, take: Callable[[Element], None]) -> Unreadab
         return Unreadable("unreadable", what, "check the path and its rights")
     except expat.ExpatError as error:
         what = f"XML syntax: {expat.ErrorString(error.code)}, in column {error.offset + 1}."
-        return Unreadable("syntax", what, "mend or replace the file", error.lineno)
+        return Unreadable("syntax", what, "replace the file, or export the labels again", error.lineno)
     except (_RefusedError, ValueError, LookupError) as error:  # such as an encoding that is unknown
         what = f"XML that is not read: {error}."
         return Unreadable("syntax", what, "export the labels again", builder.parser.CurrentLineNumber)
