@@ -202,6 +202,7 @@ def convert(
     *,
     task: str | None = None,
     bad: str | None = None,
+    holdout: float | None = None,
     images: str | Path | Sequence[str | Path] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[str] = (),
@@ -215,6 +216,7 @@ def convert(
         folder: Where to write; it does not exist, or is empty.
         task: Name of the task; where it is left out, the dataset tells it.
         bad: What becomes of images that cannot be used: ``fail``, ``skip`` or ``skip:1%``.
+        holdout: The share of the training images that becomes the validation split, where there is none.
         images: Folders that hold the images, where the dataset does not say it.
         options: Values by plugin and option.
         plugins: Extensions to switch on, as names or as paths of Python files.
@@ -231,7 +233,7 @@ def convert(
 
     given = {"data": str(data)}
     request = _request(task, given, options, plugins, no_plugins, False, False, None, bad, images)
-    return session(request, Path(folder), reporter or Silent())
+    return session(request, Path(folder), reporter or Silent(), holdout)
 
 
 def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer_detect.formats.coco import EXTENSION, Coco
-from trainer_detect.formats.common import box_shares, held_out, shares
+from trainer_detect.formats.common import box_shares, shares
 from trainer_host import DataContext, Finding
 from trainer_host.data.description import Description
+from trainer_host.data.holdout import held_out
 from trainer_host.plugin.options import parse_options
 
 MOUSE = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "mouse-openfield"
@@ -50,13 +51,13 @@ def put(path: Path, content: Any = None, **changes: Any) -> Path:
     return path
 
 
-def read(*sources: Path | str, images: tuple[str, ...] = (), holdout: float = 0.5) -> Description:
+def read(*sources: Path | str, images: tuple[str, ...] = (), **options: float) -> Description:
     source = ",".join(map(str, sources))
     ctx = DataContext(
         task="detect",
         engine_task="detect",
         args=SimpleNamespace(),
-        options={"coco": Coco(holdout=holdout)},
+        options={"coco": Coco(**{"holdout": 0.5, **options})},
         source=source,
         images=images,
     )
@@ -281,7 +282,7 @@ def one(data: Description, code: str) -> Finding:
         ({"annotations": [{**DOG, "image_id": [1]}]}, "coco-unknown-image", "[1]"),
         ({"annotations": [{**DOG, "category_id": 99}]}, "coco-unknown-category", "category 99"),
         ({"annotations": [DOG, {**DOG, "category_id": 3}]}, "coco-duplicate-id", "id 1"),
-        ({"annotations": [{**DOG, "bbox": None}]}, "coco-bbox", "annotation 1 has no bbox"),
+        ({"annotations": [{**BALL, "bbox": None}]}, "coco-bbox", "annotation 2 has no bbox"),
         ({"annotations": [{**DOG, "bbox": [1, 2, 3]}]}, "coco-bbox", "[1, 2, 3]"),
         ({"annotations": [{**DOG, "bbox": [1, 2, 3, "4"]}]}, "coco-bbox", "not four numbers"),
         ({"annotations": [{**DOG, "bbox": [1, 2, 3, float("nan")]}]}, "coco-bbox", "not four numbers"),
@@ -328,7 +329,7 @@ def test_categories_with_fewer_keypoints_are_told_how_to_be_padded(folder: Path)
 
 
 def test_a_fault_of_one_annotation_is_its_images(folder: Path) -> None:
-    finding = one(both(folder, annotations=[{**DOG, "bbox": None}]), "coco-bbox")
+    finding = one(both(folder, annotations=[{**BALL, "bbox": None}]), "coco-bbox")
     assert finding.image == str(folder / "a.png")
     assert finding.split in {"train", "val"}
 
@@ -411,6 +412,135 @@ def test_any_content_is_told_and_nothing_raises(tmp_path_factory: pytest.TempPat
         for content in (value, [value], {"id": 1, "name": "x", "file_name": "x.png", "bbox": value}):
             file = put(folder / "all.json", coco(**{key: content}))
             read(file, file)
+
+
+# Boxes that are made from keypoints
+
+
+def without_box(annotation: dict[str, Any], box: Any) -> dict[str, Any]:
+    rest = {k: v for k, v in annotation.items() if k != "bbox"}
+    return rest if box is ... else {**rest, "bbox": box}
+
+
+@pytest.mark.parametrize("box", [..., None, [], [0, 0, 0, 0], [10, 8, 6, 0], [16.0, 12.0, 0.0, 0.0]])
+def test_an_annotation_without_a_box_has_one_around_its_keypoints(folder: Path, box: Any) -> None:
+    data = both(folder, annotations=[without_box(DOG, box), BALL])
+    assert codes(data) == ["coco-bbox-derived"] * 2
+    finding = one(data, "coco-bbox-derived")
+    assert finding.severity == "warning"
+    assert finding.message.startswith("1 object without a box")
+    assert finding.line is not None
+    # The points reach from (10, 8) to (16, 12): 6 x 4 and 0.6 on each side.
+    row = rows_of(data, "train", "a.png")[0]
+    assert np.multiply(row[1:5], (64, 48, 64, 48)) == pytest.approx([13, 10, 7.2, 5.2], abs=1e-4)
+    assert row[5:8] == [0.25, 0.25, 2], "keypoints are what they were"
+
+
+def test_keypoints_that_no_category_names_still_make_a_box(folder: Path) -> None:
+    bare = [{"id": 7, "name": "dog"}, CATEGORIES[1]]
+    data = both(folder, categories=bare, annotations=[without_box(DOG, [0, 0, 0, 0])])
+    assert set(codes(data)) == {"coco-bbox-derived", "coco-keypoint-names"}
+    assert len(rows_of(data, "train", "a.png")[0]) == 5
+
+
+@pytest.mark.parametrize("points", [None, []])
+def test_an_annotation_may_have_a_box_alone(folder: Path, points: Any) -> None:
+    data = both(folder, annotations=[{**DOG, "keypoints": points}])
+    assert codes(data) == []
+    assert rows_of(data, "train", "a.png")[0][5:] == [0] * 9
+
+
+def test_the_margin_of_such_boxes_can_be_set(folder: Path) -> None:
+    assert parse_options("coco", Coco, {"margin": 0.5})[0] == Coco(margin=0.5)
+    assert parse_options("coco", Coco, {"margin": -1})[1]
+    file = put(folder / "all.json", annotations=[without_box(DOG, [])])
+    row = rows_of(read(file, file, margin=0.5), "train", "a.png")[0]
+    assert np.multiply(row[3:5], (64, 48)) == pytest.approx([12, 10], abs=1e-4)
+
+
+def test_one_keypoint_alone_has_a_box_too(folder: Path) -> None:
+    lone = {**DOG, "bbox": [16, 12, 0, 0], "keypoints": [16, 12, 2, 40, 40, 0, 0, 0, 0]}
+    row = rows_of(both(folder, annotations=[lone]), "train", "a.png")[0]
+    assert np.multiply(row[1:5], (64, 48, 64, 48)) == pytest.approx([16, 12, 3.2, 3.2], abs=1e-4)
+    assert row[8:11] == [0, 0, 0], "a point outside of the image, as CVAT marks it, is not labelled"
+
+
+def test_an_annotation_that_says_nothing_is_counted(folder: Path) -> None:
+    nothing = {**DOG, "id": 5, "bbox": [0, 0, 0, 0], "keypoints": [0] * 9}
+    data = both(folder, annotations=[DOG, nothing, BALL])
+    finding = one(data, "coco-nothing-labelled")
+    assert (finding.severity, finding.message[:12]) == ("warning", "1 annotation")
+    assert len(rows_of(data, "train", "a.png")) == 2
+    assert one(both(folder, annotations=[{**nothing, "bbox": None}]), "coco-bbox").severity == "error"
+
+
+# What CVAT exports
+
+
+def cvat_export(folder: Path, *subsets: str) -> Path:
+    """Write what CVAT's export as COCO keypoints has: a skeleton beside a label of boxes, and ids of tracks."""
+    categories = [
+        {"id": 1, "name": "box", "supercategory": "", "keypoints": [], "skeleton": []},
+        {
+            "id": 2,
+            "name": "mouse",
+            "supercategory": "",
+            "keypoints": ["nose", "left_ear", "right_ear"],
+            "skeleton": [[1, 2], [1, 3]],
+        },
+    ]
+    for subset in subsets:
+        home = folder / "images" / subset
+        home.mkdir(parents=True)
+        images, annotations = [], []
+        for i in range(4):
+            name = f"frame_{i:06d}.PNG"
+            cv2.imwrite(str(home / name), np.zeros((48, 64, 3), np.uint8))
+            about = {"license": 0, "flickr_url": "", "coco_url": "", "date_captured": 0}
+            images.append({"id": i + 1, "width": 64, "height": 48, "file_name": name, **about})
+            points = [10.5, 10.0, 2, 20.0, 12.25, 1, 30.0, 40.0, 0]
+            attributes = {"occluded": False, "track_id": 7, "keyframe": i == 0}
+            annotations.append(
+                {
+                    "id": i + 1,
+                    "image_id": i + 1,
+                    "category_id": 2,
+                    "segmentation": [],
+                    "area": 21.375,
+                    "bbox": [10.5, 10.0, 9.5, 2.25],
+                    "iscrowd": 0,
+                    "attributes": attributes,
+                    "keypoints": points,
+                    "num_keypoints": 2,
+                }
+            )
+        content = {"licenses": [{"name": "", "id": 0, "url": ""}], "info": {"year": ""}, "categories": categories}
+        put(
+            folder / "annotations" / f"person_keypoints_{subset}.json",
+            {**content, "images": images, "annotations": annotations},
+        )
+    return folder
+
+
+def test_what_cvat_exports_as_coco(tmp_path: Path) -> None:
+    export = cvat_export(tmp_path, "default")
+    for source in (export, export / "annotations" / "person_keypoints_default.json"):
+        data = read(source)
+        assert codes(data) == []
+        assert (data["names"], data["kpt_shape"]) == ({0: "box", 1: "mouse"}, [3, 3])
+        assert data["kpt_names"] == {i: ["nose", "left_ear", "right_ear"] for i in (0, 1)}
+        rows = [row for s in data.splits.values() for row in s.table(14)[1].tolist()]
+        assert len(rows) == 4
+        assert [row[7] for row in rows] == [2] * 4
+        assert [row[10:14] for row in rows] == [[1, 0, 0, 0]] * 4, "occluded, and outside of the image"
+    assert "kpt_shape" in EXTENSION.hooks.tell_dataset(str(export))
+
+
+def test_the_subsets_of_a_project_of_cvat_are_the_splits(tmp_path: Path) -> None:
+    data = read(cvat_export(tmp_path, "Train", "Validation"))
+    assert codes(data) == []
+    assert {n: len(s) for n, s in data.splits.items()} == {"train": 4, "val": 4}
+    assert {Path(f).parent.name for f in data.splits["val"].images} == {"Validation"}
 
 
 # Numbers

@@ -13,6 +13,13 @@ from trainer_host.cli.options import bad_option, make_request, shared_by_dataset
 @task_option("TRAINER_TASK")
 @shared_by_datasets("DATASET DIR [SETTINGS]...")
 @bad_option
+@click.option(
+    "--holdout",
+    type=float,
+    metavar="SHARE",
+    envvar="TRAINER_HOLDOUT",
+    help="Share of the training images that becomes the validation split, if the dataset has none; such as 0.2.",
+)
 def convert(
     settings: tuple[str, ...],
     task: str | None,
@@ -22,6 +29,7 @@ def convert(
     verbose: bool,
     as_json: bool,
     bad: str | None,
+    holdout: float | None,
 ) -> None:
     """Write a dataset of any format as a YOLO one, into a new folder.
 
@@ -29,6 +37,7 @@ def convert(
     trainer convert annotations.json DIR images=photos/
     trainer convert train.json,val.json DIR
     trainer convert project/config.yaml DIR --task NAME
+    trainer convert data.yaml DIR --holdout 0.2
 
     The first word is the dataset, the last the folder. Errors of the dataset stop it, and nothing is written then.
     """
@@ -40,7 +49,7 @@ def convert(
     reporter = make_reporter()
     words, folder = _split(settings)
     request = make_request(words, task, plugins, no_plugins, offline, verbose, bad=bad)
-    result = session(request, folder, reporter)
+    result = session(request, folder, reporter, holdout)
     for group in by_code(result.findings).values():
         for problem in grouped(group, len(group) if verbose else 3):
             reporter.warn(str(problem))

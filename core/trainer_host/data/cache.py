@@ -45,6 +45,11 @@ def cache_folder() -> Path:
     return Path(given).expanduser() if given else user_cache_path("trainer-host", appauthor=False)
 
 
+def extracted_folder() -> Path:
+    """Return the folder of images that were taken out of files of labels."""
+    return cache_folder() / "extracted"
+
+
 @dataclass(frozen=True)
 class Contents:
     """What reading found in the images and label files of a split, n of each.

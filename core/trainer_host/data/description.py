@@ -123,6 +123,10 @@ class Split:
             crowd=self.crowd[rows],
         )
 
+    def renamed(self, name: str) -> Split:
+        """Return the images and rows as the split of another name."""
+        return replace(self, name=name)
+
     def of_row(self, row: int, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:
         """Return a finding about a row, with its file and line."""
         image = int(self.image[row])
@@ -257,11 +261,15 @@ class Description(dict[str, Any]):
 
         It does not depend on where the dataset lies, on times, or on how the label files are written.
         """
-        root = str(Path(self.get("path") or Path(self.file).parent).resolve())
+        from trainer_host.data.cache import extracted_folder
+
+        file = Path(self.file)
+        root = str(Path(self.get("path") or (file if file.is_dir() else file.parent)).resolve())
         keys = {str(k): plain(v) for k, v in self.items() if k not in {*SPLITS, "path", "yaml_file"}}
         digest = hashlib.sha256(repr(_ordered(keys)).encode())
+        cached = str(extracted_folder().resolve())
         for name, split in sorted(self.splits.items()):
-            names = "\0".join(_relative(f, root) for f in split.images)
+            names = "\0".join(_relative(_relative(f, cached), root) for f in split.images)
             digest.update(f"\n{name}\n{names}\n".encode("utf-8", "surrogateescape"))
             for column in (
                 split.sizes,

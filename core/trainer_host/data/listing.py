@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 IMAGES, LABELS, LABEL_SUFFIX = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}", ".txt"
 
+PREFIX = "data/"
+"""What CVAT puts before the images of its lists, though its archives have no such folder."""
 MOST_BYTES = 64 << 20
 """Bytes beyond which a list of images is not read."""
 MOST_FAULTS = 1000
@@ -222,12 +224,13 @@ def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> l
         return []
     found: list[Listed] = []
     first: dict[str, int] = {}
-    faults = 0
+    faults = without_prefix = 0
     for number, text in enumerate(lines, 1):
         words = text.strip()
         if not words:
             continue
-        path = _entry(words, file.parent, root)
+        path, prefixed = _entry(words, file.parent, root)
+        without_prefix += prefixed
         if _suffix(path) not in SUFFIXES:
             # Not quoted: the list may be any file of the user, to which a YAML of somebody else leads.
             what = "the line is not the path of an image: it does not end in .jpg, .png, ..."
@@ -248,21 +251,30 @@ def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> l
             note("list-entry-missing", f"there is no image {words}.", "correct the path", number)
             continue
         found.append((path, facts))
+    if without_prefix:
+        what = f"{without_prefix} of {len(lines)} lines begin with {PREFIX}, and the images are there without it."
+        fix = f"remove {PREFIX} from the lines, or put the images into a folder of that name"
+        findings.append(Finding("path-habit", what, fix, str(file), None, "warning", split))
     return found
 
 
-def _entry(words: str, beside: Path, root: Path) -> str:
-    """Return the path that a line of a list means: relative to the list or to the dataset's folder.
+def _entry(words: str, beside: Path, root: Path) -> tuple[str, bool]:
+    """Return the path that a line of a list means, and whether that is without the prefix that some tools write.
 
-    Where neither is there, the working folder is tried, which is what the engine takes a bare path to mean.
+    It is relative to the list or to the dataset's folder. Where neither is there, the working folder is tried, which is
+    what the engine takes a bare path to mean.
     """
     path = os.path.expanduser(words)  # noqa: PTH111
     if os.path.isabs(path):  # noqa: PTH117
-        return os.path.normpath(path)
+        return os.path.normpath(path), False
     places = [os.path.normpath(os.path.join(base, path)) for base in (beside, root, Path.cwd())]  # noqa: PTH118
     with suppress(ValueError):  # a path that cannot be one
-        return next((p for p in places if os.path.lexists(p)), places[0])
-    return places[0]
+        there = next((p for p in places if os.path.lexists(p)), None)
+        if there is None and path.startswith(PREFIX):
+            bare = os.path.normpath(os.path.join(beside, path[len(PREFIX) :]))  # noqa: PTH118
+            return (bare, True) if os.path.lexists(bare) else (places[0], False)
+        return there or places[0], False
+    return places[0], False
 
 
 def label_folder(folder: str) -> str:

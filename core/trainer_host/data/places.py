@@ -78,7 +78,12 @@ def sources_of(data: Description, root: Path, needed: str) -> dict[str, list[Pat
             if split in {"train", "val", needed}:
                 what = f"the dataset has no '{split}', which says where the images are."
                 line = data.lines.get(split)
-                data.findings.append(Finding(MISSING_KEY, what, f"write {split}: images/{split}", data.file, line))
+                fix = f"write {split}: images/{split}"
+                if split == "val" and data.get("train"):
+                    fix += (
+                        f"; to hold out a fifth of train: trainer convert {nearby(Path(data.file))} DIR --holdout 0.2"
+                    )
+                data.findings.append(Finding(MISSING_KEY, what, fix, data.file, line))
             continue
         known = len(data.findings)
         found[split] = _sources(data, split, data[split], root)

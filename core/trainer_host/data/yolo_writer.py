@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.data import plain
 from trainer_host.base.errors import Problem, SettingsError, StorageError
+from trainer_host.data.cache import extracted_folder
 from trainer_host.data.description import MISSING, SPLITS
 from trainer_host.data.mend import patch_text
 
@@ -155,6 +156,9 @@ def _numbered(stem: str) -> Iterable[str]:
 def _put(source: str, place: Path) -> bool:
     """Put an image to its place, as a hard link where that can be; tell whether it is one."""
     real = os.path.realpath(source)
+    if Path(real).is_relative_to(extracted_folder().resolve()):  # the host's own, which nothing else may write to
+        shutil.copyfile(real, place)
+        return False
     try:
         os.link(real, place)
     except OSError:  # another file system, or one without links

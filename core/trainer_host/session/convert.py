@@ -9,6 +9,7 @@ from trainer_host.base.data import nearby
 from trainer_host.base.errors import DatasetError, Problem
 from trainer_host.base.findings import Tolerance
 from trainer_host.data.checking import examine, settle
+from trainer_host.data.holdout import hold_out
 from trainer_host.data.yolo_writer import Written, write_yolo
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.imports import engine_switches
@@ -67,13 +68,14 @@ class ConvertResult:
 
 
 @engine_switches()  # plugins may import it
-def convert(request: Request, folder: Path, reporter: Reporter) -> ConvertResult:
+def convert(request: Request, folder: Path, reporter: Reporter, holdout: float | None = None) -> ConvertResult:
     """Read a dataset, check it, and write it as a YOLO one.
 
     Args:
         request: The dataset, as for a check.
         folder: Where to write; it does not exist, or is empty.
         reporter: Who shows what was found.
+        holdout: The share of the training images that becomes the validation split, where there is none.
 
     Raises:
         DatasetError: If the dataset has errors; then nothing is written.
@@ -83,6 +85,8 @@ def convert(request: Request, folder: Path, reporter: Reporter) -> ConvertResult
     chain, ctx = prepare(request, reporter)
     with blamed(chain.manager):
         data = examine(chain, ctx)
+    if holdout is not None:
+        hold_out(data, holdout)
     settle(data, Tolerance.parse(request.given.bad or "fail"))
     if not data.splits:
         raise DatasetError(Problem("there are no images to convert.", None, data.file))

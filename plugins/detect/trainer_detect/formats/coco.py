@@ -23,9 +23,12 @@ class Coco(BaseModel, frozen=True):
 
     Attributes:
         holdout: The share of the images that is held out for validation where one file has them all.
+        margin: How far the box of an annotation without one reaches beyond its keypoints on each side, as a share of
+            their longer extent.
     """
 
     holdout: float = Field(0.2, gt=0, lt=1)
+    margin: float = Field(0.1, ge=0, le=10)
 
 
 class CocoHooks:
@@ -35,19 +38,22 @@ class CocoHooks:
     def read_dataset(self, ctx: DataContext) -> Description | None:
         """Read the COCO files that ``ctx.source`` names."""
         from trainer_detect.formats.coco_reader import read_dataset
-        from trainer_detect.formats.coco_source import find_source, is_coco
+        from trainer_detect.formats.coco_source import find_source, names_kind
+        from trainer_detect.formats.kinds import COCO
 
-        if not is_coco(ctx.source):
+        if not names_kind(ctx.source, COCO):
             return None
-        return read_dataset(find_source(ctx.source, ctx.images), ctx.options_for(Coco).holdout)
+        options = ctx.options_for(Coco)
+        return read_dataset(find_source(ctx.source, ctx.images), options.holdout, options.margin)
 
     @hookimpl
     def tell_dataset(self, source: str) -> Collection[str] | None:
         """Return the keys that the description will have."""
         from trainer_detect.formats.coco_file import told_keys
-        from trainer_detect.formats.coco_source import find_source, is_coco
+        from trainer_detect.formats.coco_source import find_source, names_kind
+        from trainer_detect.formats.kinds import COCO
 
-        if not is_coco(source):
+        if not names_kind(source, COCO):
             return None
         found = find_source(source, ())
         return {*found.keys, *(key for file in found.files.values() for key in told_keys(file))}

@@ -29,7 +29,7 @@ def class_names(source: Source, files: Mapping[str, CocoFile]) -> list[str]:
             differs = listed(sorted(set(own) ^ set(names)))
             what = f"the categories are not those of {whose}: {differs} {'is' if ',' not in differs else 'are'} in one."
             fix = "write the same categories into every file, also those without an annotation"
-            source.findings.append(Finding("coco-categories", what, fix, str(coco.path), split=split))
+            source.findings.append(Finding(source.kind.codes.categories, what, fix, str(coco.path), split=split))
         whose = whose or coco.path.name
         names += [n for n in own if n not in names]
     return names

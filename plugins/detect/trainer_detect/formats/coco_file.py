@@ -8,16 +8,16 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer_host.base.collection import paused_collection
+from trainer_detect.formats.json_text import MOST_BYTES, Unreadable, read_json
+from trainer_detect.formats.kinds import COCO, Kind
 from trainer_host.base.findings import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOST_BYTES = 1 << 30
-"""Bytes of a file beyond which it is not read; the largest files of COCO itself have half of it."""
+    from trainer_detect.formats.kinds import Codes
+
 LISTS = ("images", "annotations", "categories")
-BLANK = re.compile(r"[ \t\n\r]*")
 IDS = (int, float, str)
 NUMBERS = frozenset({int, float})
 
@@ -31,10 +31,11 @@ class Item(NamedTuple):
 
 @dataclass
 class CocoFile:
-    """What a COCO file says.
+    """What a file of labels says, in the form of COCO.
 
     Attributes:
         path: The file.
+        kind: Its kind.
         images: Image entries by id.
         categories: Category entries by id, in order of their ids.
         annotations: The annotations whose image, category and box can be used.
@@ -42,6 +43,7 @@ class CocoFile:
     """
 
     path: Path
+    kind: Kind = COCO
     images: dict[Any, Item] = field(default_factory=dict)
     categories: dict[Any, Item] = field(default_factory=dict)
     annotations: list[Item] = field(default_factory=list)
@@ -50,69 +52,6 @@ class CocoFile:
     def add(self, code: str, message: str, fix: str, line: int | None = None) -> None:
         """Note an error that no image can be blamed for."""
         self.findings.append(Finding(code, message, fix, str(self.path), line))
-
-
-class _Scanner:
-    """Walks the outermost object of a JSON text, so that the entries of its lists have lines."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.decoder = json.JSONDecoder(object_hook=_without_masks)
-        self.place, self.line, self.counted = 0, 1, 0
-
-    def skip(self) -> str:
-        """Go to the next character that is no blank and return it; the empty text at the end."""
-        found = BLANK.match(self.text, self.place)
-        self.place = found.end() if found else self.place
-        return self.text[self.place : self.place + 1]
-
-    def expect(self, *characters: str) -> str:
-        found = self.skip()
-        if found not in characters or not found:
-            raise json.JSONDecodeError(f"Expecting {' or '.join(map(repr, characters))}", self.text, self.place)
-        self.place += 1
-        return found
-
-    def value(self) -> Any:
-        self.skip()
-        value, self.place = self.decoder.raw_decode(self.text, self.place)
-        return value
-
-    def line_here(self) -> int:
-        self.line += self.text.count("\n", self.counted, self.place)
-        self.counted = self.place
-        return self.line
-
-    def entries(self) -> list[tuple[int, Any]]:
-        """Return the entries of a list with their lines."""
-        self.expect("[")
-        found: list[tuple[int, Any]] = []
-        if self.skip() == "]":
-            self.place += 1
-            return found
-        while True:
-            self.skip()
-            line = self.line_here()
-            found.append((line, self.value()))
-            if self.expect(",", "]") == "]":
-                return found
-
-    def document(self) -> dict[str, Any]:
-        """Return the outermost object; the lists of a COCO file as entries with lines."""
-        content: dict[str, Any] = {}
-        self.expect("{")
-        closing = self.skip() == "}"
-        self.place += closing
-        while not closing:
-            if self.skip() != '"':
-                self.expect('"')
-            key = self.value()
-            self.expect(":")
-            content[key] = self.entries() if key in LISTS and self.skip() == "[" else self.value()
-            closing = self.expect(",", "}") == "}"
-        if self.skip():
-            raise json.JSONDecodeError("Extra data", self.text, self.place)
-        return content
 
 
 def _without_masks(content: dict[str, Any]) -> dict[str, Any]:
@@ -139,39 +78,14 @@ def read_coco(path: Path) -> CocoFile:
 
 
 def _parse(coco: CocoFile) -> dict[str, Any] | None:
-    try:
-        size = coco.path.stat().st_size
-        if size > MOST_BYTES:
-            what = f"the file has {size >> 20} MiB; at most {MOST_BYTES >> 20} are read."
-            coco.add("coco-too-large", what, "split it into several files")
-            return None
-        if not coco.path.is_file():
-            coco.add("coco-unreadable", "there is a folder or a device of this name.", "give a file")
-            return None
-        text = coco.path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        coco.add("coco-unreadable", "there is no such file.", "give the path of a COCO file")
+    document = read_json(coco.path, coco.kind.noun, LISTS, _without_masks)
+    if isinstance(document, Unreadable):
+        coco.add(coco.kind.codes.of(document.reason), document.message, document.fix, document.line)
         return None
-    except OSError as error:
-        coco.add("coco-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its rights")
-        return None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        coco.add("coco-encoding", "the file is not UTF-8 text.", "save it as UTF-8", line)
-        return None
-    scanner = _Scanner(text)
-    if text and scanner.skip() not in {"{", ""}:
+    if not isinstance(document, dict):
         coco.add("coco-key", "the file is not a JSON object.", "give a COCO file, with images and annotations", 1)
         return None
-    try:
-        with paused_collection():  # which would look at all objects again and again, for half of the time
-            return scanner.document()
-    except json.JSONDecodeError as error:
-        what = f"JSON syntax: {error.msg[:1].lower()}{error.msg[1:]}, in column {error.colno}."
-        coco.add("coco-syntax", what, "mend or replace the file", error.lineno)
-    except (ValueError, RecursionError):  # such as a number of thousands of digits
-        coco.add("coco-syntax", "JSON that cannot be read.", "mend or replace the file", scanner.line_here())
-    return None
+    return document
 
 
 def _entries(coco: CocoFile, key: str, entries: list[tuple[int, Any]]) -> list[Item]:
@@ -242,31 +156,63 @@ def _take_annotations(coco: CocoFile, entries: list[tuple[int, Any]]) -> None:
             coco.annotations.append(item)
 
 
-def fault_of(item: Item, points: int) -> tuple[str, str, str] | None:
+def fault_of(item: Item, points: int, codes: Codes) -> tuple[str, str, str] | None:
     """Return code, message and fix of what is wrong with an annotation's numbers, or None.
 
     Args:
         item: The annotation.
         points: How many keypoints its category has.
+        codes: The codes of its file's kind.
     """
     content = item.content
     who = f"annotation {content.get('id')!r}"
-    box = content.get("bbox")
+    box: Any = content.get("bbox")
+    fix = "write bbox: [left, top, width, height] in pixels"
+    if points and (fault := _keypoints_fault(content.get("keypoints"), points, who)):
+        return codes.keypoints, *fault
+    if (_numbers(box) and len(box) == 4) or derives_box(content):
+        return None
     if box is None:
-        return "coco-bbox", f"{who} has no bbox.", "write bbox: [left, top, width, height] in pixels"
-    if not _numbers(box) or len(box) != 4:
-        what = f"the bbox of {who} is {str(box)[:60]}, not four numbers."
-        return "coco-bbox", what, "write bbox: [left, top, width, height] in pixels"
-    found = content.get("keypoints")
-    if not points or found is None:
+        return codes.bbox, f"{who} has no bbox.", fix
+    return codes.bbox, f"the bbox of {who} is {str(box)[:60]}, not four numbers.", fix
+
+
+def _keypoints_fault(found: Any, points: int, who: str) -> tuple[str, str] | None:
+    if found is None or found == []:
         return None
     if not _numbers(found):
-        what = f"the keypoints of {who} are not a list of numbers."
-        return "coco-keypoints", what, "write x, y and visibility of each"
+        return f"the keypoints of {who} are not a list of numbers.", "write x, y and visibility of each"
     if len(found) != points * 3:
         what = f"{who} has {len(found)} numbers as keypoints; its category needs {points * 3}."
-        return "coco-keypoints", what, f"write x, y and visibility of {points} keypoints"
+        return what, f"write x, y and visibility of {points} keypoints"
     return None
+
+
+def lacks_box(content: dict[str, Any]) -> bool:
+    """Return whether an annotation has no box, or one without area, as tools of keypoints write it."""
+    box = content.get("bbox")
+    if box is None or box == []:
+        return True
+    return _numbers(box) and len(box) == 4 and min(box[2:]) == 0
+
+
+def labelled_points(content: dict[str, Any]) -> list[tuple[float, float]]:
+    """Return x and y of the keypoints of an annotation that are labelled."""
+    found: Any = content.get("keypoints")
+    if not _numbers(found) or len(found) % 3:
+        return []
+    return [(x, y) for x, y, v in zip(found[::3], found[1::3], found[2::3], strict=True) if v > 0]
+
+
+def derives_box(content: dict[str, Any]) -> bool:
+    """Return whether the box of an annotation is to be made from its keypoints."""
+    return lacks_box(content) and bool(labelled_points(content))
+
+
+def says_nothing(content: dict[str, Any]) -> bool:
+    """Return whether an annotation without a box has no labelled keypoint either, though places for both."""
+    places = content.get("keypoints")
+    return bool(content.get("bbox") and places and _numbers(places)) and not labelled_points(content)
 
 
 def _numbers(values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Where a COCO dataset is: the file of each split, and the folder of its images."""
+"""Where a dataset of labels in files is: the files of each split, and the folder of its images."""
 
 from __future__ import annotations
 
@@ -7,25 +7,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer_detect.formats.kinds import COCO, YAMLS, files_in, has_yaml
 from trainer_host.base.findings import MISSING_KEY, Finding
 from trainer_host.data.description import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-SUFFIX = ".json"
-YAMLS = frozenset({".yaml", ".yml"})
+    from trainer_detect.formats.kinds import Kind
+
+ANNOTATIONS = "annotations"
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""What tools call the splits, in small letters."""
 PROBED = 50
 """Images that are looked for in a folder to tell whether it is the right one."""
 
 
 @dataclass
 class Source:
-    """What a user gave as ``data``, where it names COCO files.
+    """What a user gave as ``data``, where it names files of labels.
 
     Attributes:
-        file: The file that describes the dataset: the YAML, or the first COCO file.
-        files: The COCO file of each split.
+        file: The file that describes the dataset: the YAML, or the first file of labels.
+        kind: The kind of these files.
+        files: The file of each split; of kinds with a file for each image, the folder of these.
         folders: For each split the folder of its images, where that is said; a missing split has the one of all.
         keys: What a YAML says besides.
         lines: The line of each key of the YAML.
@@ -33,6 +42,7 @@ class Source:
     """
 
     file: Path
+    kind: Kind = COCO
     files: dict[str, Path] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
     keys: dict[str, Any] = field(default_factory=dict)
@@ -44,31 +54,73 @@ class Source:
         self.findings.append(Finding(code, message, fix, str(self.file), self.lines.get(key) if key else None))
 
 
-def is_coco(source: str) -> bool:
-    """Tell whether ``data`` names COCO files, or a YAML whose splits do."""
+def names_kind(source: str, kind: Kind) -> bool:
+    """Return whether ``data`` names files of a kind, a folder with them, or a YAML whose splits name them."""
     if "://" in source:
         return False
-    if all(Path(f).suffix.lower() == SUFFIX for f in _paths(source)):
+    if all(kind.claims(Path(f)) for f in _paths(source)):
         return True
-    return Path(source).suffix.lower() in YAMLS and any(map(_is_json, _document(Path(source)).values()))
+    path = Path(source)
+    if path.suffix.lower() in YAMLS:
+        return any(_is_of(kind, value, folder) for folder, value in _splits(path, kind))
+    return bool(_files_of_folder(path, kind))
 
 
-def find_source(source: str, images: Sequence[str | Path]) -> Source:
+def find_source(source: str, images: Sequence[str | Path], kind: Kind = COCO) -> Source:
     """Return the files that ``data`` names.
 
     Args:
-        source: What `is_coco` was true of.
+        source: What `names_kind` was true of.
         images: The folders of images that the user gave: none, one for all splits, or one for each.
+        kind: The kind of the files.
     """
-    found = _from_yaml(Path(source)) if Path(source).suffix.lower() in YAMLS else _from_paths(_paths(source))
+    path = Path(source)
+    if path.suffix.lower() in YAMLS:
+        found = _from_yaml(path, kind)
+    elif inside := _files_of_folder(path, kind):
+        found = Source(next(iter(inside.values())), kind, inside)
+    else:
+        found = _from_paths(_paths(source), kind)
     if len(images) == 1:
         found.folders = dict.fromkeys(found.files, Path(images[0]))
     elif len(images) == len(found.files):
         found.folders = {s: Path(f) for s, f in zip(found.files, images, strict=True)}
     elif images:
-        what = f"{len(images)} folders of images are given for {len(found.files)} COCO files."
-        found.add("coco-images", what, "give images=DIR, or one folder for each file, separated by commas")
+        what = f"{len(images)} folders of images are given for {len(found.files)} {kind.noun}s."
+        found.add(kind.codes.images, what, "give images=DIR, or one folder for each file, separated by commas")
     return found
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a word such as ``Validation`` means; None where it means none."""
+    word = name.casefold()
+    return next((split for split, words in SPLIT_NAMES.items() if word in words), None)
+
+
+def _files_of_folder(folder: Path, kind: Kind) -> dict[str, Path]:
+    """Return the files of the splits in a folder as tools export it; none where they cannot be told apart."""
+    if not os.path.isdir(folder) or has_yaml(folder):  # noqa: PTH112 - of any name
+        return {}
+    if kind.for_each_image:
+        return _folders_of_splits(folder, kind)
+    for place in (folder, folder / ANNOTATIONS):
+        files = [f.absolute() for f in files_in(place, kind.suffix) if kind.claims(f)]
+        # Of COCO, a file of keypoints says all that the file of boxes of the same images says.
+        files = [f for f in files if "keypoints" in f.stem] or files
+        named = {split_of(f.stem.rpartition("_")[2]): f for f in files}
+        if len(files) == 1:
+            return {"train": files[0]}
+        if files and None not in named and len(named) == len(files) and "train" in named:
+            return {split: named[split] for split in SPLITS if split in named}
+    return {}
+
+
+def _folders_of_splits(folder: Path, kind: Kind) -> dict[str, Path]:
+    """Return the folders of the splits in a folder, or the folder alone."""
+    below = {split_of(f.name): f.absolute() for f in folder.iterdir() if f.is_dir() and kind.claims(f)}
+    if {"train", "val"} <= set(below) and not any(kind.claims(f) for f in files_in(folder, kind.suffix)):
+        return {split: below[split] for split in SPLITS if split in below}
+    return {"train": folder.absolute()} if kind.claims(folder) else {}
 
 
 def _paths(source: str) -> list[str]:
@@ -77,47 +129,48 @@ def _paths(source: str) -> list[str]:
     return [p.strip() for p in source.split(",") if p.strip()] or [source]
 
 
-def _from_paths(paths: Sequence[str]) -> Source:
-    found = Source(Path(paths[0]).absolute())
+def _from_paths(paths: Sequence[str], kind: Kind) -> Source:
+    found = Source(Path(paths[0]).absolute(), kind)
     found.files = {s: Path(p).absolute() for s, p in zip(SPLITS, paths, strict=False)}
     if len(paths) > len(SPLITS):
-        what = f"{len(paths)} COCO files are given; there are three splits."
-        found.add("coco-files", what, "give the files of train, val and test, separated by commas")
+        what = f"{len(paths)} {kind.noun}s are given; there are three splits."
+        found.add(kind.codes.files, what, "give the files of train, val and test, separated by commas")
     return found
 
 
-def _is_json(value: Any) -> bool:
-    return isinstance(value, str) and value.lower().endswith(SUFFIX)
+def _is_of(kind: Kind, value: Any, folder: Path) -> bool:
+    return isinstance(value, str) and value.lower().endswith(kind.suffix) and kind.claims(folder / value)
 
 
-def _document(path: Path) -> dict[str, Any]:
-    """Return the splits that a YAML names, empty where it cannot be read."""
+def _splits(path: Path, kind: Kind) -> list[tuple[Path, Any]]:
+    """Return the splits that a YAML names, each with the folder that it is relative to."""
     from trainer_host.base.yaml_document import mentions, read_document
 
-    if not mentions(path, SUFFIX):
-        return {}
+    if not mentions(path, kind.suffix):
+        return []
     content = read_document(path).content
-    return {s: content[s] for s in SPLITS if s in content}
+    folder = path.parent / str(content.get("path") or "")
+    return [(folder, content[s]) for s in SPLITS if s in content]
 
 
-def _from_yaml(path: Path) -> Source:
+def _from_yaml(path: Path, kind: Kind) -> Source:
     from trainer_host.base.yaml_document import read_document
 
     document = read_document(path)
-    content, found = dict(document.content), Source(path.absolute(), lines=document.lines)
+    content, found = dict(document.content), Source(path.absolute(), kind, lines=document.lines)
     found.findings += document.findings
     folder = found.file.parent / str(content.pop("path", None) or "")
     for split in SPLITS:
         value = content.pop(split, None)
-        if _is_json(value):
+        if _is_of(kind, value, folder):
             found.files[split] = folder / value
         elif value is not None:
-            what = f"{split} is {value!r}, while other splits are COCO files."
-            found.add("coco-mixed", what, "give every split as a COCO file", split)
+            what = f"{split} is {value!r}, while other splits are {kind.noun}s."
+            found.add(kind.codes.mixed, what, f"give every split as a {kind.noun}", split)
     for split in ("train", "val"):
         if split not in document.content and list(found.files) != ["train"]:
             what = f"the dataset has no {split!r} split."
-            found.add(MISSING_KEY, what, f"write {split}: with the path of a COCO file")
+            found.add(MISSING_KEY, what, f"write {split}: with the path of a {kind.noun}")
     images = content.pop("images", None)
     if isinstance(images, str):
         found.folders = dict.fromkeys(found.files, folder / images)
@@ -125,7 +178,7 @@ def _from_yaml(path: Path) -> Source:
         found.folders = {s: folder / str(f) for s, f in images.items()}
     elif images is not None:
         what = f"images is {images!r}, neither a folder nor a folder for each split."
-        found.add("coco-images", what, "write images: FOLDER", "images")
+        found.add(kind.codes.images, what, "write images: FOLDER", "images")
     found.keys = {k: v for k, v in content.items() if k != "download"}
     return found
 
@@ -144,5 +197,7 @@ def find_folder(source: Source, split: str, names: Iterable[str]) -> Path | None
         return places[hits.index(max(hits))]
     looked = ", ".join(dict.fromkeys(str(b) for b in bases))
     what = f"none of the images that {file.name} names are in {looked}, such as {probed[0]}."
-    source.findings.append(Finding("coco-images", what, "give the folder: images=DIR", str(file), split=split))
+    source.findings.append(
+        Finding(source.kind.codes.images, what, "give the folder: images=DIR", str(file), split=split)
+    )
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from trainer_host.base.findings import Finding
 from trainer_host.data.images import SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -21,6 +20,11 @@ if TYPE_CHECKING:
 
 MILLION = 1e6
 """Shares are rounded to a millionth, which is what label files are written with: far less than a pixel."""
+
+LEAST = 0.05
+"""The least side of a box that is made from points, as a share of the image's longer side."""
+MARGIN = 0.1
+"""How far such a box reaches beyond its points on each side, as a share of their longer extent."""
 
 
 def shares(pixels: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
@@ -50,17 +54,29 @@ def box_shares(boxes: ArrayLike, sizes: ArrayLike) -> NDArray[np.float64]:
     return np.hstack([np.floor(centres * MILLION + 0.5) / MILLION, shares(boxes[:, 2:], sizes)])
 
 
-def held_out(names: Sequence[str], share: float) -> list[bool]:
-    """Tell which names are held out, at least one and never all of several.
+def boxes_around(
+    points: NDArray[np.float64], labelled: NDArray[np.bool_], sizes: NDArray[np.float64], margin: float
+) -> NDArray[np.float64]:
+    """Return boxes around labelled points, a margin on each side, never smaller than `LEAST`, within the image.
 
-    A name keeps its place when others come or go, because its own hash decides.
+    Args:
+        points: x and y in pixels, (n, k, 2).
+        labelled: Which of them count, at least one of each row, (n, k).
+        sizes: Width and height of each row's image in pixels, (n, 2).
+        margin: How far a box reaches beyond its points, as a share of their longer extent.
+
+    Returns:
+        Left, top, width and height in pixels, float64 (n, 4).
     """
-    marks = [int.from_bytes(hashlib.sha256(n.encode("utf-8", "surrogateescape")).digest()[:8], "big") for n in names]
-    chosen = [mark < share * 2**64 for mark in marks]
-    if len(names) > 1 and (all(chosen) or not any(chosen)):
-        odd = marks.index(max(marks) if all(chosen) else min(marks))
-        chosen[odd] = not chosen[odd]
-    return chosen
+    if not len(points):
+        return np.zeros((0, 4))
+    low = np.where(labelled[..., None], points, np.inf).min(axis=1)
+    high = np.where(labelled[..., None], points, -np.inf).max(axis=1)
+    extent = (high - low).max(axis=1, keepdims=True)
+    side = np.maximum(high - low + 2 * margin * extent, LEAST * sizes.max(axis=1, keepdims=True))
+    centre = (low + high) / 2
+    low, high = np.clip(centre - side / 2, 0, sizes), np.clip(centre + side / 2, 0, sizes)
+    return np.hstack([low, high - low])
 
 
 def listed(names: Iterable[Any], most: int = 3) -> str:
@@ -81,10 +97,10 @@ def held_out_finding(file: Path | str, count: int, images: int, remedy: str) -> 
     return Finding("holdout", what, remedy, str(file), None, "warning")
 
 
-def one_image_finding(file: Path | str) -> Finding:
+def one_image_finding(file: Path | str, fix: str = "add images") -> Finding:
     """Return the error that a dataset of one image cannot be divided."""
     what = "there is one image, so that none is left to train on or to validate with."
-    return Finding("split-empty", what, "add images", str(file))
+    return Finding("split-empty", what, fix, str(file))
 
 
 def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:

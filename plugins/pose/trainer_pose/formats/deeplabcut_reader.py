@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from trainer_detect.formats.common import (
+    LEAST,
     box_shares,
+    boxes_around,
     counted,
-    held_out,
     held_out_finding,
     listed,
     one_image_finding,
@@ -20,6 +21,7 @@ from trainer_detect.formats.common import (
 )
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import Description, Split
+from trainer_host.data.holdout import held_out
 from trainer_host.data.images import read_images
 from trainer_pose.formats.deeplabcut_project import Project, label_files
 from trainer_pose.formats.deeplabcut_table import ONLY, Table, read_csv, read_h5
@@ -34,8 +36,6 @@ Holdout = Literal["video"] | float | None
 
 SHARE = 0.2
 """The share of the frames or videos that is held out where nothing else is asked for."""
-LEAST = 0.05
-"""The least side of a box, as a share of the image's longer side."""
 ANIMAL, SINGLE = "animal", "single"
 VISIBLE = 2.0
 
@@ -118,23 +118,14 @@ def _frames(project: Project, file: Path, table: Table, margin: float) -> Frames
 def _rows(
     points: NDArray[np.float64], labelled: NDArray[np.bool_], sizes: NDArray[np.float64], margin: float, number: float
 ) -> NDArray[np.float64]:
-    """Return the numbers of objects: class, box, and points with their visibility.
-
-    A box is what its points take up, a margin on each side, never smaller than `LEAST`, within the image.
-    """
-    low = np.nanmin(np.where(labelled[..., None], points, np.nan), axis=1)
-    high = np.nanmax(np.where(labelled[..., None], points, np.nan), axis=1)
-    extent = (high - low).max(axis=1, keepdims=True)
-    least = LEAST * sizes.max(axis=1, keepdims=True)
-    side = np.maximum(high - low + 2 * margin * extent, least)
-    centre = (low + high) / 2
-    low, high = np.clip(centre - side / 2, 0, sizes), np.clip(centre + side / 2, 0, sizes)
+    """Return the numbers of objects: class, box, and points with their visibility."""
     placed = np.zeros((*labelled.shape, 3))
     placed[..., :2] = np.where(labelled[..., None], shares(points, sizes[:, None]), 0)
     placed[..., 2] = np.where(labelled, VISIBLE, 0)
     classes = np.full((len(points), 1), number)
+    boxes = boxes_around(points, labelled, sizes, margin)
     numbers = placed.reshape(len(points), 3 * points.shape[1])
-    return np.hstack([classes, box_shares(np.hstack([low, high - low]), sizes), numbers])
+    return np.hstack([classes, box_shares(boxes, sizes), numbers])
 
 
 def _judge_parts(project: Project, file: Path, table: Table) -> bool:

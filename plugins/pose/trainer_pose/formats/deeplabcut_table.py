@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainer_pose.formats.hdf5 import MOST_BYTES, part_of, text_of, values_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-MOST_BYTES = 256 << 20
 ONLY = "single"
 """The individual of body parts that there is one of."""
 HEADS = ("scorer", "individuals", "bodyparts", "coords")
@@ -181,7 +182,7 @@ def read_h5(path: Path) -> Table:
         return _failed("dlc-h5", "there are labels as H5 alone, and h5py, which reads them, is missing.", DLC_EXTRA)
     try:
         with h5py.File(path, "r") as file:
-            group = file[next(iter(file))]
+            group = part_of(file, next(iter(file)))
             names, index, values = _from_table(group) if "table" in group else _from_fixed(group)
     except (OSError, KeyError, ValueError, TypeError, IndexError, StopIteration, pickle.UnpicklingError) as error:
         what = f"the labels cannot be read: {' '.join(str(error).split())[:120]}."
@@ -198,38 +199,26 @@ Parts = list[tuple[str, ...]]
 
 def _from_table(group: Any) -> tuple[Parts, Parts, NDArray[np.float64]]:
     """Read what ``to_hdf(format="table")`` writes."""
-    table = _values(group, "table")
-    names = [tuple(map(str, n)) for n in _plain(group["table"].attrs["values_block_0_kind"])]
+    table = values_of(group, "table")
+    names = [tuple(map(str, n)) for n in _plain(part_of(group, "table").attrs["values_block_0_kind"])]
     levels = [n for n in table.dtype.names if not n.startswith("values_block_")]
-    index = [tuple(map(_text, parts)) for parts in zip(*(table[n] for n in levels), strict=True)]
+    index = [tuple(map(text_of, parts)) for parts in zip(*(table[n] for n in levels), strict=True)]
     return names, index, table["values_block_0"]
 
 
 def _from_fixed(group: Any) -> tuple[Parts, Parts, NDArray[np.float64]]:
     """Read what ``to_hdf`` writes by default."""
     names = _axis(group, "block0_items")
-    return names, _axis(group, "axis1"), _values(group, "block0_values")
+    return names, _axis(group, "axis1"), values_of(group, "block0_values")
 
 
 def _axis(group: Any, name: str) -> Parts:
     if name in group:
-        return [(_text(v),) for v in _values(group, name)]
+        return [(text_of(v),) for v in values_of(group, name)]
     levels = []
     for level in range(16):
         if f"{name}_level{level}" not in group:
             break
-        words, places = _values(group, f"{name}_level{level}"), _values(group, f"{name}_label{level}")
-        levels.append([_text(words[i]) for i in places])
+        words, places = values_of(group, f"{name}_level{level}"), values_of(group, f"{name}_label{level}")
+        levels.append([text_of(words[i]) for i in places])
     return list(zip(*levels, strict=True))
-
-
-def _values(group: Any, name: str) -> Any:
-    """Return what a dataset of the file holds; the file may claim more than it has."""
-    dataset = group[name]
-    if dataset.size * dataset.dtype.itemsize > MOST_BYTES:
-        raise ValueError(f"{name} is too large")
-    return dataset[()]
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

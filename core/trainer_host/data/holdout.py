@@ -1,0 +1,60 @@
+"""A part of the images that is held out for validation, where a dataset has no such part."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from trainer_host.base.errors import DatasetError, Problem, SettingsError
+from trainer_host.base.findings import MISSING_KEY, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainer_host.data.description import Description
+
+
+def held_out(names: Sequence[str], share: float) -> list[bool]:
+    """Tell which names are held out, at least one and never all of several.
+
+    A name keeps its place when others come or go, because its own hash decides.
+    """
+    marks = [int.from_bytes(hashlib.sha256(n.encode("utf-8", "surrogateescape")).digest()[:8], "big") for n in names]
+    chosen = [mark < share * 2**64 for mark in marks]
+    if len(names) > 1 and (all(chosen) or not any(chosen)):
+        odd = marks.index(max(marks) if all(chosen) else min(marks))
+        chosen[odd] = not chosen[odd]
+    return chosen
+
+
+def hold_out(data: Description, share: float) -> None:
+    """Make a validation split of a part of the training images, chosen by their names.
+
+    Args:
+        data: A dataset that has no validation split; its findings no longer say so.
+        share: The share of the training images.
+
+    Raises:
+        SettingsError: If the dataset has a validation split, or if the share is not between 0 and 1.
+        DatasetError: If there are not two images to divide.
+    """
+    if not 0 < share < 1:
+        raise SettingsError(Problem(f"--holdout {share:g} is not between 0 and 1.", "Write --holdout 0.2."))
+    if data.get("val") is not None or "val" in data.splits:
+        raise SettingsError(Problem("the dataset has a validation split.", "Leave out --holdout.", data.file))
+    train = data.splits.get("train")
+    if train is None:
+        return  # which the findings tell
+    if len(train) < 2:
+        raise DatasetError(Problem("the train split has one image, so none can be held out.", "Add images.", data.file))
+    home = os.path.dirname(data.file)  # noqa: PTH120
+    names = [os.path.relpath(f, home) for f in train.images]
+    out = held_out(names, share)
+    chosen = {f for f, held in zip(train.images, out, strict=True) if held}
+    data.splits["train"] = train.without(chosen)
+    data.splits["val"] = train.without(set(train.images) - chosen).renamed("val")
+    data.findings = [f for f in data.findings if f.code != MISSING_KEY or "'val'" not in f.message]
+    what = f"held out for validation: {len(chosen)} of {len(names)} images, chosen by their names."
+    fix = "keep frames of one video together yourself, if there are any: they resemble each other"
+    data.findings.append(Finding("holdout", what, fix, data.file, None, "warning"))

@@ -1,0 +1,48 @@
+"""Images that files of labels carry, put into the user's cache folder: datasets are never written to."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer_host.base.data import write_whole
+from trainer_host.base.errors import Problem, StorageError
+from trainer_host.data.cache import extracted_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_BYTES = 256 << 20
+SIGNATURES = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg"}
+"""How the images begin that are taken out of files, and their endings."""
+
+
+def put_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None = None) -> str | None:
+    """Put an image into the cache folder, and return its path; None where the bytes are not a PNG or a JPEG.
+
+    Args:
+        content: The bytes that the file of labels carries.
+        name: What it is called; nothing but its last part is used.
+        make: Makes the bytes of a PNG of those that are carried, where they are not an image as they are.
+
+    Raises:
+        StorageError: If it cannot be written.
+        ValueError: If ``make`` raises it.
+    """
+    suffix = ".png" if make else next((s for begin, s in SIGNATURES.items() if content.startswith(begin)), None)
+    if suffix is None or len(content) > MOST_BYTES:
+        return None
+    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(name).stem)[:80].strip(".") or "image"
+    place = extracted_folder() / hashlib.sha256(content).hexdigest()[:32] / f"{stem}{suffix}"
+    try:
+        if make:
+            if not place.is_file():
+                write_whole(place, make(content))
+        elif not (place.is_file() and place.read_bytes() == content):
+            write_whole(place, content)
+    except OSError as error:
+        what = f"an image that the labels carry cannot be put into the cache folder: {error.strerror}."
+        fix = "Set TRAINER_CACHE_DIR to a folder that can be written to and has space."
+        raise StorageError(Problem(what, fix, str(extracted_folder()))) from error
+    return str(place)

@@ -1,0 +1,41 @@
+"""The extension `sleap`, which reads projects and packages of SLEAP: ``data=labels.pkg.slp``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainer_detect.formats.tool_options import ToolOptions
+from trainer_host import ExtensionSpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from trainer_host import DataContext
+    from trainer_host.data.description import Description
+
+
+class SleapOptions(ToolOptions, frozen=True):
+    """The options."""
+
+
+class SleapHooks:
+    """Answers for datasets that are files of SLEAP."""
+
+    @hookimpl
+    def read_dataset(self, ctx: DataContext) -> Description | None:
+        """Read what ``ctx.source`` names."""
+        from trainer_detect.formats.tool_reader import answer
+        from trainer_pose.formats.sleap_file import SLEAP, read_sleap
+
+        return answer(ctx, SLEAP, read_sleap, ctx.options_for(SleapOptions))
+
+    @hookimpl
+    def tell_dataset(self, source: str) -> Collection[str] | None:
+        """Return the keys that the description will have."""
+        from trainer_detect.formats.coco_source import names_kind
+        from trainer_pose.formats.sleap_file import SLEAP
+
+        return {"names", "nc", "channels", "kpt_shape", "kpt_names"} if names_kind(source, SLEAP) else None
+
+
+EXTENSION = ExtensionSpec(hooks=SleapHooks(), options=SleapOptions)
