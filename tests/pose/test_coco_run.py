@@ -147,7 +147,11 @@ def test_the_run_leads_back_to_the_coco_files(drawn: Path, tmp_path: Path, monke
     recorded = yaml.safe_load((result.save_dir / "run.yaml").read_text())["record"]["dataset"]
     assert again.fingerprint == recorded["fingerprint"]
     assert result.best
-    measured = trainer_host.val(result.best, project=tmp_path, batch=8)
+    measured = trainer_host.val(result.best, project=tmp_path, batch=8, save_json=True)
+    listed = {i["id"]: i["file_name"] for i in json.loads(files[1].read_text())["images"]}
+    found = json.loads((measured.save_dir / "predictions.json").read_text())
+    assert found
+    assert all(listed[entry["image_id"]] == entry["file_name"] and entry["category_id"] == 5 for entry in found)
     expected = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")}
     assert {k: measured.metrics[k] for k in expected} == expected
     assert not list(folder.rglob("*.cache"))

@@ -13,7 +13,7 @@ from trainer_detect.formats.coco_file import derives_box, fault_of, labelled_poi
 from trainer_detect.formats.common import LEAST, box_shares, boxes_around, counted, shares, unlisted
 from trainer_host.base.findings import Finding
 from trainer_host.data.cache import extracted_folder
-from trainer_host.data.description import Description, Split
+from trainer_host.data.description import Description, SourceIds, Split
 from trainer_host.data.images import read_images
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class LabelledImages:
     folder: Path
     inside: Path | None = None
 
+    def paths(self) -> list[str]:
+        """Return the absolute paths of the images."""
+        return [os.path.abspath(self.folder / i.content["file_name"]) for i in self.images]  # noqa: PTH100 - links
+
 
 def description_of(
     source: Source, parts: Sequence[LabelledImages], names: Sequence[str], points: dict[str, Any], margin: float
@@ -64,7 +68,17 @@ def description_of(
         splits[part.name] = _Reader(source, part, list(names), count, margin).split()
         keys[part.name] = str(part.folder)
     source.findings += unlisted(splits.values(), source.kind.noun)
-    return Description(keys, file=source.file, splits=splits, findings=source.findings, lines=source.lines)
+    found = Description(keys, file=source.file, splits=splits, findings=source.findings, lines=source.lines)
+    found.ids = _ids_of(parts, names)
+    return found
+
+
+def _ids_of(parts: Sequence[LabelledImages], names: Sequence[str]) -> SourceIds:
+    """Return the ids of images and classes, by path and by index."""
+    images = {path: i.content["id"] for part in parts for path, i in zip(part.paths(), part.images, strict=True)}
+    number = {name: i for i, name in enumerate(names)}
+    categories = [c for part in parts for c in part.file.categories.items()]
+    return SourceIds(images, {number[c.content["name"]]: id_ for id_, c in categories if c.content["name"] in number})
 
 
 @dataclass
@@ -93,7 +107,7 @@ class _Reader:
 
     def __post_init__(self) -> None:
         self.file, self.images, self.name = self.part.file, self.part.images, self.part.name
-        self.paths = [os.path.abspath(self.part.folder / i.content["file_name"]) for i in self.images]  # noqa: PTH100 - links
+        self.paths = self.part.paths()
         self.files = [str(i.content.get("label_file") or self.file.path) for i in self.images]
         self.place = {i.content["id"]: n for n, i in enumerate(self.images)}
         self.sizes = self._sizes()
