@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
 def appearing_whole(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing and reading that appears under its name once it is whole, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{secrets.token_hex(8)}.part")  # a name of its own: the file's may be as long as allowed
     try:
         with part.open("w+b") as file:
             yield file
