@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import DatasetError, Problem, TrainerError
+from trainer_host.base.errors import DatasetError, Problem, SettingsError, TrainerError
 from trainer_host.base.results import PredictResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
@@ -16,7 +17,6 @@ from trainer_host.session.sources import given_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from trainer_host.base.protocols import Prediction
     from trainer_host.base.reporting import Reporter
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Unreadable images that an error names; the others are counted."""
 REFUSED = {
-    "show": ("no window is opened.", "Look at the pictures in the result folder, and leave show= out."),
-    "embed": ("a prediction returns objects, not features.", "Leave embed= out."),
-    "visualize": ("no heatmaps are drawn.", "Leave visualize= out."),
+    "show": ("no window is opened.", "Fix: omit show, and open the pictures in the result folder"),
+    "embed": ("a prediction returns objects, not features.", "Fix: omit embed"),
+    "visualize": ("no heatmaps are drawn.", "Fix: omit visualize"),
 }
 """Settings that a prediction does not honour: why, and what to do."""
 
@@ -50,7 +50,7 @@ def predict(
         DatasetError: If none of the images can be read.
         TrainerError: For every other cause that is expected.
     """
-    files = _tried(outputs)
+    files = _tried(outputs, request.given.settings.get("source"))
     with translated():
         source = given_source(request)
         import_engine()
@@ -63,6 +63,8 @@ def predict(
         with preserved_state(), engine_log(reporter, request.verbose), quiet_opencv(request.verbose), stop.listening():
             model = open_model(request, "predict", reporter, wanted.any(), _problems(settings))
             writer = PredictionFiles(model, model.save_dir, wanted) if wanted.any() else None
+            if writer is not None:
+                _keep_apart(source, model.save_dir)
             work = _Work(model, source, files, writer, keep or bool(files))
             with blamed(model.plan.chain.manager):
                 work.run(settings.get("batch") or 1)
@@ -70,18 +72,34 @@ def predict(
             return work.result()
 
 
-def _tried(outputs: Sequence[Path]) -> dict[Path, Path]:
+def _tried(outputs: Sequence[Path], source: Any) -> dict[Path, Path]:
     """Return for each file of the output where it is written; all of them are tried, and their problems reported."""
+    read = Path(source).resolve() if isinstance(source, (str, Path)) else None
     files: dict[Path, Path] = {}
     errors: list[TrainerError] = []
     for output in outputs:
         try:
             files[output] = try_output(output)
+            if files[output] == read:
+                what = f"--output {output} would overwrite the source."
+                raise SettingsError(Problem(what, "Fix: give another file"))
         except TrainerError as error:
             errors.append(error)
     if errors:
         raise type(errors[0])(*(p for e in errors if type(e) is type(errors[0]) for p in e.problems))
     return files
+
+
+def _keep_apart(source: Source, folder: Path) -> None:
+    """Refuse to write pictures over the images that they are drawn on.
+
+    Raises:
+        SettingsError: If the result folder holds them.
+    """
+    for parent in {e.parent for e in source.entries if isinstance(e, Path)}:
+        if parent.resolve() == folder.resolve():
+            what = f"the result folder {folder} holds the source, and its images would be overwritten."
+            raise SettingsError(Problem(what, "Fix: give another folder with project=DIR or save_dir=DIR"))
 
 
 def _wanted(settings: Mapping[str, Any], pictures: bool) -> Wanted:
@@ -96,12 +114,12 @@ def _wanted(settings: Mapping[str, Any], pictures: bool) -> Wanted:
 def _problems(settings: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with settings for a prediction."""
     problems = [Problem(f"{k}={settings[k]}: {why}", fix) for k, (why, fix) in REFUSED.items() if settings.get(k)]
-    for key, least in (("batch", 1), ("vid_stride", 1), ("line_width", 1), ("max_det", 1)):
+    for key in ("batch", "line_width"):
         value = settings.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            problems.append(Problem(f"{key}={value} is not valid.", f"Write a whole number from {least}: {key}=1"))
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            problems.append(Problem(f"{key}={value} is not valid.", "Fix: write a whole number from 1"))
     if settings.get("save_conf") and not settings.get("save_txt"):
-        problems.append(Problem("save_conf= needs label files.", "Add save_txt=True"))
+        problems.append(Problem("save_conf= needs label files.", "Fix: add save_txt=True"))
     return problems
 
 
@@ -183,9 +201,11 @@ class _Work:
                 self.files.append(output)
 
     def _nothing_read(self) -> DatasetError:
-        problems = [Problem(f"{u.reason}.", "Replace or remove it.", str(u.path)) for u in self.unreadable[:SHOWN]]
+        problems = [Problem(f"{u.reason}.", "Fix: replace or remove it", str(u.path)) for u in self.unreadable[:SHOWN]]
         if len(self.unreadable) > SHOWN:
-            problems.append(Problem(f"{len(self.unreadable) - SHOWN} more images cannot be read.", "See --json."))
+            problems.append(
+                Problem(f"{len(self.unreadable) - SHOWN} more images cannot be read.", "Fix: --json lists them")
+            )
         return DatasetError(*problems)
 
     def warn(self, reporter: Reporter) -> None:

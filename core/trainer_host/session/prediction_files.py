@@ -32,7 +32,7 @@ MOST_STEM = 220
 """Bytes of a source's name that the names of its files begin with; the rest is for numbers and endings."""
 LONGEST_JPEG = 65_500
 """Pixels of a side beyond which no JPEG can be written."""
-SPACE = "Free space, or choose another folder: project=DIR"
+SPACE = "Fix: free space, or choose another folder with project=DIR"
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def try_output(path: Path) -> Path:
     """
     if path.suffix.lower() not in OUTPUTS:
         raise SettingsError(Problem(f"{path} is neither .json nor .csv.", "Name the file so."))
-    fix = "Give another file with --output"
+    fix = "Fix: give another file with --output"
     try:
         target = path.resolve()
         if target.exists():
@@ -307,7 +307,7 @@ def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None
     predictions = list(predictions)
     is_json = path.suffix.lower() == ".json"
     text = json_text(predictions, indent=1) + "\n" if is_json else _table(predictions)
-    with writing(path, "Free space, or give another file with --output"):
+    with writing(path, "Fix: free space, or give another file with --output"):
         write_whole(path, text.encode("utf-8"))
 
 

@@ -29,7 +29,7 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 CAMERA = re.compile(r"/dev/video(\d+)")
 VIDEOS = frozenset({"asf", "avi", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "wmv", "webm"})
 """Endings of files that the engine reads as videos."""
-FORMATS = f"Give an image ({', '.join(sorted(SUFFIXES))}) or a video ({', '.join(sorted(VIDEOS))})."
+FORMATS = f"Fix: give an image ({', '.join(sorted(SUFFIXES))}) or a video ({', '.join(sorted(VIDEOS))})"
 FAULTS = frozenset({"image-empty", "image-not-image", "image-truncated", "image-bomb", "image-unreadable"})
 """Findings about an image's header for which no decoder is tried."""
 TIFF = frozenset({"dng", "tif", "tiff"})
@@ -102,7 +102,7 @@ def given_source(request: Request) -> Source:
         return _named(str(source), request.offline)
     except OSError as error:
         what, where = f"cannot read the source: {error.strerror or error}.", str(error.filename or source)
-        raise SettingsError(Problem(what, "Check the path and its permissions.", where)) from error
+        raise SettingsError(Problem(what, "Fix: check the path and its permissions", where)) from error
 
 
 def _named(text: str, offline: bool) -> Source:
@@ -121,14 +121,14 @@ def _named(text: str, offline: bool) -> Source:
         if found is None:
             raise SettingsError(Problem(f"there is no file or folder {text}.", "Check the path."))
         if not found:
-            raise SettingsError(Problem(f"no image or video matches {text}.", "Check the pattern, and quote it."))
+            raise SettingsError(Problem(f"no image or video matches {text}.", "Fix: check the pattern, and quote it"))
         return Source(found)
     if path.is_dir():
         return Source(_in_folder(path))
     if not path.is_file():
         what = f"{text} is a device, a pipe or a socket, and not a file."
         camera = CAMERA.fullmatch(text)
-        fix = f"Give the camera's number: source={camera[1]}" if camera else "Give an image, a folder, or a video."
+        fix = f"Fix: source={camera[1]} for the camera" if camera else "Fix: give an image, a folder, or a video"
         raise SettingsError(Problem(what, fix))
     if text.lower().endswith(LISTS):
         _refuse_addresses(path, offline)
@@ -162,7 +162,7 @@ def _in_folder(folder: Path) -> list[Entry]:
     below = next((f for f in _below(folder) if suffix_of(f) in SUFFIXES | VIDEOS), None)
     if below is None:
         raise SettingsError(Problem(f"the folder {folder} holds no image and no video.", FORMATS))
-    fix = f"Give a pattern: 'source={folder / '**' / f'*{below.suffix}'}'"
+    fix = f"Fix: 'source={folder / '**' / f'*{below.suffix}'}'"
     raise SettingsError(Problem(f"the folder {folder} holds images in its subfolders only.", fix))
 
 
@@ -191,7 +191,7 @@ def _table(file: Path) -> Source:
                 what = f"there is no image or video of this name ({file.name}:{number})"
                 source.missing.append(UnreadableImage(Path(word), what))
     if not seen:
-        raise SettingsError(Problem("the list of sources is empty.", "Write one path in each line.", str(file)))
+        raise SettingsError(Problem("the list of sources is empty.", "Fix: write one path in each line", str(file)))
     return source
 
 
@@ -213,14 +213,14 @@ def _text(file: Path) -> str:
 
 def _streams(file: Path) -> Source:
     if not _text(file).split():
-        raise SettingsError(Problem("the list of streams is empty.", "Write one camera in each line.", str(file)))
+        raise SettingsError(Problem("the list of streams is empty.", "Fix: write one camera in each line", str(file)))
     return Source(stream=str(file))
 
 
 def _listed(given: Sequence[Any], offline: bool) -> Source:
     """Return the source of a list in Python: of paths, arrays and pictures of Pillow."""
     if not given:
-        raise SettingsError(Problem("the list of sources is empty.", "Give paths of images, or arrays."))
+        raise SettingsError(Problem("the list of sources is empty.", "Fix: give paths of images, or arrays"))
     source = Source()
     for number, one in enumerate(given):
         if not isinstance(one, (str, os.PathLike)):
@@ -259,10 +259,12 @@ def _loaded(given: Any, number: int) -> LoadedImage:
                 given = given[..., ::-1] if given.ndim == 3 else given
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
             what = f"the picture {name} cannot be decoded: {error}."
-            raise SettingsError(Problem(what, "Use another one.")) from error
+            raise SettingsError(Problem(what, "Fix: use another one")) from error
     if not isinstance(given, np.ndarray):
         what = f"a {type(given).__module__}.{type(given).__qualname__} is not a source."
-        fix = "Give a path, an array of numpy (height, width, BGR, uint8), a picture of Pillow, or a list of these."
+        fix = (
+            "Fix: give a path, an array of numpy (height x width x BGR, uint8), a picture of Pillow, or a list of these"
+        )
         raise SettingsError(Problem(what, fix))
     if given.dtype == np.uint16:
         given = (given >> 8).astype(np.uint8)
@@ -274,15 +276,15 @@ def _checked(array: Any) -> Any:
     import numpy as np
 
     if array.dtype != np.uint8:
-        fix = "Convert it: (image * 255).astype('uint8') if its values go from 0 to 1."
+        fix = "Fix: (image * 255).astype('uint8') if its values go from 0 to 1"
         raise SettingsError(Problem(f"an array of {array.dtype} is not an image: it must be uint8.", fix))
     image = array[..., None] if array.ndim == 2 else array
     if image.ndim != 3 or not image.size:
-        fix = "Give one image, height x width x 3 in BGR, or a list of images: source=list(images)."
+        fix = "Fix: give one image, height x width x 3 in BGR, or a list of images: list(images)"
         raise SettingsError(Problem(f"an array of shape {array.shape} is not an image.", fix))
     if image.shape[2] > 32 and image.shape[0] <= 4:
         what = f"an array of shape {array.shape} has its channels first."
-        raise SettingsError(Problem(what, "Give height x width x channels: image.transpose(1, 2, 0)."))
+        raise SettingsError(Problem(what, "Fix: image.transpose(1, 2, 0)"))
     return np.ascontiguousarray(image)
 
 

@@ -169,7 +169,7 @@ def open_stream(source: str, args: Any, channels: int) -> Any:
     except Exception as error:  # of the engine, of requests, of mss, of the library that resolves an address
         said = OPENING.sub("", " ".join(str(error).split())).rstrip(".")
         what = f"cannot open source={source}: {said or type(error).__name__}."
-        raise SettingsError(Problem(what, "Check that it is there and not in use, or give a file.")) from error
+        raise SettingsError(Problem(what, "Fix: check that it is there and not in use, or give a file")) from error
 
 
 def _require_screen(source: str) -> None:
@@ -178,4 +178,4 @@ def _require_screen(source: str) -> None:
 
     if importlib.util.find_spec("mss") is None:
         what = f"source={source} needs the package mss, which is not installed."
-        raise SettingsError(Problem(what, "Install it: pip install mss"))
+        raise SettingsError(Problem(what, "Fix: pip install mss"))
