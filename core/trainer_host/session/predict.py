@@ -166,6 +166,8 @@ class _Work:
                 self.writer.discard()
 
     def _predict(self, batch: int) -> None:
+        if self.source.problem is not None:
+            raise SettingsError(self.source.problem)
         self.unreadable += self.source.missing
         if self.source.stream is not None:
             self._take(self.source.stream)

@@ -48,11 +48,13 @@ class Source:
         entries: Files and arrays, in their order.
         missing: Entries of a list that cannot be read.
         stream: A camera, an address, the screen, or a list of streams, for the engine to open; None for files.
+        problem: Why a folder or a pattern gives no file; whether the model may be used is said before it.
     """
 
     entries: list[Entry] = field(default_factory=list)
     missing: list[UnreadableImage] = field(default_factory=list)
     stream: str | None = None
+    problem: Problem | None = None
 
     def parts(self, batch: int) -> Iterator[tuple[list[Entry], list[UnreadableImage]]]:
         """Yield what a predictor is called with: some images, or one video; and what cannot be read among them.
@@ -120,11 +122,10 @@ def _named(text: str, offline: bool) -> Source:
         found = _matching(text) if set("*?[") & set(text) else None
         if found is None:
             raise SettingsError(Problem(f"there is no file or folder {text}.", "Check the path."))
-        if not found:
-            raise SettingsError(Problem(f"no image or video matches {text}.", "Fix: check the pattern, and quote it"))
-        return Source(found)
+        missing = Problem(f"no image or video matches {text}.", "Fix: check the pattern, and quote it")
+        return Source(found, problem=None if found else missing)
     if path.is_dir():
-        return Source(_in_folder(path))
+        return _in_folder(path)
     if not path.is_file():
         what = f"{text} is a device, a pipe or a socket, and not a file."
         camera = CAMERA.fullmatch(text)
@@ -140,7 +141,7 @@ def _named(text: str, offline: bool) -> Source:
 
 def _files(found: list[Path]) -> list[Entry]:
     """Return the images among files, and after them the videos, both sorted."""
-    found = sorted(f.absolute() for f in found)
+    found = sorted((f.absolute() for f in found), key=str)
     images = [f for f in found if suffix_of(f) in SUFFIXES and not f.is_dir()]
     return [*images, *(f for f in found if suffix_of(f) in VIDEOS and not f.is_dir())]
 
@@ -150,20 +151,16 @@ def _matching(pattern: str) -> list[Entry]:
     return _files(found) or _files([f for folder in found if folder.is_dir() for f in folder.iterdir()])
 
 
-def _in_folder(folder: Path) -> list[Entry]:
-    """Return the images and videos of a folder, without those in its folders.
-
-    Raises:
-        SettingsError: If there are none.
-    """
+def _in_folder(folder: Path) -> Source:
+    """Return the images and videos of a folder, without those in its folders."""
     found = _files([f for f in folder.iterdir() if not f.name.startswith(".")])
     if found:
-        return found
+        return Source(found)
     below = next((f for f in _below(folder) if suffix_of(f) in SUFFIXES | VIDEOS), None)
     if below is None:
-        raise SettingsError(Problem(f"the folder {folder} holds no image and no video.", FORMATS))
+        return Source(problem=Problem(f"the folder {folder} holds no image and no video.", FORMATS))
     fix = f"Fix: 'source={folder / '**' / f'*{below.suffix}'}'"
-    raise SettingsError(Problem(f"the folder {folder} holds images in its subfolders only.", fix))
+    return Source(problem=Problem(f"the folder {folder} holds images in its subfolders only.", fix))
 
 
 def _below(folder: Path, most: int = 10_000) -> Iterator[Path]:

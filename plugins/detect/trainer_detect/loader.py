@@ -78,7 +78,7 @@ class FileLoader(LoadImagesAndVideos):
             if read:
                 yield [_name(e) for e, _ in read], [image for _, image in read], [f"{_name(e)}: " for e, _ in read]
         for entry in self.entries if self.mode == "video" else ():
-            yield from self._frames(entry)
+            yield from self._frames(Path(_name(entry)))
 
     def _decode(self, group: Sequence[Any]) -> list[Image | None]:
         # Formats that need a plugin of Pillow are read one by one: it is loaded when it is needed, by one thread.

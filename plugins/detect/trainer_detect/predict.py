@@ -72,8 +72,8 @@ class BoxPredictor:
         loader = self.predictor.dataset
         if loader.mode == "image":
             return None
-        fps = loader.fps[loader.sources.index(path)] if isinstance(loader.fps, list) else loader.fps
-        return float(fps) / self.ctx.args.vid_stride
+        fps = float(loader.fps[loader.sources.index(path)] if isinstance(loader.fps, list) else loader.fps)
+        return fps / int(self.ctx.args.vid_stride)
 
     def kept(self, result: Any) -> Any:
         """Return what plugins keep of the engine's result for an image."""
