@@ -216,6 +216,8 @@ def test_lists_and_patterns(model: Path) -> None:
         "2024": ["c.jpg"],
     }.items():
         assert [Path(p["image"]).name for p in predict(model, source).predictions] == names
+    found = predict(model, ["in/a.jpg", "x" * 300])
+    assert [u.reason for u in found.unreadable] == ["File name too long"]
     Path("none.txt").write_text("none.jpg\n")
     with pytest.raises(DatasetError, match=r"none.jpg: there is no image or video of this name \(none.txt:1\)"):
         predict(model, "none.txt")
@@ -276,7 +278,7 @@ def test_names_of_any_bytes_and_lengths(model: Path, tmp_path: Path) -> None:
 def test_streams_are_videos_without_an_end(model: Path) -> None:
     write_video("v.mp4", frames=8)
     Path("cams.streams").write_text("v.mp4\nv.mp4\n")
-    found = predict(model, "cams.streams", stream_buffer=True, pictures=True)
+    found = predict(model, "cams.streams", stream_buffer=True, pictures=True, save_dir="out")
     frames = [p["frame"] for p in found.predictions]
     assert frames == sorted(frames)
     assert frames[-1] > 1

@@ -18,6 +18,8 @@ from trainer_host.base.data import write_whole
 from trainer_host.base.display import csv_cell, json_text
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.plain_path import fitting_name, plain_path
+from trainer_host.data.images import SUFFIXES
+from trainer_host.session.sources import VIDEOS, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -97,7 +99,8 @@ class PredictionFiles:
         path = Path(prediction.path)
         if prediction.frame is not None and path in self._stems:
             return self._stems[path]
-        stem = fitting_name(path.stem, "", MOST_STEM)
+        known = suffix_of(path) in SUFFIXES | VIDEOS  # what follows the last dot of an address is no ending
+        stem = fitting_name(path.stem if known else path.name, "", MOST_STEM)
         number, free = self._taken.get(stem, 1), stem
         while free in self._taken:
             number += 1

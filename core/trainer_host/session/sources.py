@@ -181,15 +181,21 @@ def _table(file: Path) -> Source:
             if not word or (table and number == 1 and word == "source"):
                 continue
             seen = True
-            found = _entry(word, file.parent)
-            if found:
-                source.entries += found
-            else:
-                what = f"there is no image or video of this name ({file.name}:{number})"
-                source.missing.append(UnreadableImage(Path(word), what))
+            _add(source, word, file.parent, f" ({file.name}:{number})")
     if not seen:
         raise SettingsError(Problem("the list of sources is empty.", "Fix: write one path in each line", str(file)))
     return source
+
+
+def _add(source: Source, word: str, folder: Path, where: str = "") -> None:
+    """Add the files that an entry of a list names, or note why there are none."""
+    try:
+        found, reason = _entry(word, folder), "there is no image or video of this name"
+    except OSError as error:
+        found, reason = [], str(error.strerror or error)
+    source.entries += found
+    if not found:
+        source.missing.append(UnreadableImage(Path(word), f"{reason}{where}"))
 
 
 def _entry(word: str, folder: Path) -> list[Entry]:
@@ -228,10 +234,7 @@ def _listed(given: Sequence[Any], offline: bool) -> Source:
             what = f"addresses in a list are not opened: {text}"
             fix = "Remove it from the list." if offline else f"Give it by itself: source={text}"
             raise UnsafeError(Problem(what, fix))
-        found = _entry(text, Path())
-        source.entries += found
-        if not found:
-            source.missing.append(UnreadableImage(Path(text), "there is no image or video of this name"))
+        _add(source, text, Path())
     return source
 
 
