@@ -16,7 +16,7 @@ import pytest
 
 import trainer_host
 from tests.core.helpers import Done, command, environment
-from tests.support.models import untrained
+from tests.support.untrained import untrained
 from trainer_host import ImagePrediction, PredictionContext, PredictResult, SettingsError, StorageError
 
 RANDOM = np.random.default_rng(1)
@@ -298,6 +298,19 @@ def test_a_video_that_does_not_fit_is_an_error_of_storage(model: Path) -> None:
     assert not Path("runs/pose/predict/v.mp4").exists()
     assert names(Path("runs")) == set()
     assert len(json.loads(Path("f.json").read_text())) == 12
+
+
+def test_a_full_disk_ends_a_video_while_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from trainer_host.session import prediction_files
+
+    video = prediction_files.VideoFile(Path("v.mp4").absolute(), float("nan"), (64, 48))
+    monkeypatch.setattr(prediction_files.shutil, "disk_usage", lambda folder: SimpleNamespace(free=9))
+    with pytest.raises(StorageError, match=r"v\.mp4: cannot write the video: the disk is full\. Fix: free space"):
+        video.write(np.zeros((48, 64, 3), np.uint8))
+    video.discard()
+    assert names(Path()) == {"in/a.png", "in/b.png"}
 
 
 def test_an_output_that_does_not_fit_leaves_the_old_one(model: Path) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 import trainer_host
 from tests.core.helpers import command, environment
-from tests.support.models import untrained
+from tests.support.untrained import untrained
 from trainer_host import DatasetError, PredictResult, SettingsError, TrainerError, UnsafeError
 from trainer_host.session.sources import VIDEOS
 

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ OUTPUTS = (".json", ".csv")
 VIDEO_CODEC = "mp4v"
 USUAL_FPS = 25.0
 MOST_FPS = 1000.0
+FRAMES_TO_LOOK = 100
+"""Frames of a video after which the space on the disk is looked at again."""
+LEAST_SPACE = 64 * 1024
 MOST_STEM = 220
 """Bytes of a source's name that the names of its files begin with; the rest is for numbers and endings."""
 LONGEST_JPEG = 65_500
@@ -196,8 +200,15 @@ class VideoFile:
             raise self._error("cannot write the video.")
 
     def write(self, image: Image) -> None:
-        """Add a frame; one of another size, as a camera may give, is scaled."""
+        """Add a frame; one of another size, as a camera may give, is scaled.
+
+        Raises:
+            StorageError: If the disk is full. The writer does not say so, and a camera has no end at which to notice.
+        """
         import cv2
+
+        if self.frames % FRAMES_TO_LOOK == 0 and shutil.disk_usage(self.path.parent).free < LEAST_SPACE:
+            raise self._error("cannot write the video: the disk is full.")
 
         if (image.shape[1], image.shape[0]) != self.size:
             image = cv2.resize(image, self.size)
