@@ -221,6 +221,13 @@ def test_lists_and_patterns(model: Path) -> None:
     Path("none.txt").write_text("none.jpg\n")
     with pytest.raises(DatasetError, match=r"none.jpg: there is no image or video of this name \(none.txt:1\)"):
         predict(model, "none.txt")
+    Path("linked.txt").symlink_to("secret")
+    Path("secret").write_text("root:hunter2\n")
+    with pytest.raises(DatasetError) as caught:
+        predict(model, "linked.txt")
+    assert [str(p) for p in caught.value.problems] == [
+        "linked.txt: line 1 names no image, video or folder. Fix: replace or remove it"
+    ]
     with pytest.raises(UnsafeError, match="addresses in a list are not opened"):
         predict(model, ["in/a.jpg", "https://example.invalid/a.jpg"])
 

@@ -181,21 +181,27 @@ def _table(file: Path) -> Source:
             if not word or (table and number == 1 and word == "source"):
                 continue
             seen = True
-            _add(source, word, file.parent, f" ({file.name}:{number})")
+            _add(source, word, file.parent, (file, number))
     if not seen:
         raise SettingsError(Problem("the list of sources is empty.", "Fix: write one path in each line", str(file)))
     return source
 
 
-def _add(source: Source, word: str, folder: Path, where: str = "") -> None:
-    """Add the files that an entry of a list names, or note why there are none."""
+def _add(source: Source, word: str, folder: Path, line: tuple[Path, int] | None = None) -> None:
+    """Add the files that an entry of a list names, or note why there are none, with the list's line if it has one."""
     try:
         found, reason = _entry(word, folder), "there is no image or video of this name"
     except OSError as error:
         found, reason = [], str(error.strerror or error)
     source.entries += found
-    if not found:
-        source.missing.append(UnreadableImage(Path(word), f"{reason}{where}"))
+    if found:
+        return
+    path = Path(word)
+    if line is not None and suffix_of(path) in SUFFIXES | VIDEOS:
+        reason = f"{reason} ({line[0].name}:{line[1]})"
+    elif line is not None:  # what is no name of an image is not quoted: the list may be a link to another file
+        path, reason = line[0], f"line {line[1]} names no image, video or folder"
+    source.missing.append(UnreadableImage(path, reason))
 
 
 def _entry(word: str, folder: Path) -> list[Entry]:
