@@ -134,7 +134,7 @@ class LoadedImage:
 
     Attributes:
         path: Its name: that of the file it came from, or ``image0.jpg``, ``image1.jpg`` by its position.
-        image: Array of shape (H, W, C), uint8; BGR if it has three channels.
+        image: Array of shape (H, W, 3), uint8, BGR; or with the further channels that were given.
     """
 
     path: Path

@@ -245,7 +245,7 @@ def _listed(given: Sequence[Any], offline: bool) -> Source:
 
 
 def _loaded(given: Any, number: int) -> LoadedImage:
-    """Return an array or a picture of Pillow as an array of BGR or gray, with a name.
+    """Return an array or a picture of Pillow as an image with a name.
 
     Raises:
         SettingsError: If it is something else, or of another shape or type.
@@ -278,7 +278,7 @@ def _loaded(given: Any, number: int) -> LoadedImage:
 
 
 def _checked(array: Any) -> Any:
-    """Return an array with three dimensions, if it is an image."""
+    """Return an array as an image of at least three channels; gray is repeated."""
     import numpy as np
 
     if array.dtype != np.uint8:
@@ -291,7 +291,7 @@ def _checked(array: Any) -> Any:
     if image.shape[2] > 32 and image.shape[0] <= 4:
         what = f"an array of shape {array.shape} has its channels first."
         raise SettingsError(Problem(what, "Fix: image.transpose(1, 2, 0)"))
-    return np.ascontiguousarray(image)
+    return np.ascontiguousarray(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image)
 
 
 def _fault(entry: Entry) -> UnreadableImage | None:
