@@ -17,7 +17,7 @@ import pytest
 import trainer_host
 from tests.core.helpers import Done, command, environment
 from tests.support.untrained import untrained
-from trainer_host import ImagePrediction, PredictionContext, PredictResult, SettingsError, StorageError
+from trainer_host import DatasetError, ImagePrediction, PredictionContext, PredictResult, SettingsError, StorageError
 
 RANDOM = np.random.default_rng(1)
 SETTINGS: dict[str, Any] = {"imgsz": 64, "conf": 0.0001, "max_det": 3, "device": "cpu"}
@@ -141,6 +141,15 @@ def test_settings_that_are_not_honoured_are_refused(model: Path, settings: dict[
     assert said in str(caught.value)
     assert len(caught.value.problems) == len(settings)
     assert not Path("runs").exists()
+
+
+def test_classes_and_strides_that_leave_nothing_are_errors(model: Path) -> None:
+    with pytest.raises(SettingsError, match=r"classes: the model has no class 99\. Fix: give numbers from 0 to 79"):
+        predict(model, classes=[0, 99], pictures=True)
+    assert not list(Path().glob("runs/pose/*"))
+    write_video("v.mp4")
+    with pytest.raises(DatasetError, match="the video has 6 frames, and vid_stride=7 passes over them"):
+        predict(model, "v.mp4", vid_stride=7)
 
 
 def test_false_and_none_switch_off(model: Path) -> None:

@@ -63,24 +63,22 @@ def predict(
         with preserved_state(), engine_log(reporter, request.verbose), quiet_opencv(request.verbose), stop.listening():
             model = open_model(request, "predict", reporter, wanted.any(), _problems(settings))
             writer = PredictionFiles(model, model.save_dir, wanted) if wanted.any() else None
-            if writer is not None:
-                _keep_apart(source, model.save_dir)
             work = _Work(model, source, files, writer, keep or bool(files))
             with blamed(model.plan.chain.manager):
-                work.run(settings.get("batch") or 1)
+                work.run(settings.get("batch") or 1, settings.get("classes"))
             work.warn(reporter)
             return work.result()
 
 
 def _tried(outputs: Sequence[Path], source: Any) -> dict[Path, Path]:
     """Return for each file of the output where it is written; all of them are tried, and their problems reported."""
-    read = Path(source).resolve() if isinstance(source, (str, Path)) else None
+    read = Path(source).absolute() if isinstance(source, (str, Path)) else None
     files: dict[Path, Path] = {}
     errors: list[TrainerError] = []
     for output in outputs:
         try:
             files[output] = try_output(output)
-            if files[output] == read:
+            if read is not None and output.exists() and read.exists() and output.samefile(read):
                 what = f"--output {output} would overwrite the source."
                 raise SettingsError(Problem(what, "Fix: give another file"))
         except TrainerError as error:
@@ -90,16 +88,24 @@ def _tried(outputs: Sequence[Path], source: Any) -> dict[Path, Path]:
     return files
 
 
-def _keep_apart(source: Source, folder: Path) -> None:
-    """Refuse to write pictures over the images that they are drawn on.
+def _overwritten(source: Source, folder: Path) -> list[Problem]:
+    """Return a problem if the result folder holds the images that pictures are drawn on."""
+    parents = {e.parent for e in source.entries if isinstance(e, Path)}
+    if folder.resolve() not in {parent.resolve() for parent in parents}:
+        return []
+    what = f"the result folder {folder} holds the source, and its images would be overwritten."
+    return [Problem(what, "Fix: give another folder with project=DIR or save_dir=DIR")]
 
-    Raises:
-        SettingsError: If the result folder holds them.
-    """
-    for parent in {e.parent for e in source.entries if isinstance(e, Path)}:
-        if parent.resolve() == folder.resolve():
-            what = f"the result folder {folder} holds the source, and its images would be overwritten."
-            raise SettingsError(Problem(what, "Fix: give another folder with project=DIR or save_dir=DIR"))
+
+def _lacking(model: Any, classes: Any) -> list[Problem]:
+    """Return a problem for each class to find that a model does not have, if it says which it has."""
+    names = getattr(model, "names", None)
+    known = [k for k in names if isinstance(k, int)] if isinstance(names, dict) else []  # a file may hold anything
+    if classes is None or not known:
+        return []
+    wanted = classes if isinstance(classes, (list, tuple)) else [classes]
+    fix = f"Fix: give numbers from {min(known)} to {max(known)}"
+    return [Problem(f"classes: the model has no class {number}.", fix) for number in wanted if number not in known]
 
 
 def _wanted(settings: Mapping[str, Any], pictures: bool) -> Wanted:
@@ -146,11 +152,17 @@ class _Work:
     images: int = 0
     objects: int = 0
 
-    def run(self, batch: int) -> None:
-        """Predict, and write what was found, also if an error or a signal ends it."""
+    def run(self, batch: int, classes: Any = None) -> None:
+        """Predict, and write what was found, also if an error or a signal ends it.
+
+        Args:
+            batch: Images that the model sees at once.
+            classes: The setting of this name, which the model has to have.
+        """
         done = False
         try:
             try:
+                self._check(classes)
                 self._predict(batch)
                 if self.unreadable and not self.images:
                     raise self._nothing_read()
@@ -165,9 +177,20 @@ class _Work:
             if self.writer is not None and not done:
                 self.writer.discard()
 
+    def _check(self, classes: Any) -> None:
+        """Refuse what only shows once there is a model and a result folder.
+
+        Raises:
+            SettingsError: If there is nothing to read, if the model lacks a class, or if the source would be overwritten.
+        """
+        problems = [self.source.problem] if self.source.problem is not None else []
+        problems += _lacking(self.model.model, classes)
+        if self.writer is not None:
+            problems += _overwritten(self.source, self.writer.folder)
+        if problems:
+            raise SettingsError(*problems)
+
     def _predict(self, batch: int) -> None:
-        if self.source.problem is not None:
-            raise SettingsError(self.source.problem)
         self.unreadable += self.source.missing
         if self.source.stream is not None:
             self._take(self.source.stream)

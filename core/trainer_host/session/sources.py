@@ -98,10 +98,11 @@ def given_source(request: Request) -> Source:
         raise SettingsError(Problem("no source is given.", "Write source=IMAGE, a folder, or a video."))
     if isinstance(source, (list, tuple)):
         return _listed(source, request.offline)
-    if not isinstance(source, (str, int, float, Path)):
+    if not isinstance(source, (str, int, float, os.PathLike)):
         return Source([_loaded(source, 0)])
     try:
-        return _named(str(source), request.offline)
+        text = os.fsdecode(source) if isinstance(source, os.PathLike) else str(source)
+        return _named(text, request.offline)
     except OSError as error:
         what, where = f"cannot read the source: {error.strerror or error}.", str(error.filename or source)
         raise SettingsError(Problem(what, "Fix: check the path and its permissions", where)) from error

@@ -136,6 +136,10 @@ class FileLoader(LoadImagesAndVideos):
                     images = []
             if images:
                 yield [str(path)] * len(images), images, [f"{path}: "] * len(images)
+        if seen and not read:
+            self._note(
+                path, f"the video has {seen} frame{'s' * (seen > 1)}, and vid_stride={self.vid_stride} passes over them"
+            )
         counted = path.suffix[1:].lower() in COUNTED
         if not seen:
             self._note(path, "no frame of the video can be read")
