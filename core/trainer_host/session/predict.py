@@ -72,13 +72,12 @@ def predict(
 
 def _tried(outputs: Sequence[Path], source: Any) -> dict[Path, Path]:
     """Return for each file of the output where it is written; all of them are tried, and their problems reported."""
-    read = Path(source).absolute() if isinstance(source, (str, Path)) else None
     files: dict[Path, Path] = {}
     errors: list[TrainerError] = []
     for output in outputs:
         try:
             files[output] = try_output(output)
-            if read is not None and output.exists() and read.exists() and output.samefile(read):
+            if isinstance(source, (str, Path)) and _are_same(output, source):
                 what = f"--output {output} would overwrite the source."
                 raise SettingsError(Problem(what, "Fix: give another file"))
         except TrainerError as error:
@@ -86,6 +85,13 @@ def _tried(outputs: Sequence[Path], source: Any) -> dict[Path, Path]:
     if errors:
         raise type(errors[0])(*(p for e in errors if type(e) is type(errors[0]) for p in e.problems))
     return files
+
+
+def _are_same(file: Path, other: str | Path) -> bool:
+    try:
+        return file.samefile(other)
+    except (OSError, ValueError):  # one of them is not there, or cannot be
+        return False
 
 
 def _overwritten(source: Source, folder: Path) -> list[Problem]:
@@ -181,7 +187,7 @@ class _Work:
         """Refuse what only shows once there is a model and a result folder.
 
         Raises:
-            SettingsError: If there is nothing to read, if the model lacks a class, or if the source would be overwritten.
+            SettingsError: If there is nothing to read, the model lacks a class, or the source would be overwritten.
         """
         problems = [self.source.problem] if self.source.problem is not None else []
         problems += _lacking(self.model.model, classes)
