@@ -241,11 +241,9 @@ def test_outputs_are_tried_before_any_work(model: Path, tmp_path: Path) -> None:
     Path("folder.json").mkdir()
     Path("file").write_text("x")
     Path("list.csv").write_text("in/a.png\n")
-    os.mkfifo("pipe.json")
     Path("loop.json").symlink_to("loop.json")
     for output, said in {
-        "folder.json": "a folder or a device has this name.",
-        "pipe.json": "a folder or a device has this name.",
+        "folder.json": "a folder has this name.",
         "file/found.json": "cannot write the file: Not a directory.",
         "x" * 300 + ".json": "cannot write the file: File name too long.",
         "loop.json": "cannot write the file: ",
@@ -282,6 +280,21 @@ def test_an_output_appears_in_a_new_folder_and_behind_a_link(model: Path) -> Non
         assert len(list(csv.DictReader(file))) == found.objects
     assert {f.name for f in Path().iterdir()} == {"in", "new", "real.json", "link.json"}
     assert found.files == [Path("new/deep/found.csv"), Path("link.json")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_an_output_may_be_a_device(model: Path, tmp_path: Path) -> None:
+    Path("full.json").symlink_to("/dev/full")
+    Path("null.csv").symlink_to("/dev/null")
+    words = ["predict", f"model={model}", "source=in", *WORDS, "--no-pictures", "--json"]
+    done = command(*words, "--output", "null.csv", "--output", "full.json", cwd=tmp_path)
+    assert done.code == 9, done.err
+    assert done.problems == [
+        "/dev/full: cannot write the file: No space left on device. Fix: free space, or give another file with --output"
+    ]
+    assert len(done.json["predictions"]) == 2
+    assert Path("/dev/null").is_char_device()
+    assert Path("full.json").is_symlink()
 
 
 def limited(size: int, *words: str) -> Done:

@@ -137,8 +137,7 @@ class PredictionFiles:
             self.lacks.add("save_txt")
         elif rows:
             path = self.folder / "labels" / f"{name}.txt"
-            with writing(path):
-                write_whole(path, "".join(f"{row}\n" for row in rows).encode())
+            _write(path, "".join(f"{row}\n" for row in rows).encode())
             self._keep(path)
 
     def _write_crops(self, crops: Iterable[tuple[str, Image]] | None, name: str) -> None:
@@ -275,9 +274,18 @@ def write_picture(path: Path, image: Image) -> Path:
 
     path = path.with_suffix(".png") if max(image.shape[:2]) > LONGEST_JPEG else path
     content = cv2.imencode(path.suffix, image)[1]  # by its name OpenCV writes in place, and not under every name
-    with writing(path):
-        write_whole(path, content.tobytes())
+    _write(path, content.tobytes())
     return path
+
+
+def _write(path: Path, content: bytes, fix: str = SPACE) -> None:
+    """Write a file whole or not at all, and its folder; a device or a pipe is written as it is."""
+    with writing(path, fix):
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
 
 
 def folder_name(name: str) -> str:
@@ -287,7 +295,7 @@ def folder_name(name: str) -> str:
 
 
 def try_output(path: Path) -> Path:
-    """Return the file that a table is written to, links followed, if it can be written.
+    """Return the file that a table is written to, links followed, if it can be written; a device is not tried.
 
     Raises:
         SettingsError: If its name has another ending.
@@ -299,10 +307,12 @@ def try_output(path: Path) -> Path:
     try:
         target = path.resolve()
         if target.exists():
-            if not target.is_file():
-                raise StorageError(Problem("a folder or a device has this name.", fix, str(path)))
+            if target.is_dir():
+                raise StorageError(Problem("a folder has this name.", fix, str(path)))
             if not os.access(target, os.W_OK):
                 raise StorageError(Problem("the file may not be overwritten.", fix, str(path)))
+            if not target.is_file():
+                return target
         folder = next(parent for parent in target.parents if parent.exists())
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part"):
             pass
@@ -321,8 +331,7 @@ def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None
     predictions = list(predictions)
     is_json = path.suffix.lower() == ".json"
     text = json_text(predictions, indent=1) + "\n" if is_json else _table(predictions)
-    with writing(path, "Fix: free space, or give another file with --output"):
-        write_whole(path, text.encode("utf-8"))
+    _write(path, text.encode("utf-8"), "Fix: free space, or give another file with --output")
 
 
 def _table(predictions: Iterable[dict[str, Any]]) -> str:
