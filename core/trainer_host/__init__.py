@@ -42,7 +42,14 @@ from trainer_host.base.errors import (
 )
 from trainer_host.base.findings import Finding
 from trainer_host.base.layers import Layer
-from trainer_host.base.results import ImagePrediction, PredictResult, RunResult, ValResult
+from trainer_host.base.results import (
+    ImagePrediction,
+    LoadedImage,
+    PredictResult,
+    RunResult,
+    UnreadableImage,
+    ValResult,
+)
 from trainer_host.base.vision import AnnotatedImage, Detections
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.markers import DONE, hookimpl
@@ -67,6 +74,7 @@ __all__ = [
     "LabelContext",
     "Layer",
     "Line",
+    "LoadedImage",
     "LogContext",
     "LossContext",
     "LossError",
@@ -92,6 +100,7 @@ __all__ = [
     "StorageError",
     "TaskSpec",
     "TrainerError",
+    "UnreadableImage",
     "UnsafeError",
     "ValResult",
     "ValidationContext",

@@ -110,7 +110,7 @@ def val(
 
 def predict(
     model: str | Path,
-    source: str | Path,
+    source: Any,
     *,
     task: str | None = None,
     outputs: Sequence[str | Path] = (),
@@ -126,7 +126,8 @@ def predict(
 
     Args:
         model: The checkpoint.
-        source: The image, folder or video.
+        source: The path of an image, a folder or a video; an array of numpy with one image, height x width x 3 in BGR
+            or height x width in gray, uint8; a picture of Pillow; or a list of images in any of these forms.
         task: Name of the task where the file does not say it.
         outputs: Files to write what was found into, ``.json`` or ``.csv``.
         pictures: Whether to draw pictures.
@@ -137,13 +138,17 @@ def predict(
         reporter: Who shows warnings; nothing is shown without one.
         settings: Keys of the engine, such as ``conf=0.5``.
 
+    Returns:
+        What was found. Images that cannot be read are in its ``unreadable``.
+
     Raises:
+        DatasetError: If none of the images can be read.
         TrainerError: As `run` does.
     """
     from trainer_host.base.reporting import Silent
-    from trainer_host.session.finished import predict as session
+    from trainer_host.session.predict import predict as session
 
-    wanted = {**settings, "model": str(model), "source": str(source)}
+    wanted = {**settings, "model": str(model), "source": source}
     request = _request(task, wanted, options, plugins, no_plugins, False, offline, None)
     return session(request, reporter or Silent(), [Path(o) for o in outputs], pictures)
 

@@ -23,10 +23,11 @@ WRITTEN = [
     r"runs/pose/(train|val)/\.?(run|args|dataset)\.yaml[^/]*",
     r"runs/pose/train/weights/\.?(last|best)\.pt[^/]*",
     r"runs/pose/train/results\.(csv|png)",
-    r"runs/pose/train/(labels|train_batch\d|predictions)\.jpg",
+    r"runs/pose/train/(labels|train_batch\d)\.jpg",
+    r"runs/pose/train/\.?predictions\.jpg[^/]*",
     r"runs/pose/(train|val)/((Box|Pose)(PR|F1|P|R)_curve|confusion_matrix(_normalized)?)\.png",
     r"runs/pose/(train|val)/val_batch\d_(labels|pred)\.jpg",
-    r"runs/pose/predict/\w+\.jpg",
+    r"runs/pose/predict/\.?\w+\.jpg[^/]*",
 ]
 """Files that train, val and predict may write, relative to the working folder."""
 RUN = ("run", "--task", "pose", "data=data/data.yaml", "model=yolo11n-pose.yaml", "imgsz=32", "epochs=1")

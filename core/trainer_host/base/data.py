@@ -11,6 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LONGEST_NAME = 200
+"""Bytes of a file's name that its part is named after; a longer one leaves no room for more."""
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -30,7 +32,8 @@ def plain(value: Any) -> Any:
 def appearing_whole(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing and reading that appears under its name once it is whole, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    name = path.name if len(os.fsencode(path.name)) <= LONGEST_NAME else ""
+    part = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("w+b") as file:
             yield file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.display import escaped
 
@@ -57,12 +57,14 @@ class TrainerError(Exception):
     Attributes:
         exit_code: The exit status of the command.
         retryable: Whether the same command may work later without a change.
+        details: Results that were reached before the error, for the JSON of the command.
     """
 
     exit_code: ExitCode = ExitCode.BUG
     retryable: bool = False
 
     def __init__(self, *problems: Problem | str) -> None:
+        self.details: dict[str, Any] = {}
         self.problems = tuple(p if isinstance(p, Problem) else Problem(p) for p in problems)
         super().__init__(*self.problems)
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from trainer_host.base.results import Outcome
+    from trainer_host.base.results import Outcome, UnreadableImage
     from trainer_host.base.vision import AnnotatedImage, Detections
 
 Module: TypeAlias = Any
@@ -99,7 +99,7 @@ class Metric(Protocol):
 class Predictor(Protocol):
     """Finds objects in images, one prediction for each image or video frame."""
 
-    def __call__(self, source: Any) -> Iterator[Prediction]:
+    def __call__(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
         """Yield what is found, image by image."""
         ...
 
@@ -149,7 +149,7 @@ class Finished(Protocol):
         """Measure the model."""
         ...
 
-    def predict(self, source: Any) -> Iterator[Prediction]:
+    def predict(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
         """Yield what the model finds, image by image."""
         ...
 

@@ -106,6 +106,9 @@ class ImagePrediction:
         objects: The things found, as plain data that JSON can hold.
         frame: The frame's number in a video, counted from 1; None for an image.
         fps: Frames per second of the video; None for an image.
+        label_rows: The objects as rows of a label file, for ``save_txt``; None if the predictor writes none.
+        crops: The part of the image around each object, with the name of its class, for ``save_crop``; None if the
+            predictor cuts none.
     """
 
     path: Path
@@ -113,6 +116,8 @@ class ImagePrediction:
     objects: list[dict[str, Any]] = field(default_factory=list)
     frame: int | None = None
     fps: float | None = None
+    label_rows: tuple[str, ...] | None = field(default=None, repr=False)
+    crops: tuple[tuple[str, Any], ...] | None = field(default=None, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as JSON can hold it."""
@@ -124,15 +129,48 @@ class ImagePrediction:
 
 
 @dataclass(frozen=True)
+class LoadedImage:
+    """An image that was given as an array, and not as a file.
+
+    Attributes:
+        path: Its name: that of the file it came from, or ``image0.jpg``, ``image1.jpg`` by its position.
+        image: Array of shape (H, W, 3), uint8, BGR; or with the further channels that were given.
+    """
+
+    path: Path
+    image: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
+class UnreadableImage:
+    """An image or a video that could not be read, or not to its end.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    path: Path
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"image": str(self.path), "reason": self.reason}
+
+
+@dataclass(frozen=True)
 class PredictResult:
     """The outcome of a prediction.
 
     Attributes:
         task: Name of the task.
         model: The checkpoint that was used.
-        save_dir: The folder of the pictures, or None where none were drawn.
+        save_dir: The folder of pictures, labels and crops, or None if none were asked for.
         predictions: What was found, image by image.
         files: The files that were written.
+        unreadable: The images that could not be read.
+        images: The number of images and video frames that were read.
+        objects: The number of objects that were found.
     """
 
     task: str
@@ -140,15 +178,19 @@ class PredictResult:
     save_dir: Path | None
     predictions: list[dict[str, Any]]
     files: list[Path]
+    unreadable: list[UnreadableImage] = field(default_factory=list)
+    images: int = 0
+    objects: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as JSON can hold it."""
         return {
-            "status": "done",
+            "status": "incomplete" if self.unreadable else "done",
             "task": self.task,
             "model": str(self.model),
             "save_dir": str(self.save_dir) if self.save_dir else None,
             "files": [str(f) for f in self.files],
             "predictions": self.predictions,
+            "unreadable": [u.as_json() for u in self.unreadable],
             "retryable": False,
         }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("trainer_host.cli.run", "Train a model."),
     "val": ("trainer_host.cli.finished", "Measure a finished model."),
-    "predict": ("trainer_host.cli.finished", "Find objects in images, folders or videos."),
+    "predict": ("trainer_host.cli.predict", "Find objects in images, folders or videos."),
     "check": ("trainer_host.cli.check", "Check a dataset, to the file and the line."),
     "convert": ("trainer_host.cli.convert", "Write a dataset of another format as a YOLO one."),
     "plugins": ("trainer_host.cli.plugins", "List, check and show plugins."),
@@ -156,7 +156,7 @@ def _report(error: TrainerError, as_json: bool) -> int:
         click.echo(escaped_lines(error.trace), err=True, nl=False)
         told |= {"plugin": error.plugin, "distribution": error.distribution, "hook": error.hook}
     if as_json:
-        emit(told)
+        emit({**error.details, **told})
     return int(error.exit_code)
 
 

@@ -31,7 +31,7 @@ _USED: dict[str, str] = {
         flipud fliplr bgr mosaic mixup cutmix copy_paste copy_paste_mode auto_augment erasing augmentations
     """,
     "predict": """
-        source vid_stride stream_buffer retina_masks save_frames save_txt save_conf save_crop visualize
+        source vid_stride stream_buffer retina_masks save_frames save_txt save_conf save_crop
         show_labels show_conf show_boxes line_width
     """,
     "none": "resume cfg profile dnn embed show tracker format optimize dynamic simplify opset workspace",
@@ -61,6 +61,7 @@ _REFUSED: dict[tuple[str, Command], tuple[str, str]] = {
         "is not supported: trainer predict opens no windows",
         "leave it out, and open the pictures in the result folder",
     ),
+    ("visualize", "predict"): ("is not supported: trainer predict draws no heatmaps", "leave it out"),
     ("tracker", "predict"): (
         "is not supported: objects are not tracked over frames",
         "use YOLO('best.pt').track(source) of ultralytics",

@@ -21,8 +21,9 @@ from trainer_host.base.contexts import (
     RunContext,
     ValidationContext,
 )
+from trainer_host.base.data import write_whole
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
-from trainer_host.base.results import Outcome
+from trainer_host.base.results import Outcome, UnreadableImage
 from trainer_host.data.selection import refuse_unknown_classes
 from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.contributions import (
@@ -48,7 +49,7 @@ from trainer_host.engine.transforms import refuse_augmentations
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from trainer_host.base.protocols import Image, Module, Prediction
+    from trainer_host.base.protocols import Image, Module, Prediction, Predictor
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.signals import StopRequest
     from trainer_host.data.description import Description
@@ -214,15 +215,14 @@ class FinishedModel:
 
     def __init__(self, path: Path, plan: Plan, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
         self.plan, self.save_dir = plan, save_dir
+        self._predictor: Predictor | None = None
+        self._kept: Postprocessing | None = None
         refuse_device(values.get("device"))
         self.checkpoint = read_checkpoint(path)
         inherited = inherited_settings(self.checkpoint, values)
         alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
         wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
-        if not isinstance(self.args.batch, int) or self.args.batch < 1:
-            what = f"batch={self.args.batch}: only training chooses a batch size itself."
-            raise SettingsError(Problem(what, "Fix: write a number of images, such as batch=16"))
         self.device = select_device(self.args.device, verbose=False)
         data = self.checkpoint.record.get("data") or {}
         self.trainer = detached_trainer(plan, self.args, data, self.device, save_dir)
@@ -281,19 +281,21 @@ class FinishedModel:
         require_asked(self.plan.chain, kept, "validator")
         return {k: float(v) for k, v in metrics.items()}
 
-    def predict(self, source: Any) -> Iterator[Prediction]:
+    def predict(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
         """Yield what the model finds, image by image.
 
         Raises:
             PluginError: If the task does not predict.
         """
-        kept = self._postprocessing("predict")
-        ctx = self._context(PredictionContext, model=self.model, postprocess=kept)
-        predictor = self.plan.chain.manager.hook.build_predictor(ctx=ctx)
-        if predictor is None:
+        if self._predictor is None:
+            self._kept = self._postprocessing("predict")
+            ctx = self._context(PredictionContext, model=self.model, postprocess=self._kept)
+            self._predictor = self.plan.chain.manager.hook.build_predictor(ctx=ctx)
+        if self._predictor is None:
             raise PluginError(f"task {self.plan.chain.name!r} does not predict.")
-        for prediction in predictor(source):
-            require_asked(self.plan.chain, kept, "predictor")
+        for prediction in self._predictor(source):
+            if not isinstance(prediction, UnreadableImage):
+                require_asked(self.plan.chain, self._kept, "predictor")
             yield prediction
 
     def draw(self, prediction: Prediction) -> Image | None:
@@ -345,5 +347,5 @@ def montage(images: Sequence[Image], path: Path, columns: int = 3, cell: int = 3
         y, x = i // columns * cell, i % columns * cell
         top, left = y + (cell - small.shape[0]) // 2, x + (cell - small.shape[1]) // 2
         sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-    cv2.imwrite(str(path), sheet)
+    write_whole(path, cv2.imencode(path.suffix, sheet)[1].tobytes())
     return path

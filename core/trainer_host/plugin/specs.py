@@ -393,8 +393,9 @@ class HookSpecs:
     def build_predictor(self, ctx: PredictionContext) -> Predictor | None:
         """Return the predictor of ``ctx.model``; without an answer the task does not predict.
 
-        It is called with a source (a path, a folder, or a list of paths) and yields an `ImagePrediction`, or what has
-        the same attributes, for each image.
+        It is called with a list of images, each a path or a `LoadedImage`, or with a list of one video, as often as
+        there are images; for a camera, an address or the screen with its name. It yields an `ImagePrediction`, or what
+        has the same attributes, for each image or frame, and an `UnreadableImage` for one that cannot be read.
 
         Called: for a prediction, and for the picture after training.
 

@@ -1,33 +1,28 @@
-"""Validation and prediction with a finished model."""
+"""Trained models: opening one with its plugins, and evaluating it."""
 
 from __future__ import annotations
 
-import csv
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.display import csv_cell, json_text
-from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError, unknown
-from trainer_host.base.results import PredictResult, ValResult
+from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.results import ValResult
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
+from trainer_host.engine.setting_effects import unused_settings
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import FILE, discover
 from trainer_host.session.folders import claim_folder
-from trainer_host.session.sources import given_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from trainer_host.base.reporting import Reporter
+    from trainer_host.engine.setting_effects import Command
     from trainer_host.engine.ultralytics_engine import FinishedModel
     from trainer_host.session.resolve import Request
-
-OUTPUTS = (".json", ".csv")
-VIDEO_CODEC = "mp4v"
 
 
 def val(request: Request, reporter: Reporter) -> ValResult:
@@ -43,60 +38,21 @@ def val(request: Request, reporter: Reporter) -> ValResult:
 
         stop = StopRequest(when="before the measurement was done")
         with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
-            model = _open(request, "val", reporter)
+            model = open_model(request, "val", reporter)
             with blamed(model.plan.chain.manager):
                 metrics = model.validate()
             return ValResult(model.plan.chain.name, model.checkpoint.path, model.save_dir, metrics)
 
 
-def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), pictures: bool = True) -> PredictResult:
-    """Run a finished model on images, folders or videos, draw what it finds, and write it on request.
+def open_model(request: Request, mode: Command, reporter: Reporter, claim: bool = True) -> FinishedModel:
+    """Read a checkpoint and restore the chain that it was trained with.
 
     Args:
-        request: The settings; ``model`` and ``source`` are required.
-        reporter: Who shows the progress.
-        outputs: Files to write what was found into, as JSON or CSV by their names.
-        pictures: Whether to draw pictures.
-
-    Raises:
-        TrainerError: For every cause that is expected.
+        request: The settings; ``model`` is required.
+        mode: ``val`` or ``predict``.
+        reporter: Who shows warnings.
+        claim: Whether to make a result folder.
     """
-    wrong = [f for f in outputs if f.suffix.lower() not in OUTPUTS]
-    if wrong:
-        raise SettingsError(*(Problem(f"{f} is neither .json nor .csv.", "Name the file so.") for f in wrong))
-    with translated():
-        import_engine()
-        from trainer_host.engine.logs import engine_log
-        from trainer_host.engine.state import preserved_state
-
-        stop = StopRequest(when="what was found until then is written")
-        with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
-            source = given_source(request)
-            model = _open(request, "predict", reporter, claim=pictures)
-            writer = PictureWriter(model) if pictures else None
-            found: list[dict[str, Any]] = []
-            try:
-                with blamed(model.plan.chain.manager):
-                    for prediction in model.predict(source):
-                        if writer is not None:
-                            writer.write(prediction)
-                        found.append(prediction.as_json())
-            finally:  # what was found before an interruption is not lost
-                files = writer.close() if writer else []
-                for output in outputs:
-                    write_predictions(output, found)
-                    files.append(output)
-            return PredictResult(
-                model.plan.chain.name,
-                model.checkpoint.path,
-                model.save_dir if pictures else None,
-                found,
-                files,
-            )
-
-
-def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -> FinishedModel:
-    """Read a checkpoint and restore the chain that it was trained with."""
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics_engine import FinishedModel, chain_of_checkpoint, find_weights
     from trainer_host.engine.values import check_values
@@ -104,7 +60,9 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
     given = request.given
     known = engine_keys()
     problems = [unknown("setting", key, known) for key in given.settings if key not in known]
-    problems += check_values({k: v for k, v in given.settings.items() if k in known})
+    settings = {k: v for k, v in given.settings.items() if k in known and k != "source"}
+    problems += check_values(settings, mode)
+    problems += unused_settings(settings, mode, None, lambda _: None)[0]
     if "model" not in given.settings:
         problems.append(Problem("no model is given.", "Write model=best.pt."))
     if problems:
@@ -114,11 +72,18 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
         raise SettingsError(Problem(f"{path} is no checkpoint.", f"Give a .pt file to {mode} with."))
     told, record = chain_of_checkpoint(path)
     chain = _restore(told, record, request, reporter, path)
-    values = {k: v for k, v in given.settings.items() if k != "source"}
-    save_dir = claim_folder(chain.name, values, mode) if claim else Path.cwd()
+    for unused in unused_settings(settings, mode, chain.engine_task, lambda _: None)[1]:
+        reporter.warn(str(unused))
+    save_dir = claim_folder(chain.name, settings, mode) if claim else Path.cwd()
     plan = Plan(chain, exact=request.exact, offline=request.offline, images=given.images)
-    with blamed(chain.manager):
-        return FinishedModel(path, plan, values, mode, save_dir)
+    try:
+        with blamed(chain.manager):
+            return FinishedModel(path, plan, settings, mode, save_dir)
+    except BaseException:
+        if claim:
+            with suppress(OSError):  # not empty, so not ours alone
+                save_dir.rmdir()
+        raise
 
 
 def _restore(told: str | None, record: dict[str, Any], request: Request, reporter: Reporter, path: Path) -> Chain:
@@ -164,101 +129,3 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
     for problem in chain.notices:
         reporter.warn(str(problem))
     return chain
-
-
-class PictureWriter:
-    """Writes pictures of predictions into the result folder: images as images, videos as videos.
-
-    Args:
-        model: The model, whose task draws.
-    """
-
-    def __init__(self, model: FinishedModel) -> None:
-        self.model = model
-        self.files: dict[Path, None] = {}
-        self.videos: dict[Path, Any] = {}
-
-    def write(self, prediction: Any) -> None:
-        """Draw one prediction."""
-        import cv2
-
-        image = self.model.draw(prediction)
-        if image is None:
-            return
-        if prediction.frame is None:
-            path = self._free(self.model.save_dir / Path(prediction.path).with_suffix(".jpg").name)
-            self._check(cv2.imwrite(str(path), image), path)
-            self.files[path] = None
-            return
-        if prediction.path not in self.videos:
-            path = self._free(self.model.save_dir / f"{Path(prediction.path).stem}.mp4")
-            size = (image.shape[1], image.shape[0])
-            code = cv2.VideoWriter.fourcc(*VIDEO_CODEC)
-            self.videos[prediction.path] = cv2.VideoWriter(str(path), code, prediction.fps or 25.0, size)
-            self._check(self.videos[prediction.path].isOpened(), path)
-            self.files[path] = None
-        self.videos[prediction.path].write(image)
-
-    @staticmethod
-    def _check(written: bool, path: Path) -> None:
-        if not written:
-            raise StorageError(Problem("the picture cannot be written.", "Free space on the disk.", str(path)))
-
-    def _free(self, path: Path) -> Path:
-        """Return a name that no other image of this run has taken."""
-        number, free = 1, path
-        while free in self.files:
-            number += 1
-            free = path.with_stem(f"{path.stem}-{number}")
-        return free
-
-    def close(self) -> list[Path]:
-        """Finish the videos, and return every file that was written."""
-        for video in self.videos.values():
-            video.release()
-        return list(self.files)
-
-
-def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None:
-    """Write what was found as JSON, or as CSV with one row for each object."""
-    predictions = list(predictions)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() == ".json":
-        path.write_text(json_text(predictions, indent=1) + "\n", encoding="utf-8")
-        return
-    rows = [
-        {csv_cell(k): csv_cell(v) for k, v in {**_about_image(p), **flatten(found)}.items()}
-        for p in predictions
-        for found in p["objects"]
-    ]
-    columns = list(dict.fromkeys(k for row in rows for k in row)) or ["image"]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _about_image(prediction: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in prediction.items() if k != "objects"}
-
-
-def flatten(value: dict[str, Any]) -> dict[str, Any]:
-    """Return nested data with dotted keys: ``box.0``, or the name of a list's entry where it has one."""
-    flat: dict[str, Any] = {}
-    for key, entry in value.items():
-        if isinstance(entry, dict):
-            flat |= {f"{key}.{k}": v for k, v in flatten(entry).items()}
-        elif isinstance(entry, list):
-            taken: set[str] = set()
-            for i, item in enumerate(entry):
-                if isinstance(item, dict):
-                    rest = {k: v for k, v in item.items() if k != "name"}
-                    name = str(item.get("name", i))
-                    name = f"{name}.{i}" if name in taken else name
-                    taken.add(name)
-                    flat |= {f"{key}.{name}.{k}": v for k, v in flatten(rest).items()}
-                else:
-                    flat[f"{key}.{i}"] = item
-        else:
-            flat[key] = entry
-    return flat

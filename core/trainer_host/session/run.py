@@ -14,7 +14,7 @@ from trainer_host.base.errors import (
     StoppedError,
     UnsafeError,
 )
-from trainer_host.base.results import RunResult
+from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.imports import import_engine
@@ -137,7 +137,7 @@ def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -
     try:
         with blamed(plan.chain.manager):
             model: Finished = FinishedModel(outcome.best, plan, {}, "predict", save_dir)
-            drawn = [model.draw(p) for p in model.predict(images)]
+            drawn = [model.draw(p) for p in model.predict(images) if not isinstance(p, UnreadableImage)]
         return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
     except StoppedError:
         raise

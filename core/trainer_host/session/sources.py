@@ -1,47 +1,319 @@
-"""What a prediction reads: files, folders, cameras, and addresses that the user names."""
+"""The source of a prediction: files, folders, arrays, cameras, and addresses that the user names."""
 
 from __future__ import annotations
 
+import csv
+import glob
+import os
 import re
+import stat
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError
+from trainer_host.base.results import LoadedImage, UnreadableImage
+from trainer_host.data.images import SUFFIXES, read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from trainer_host.session.resolve import Request
 
 STREAMS = ".streams"
-LISTS = (STREAMS, ".txt", ".csv")
+TABLES = (".txt", ".csv")
+LISTS = (STREAMS, *TABLES)
 """Endings of files that list sources, one or several in a line."""
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 """Beginning of what a video library takes for an address; a drive has one letter."""
+CAMERA = re.compile(r"/dev/video(\d+)")
+VIDEOS = frozenset({"asf", "avi", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "wmv", "webm"})
+"""Endings of files that the engine reads as videos."""
+FORMATS = f"Fix: give an image ({', '.join(sorted(SUFFIXES))}) or a video ({', '.join(sorted(VIDEOS))})"
+FAULTS = frozenset({"image-empty", "image-not-image", "image-truncated", "image-bomb", "image-unreadable"})
+"""Findings about an image's header for which no decoder is tried."""
+TIFF = frozenset({"dng", "tif", "tiff"})
+"""Images whose decoder reads more kinds than the reader of headers."""
+AT_ONCE = 64
+"""Images that are handed to a predictor together, so that a long list is not looked through before the first result."""
+
+Entry: TypeAlias = "Path | LoadedImage"
 
 
-def given_source(request: Request) -> Any:
-    """Return the source of a prediction.
+@dataclass
+class Source:
+    """What a prediction reads.
+
+    Attributes:
+        entries: Files and arrays, in their order.
+        missing: Entries of a list that cannot be read.
+        stream: A camera, an address, the screen, or a list of streams, for the engine to open; None for files.
+        problem: Why a folder or a pattern gives no file; whether the model may be used is said before it.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    missing: list[UnreadableImage] = field(default_factory=list)
+    stream: str | None = None
+    problem: Problem | None = None
+
+    def parts(self, batch: int) -> Iterator[tuple[list[Entry], list[UnreadableImage]]]:
+        """Yield what a predictor is called with: some images, or one video; and what cannot be read among them.
+
+        Args:
+            batch: The images that the model sees at once; parts are multiples of it.
+        """
+        most = max(batch, AT_ONCE // batch * batch)
+        images: list[Entry] = []
+        faulty: list[UnreadableImage] = []
+        for entry in self.entries:
+            video = isinstance(entry, Path) and suffix_of(entry) in VIDEOS
+            if video and (images or faulty):
+                yield images, faulty
+                images, faulty = [], []
+            if (fault := _fault(entry)) is not None:
+                faulty.append(fault)
+            else:
+                images.append(entry)
+            if video or len(images) == most:
+                yield images, faulty
+                images, faulty = [], []
+        if images or faulty:
+            yield images, faulty
+
+
+def suffix_of(path: Path) -> str:
+    """Return a file's ending in small letters, without the dot."""
+    return path.name.rpartition(".")[-1].lower()
+
+
+def given_source(request: Request) -> Source:
+    """Return the source of a prediction; files are listed, and none is opened.
 
     Raises:
-        SettingsError: If there is none, or if it does not exist.
+        SettingsError: If there is none, or if it does not exist or cannot be read.
         UnsafeError: If it is an address and the run is offline, or a list that names one.
     """
     source = request.given.settings.get("source")
     if source is None:
         raise SettingsError(Problem("no source is given.", "Write source=IMAGE, a folder, or a video."))
-    text = str(source)
+    if isinstance(source, (list, tuple)):
+        return _listed(source, request.offline)
+    if not isinstance(source, (str, int, float, os.PathLike)):
+        return Source([_loaded(source, 0)])
+    try:
+        text = os.fsdecode(source) if isinstance(source, os.PathLike) else str(source)
+        return _named(text, request.offline)
+    except OSError as error:
+        what, where = f"cannot read the source: {error.strerror or error}.", str(error.filename or source)
+        raise SettingsError(Problem(what, "Fix: check the path and its permissions", where)) from error
+
+
+def _named(text: str, offline: bool) -> Source:
+    """Return the source that a text names: a path that exists, else a camera, an address, a screen or a pattern."""
     if "://" in text:
-        if request.offline:
+        if offline:
             raise UnsafeError(Problem(f"{text} would be fetched, and the run is offline.", "Give a local file."))
-        return source
-    if text.isdigit() or set("*?") & set(text):
-        return source
-    if not Path(text).exists():
-        raise SettingsError(Problem(f"there is no file or folder {text}.", "Check the path."))
-    if text.lower().endswith(LISTS) and Path(text).is_file():
-        _refuse_addresses(Path(text), request.offline)
+        return Source(stream=text)
+    path = Path(text)
+    if not path.exists() and text.startswith("~"):
+        path = path.expanduser()
+    if not path.exists():
+        if text.isdigit() or text.lower() == "screen" or text.lower().startswith("screen "):
+            return Source(stream=text)
+        found = _matching(text) if set("*?[") & set(text) else None
+        if found is None:
+            raise SettingsError(Problem(f"there is no file or folder {text}.", "Check the path."))
+        missing = Problem(f"no image or video matches {text}.", "Fix: check the pattern, and quote it")
+        return Source(found, problem=None if found else missing)
+    if path.is_dir():
+        return _in_folder(path)
+    if not path.is_file():
+        what = f"{text} is a device, a pipe or a socket, and not a file."
+        camera = CAMERA.fullmatch(text)
+        fix = f"Fix: source={camera[1]} for the camera" if camera else "Fix: give an image, a folder, or a video"
+        raise SettingsError(Problem(what, fix))
+    if text.lower().endswith(LISTS):
+        _refuse_addresses(path, offline)
+        return _streams(path) if text.lower().endswith(STREAMS) else _table(path)
+    if suffix_of(path) not in SUFFIXES | VIDEOS:
+        raise SettingsError(Problem(f"{text} is neither an image nor a video, by its ending.", FORMATS))
+    return Source([path.absolute()])
+
+
+def _files(found: list[Path]) -> list[Entry]:
+    """Return the images among files, and after them the videos, both sorted."""
+    found = sorted((f.absolute() for f in found), key=str)
+    images = [f for f in found if suffix_of(f) in SUFFIXES and not f.is_dir()]
+    return [*images, *(f for f in found if suffix_of(f) in VIDEOS and not f.is_dir())]
+
+
+def _matching(pattern: str) -> list[Entry]:
+    found = [Path(f) for f in glob.glob(pattern, recursive=True)]  # noqa: PTH207 (of any path, as the engine does)
+    return _files(found) or _files([f for folder in found if folder.is_dir() for f in folder.iterdir()])
+
+
+def _in_folder(folder: Path) -> Source:
+    """Return the images and videos of a folder, without those in its folders."""
+    found = _files([f for f in folder.iterdir() if not f.name.startswith(".")])
+    if found:
+        return Source(found)
+    below = next((f for f in _below(folder) if suffix_of(f) in SUFFIXES | VIDEOS), None)
+    if below is None:
+        return Source(problem=Problem(f"the folder {folder} holds no image and no video.", FORMATS))
+    fix = f"Fix: 'source={folder / '**' / f'*{below.suffix}'}'"
+    return Source(problem=Problem(f"the folder {folder} holds images in its subfolders only.", fix))
+
+
+def _below(folder: Path, most: int = 10_000) -> Iterator[Path]:
+    """Yield files below a folder; a few suffice to say what it holds."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(place) / name for name in sorted(names))
+        most -= len(names) + 1
+        if most < 0:
+            return
+
+
+def _table(file: Path) -> Source:
+    """Return the sources that a text or CSV file lists; those that are missing are noted with their lines."""
+    source, seen, table = Source(), False, file.suffix.lower() == ".csv"
+    for number, line in enumerate(_text(file).splitlines(), 1):
+        for word in (w.strip() for w in (next(csv.reader([line]), []) if table else [line])):
+            if not word or (table and number == 1 and word == "source"):
+                continue
+            seen = True
+            _add(source, word, file.parent, (file, number))
+    if not seen:
+        raise SettingsError(Problem("the list of sources is empty.", "Fix: write one path in each line", str(file)))
     return source
+
+
+def _add(source: Source, word: str, folder: Path, line: tuple[Path, int] | None = None) -> None:
+    """Add the files that an entry of a list names, or note why there are none, with the list's line if it has one."""
+    try:
+        found, reason = _entry(word, folder), "there is no image or video of this name"
+    except OSError as error:
+        found, reason = [], str(error.strerror or error)
+    source.entries += found
+    if found:
+        return
+    path = Path(word)
+    if line is not None and suffix_of(path) in SUFFIXES | VIDEOS:
+        reason = f"{reason} ({line[0].name}:{line[1]})"
+    elif line is not None:  # what is no name of an image is not quoted: the list may be a link to another file
+        path, reason = line[0], f"line {line[1]} names no image, video or folder"
+    source.missing.append(UnreadableImage(path, reason))
+
+
+def _entry(word: str, folder: Path) -> list[Entry]:
+    """Return the files that an entry of a list names, relative to the working folder or to the list's folder."""
+    for path in (Path(word), folder / word):
+        if path.is_dir():
+            return _files([f for f in path.iterdir() if not f.name.startswith(".")])
+        if path.exists() or path.is_symlink():
+            return [path.absolute()] if suffix_of(path) in SUFFIXES | VIDEOS else []
+        if "*" in word and (found := _matching(str(path))):
+            return found
+    return []
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+
+
+def _streams(file: Path) -> Source:
+    if not _text(file).split():
+        raise SettingsError(Problem("the list of streams is empty.", "Fix: write one camera in each line", str(file)))
+    return Source(stream=str(file))
+
+
+def _listed(given: Sequence[Any], offline: bool) -> Source:
+    """Return the source of a list in Python: of paths, arrays and pictures of Pillow."""
+    if not given:
+        raise SettingsError(Problem("the list of sources is empty.", "Fix: give paths of images, or arrays"))
+    source = Source()
+    for number, one in enumerate(given):
+        if not isinstance(one, (str, os.PathLike)):
+            source.entries.append(_loaded(one, number))
+            continue
+        text = os.fsdecode(one)
+        if "://" in text:
+            what = f"addresses in a list are not opened: {text}"
+            fix = "Remove it from the list." if offline else f"Give it by itself: source={text}"
+            raise UnsafeError(Problem(what, fix))
+        _add(source, text, Path())
+    return source
+
+
+def _loaded(given: Any, number: int) -> LoadedImage:
+    """Return an array or a picture of Pillow as an image with a name.
+
+    Raises:
+        SettingsError: If it is something else, or of another shape or type.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    name = f"image{number}.jpg"
+    if isinstance(given, Image.Image):
+        name = str(getattr(given, "filename", "") or name)
+        try:
+            picture = ImageOps.exif_transpose(given)
+            if picture.mode.startswith("I;16"):
+                given = np.asarray(picture)
+            else:
+                given = np.asarray(picture.convert("L" if picture.mode in {"1", "L"} else "RGB"))
+                given = given[..., ::-1] if given.ndim == 3 else given
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
+            what = f"the picture {name} cannot be decoded: {error}."
+            raise SettingsError(Problem(what, "Fix: use another one")) from error
+    if not isinstance(given, np.ndarray):
+        what = f"a {type(given).__module__}.{type(given).__qualname__} is not a source."
+        fix = (
+            "Fix: give a path, an array of numpy (height x width x BGR, uint8), a picture of Pillow, or a list of these"
+        )
+        raise SettingsError(Problem(what, fix))
+    if given.dtype == np.uint16:
+        given = (given >> 8).astype(np.uint8)
+    return LoadedImage(Path(name), _checked(given))
+
+
+def _checked(array: Any) -> Any:
+    """Return an array as an image of at least three channels; gray is repeated."""
+    import numpy as np
+
+    if array.dtype != np.uint8:
+        fix = "Fix: (image * 255).astype('uint8') if its values go from 0 to 1"
+        raise SettingsError(Problem(f"an array of {array.dtype} is not an image: it must be uint8.", fix))
+    image = array[..., None] if array.ndim == 2 else array
+    if image.ndim != 3 or not image.size:
+        fix = "Fix: give one image, height x width x 3 in BGR, or a list of images: list(images)"
+        raise SettingsError(Problem(f"an array of shape {array.shape} is not an image.", fix))
+    if image.shape[2] > 32 and image.shape[0] <= 4:
+        what = f"an array of shape {array.shape} has its channels first."
+        raise SettingsError(Problem(what, "Fix: image.transpose(1, 2, 0)"))
+    return np.ascontiguousarray(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image)
+
+
+def _fault(entry: Entry) -> UnreadableImage | None:
+    """Return what is wrong with a file that keeps it from being read, by its header, or None."""
+    if isinstance(entry, LoadedImage):
+        return None
+    try:
+        about = entry.stat()
+        if not stat.S_ISREG(about.st_mode):
+            return UnreadableImage(entry, "it is a folder, a device or a pipe, and not a file")
+        with entry.open("rb"):
+            pass
+        if not about.st_size:
+            return UnreadableImage(entry, "the file is empty")
+        header = read_header(str(entry), about.st_size) if suffix_of(entry) in SUFFIXES else None
+    except OSError as error:
+        what = "the link leads nowhere" if entry.is_symlink() and not entry.exists() else str(error.strerror or error)
+        return UnreadableImage(entry, what)
+    codes = FAULTS - {"image-unreadable"} if suffix_of(entry) in TIFF else FAULTS
+    faults = [f for f in header.faults if f[0] in codes and f[3] == "error"] if header is not None else []
+    return UnreadableImage(entry, faults[0][1].rstrip(".")) if faults else None
 
 
 def _refuse_addresses(file: Path, offline: bool) -> None:

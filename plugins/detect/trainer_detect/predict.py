@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
-from ultralytics.data.utils import VID_FORMATS
 from ultralytics.models.yolo.detect import DetectionPredictor
-from ultralytics.utils.plotting import colors
+from ultralytics.utils.plotting import colors, save_one_box
 
 from trainer_detect.detections import from_result, postprocessed, to_result
-from trainer_host import ImagePrediction
+from trainer_detect.loader import FileLoader, open_stream
+from trainer_host import ImagePrediction, UnreadableImage
 from trainer_host.engine.trackers import engine_callbacks
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from trainer_host import PredictionContext
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-QUIET = {"save": False, "save_txt": False, "show": False, "verbose": False}
+QUIET: dict[str, Any] = {
+    **dict.fromkeys(("save", "save_txt", "save_crop", "save_frames", "show", "verbose", "visualize"), False),
+    "embed": None,
+}
+"""Settings that the host honours itself, or refuses."""
 
 
 class BoxPredictor:
@@ -37,21 +42,38 @@ class BoxPredictor:
         self.ctx = ctx
         self.predictor = self.engine(overrides={**vars(ctx.args), **QUIET}, _callbacks=engine_callbacks())
 
-    def __call__(self, source: Any) -> Iterator[ImagePrediction]:
-        """Yield what is found, image by image."""
-        frames: Counter[Path] = Counter()  # the engine reads ahead, so that its own number is that of a later frame
-        for found in self.predictor(source, model=self.ctx.model, stream=True):
+    def __call__(self, source: Any) -> Iterator[ImagePrediction | UnreadableImage]:
+        """Yield what is found, image by image, and what cannot be read."""
+        args, channels = self.ctx.args, channels_of(self.ctx.model)
+        if isinstance(source, (list, tuple)):
+            loader = FileLoader(source, args.batch, args.vid_stride, channels)
+        else:
+            loader = open_stream(str(source), args, channels)
+        frames: Counter[str] = Counter()  # the engine reads ahead, so that its own number is that of a later frame
+        for found in self.predictor(loader, model=self.ctx.model, stream=True):
+            self.predictor.args.imgsz = self.predictor.imgsz  # as checked, which warns of a change once
+            yield from loader.taken() if isinstance(loader, FileLoader) else ()
             result = self.kept(found)
-            path = Path(result.path)
-            video = path.suffix[1:].lower() in VID_FORMATS
-            frames[path] += self.ctx.args.vid_stride
+            fps = self._fps(result.path)
+            frames[result.path] += args.vid_stride
             yield ImagePrediction(
-                path=path,
+                path=Path(result.path),
                 image=result.orig_img,
                 objects=[self.describe(result, i) for i in range(len(result))],
-                frame=frames[path] if video else None,
-                fps=float(self.predictor.dataset.fps) / self.ctx.args.vid_stride if video else None,
+                frame=frames[result.path] if fps is not None else None,
+                fps=fps,
+                label_rows=label_rows(result, args.save_conf) if args.save_txt else None,
+                crops=crops(result) if args.save_crop else None,
             )
+        yield from loader.taken() if isinstance(loader, FileLoader) else ()
+
+    def _fps(self, path: str) -> float | None:
+        """Return the frames per second of a video or a stream, less those that are passed over; None for an image."""
+        loader = self.predictor.dataset
+        if loader.mode == "image":
+            return None
+        fps = float(loader.fps[loader.sources.index(path)] if isinstance(loader.fps, list) else loader.fps)
+        return fps / int(self.ctx.args.vid_stride)
 
     def kept(self, result: Any) -> Any:
         """Return what plugins keep of the engine's result for an image."""
@@ -74,20 +96,57 @@ class BoxPredictor:
         }
 
 
-def draw_boxes(prediction: Any) -> Any:
-    """Return a copy of the image with boxes, classes and confidences on it."""
+def channels_of(model: Any) -> int:
+    """Return how many channels the images of a model have."""
+    architecture = getattr(model, "yaml", None)
+    channels = architecture.get("channels", 3) if isinstance(architecture, dict) else 3
+    return channels if isinstance(channels, int) else 3
+
+
+def label_rows(result: Any, with_confidence: bool) -> tuple[str, ...]:
+    """Return a result of the engine as the rows that it writes into a label file."""
+    with tempfile.TemporaryDirectory(prefix="trainer-") as folder:
+        file = Path(folder) / "labels.txt"
+        result.save_txt(file, save_conf=with_confidence)
+        return tuple(file.read_text(encoding="utf-8").splitlines()) if file.exists() else ()
+
+
+def crops(result: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the part of the image around each object, as the engine cuts it, with the name of its class."""
+    boxes = result.boxes if result.obb is None else result.obb
+    cut = []
+    for box in boxes.cpu() if boxes is not None else ():
+        place, number = (box.xyxy if result.obb is None else box.xyxyxyxy), int(box.cls)
+        image = save_one_box(place, result.orig_img.copy(), BGR=True, save=False)
+        if image.size:
+            cut.append((str(result.names.get(number, number)), image))
+    return tuple(cut)
+
+
+def draw_boxes(prediction: Any, args: Any = None) -> Any:
+    """Return a copy of the image with boxes, classes and confidences on it.
+
+    Args:
+        prediction: The image and its objects.
+        args: The engine's settings, of which ``line_width``, ``show_boxes``, ``show_labels`` and ``show_conf`` count.
+    """
     image = prediction.image.copy()
-    width = line_width(image)
-    for found in prediction.objects:
+    width = line_width(image, args)
+    for found in prediction.objects if getattr(args, "show_boxes", True) else ():
         color = colors(found["class"], bgr=True)
         x1, y1, x2, y2 = (round(v) for v in found["box"])
         cv2.rectangle(image, (x1, y1), (x2, y2), color, width, cv2.LINE_AA)
-        write(image, f"{found['name']} {found['confidence']:.2f}", (x1, y1), color, width)
+        name = found["name"] if getattr(args, "show_labels", True) else ""
+        confidence = f"{found['confidence']:.2f}" if name and getattr(args, "show_conf", True) else ""
+        if text := f"{name} {confidence}".strip():
+            write(image, text, (x1, y1), color, width)
     return image
 
 
-def line_width(image: Any) -> int:
-    """Return a line's width in pixels that suits the image."""
+def line_width(image: Any, args: Any = None) -> int:
+    """Return a line's width in pixels: that of the settings, or one that suits the image."""
+    if getattr(args, "line_width", None):
+        return int(args.line_width)
     height, width = image.shape[:2]
     wide: int = round((height + width) * 0.0015)
     return max(1, wide)

@@ -141,7 +141,7 @@ class DetectHooks:
         """Draw boxes with class and confidence."""
         from trainer_detect.predict import draw_boxes
 
-        return draw_boxes(prediction)
+        return draw_boxes(prediction, ctx.args)
 
     @hookimpl
     def sample(self, ctx: SampleContext) -> Sample:

@@ -69,8 +69,8 @@ def _coco_skeleton() -> list[tuple[int, int]]:
 
 def draw_keypoints(ctx: PredictionContext, prediction: Any) -> Any:
     """Return a copy of the image with boxes, skeletons, keypoints and their names on it."""
-    image = draw_boxes(prediction)
-    width = line_width(image)
+    image = draw_boxes(prediction, ctx.args)
+    width = line_width(image, ctx.args)
     for found in prediction.objects:
         points = found["keypoints"]
         seen = [p.get("confidence", 1.0) >= VISIBLE and (p["x"] or p["y"]) for p in points]
@@ -83,7 +83,7 @@ def draw_keypoints(ctx: PredictionContext, prediction: Any) -> Any:
             if seen[i]:
                 cv2.circle(image, places[i], width + 2, (255, 255, 255), -1, cv2.LINE_AA)
                 cv2.circle(image, places[i], width + 1, colors(i, bgr=True), -1, cv2.LINE_AA)
-                if large:
+                if large and getattr(ctx.args, "show_labels", True):
                     _name(image, point["name"], places[i], width)
     return image
 

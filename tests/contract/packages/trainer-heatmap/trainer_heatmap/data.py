@@ -74,7 +74,8 @@ class PointDataset(Dataset[dict[str, torch.Tensor]]):
 
 def read_image(file: Path) -> Any:
     """Return an image: height x width x 3, uint8, BGR."""
-    image = cv2.imread(str(file))
+    content = np.fromfile(file, np.uint8)  # given a name, OpenCV ends the process if it is not UTF-8
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if image is None:
         raise DatasetError(Problem("this is no image.", where=str(file)))
     return image

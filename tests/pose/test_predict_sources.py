@@ -1,0 +1,359 @@
+"""Sources of a prediction: files of any name, damaged ones among them, lists, arrays and streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import trainer_host
+from tests.core.helpers import command, environment
+from tests.support.untrained import untrained
+from trainer_host import DatasetError, PredictResult, SettingsError, TrainerError, UnsafeError
+from trainer_host.session.sources import VIDEOS
+
+RANDOM = np.random.default_rng(0)
+PIXELS = RANDOM.integers(0, 255, (96, 128, 3), dtype=np.uint8)
+JPEG = cv2.imencode(".jpg", PIXELS)[1].tobytes()
+PNG = cv2.imencode(".png", PIXELS)[1].tobytes()
+SETTINGS: dict[str, Any] = {"imgsz": 64, "conf": 0.0001, "max_det": 2, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def predict(model: Path, source: Any, **settings: Any) -> PredictResult:
+    return trainer_host.predict(model, source, **{**SETTINGS, **settings})
+
+
+def write(*names: str, content: bytes = JPEG) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(content)
+
+
+def write_video(name: str, frames: int = 5, codec: str = "mp4v") -> None:
+    size = PIXELS.shape[1], PIXELS.shape[0]
+    video = cv2.VideoWriter("video" + Path(name).suffix, cv2.VideoWriter.fourcc(*codec), 10.0, size)
+    for number in range(frames):
+        video.write(np.roll(PIXELS, number * 7, axis=1))
+    video.release()
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path("video" + Path(name).suffix).rename(name)
+
+
+def bomb() -> bytes:
+    """Return a small PNG that claims ten gigapixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    return PNG[:12] + header + struct.pack(">I", zlib.crc32(header)) + PNG[33:]
+
+
+def test_the_endings_of_videos_are_the_engines() -> None:
+    from ultralytics.data.utils import VID_FORMATS
+
+    assert VIDEOS == VID_FORMATS
+
+
+def test_a_folder_is_read_in_spite_of_damaged_files(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write("in/a.jpg", "in/z.jpg")
+    write("in/b.png", content=PNG)
+    damaged = bytearray(PNG)
+    damaged[60] ^= 255
+    faulty = {
+        "bomb.png": bomb(),
+        "crc.png": bytes(damaged),
+        "cut.jpg": JPEG[: len(JPEG) // 2],
+        "cut.png": PNG[: len(PNG) // 2],
+        "empty.jpg": b"",
+        "empty.mp4": b"",
+        "text.jpg": b"hello",
+        "zeros.jpg": bytes(5000),
+        "zeros.tif": b"II*\0" + bytes(5000),
+    }
+    for name, content in faulty.items():
+        write(f"in/{name}", content=content)
+    cv2.imwrite("in/thin.png", np.zeros((1, 100_000, 3), np.uint8))
+    Path("in/folder.jpg").mkdir()
+    Path("in/link.jpg").symlink_to("nowhere")
+    os.mkfifo("in/pipe.jpg")
+    write_video("whole.avi", codec="MJPG")
+    write_video("in/whole.mp4")
+    write("in/half.avi", content=Path("whole.avi").read_bytes()[:20_000])
+    write("in/half.mp4", content=Path("in/whole.mp4").read_bytes()[:2000])
+    found = predict(model, "in", outputs=["found.json"], pictures=True)
+    assert {u.path.name for u in found.unreadable} == {*faulty, "link.jpg", "pipe.jpg", "half.avi", "half.mp4"}
+    read = {Path(p["image"]).name for p in found.predictions}
+    assert read == {"a.jpg", "b.png", "z.jpg", "thin.png", "whole.mp4", "half.avi"}
+    reasons = {u.path.name: u.reason for u in found.unreadable}
+    assert reasons["empty.jpg"] == reasons["empty.mp4"] == "the file is empty"
+    assert reasons["half.avi"].startswith("the video ends after frame ")
+    assert "pixels" in reasons["bomb.png"]
+    assert found.images == len(found.predictions)
+    assert json.loads(Path("found.json").read_text()) == found.predictions
+    assert {f.name for f in found.files} >= {"a.jpg", "z.jpg", "thin.png", "whole.mp4", "half.mp4"}
+    assert found.as_json()["status"] == "incomplete"
+    text = {"image": str(Path("in/text.jpg").absolute()), "reason": reasons["text.jpg"]}
+    assert text in found.as_json()["unreadable"]
+    assert capfd.readouterr().out == ""
+
+
+def test_the_command_names_what_it_could_not_read(model: Path, tmp_path: Path) -> None:
+    write("in/a.jpg")
+    write("in/b.jpg", content=b"hello")
+    words = ["predict", f"model={model}", "imgsz=64", "conf=0.0001", "device=cpu"]
+    done = command(*words, "source=in", "--json", "--output", "found.csv", cwd=tmp_path)
+    assert done.code == 4, done.err
+    assert "b.jpg cannot be read: the file is text, not an image." in done.err
+    assert [Path(p["image"]).name for p in done.json["predictions"]] == ["a.jpg"]
+    assert [Path(u["image"]).name for u in done.json["unreadable"]] == ["b.jpg"]
+    assert Path("found.csv").is_file()
+    only = command(*words, "source=in/b.jpg", "--json", cwd=tmp_path)
+    assert (only.code, only.json["status"], only.json["error"]) == (4, "error", "DatasetError")
+    assert only.problems == [f"{tmp_path / 'in/b.jpg'}: the file is text, not an image. Fix: replace or remove it"]
+    assert len(list(Path("runs/pose").iterdir())) == 1
+    camera = command(*words, "source=63", cwd=tmp_path)
+    assert camera.code == 3
+    assert camera.err.splitlines()[-1].startswith("trainer: cannot open source=63: Failed to open 63. Fix: check")
+    assert len(camera.err.splitlines()) <= 3, camera.err
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("nowhere.jpg", "there is no file or folder nowhere.jpg."),
+        ("x" * 300, "File name too long"),
+        ("nested", "'source=nested/**/*.jpg'"),
+        ("hollow", "holds no image and no video"),
+        ("*.tif", "no image or video matches *.tif."),
+        ("table.pdf", "table.pdf is neither an image nor a video"),
+        ("/dev/zero", "is a device, a pipe or a socket"),
+        ("pipe.jpg", "is a device, a pipe or a socket"),
+        ("empty.txt", "the list of sources is empty."),
+        ("empty.streams", "the list of streams is empty."),
+        ("63", "cannot open source=63: Failed to open 63."),
+        ("gone.streams", "cannot open source=gone.streams"),
+        ("rtsp://127.0.0.1:9/x", "cannot open source=rtsp://127.0.0.1:9/x"),
+        ("http://127.0.0.1:9/x.jpg", "cannot open source=http://127.0.0.1:9/x.jpg"),
+        ("http://127.0.0.1:9/live", "cannot open source=http://127.0.0.1:9/live"),
+        ([], "the list of sources is empty."),
+        ([None], "is not a source."),
+        ({"a": 1}, "is not a source."),
+        (PIXELS / 255, "must be uint8."),
+        (PIXELS[None], "Fix: give one image"),
+        (PIXELS[:0], "is not an image."),
+        (PIXELS.transpose(2, 0, 1), "image.transpose(1, 2, 0)"),
+    ],
+    ids=lambda value: str(value)[:24] if isinstance(value, (str, list, dict)) else "array",
+)
+def test_what_is_no_source_is_an_error_of_the_settings(model: Path, source: Any, said: str) -> None:
+    write("nested/a/b.jpg")
+    Path("hollow").mkdir()
+    write("table.pdf", "empty.txt", "empty.streams", content=b"\n")
+    write("gone.streams", content=b"gone.mp4\n")
+    os.mkfifo("pipe.jpg")
+    with pytest.raises(SettingsError) as caught:
+        predict(model, source, pictures=True)
+    assert said in str(caught.value)
+    assert len(caught.value.problems) == 1
+    assert not list(Path().glob("runs/pose/*"))
+
+
+def test_the_screen_needs_a_package(model: Path) -> None:
+    pytest.importorskip("ultralytics")
+    import importlib.util
+
+    if importlib.util.find_spec("mss") is not None:
+        pytest.skip("mss is installed")
+    with pytest.raises(SettingsError, match="pip install mss"):
+        predict(model, "screen 1")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read(model: Path) -> None:
+    write("closed/a.jpg", "b.jpg")
+    Path("closed").chmod(0)
+    Path("b.jpg").chmod(0)
+    with pytest.raises(SettingsError, match="closed: cannot read the source: Permission denied"):
+        predict(model, "closed")
+    with pytest.raises(DatasetError, match="Permission denied"):
+        predict(model, "b.jpg")
+    Path("closed").chmod(0o700)
+
+
+def test_lists_and_patterns(model: Path) -> None:
+    write("in/a.jpg", "in/deep/b.jpg", "2024/c.jpg", "here.jpg/d.jpg", "odd[1].jpg")
+    Path("list.txt").write_text("a.jpg\nnone.jpg\n\n../2024\n")
+    Path("list.txt").rename("in/list.txt")
+    found = predict(model, "in/list.txt")
+    assert [Path(p["image"]).name for p in found.predictions] == ["a.jpg", "c.jpg"]
+    assert [(str(u.path), u.reason) for u in found.unreadable] == [
+        ("none.jpg", "there is no image or video of this name (list.txt:2)")
+    ]
+    Path("list.csv").write_text('source\n"in/a.jpg",in/deep/b.jpg\n')
+    for source, names in {
+        "list.csv": ["a.jpg", "b.jpg"],
+        "in/**/*.jpg": ["a.jpg", "b.jpg"],
+        "in/?.jpg": ["a.jpg"],
+        "here.jpg": ["d.jpg"],
+        "odd[1].jpg": ["odd[1].jpg"],
+        "2024": ["c.jpg"],
+    }.items():
+        assert [Path(p["image"]).name for p in predict(model, source).predictions] == names
+    found = predict(model, ["in/a.jpg", "x" * 300])
+    assert [u.reason for u in found.unreadable] == ["File name too long"]
+    Path("none.txt").write_text("none.jpg\n")
+    with pytest.raises(DatasetError, match=r"none.jpg: there is no image or video of this name \(none.txt:1\)"):
+        predict(model, "none.txt")
+    Path("linked.txt").symlink_to("secret")
+    Path("secret").write_text("root:hunter2\n")
+    with pytest.raises(DatasetError) as caught:
+        predict(model, "linked.txt")
+    assert [str(p) for p in caught.value.problems] == [
+        "linked.txt: line 1 names no image, video or folder. Fix: replace or remove it"
+    ]
+    with pytest.raises(UnsafeError, match="addresses in a list are not opened"):
+        predict(model, ["in/a.jpg", "https://example.invalid/a.jpg"])
+
+
+def test_arrays_and_pictures_give_what_their_file_gives(model: Path) -> None:
+    write("b.png", content=PNG)
+    gray = PIXELS[..., 0]
+    objects = predict(model, "b.png").predictions[0]["objects"]
+    assert objects
+    opened = Image.open("b.png")
+    for source in (PIXELS, Image.fromarray(PIXELS[..., ::-1]), opened, PIXELS.astype(np.uint16) << 8, PIXELS[:, :]):
+        found = predict(model, source).predictions
+        assert [p["objects"] for p in found] == [objects]
+    assert found[0]["image"] == "image0.jpg"
+    assert predict(model, opened).predictions[0]["image"] == "b.png"
+    assert predict(model, np.dstack([PIXELS, gray])).predictions[0]["objects"] == objects
+    dull = [predict(model, s).predictions[0]["objects"] for s in (gray, gray[..., None], Image.fromarray(gray))]
+    assert dull[0] == dull[1] == dull[2]
+    mixed = predict(model, ["b.png", PIXELS, Path("b.png"), opened], batch=4, pictures=True)
+    assert [p["image"] for p in mixed.predictions] == [
+        *(str(Path("b.png").absolute()), "image1.jpg", str(Path("b.png").absolute()), "b.png")
+    ]
+    assert sorted(f.name for f in mixed.files) == ["b-2.jpg", "b-3.jpg", "b.jpg", "image1.jpg"]
+    with pytest.raises(DatasetError, match="the image has 6 channels, and the model takes 3"):
+        predict(model, np.dstack([PIXELS, PIXELS]))
+
+
+def test_names_of_any_bytes_and_lengths(model: Path, tmp_path: Path) -> None:
+    odd = [b"n\xff.jpg", b"line\nbreak.jpg", b"-dash.jpg", b"%d.jpg"]
+    odd += [b"x" * 251 + b".jpg", "猫".encode() * 83 + b".jpg"]
+    Path("in").mkdir()
+    for name in odd:
+        write(os.fsdecode(b"in/" + name))
+    write_video("v.mp4")
+    Path("v.mp4").rename(os.fsdecode(b"in/v\xfe%d.mp4"))
+    out = os.fsdecode(b"out\xfd")
+    words = ["predict", f"model={model}", "source=in", "imgsz=64", "conf=0.0001", "device=cpu", f"save_dir={out}"]
+    output = os.fsdecode(b"found\xfc.json")
+    more = ["save_txt=True", "save_crop=True", "save_frames=True", "--output", output, "--json"]
+    # A crash of the process, which is what such names led to, is not to end the tests.
+    done = command(*words, *more, cwd=tmp_path)
+    assert done.code == 0, done.err[-2000:]
+    pictures = {os.fsencode(f.name) for f in Path(out).iterdir() if f.suffix == ".jpg"}
+    assert pictures >= set(odd[:4])
+    assert len(pictures) == len(odd)
+    video = Path(out, os.fsdecode(b"v\xfe%d.mp4"))
+    assert video.is_file()
+    assert len(list(Path(out, os.fsdecode(b"v\xfe%d_frames")).iterdir())) == 5
+    assert len(list(Path(out, "labels").iterdir())) == len(odd) + 5
+    assert json.loads(Path(output).read_text()) == done.json["predictions"]
+    names = {os.fsencode(Path(p["image"]).name) for p in done.json["predictions"]}
+    assert names == {*odd, b"v\xfe%d.mp4"}
+
+
+def test_streams_are_videos_without_an_end(model: Path) -> None:
+    write_video("v.mp4", frames=8)
+    Path("cams.streams").write_text("v.mp4\nv.mp4\n")
+    found = predict(model, "cams.streams", stream_buffer=True, pictures=True, save_dir="out")
+    frames = [p["frame"] for p in found.predictions]
+    assert frames == sorted(frames)
+    assert frames[-1] > 1
+    assert all(f.suffix == ".mp4" for f in found.files)
+
+
+def test_an_interrupted_stream_keeps_what_was_found(model: Path, tmp_path: Path) -> None:
+    write("a.jpg")
+    code = """
+import os, signal, sys
+from trainer_host.engine.ultralytics_engine import FinishedModel
+from trainer_host.cli.main import main
+
+class Endless(FinishedModel):
+    def predict(self, source):
+        seen = 0
+        while True:
+            for prediction in super().predict(source):
+                seen += 1
+                yield type(prediction)(prediction.path, prediction.image, prediction.objects, seen, 10.0)
+                if seen == 3:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+import trainer_host.engine.ultralytics_engine as engine
+engine.FinishedModel = Endless
+main()
+"""
+    words = ["predict", f"model={model}", "source=a.jpg", "imgsz=64", "conf=0.0001", "--json", "--output", "f.json"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["status"], told["error"], told["exit_code"]) == ("stopped", "StoppedError", 130)
+    assert [p["frame"] for p in told["predictions"]] == [1, 2, 3]
+    assert json.loads(Path("f.json").read_text()) == told["predictions"]
+    video = cv2.VideoCapture(str(tmp_path / "runs/pose/predict/a.mp4"))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 3
+
+
+def test_what_was_found_is_kept_only_if_asked_for(model: Path) -> None:
+    from trainer_host.base.reporting import Silent
+    from trainer_host.base.settings import Given
+    from trainer_host.session.predict import predict as session
+    from trainer_host.session.resolve import Request
+
+    write("in/a.jpg", "in/b.jpg")
+    request = Request(Given(settings={"model": str(model), "source": "in", **SETTINGS}))
+    found = session(request, Silent(), pictures=False, keep=False)
+    kept = session(request, Silent(), pictures=False)
+    assert (found.predictions, found.images) == ([], 2)
+    assert found.objects == kept.objects == sum(len(p["objects"]) for p in kept.predictions) > 0
+    assert found.save_dir is None
+
+
+def test_an_image_that_only_its_decoder_finds_damaged(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer_host.session import sources
+
+    monkeypatch.setattr(sources, "FAULTS", frozenset())
+    write("in/a.jpg", *(f"in/{n}.jpg" for n in range(9)))
+    write("in/5.jpg", "in/b.jpg", content=b"hello")
+    for batch in (1, 4, 16):
+        found = predict(model, "in", batch=batch)
+        assert [(u.path.name, u.reason) for u in found.unreadable] == [
+            ("5.jpg", "the image cannot be decoded"),
+            ("b.jpg", "the image cannot be decoded"),
+        ]
+        assert len(found.predictions) == 9
+    with pytest.raises(TrainerError, match="cannot be decoded"):
+        predict(model, "in/b.jpg")
