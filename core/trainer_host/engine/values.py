@@ -32,6 +32,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 MAX_SEED = 2**32 - 1
 """The largest seed that NumPy takes."""
+PATHS = frozenset({"data", "model", "distill_model", "save_dir", "project", "name", "source"})
+"""Settings that name files and folders, whose names may have any bytes where they are not written to a record."""
 BOUNDS: dict[str, tuple[float, float]] = {
     "momentum": (0, 0.9999),
     "warmup_momentum": (0, 0.9999),
@@ -59,7 +61,7 @@ def check_values(values: Mapping[str, Any], command: Command = "run") -> list[Pr
     problems = []
     for key, value in values.items():
         shown = f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        if not _is_text(value):
+        if not _is_text(value, any_bytes=command != "run" and key in PATHS):
             problems.append(Problem(f"{shown} has characters that are not valid text.", f"Fix: correct {key}."))
         elif wanted := _general(key, value):
             problems.append(Problem(f"{shown} is not valid.", f"Fix: {wanted}."))
@@ -108,10 +110,10 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _is_text(value: Any) -> bool:
-    """Return whether all text in a value can be written to a file, and given to the system."""
-    texts = [os.fspath(v) for v in _leaves(value) if isinstance(v, (str, os.PathLike))]
-    return not any("\0" in t or any("\ud800" <= c <= "\udfff" for c in t) for t in map(str, texts))
+def _is_text(value: Any, any_bytes: bool) -> bool:
+    """Return whether all text in a value can be given to the system and, but for ``any_bytes``, written to a file."""
+    texts = [str(v) for v in _leaves(value) if isinstance(v, (str, os.PathLike))]
+    return not any("\0" in t or (not any_bytes and any("\ud800" <= c <= "\udfff" for c in t)) for t in texts)
 
 
 def _good(_: Any) -> None:
@@ -235,7 +237,7 @@ def _device(value: Any) -> str | None:
 
 CHECKS: dict[str, Callable[[Any], str | None]] = {
     **{key: _choice(key) for key in CHOICES},
-    **dict.fromkeys(("data", "model", "distill_model", "save_dir"), _path),
+    **dict.fromkeys(PATHS - {"name", "project", "source"}, _path),
     **dict.fromkeys(("name", "project"), _name),
     "imgsz": _imgsz,
     "batch": _batch,
