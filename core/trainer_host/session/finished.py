@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.display import csv_cell, json_text
-from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError, unknown
+from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError
 from trainer_host.base.results import PredictResult, ValResult
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
+from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
 from trainer_host.plugin.chain import Chain, load_chain
@@ -103,7 +104,7 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
 
     given = request.given
     known = engine_keys()
-    problems = [unknown("setting", key, known) for key in given.settings if key not in known]
+    problems = unknown_settings(given.settings)
     problems += check_values({k: v for k, v in given.settings.items() if k in known})
     if "model" not in given.settings:
         problems.append(Problem("no model is given.", "Write model=best.pt."))
