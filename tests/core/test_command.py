@@ -363,9 +363,10 @@ def test_the_dry_run_is_a_settings_file_for_the_same_run(
     trainer: Trainer, installed: Callable[..., Path], tmp_path: Path, data: Path, words: list[str]
 ) -> None:
     code = (
-        "from dataclasses import dataclass\nfrom trainer_host import ExtensionSpec\n"
+        "from dataclasses import dataclass\nfrom trainer_host import ExtensionSpec, hookimpl\n"
         "@dataclass\nclass Options:\n    {}\n"
-        "SPEC = ExtensionSpec(hooks=object(), options=Options)\n"
+        "class Hooks:\n    @hookimpl\n    def log(self, ctx):\n        pass\n"
+        "SPEC = ExtensionSpec(hooks=Hooks(), options=Options)\n"
     )
     rates = code.format("gain: float = 1.0\n    kind: str = 'x'")
     installed("trainer-rates", extensions={"rates": "rates_module:SPEC"}, modules={"rates_module": rates})
