@@ -1,0 +1,28 @@
+"""Settings of a training that leave others without effect, or that are easily missed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def setting_warnings(args: Any) -> list[str]:
+    """Return a warning for each combination of settings that does less than it seems.
+
+    Args:
+        args: The engine's settings of the training.
+    """
+    several = args.epochs > 1 or bool(args.time)
+    found = []
+    if not args.val and several:
+        also = " and patience has no effect" if args.patience else ""
+        found.append(f"val=False evaluates the last epoch only, so best.pt is the last epoch{also}.")
+    if not args.save and several:
+        also = f" save_period={args.save_period} has no effect." if args.save_period > 0 else ""
+        what = "save=False writes checkpoints after the last epoch only, and none if the training ends before it."
+        found.append(f"{what}{also}")
+    if args.time and args.epochs != DEFAULT_EPOCHS:
+        found.append(f"epochs={args.epochs} has no effect: time={args.time:g} decides how long to train.")
+    return found
+
+
+DEFAULT_EPOCHS = 100
