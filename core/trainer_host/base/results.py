@@ -44,15 +44,23 @@ class StartingWeights:
         teacher = [f"Teacher: {self.teacher}, to distil from."] if self.teacher else []
         if self.source is None:
             return [f"Weights: random{only}.", *teacher]
-        partly = f", {self.partly} in part" if self.partly else ""
-        first = f"Weights: {self.transferred} of {self.tensors} tensors from {self.source}{partly}{only}."
-        if not self.new:
-            return [first, *teacher]
-        parts = ", ".join(f"{name} ({count})" for name, count in self.new.items())
-        if len(self.new) > MOST_PARTS:
-            parts = f"{sum(self.new.values())} tensors in {len(self.new)} parts of the model"
         because = ", ".join(f"{k} is {here} instead of {there}" for k, (here, there) in self.differences.items())
-        return [first, f"Not transferred: {parts}{f', because {because}' if because else ''}.", *teacher]
+        because = f", because {because}" if because else ""
+        partly = f", {self.partly} in part{'' if self.new else because}" if self.partly else ""
+        first = f"Weights: {self.transferred} of {self.tensors} tensors from {self.source}{partly}{only}."
+        second = [f"Not transferred: {self._missing()}{because}."] if self.new else []
+        return [first, *second, *teacher]
+
+    def _missing(self) -> str:
+        """Return the parts that were not transferred; layers in place of their parts if there are many."""
+        if len(self.new) <= MOST_PARTS:
+            return ", ".join(f"{name} ({count})" for name, count in self.new.items())
+        numbers = sorted({int(n) for name in self.new for n in name.split(".")[1:2] if n.isdigit()})
+        firsts = [n for n in numbers if n - 1 not in numbers]
+        lasts = [n for n in numbers if n + 1 not in numbers]
+        ranges = [str(a) if a == b else f"{a}-{b}" for a, b in zip(firsts, lasts, strict=True)]
+        layers = f" of layers {', '.join(ranges)}" if ranges else ""
+        return f"{sum(self.new.values())} tensors{layers}"
 
     def as_data(self) -> dict[str, Any]:
         """Return the same as plain data."""

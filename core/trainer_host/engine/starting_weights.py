@@ -57,7 +57,7 @@ def taken_weights(model: Module, weights: Module, source: Path, architecture: Pa
         transferred=len(own) - partly - new.total(),
         partly=partly,
         new=dict(new),
-        differences=_differences(getattr(model, "yaml", None), getattr(weights, "yaml", None)) if new else {},
+        differences=_differences(getattr(model, "yaml", None), getattr(weights, "yaml", None)) if new or partly else {},
         architecture=architecture,
     )
 
@@ -86,8 +86,8 @@ def _part_taken(own: torch.Tensor, given: torch.Tensor | None, rows: tuple[int, 
     count, other, same = rows
     if same and own.dim() and own.shape[1:] == given.shape[1:] and (len(own), len(given)) == (count, other):
         return len(same) / count if all(torch.equal(own[i], given[j]) for i, j in same.items()) else 0.0
-    if own.dim() == 4 and own.shape[1] != given.shape[1] and own.shape[2:] == given.shape[2:]:
-        # A first convolution for another number of channels.
+    if own.dim() == 4 and own.shape != given.shape and own.shape[2:] == given.shape[2:]:
+        # The engine fills as much of a first convolution as fits.
         c1, c2 = min(len(own), len(given)), min(own.shape[1], given.shape[1])
         taken = given[:c1].sum(1, keepdim=True) if c2 == 1 else given[:c1, :c2]
         return 0.5 if torch.equal(own[:c1, :c2], taken) else 0.0
