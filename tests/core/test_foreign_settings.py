@@ -101,3 +101,29 @@ def test_every_command_says_so(trainer: Callable[..., Done], words: list[str]) -
 def test_python_says_so() -> None:
     with pytest.raises(trainer_host.SettingsError, match=r"'num_epochs'\. Write epochs=3"):
         trainer_host.run("pose", num_epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--epochs", "3"], "--epochs'. A setting has no dashes. Write epochs=3"),
+        (["run", "--epochs=3"], "A setting has no dashes. Write epochs=3"),
+        (["run", "--batch-size", "8", "--json"], "A setting has no dashes. Write batch=8"),
+        (["run", "--weights", "a.pt"], "A setting has no dashes. Write model=a.pt"),
+        (["val", "--conf-thres", "0.5"], "A setting has no dashes. Write conf=0.5"),
+        (["predict", "--nosave"], "A setting has no dashes. Write save=False"),
+        (["check", "--data", "my.yaml"], "A setting has no dashes. Write data=my.yaml"),
+        (["run", "--epochs"], "A setting has no dashes. Write epochs=VALUE"),
+    ],
+)
+def test_an_option_that_is_a_setting_is_explained(trainer: Callable[..., Done], words: list[str], said: str) -> None:
+    done = trainer(*words)
+    assert done.code == 2
+    assert said in " ".join(done.err.split())
+    if "--json" in words:
+        assert said in done.json["problems"][0]["message"]
+
+
+def test_an_option_that_means_nothing_is_unknown(trainer: Callable[..., Done]) -> None:
+    done = trainer("run", "--xyzzy", "1")
+    assert (done.code, "dashes" in done.err) == (2, False)

@@ -261,6 +261,18 @@ def _instead(key: str, value: Any) -> str | None:
     return f"Did you mean {found!r}?" if found in engine_keys() else found
 
 
+def what_to_write(key: str, value: Any) -> str | None:
+    """Return what to write for a key that was given as an option, or None for a name that means nothing.
+
+    Args:
+        key: The name, which may be a key of the engine.
+        value: The value; None if there was none.
+    """
+    if key in engine_keys():
+        return f"Write {key}={'VALUE' if value is None else value}"
+    return _instead(key, value) if _folded(key) in _names() else None
+
+
 def _shown(key: str, value: Any) -> Any:
     """Return the value where it is of the type that the engine takes for this key, else an example."""
     example = EXAMPLES[key]

@@ -1,0 +1,40 @@
+"""Options that are settings: ``--epochs 3``, as other programs have it, where the host takes ``epochs=3``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SETTINGS_TAKEN = ("run", "val", "predict", "check")
+
+
+def explain_option(error: click.ClickException, arguments: Sequence[str]) -> None:
+    """Add to the error of an unknown option what to write, if it is a setting.
+
+    Args:
+        error: The error, whose message is extended.
+        arguments: The words of the command line.
+    """
+    if not isinstance(error, click.NoSuchOption) or not arguments or arguments[0] not in SETTINGS_TAKEN:
+        return
+    if error.possibilities:
+        return
+    from trainer_host.base.settings import parse_value
+    from trainer_host.engine.foreign_settings import what_to_write
+
+    text = _value(error.option_name, arguments)
+    fix = what_to_write(error.option_name.lstrip("-").replace("-", "_"), None if text is None else parse_value(text))
+    if fix is not None:
+        error.message = f"{error.message.rstrip('.')}. A setting has no dashes. {fix}"
+
+
+def _value(option: str, arguments: Sequence[str]) -> str | None:
+    for word, following in zip(arguments, [*arguments[1:], "-"], strict=True):
+        name, equals, text = word.partition("=")
+        if name == option:
+            return text if equals else None if following.startswith("-") else following
+    return None
