@@ -113,6 +113,7 @@ def test_python_says_so() -> None:
         (["val", "--conf-thres", "0.5"], "A setting has no dashes. Write conf=0.5"),
         (["predict", "--nosave"], "A setting has no dashes. Write save=False"),
         (["check", "--data", "my.yaml"], "A setting has no dashes. Write data=my.yaml"),
+        (["run", "--loggers", "x"], "'--loggers'. Write --tracker NAME"),
         (["run", "--epochs"], "A setting has no dashes. Write epochs=VALUE"),
     ],
 )

@@ -21,15 +21,15 @@ def explain_option(error: click.ClickException, arguments: Sequence[str]) -> Non
     """
     if not isinstance(error, click.NoSuchOption) or not arguments or arguments[0] not in SETTINGS_TAKEN:
         return
-    if error.possibilities:
-        return
     from trainer_host.base.settings import parse_value
     from trainer_host.engine.foreign_settings import what_to_write
 
     text = _value(error.option_name, arguments)
     fix = what_to_write(error.option_name.lstrip("-").replace("-", "_"), None if text is None else parse_value(text))
     if fix is not None:
-        error.message = f"{error.message.rstrip('.')}. A setting has no dashes. {fix}"
+        error.possibilities = None  # which only look like it
+        why = "A setting has no dashes. " if fix.startswith("Write ") and not fix.startswith("Write --") else ""
+        error.message = f"{error.message.rstrip('.')}. {why}{fix}"
 
 
 def _value(option: str, arguments: Sequence[str]) -> str | None:
