@@ -408,8 +408,10 @@ class HostTrainer(BaseTrainer):
             SettingsError: If it is the one that tells the best checkpoint.
         """
         best = self.plan.best_metric
+        if best is None or best.is_fitness:
+            return
         known = {*(self.metrics or {}), *self.plugin_metrics, *self.label_loss_items(prefix="val")}
-        if best is not None and not best.is_fitness and full_name(best.name, known) is None:
+        if full_name(best.name, known) is None:
             raise SettingsError(best.unknown(known))
 
     def progress_string(self) -> str:
