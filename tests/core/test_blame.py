@@ -90,7 +90,7 @@ def test_a_wrapper_is_named_for_what_it_raises_itself(
     managed: Callable[..., HookManager], body: str, cause: str
 ) -> None:
     manager = managed(
-        fails="" if "except" not in body else ORDINARY,
+        **({"fails": ORDINARY} if "except" in body else {}),
         wraps=f"@hookimpl(wrapper=True)\ndef log(ctx):\n{body}\n",
     )
     with crash(manager) as told:

@@ -525,7 +525,11 @@ OPTIONS = """
 from dataclasses import dataclass, field
 from typing import Literal
 from pydantic import BaseModel, Field
-from trainer_host import ExtensionSpec, TaskSpec
+from trainer_host import ExtensionSpec, TaskSpec, hookimpl
+
+class Hooks:
+    @hookimpl
+    def log(self, ctx): ...
 
 @dataclass(frozen=True)
 class TaskOptions:
@@ -540,8 +544,8 @@ class ModelOptions(BaseModel):
 
 TASK = TaskSpec(hooks=object(), options=TaskOptions)
 LEAF = TaskSpec(hooks=object(), base="opt")
-CBAM = ExtensionSpec(hooks=object(), options=ModelOptions)
-BARE = ExtensionSpec(hooks=object())
+CBAM = ExtensionSpec(hooks=Hooks(), options=ModelOptions)
+BARE = ExtensionSpec(hooks=Hooks())
 """
 
 

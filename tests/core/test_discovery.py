@@ -273,8 +273,11 @@ def test_a_name_that_no_plugin_has(installed: Install, name: str, said: str) -> 
         assert str(caught.value).startswith(said)
 
 
+HOOK = "from trainer_host import hookimpl\n@hookimpl\ndef log(ctx):\n    pass\n"
+
+
 def test_a_distribution_s_name_stands_for_its_only_plugin(installed: Install) -> None:
-    installed("trainer-blur-aware", extensions={"blur-aware": "blur_hooks"}, modules={"blur_hooks": ""})
+    installed("trainer-blur-aware", extensions={"blur-aware": "blur_hooks"}, modules={"blur_hooks": HOOK})
     assert describe("Trainer_Blur.Aware")["name"] == "blur-aware"
     assert installed_subject("trainer-blur-aware", "pose").name == "blur-aware"
 

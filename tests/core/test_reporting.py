@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tests.support.figures import pose_dataset
 from trainer_host.base.reporting import EpochReport, Progress, Silent
+from trainer_host.base.results import Ending, RunResult
 from trainer_host.base.signals import StopRequest
 from trainer_host.cli.console import HEAD_EVERY, ConsoleReporter, duration
 from trainer_host.engine.progress import ProgressCallbacks
@@ -58,8 +59,9 @@ class Run:
             train_loader=[None] * batches,
             tloss=None,
             metrics={METRICS[0]: 0.5, METRICS[1]: 0.25, "other": 1.0},
-            fitness=0.5,
-            best_fitness=0.5,
+            best_epoch=None,
+            evaluated_epoch=None,
+            starting_weights=None,
             stop=False,
             interrupted=False,
         )
@@ -70,7 +72,7 @@ class Run:
     def begin(self) -> None:
         self.fire("on_train_start")
 
-    def epoch(self, seconds: float = 1.0) -> None:
+    def epoch(self, seconds: float = 1.0, evaluated: bool = True) -> None:
         self.fire("on_train_epoch_start")
         for _ in self.trainer.train_loader:
             self.now += seconds
@@ -78,6 +80,8 @@ class Run:
             self.fire("on_train_batch_end")
             if self.trainer.stop:
                 break
+        if evaluated:
+            self.trainer.evaluated_epoch = self.trainer.epoch + 1
         self.fire("on_fit_epoch_end")
         self.trainer.epoch += 1
 
@@ -163,13 +167,30 @@ def test_an_event_before_the_first_batch_is_no_epoch() -> None:
     assert run.listener.epochs == []
 
 
-@pytest.mark.parametrize(("fitness", "best"), [(0.5, True), (0.4, False)])
-def test_the_best_epoch_is_told(fitness: float, best: bool) -> None:
+@pytest.mark.parametrize(("written", "best"), [(1, True), (None, False)])
+def test_the_mark_follows_the_file(written: int | None, best: bool) -> None:
     run = Run()
-    run.trainer.fitness = fitness
+    run.trainer.best_epoch = written
     run.begin()
     run.epoch()
     assert run.listener.epochs[0].best is best
+
+
+def test_an_epoch_without_validation_has_no_values_and_is_not_the_best() -> None:
+    run = Run()
+    run.trainer.best_epoch = 1  # the engine writes the file all the same
+    run.begin()
+    run.epoch(evaluated=False)
+    assert run.listener.epochs[0].metrics == {METRICS[0]: None, METRICS[1]: None}
+    assert run.listener.epochs[0].best is False
+
+
+def test_a_metric_without_its_group_is_shown_under_its_full_name() -> None:
+    run = Run()
+    run.callbacks.metrics = (METRICS[0], "mAP50(B)")
+    run.begin()
+    run.epoch()
+    assert run.listener.epochs[0].metrics == {METRICS[0]: 0.5}
 
 
 def test_a_metric_that_is_missing_is_left_out() -> None:
@@ -264,6 +285,12 @@ def test_a_log_file_has_no_control_characters_and_no_folded_lines() -> None:
     assert all(len(line) > 60 for line in lines)
 
 
+def test_an_epoch_without_validation_has_a_dash() -> None:
+    head, row = written(report(metrics={"metrics/mAP50(B)": None, "metrics/mAP50-95(P)": None}))
+    assert row.split()[-2:] == ["-", "-"]
+    assert ends(row)[1:] == ends(head)[1:]
+
+
 def test_the_head_of_the_table_comes_again() -> None:
     lines = written(*(report(e) for e in range(1, HEAD_EVERY + 2)))
     assert [i for i, line in enumerate(lines) if "time left" in line] == [0, HEAD_EVERY + 1]
@@ -297,6 +324,36 @@ def test_notes_are_shown_as_they_are_and_warnings_once() -> None:
 )
 def test_times_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def summary(best: str | None, last: str | None, ending: Ending) -> list[str]:
+    stream = io.StringIO()
+    reporter = ConsoleReporter(Console(file=stream, width=100, highlight=False))
+    paths = [Path(p) if p else None for p in (best, last)]
+    epoch = 2 if best else None
+    result = RunResult("any", Path("run"), *paths, 3, {"metrics/a": 0.5}, best_epoch=epoch, ending=ending)
+    reporter.summary(result)
+    return [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]
+
+
+def test_the_summary_of_a_best_model() -> None:
+    head, *_, use = summary("best.pt", "last.pt", Ending("patience", "stopped early after 3 of 9 epochs: so"))
+    expected = "Stopped early after 3 of 9 epochs: so. The best model on held-out images (epoch 2):"
+    assert head == f"Done: 3 epochs in 0 s. {expected}"
+    assert use == "Use it: trainer predict model=best.pt source=IMAGE_OR_FOLDER"
+
+
+def test_the_summary_without_a_best_model() -> None:
+    head, *places, use = summary(None, "last.pt", Ending("epochs"))
+    assert head == "Done: 3 epochs in 0 s. best.pt was not saved. The model of the last epoch on held-out images:"
+    assert "  last model   last.pt" in places
+    assert use == "Use it: trainer predict model=last.pt source=IMAGE_OR_FOLDER"
+
+
+def test_the_summary_without_a_checkpoint() -> None:
+    head, *places = summary(None, None, Ending("epochs"))
+    assert head == "Done: 3 epochs in 0 s. No checkpoint was saved. The model of the last epoch on held-out images:"
+    assert places[-1] == "  everything   run"
 
 
 # The engine's log

@@ -5,11 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trainer_host.base.errors import Problem, SettingsError, nearest
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 LOWEST = "min:"
 LOSSES = "val/"
+FITNESS = "fitness"
+"""The task's own judgement, under the name that the engine has for it."""
+
+
+def full_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the metric that a name means: itself, or the only one that has it behind its group (``metrics/...``)."""
+    names = list(known)
+    if name in names:
+        return name
+    found = [each for each in names if each.rpartition("/")[2] == name]
+    return found[0] if len(found) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -17,7 +30,7 @@ class BestMetric:
     """A metric, and whether a model is better the higher or the lower it is.
 
     Attributes:
-        name: The metric's name, as ``results.csv`` has it.
+        name: The metric's name, as ``results.csv`` has it, or without its group (``metrics/``, ``val/``).
         lowest: Whether the lowest figure is the best.
     """
 
@@ -40,7 +53,30 @@ class BestMetric:
         """What to write to mean it."""
         return f"{LOWEST}{self.name}" if self.lowest and not self.is_loss else self.name
 
+    @property
+    def is_fitness(self) -> bool:
+        """Whether it is the task's own judgement."""
+        return self.name == FITNESS and not self.lowest
+
     def fitness(self, metrics: Mapping[str, float]) -> float:
-        """Return how good a model with these metrics is: the larger, the better."""
-        value = float(metrics[self.name])
-        return -value if self.lowest else value
+        """Return how good a model with these metrics is: the larger, the better.
+
+        Raises:
+            SettingsError: If the metric is not one of them.
+        """
+        name = full_name(self.name, metrics)
+        if name is None:
+            raise SettingsError(self.unknown(metrics))
+        value = float(metrics[name])
+        return -value if self.lowest or name.startswith(LOSSES) else value
+
+    def unknown(self, known: Iterable[str]) -> Problem:
+        """Describe a name that is not measured, with all that are."""
+        names = sorted(known)
+        if self.name == FITNESS:
+            return Problem(f"{LOWEST}{FITNESS}: the highest fitness is the best.", f"Write {FITNESS}, or leave it out.")
+        found = [each for each in names if each.rpartition("/")[2] == self.name]
+        near = found or [each for each in [nearest(self.name, names)] if each]
+        fix = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+        listed = f"Known: {', '.join(names)}, {FITNESS}; {LOWEST} before a name if the lowest is the best."
+        return Problem(f"unknown metric {self.name!r}.", f"{fix}{listed}")

@@ -203,7 +203,8 @@ class LogContext(RunContext):
 
     Attributes:
         epoch: The epoch that ended, counted from 1; None for the figures of the best checkpoint, after training.
-        values: Losses, metrics and learning rates by the names that ``results.csv`` has.
+        values: Losses, metrics and learning rates by the names that ``results.csv`` has; no metrics of an epoch
+            that was not evaluated.
     """
 
     epoch: int | None = None

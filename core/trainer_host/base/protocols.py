@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from trainer_host.base.results import Outcome, UnreadableImage
+    from trainer_host.base.results import Outcome, StartingWeights, UnreadableImage
     from trainer_host.base.vision import AnnotatedImage, Detections
 
 Module: TypeAlias = Any
@@ -135,6 +135,14 @@ class Training(Protocol):
 
     def describe(self) -> str:
         """Return in a few words what is going to be trained, and on what."""
+        ...
+
+    def warnings(self) -> list[str]:
+        """Return what the settings do that is easily missed."""
+        ...
+
+    def starting_weights(self) -> StartingWeights | None:
+        """Return the weights that the training starts from; None while they are not known."""
         ...
 
     def train(self) -> Outcome:

@@ -40,8 +40,8 @@ class EpochReport:
         seconds: How long it took, validation included.
         seconds_left: Estimate of the time that is left.
         losses: Mean training losses by name.
-        metrics: Validation metrics that belong in a summary, by name.
-        best: Whether this epoch is the best so far.
+        metrics: Validation metrics that belong in a summary, by name; None where the epoch was not evaluated.
+        best: Whether the epoch is the best so far, and was written as the best checkpoint.
     """
 
     epoch: int
@@ -49,7 +49,7 @@ class EpochReport:
     seconds: float
     seconds_left: float
     losses: Mapping[str, float]
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | None]
     best: bool
 
 

@@ -6,7 +6,89 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+MOST_PARTS = 8
+"""Parts of a model to name one by one."""
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """The weights that a training starts from.
+
+    Attributes:
+        source: The checkpoint that they come from; None if they are random.
+        tensors: Tensors of the model.
+        transferred: Those that have the checkpoint's values.
+        partly: Those that have them in part, such as the rows of classes that both have.
+        new: The others by part of the model, such as ``model.23.cv3``, with their numbers.
+        differences: Values in which the architectures differ, as (here, in the checkpoint).
+        architecture: Another checkpoint that only the architecture comes from.
+        teacher: The model to distil from.
+    """
+
+    source: Path | None
+    tensors: int
+    transferred: int = 0
+    partly: int = 0
+    new: Mapping[str, int] = field(default_factory=dict)
+    differences: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    architecture: Path | None = None
+    teacher: Path | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for people, in one line or two."""
+        only = f"; of {self.architecture} only the architecture is used" if self.architecture else ""
+        teacher = [f"Teacher: {self.teacher}, to distil from."] if self.teacher else []
+        if self.source is None:
+            return [f"Weights: random{only}.", *teacher]
+        because = ", ".join(f"{k} is {here} instead of {there}" for k, (here, there) in self.differences.items())
+        because = f", because {because}" if because else ""
+        partly = f", {self.partly} in part{'' if self.new else because}" if self.partly else ""
+        first = f"Weights: {self.transferred} of {self.tensors} tensors from {self.source}{partly}{only}."
+        second = [f"Not transferred: {self._missing()}{because}."] if self.new else []
+        return [first, *second, *teacher]
+
+    def _missing(self) -> str:
+        """Return the parts that were not transferred; layers in place of their parts if there are many."""
+        if len(self.new) <= MOST_PARTS:
+            return ", ".join(f"{name} ({count})" for name, count in self.new.items())
+        numbers = sorted({int(n) for name in self.new for n in name.split(".")[1:2] if n.isdigit()})
+        firsts = [n for n in numbers if n - 1 not in numbers]
+        lasts = [n for n in numbers if n + 1 not in numbers]
+        ranges = [str(a) if a == b else f"{a}-{b}" for a, b in zip(firsts, lasts, strict=True)]
+        layers = f" of layers {', '.join(ranges)}" if ranges else ""
+        return f"{sum(self.new.values())} tensors{layers}"
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the same as plain data."""
+        return {
+            "source": str(self.source) if self.source else None,
+            "tensors": self.tensors,
+            "transferred": self.transferred,
+            "partly": self.partly,
+            "new": dict(self.new),
+            "differences": {k: [here, there] for k, (here, there) in self.differences.items()},
+            "architecture": str(self.architecture) if self.architecture else None,
+            "teacher": str(self.teacher) if self.teacher else None,
+        }
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a training ended.
+
+    Attributes:
+        reason: ``epochs`` if it was trained to its end, ``patience``, ``time``, ``plugin`` or ``signal``.
+        message: The same for people; None if it was trained to its end.
+        planned: Epochs that were asked for; None if a time was.
+    """
+
+    reason: str
+    message: str | None = None
+    planned: int | None = None
 
 
 @dataclass(frozen=True)
@@ -15,12 +97,15 @@ class Outcome:
 
     Attributes:
         epochs: Epochs that were trained.
-        metrics: The metrics of the best checkpoint.
+        metrics: The metrics of the best checkpoint; those of the last epoch if there is none.
         best: The best checkpoint, or None where none was written.
         last: The last checkpoint, or None where none was written.
         interrupted: Whether it ended early, on request.
         held_out: Images that were not trained on.
         threads: Processor threads that computed.
+        best_epoch: The epoch of the best checkpoint, counted from 1; None if none was written.
+        ending: How the training ended.
+        weights: The weights that it started from; None if the engine cannot say.
     """
 
     epochs: int
@@ -30,6 +115,9 @@ class Outcome:
     interrupted: bool
     held_out: tuple[str, ...]
     threads: int
+    best_epoch: int | None = None
+    ending: Ending = Ending("epochs")
+    weights: StartingWeights | None = None
 
 
 @dataclass(frozen=True)
@@ -42,8 +130,11 @@ class RunResult:
         best: The best checkpoint, or None where none was written.
         last: The last checkpoint, or None where none was written.
         epochs: Epochs that were trained.
-        metrics: The metrics of the best checkpoint under the engine's names.
+        metrics: The metrics of the best checkpoint under the engine's names; those of the last epoch if there is none.
         predictions: A picture of predictions on held-out images, or None.
+        best_epoch: The epoch of the best checkpoint, counted from 1; None where none was written.
+        ending: How the training ended.
+        weights: The weights that it started from; None if the engine cannot say.
     """
 
     task: str
@@ -53,6 +144,14 @@ class RunResult:
     epochs: int
     metrics: dict[str, float]
     predictions: Path | None = None
+    best_epoch: int | None = None
+    ending: Ending = Ending("epochs")
+    weights: StartingWeights | None = None
+
+    @property
+    def metrics_of(self) -> str:
+        """Where the metrics come from: ``best`` for the best checkpoint, ``last`` for the last epoch."""
+        return "best" if self.best is not None else "last"
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as JSON can hold it."""
@@ -63,7 +162,13 @@ class RunResult:
             "best": str(self.best) if self.best else None,
             "last": str(self.last) if self.last else None,
             "epochs": self.epochs,
+            "planned_epochs": self.ending.planned,
+            "stop_reason": self.ending.reason,
+            "stop_message": self.ending.message,
+            "best_epoch": self.best_epoch,
             "metrics": self.metrics,
+            "metrics_of": self.metrics_of,
+            "weights": self.weights.as_data() if self.weights else None,
             "retryable": False,
         }
 

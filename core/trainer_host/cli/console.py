@@ -102,7 +102,7 @@ class ConsoleReporter:
         self.rows += 1
         self.seconds += report.seconds
         cells = [f"  {v:>{max(WIDTH, len(k))}.4g}" for k, v in losses.items()]
-        cells += [f"  {v:>{max(WIDTH, len(k))}.3f}" for k, v in metrics.items()]
+        cells += [f"  {'-' if v is None else format(v, '.3f'):>{max(WIDTH, len(k))}}" for k, v in metrics.items()]
         best = "  best" if report.best else ""
         self.note(f"{epoch}{duration(report.seconds_left):>14}{''.join(cells)}{best}")
 
@@ -123,19 +123,33 @@ class ConsoleReporter:
         """Say what was done, and where to look."""
         epochs = f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
         self.note("")
-        self.note(f"Done: {epochs} in {duration(self.seconds)}. The best model on held-out images:")
+        self.note(f"Done: {epochs} in {duration(self.seconds)}. {_capitalised(result.ending.message)}{_whose(result)}")
         shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics
         self.metrics(shown)
         places: list[tuple[str, Path | None]] = [
             ("best model", result.best),
+            ("last model", result.last if result.best is None else None),
             ("predictions", result.predictions),
             ("everything", result.save_dir),
         ]
         for name, path in places:
             if path is not None:
                 self.note(f"  {name:<12} {nearby(path)}")
-        if result.best is not None:
-            self.note(f"Use it: trainer predict model={nearby(result.best)} source=IMAGE_OR_FOLDER")
+        if model := result.best or result.last:
+            self.note(f"Use it: trainer predict model={nearby(model)} source=IMAGE_OR_FOLDER")
+
+
+def _capitalised(sentence: str | None) -> str:
+    return f"{sentence[0].upper()}{sentence[1:]}. " if sentence else ""
+
+
+def _whose(result: RunResult) -> str:
+    """Return the head of the table of metrics: which model they belong to."""
+    if result.best is not None:
+        epoch = f" (epoch {result.best_epoch})" if result.best_epoch else ""
+        return f"The best model on held-out images{epoch}:"
+    saved = "best.pt was not saved" if result.last is not None else "No checkpoint was saved"
+    return f"{saved}. The model of the last epoch on held-out images:"
 
 
 def make_reporter() -> ConsoleReporter:

@@ -125,6 +125,9 @@ def guarded(arguments: list[str] | None = None) -> int:
     except TrainerError as error:
         return _report(error, "--json" in arguments)
     except click.ClickException as error:
+        from trainer_host.cli.foreign_options import explained
+
+        error = explained(error, arguments)
         _show_usage(error)
         if "--json" in arguments:
             emit(_as_json(type(error).__name__, error.exit_code, [Problem(error.format_message())]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.best_metric import full_name
 from trainer_host.base.reporting import EpochReport, Progress
 
 if TYPE_CHECKING:
@@ -38,12 +39,19 @@ class ProgressCallbacks:
     def events(self) -> dict[str, Callable[[Any], None]]:
         """Return the functions by event."""
         return {
+            "on_pretrain_routine_end": self.on_pretrain_routine_end,
             "on_train_start": self.on_train_start,
             "on_train_epoch_start": self.on_train_epoch_start,
             "on_train_batch_end": self.on_train_batch_end,
             "on_fit_epoch_end": self.on_fit_epoch_end,
             "on_train_end": self.on_train_end,
         }
+
+    def on_pretrain_routine_end(self, trainer: Any) -> None:
+        """Report the weights that the training starts from, which are known once there is a model."""
+        if trainer.starting_weights is not None:
+            for line in trainer.starting_weights.lines:
+                self.reporter.note(line)
 
     def on_train_start(self, trainer: Any) -> None:
         """Start the clock; from here on a request to stop waits for a checkpoint."""
@@ -69,6 +77,8 @@ class ProgressCallbacks:
         if getattr(trainer, "finishing", False) or not trainer.tloss:
             return
         metrics = trainer.metrics or {}
+        names = dict.fromkeys(name for wanted in self.metrics if (name := full_name(wanted, metrics)))
+        evaluated = trainer.evaluated_epoch == trainer.epoch + 1
         self.reporter.epoch(
             EpochReport(
                 epoch=trainer.epoch + 1,
@@ -76,8 +86,8 @@ class ProgressCallbacks:
                 seconds=self.clock() - self.epoch_began,
                 seconds_left=self._left(trainer, trainer.epoch + 1 - trainer.start_epoch) or 0.0,
                 losses=self._losses(trainer),
-                metrics={k: float(metrics[k]) for k in self.metrics if k in metrics},
-                best=trainer.best_fitness == trainer.fitness,
+                metrics={k: float(metrics[k]) if evaluated else None for k in names},
+                best=evaluated and trainer.best_epoch == trainer.epoch + 1,
             )
         )
         if self.stop.requested:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ import torch
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import DEFAULT_CFG
 
+from trainer_host.base.best_metric import full_name
 from trainer_host.base.contexts import (
     AutobatchHints,
     DataContext,
@@ -24,7 +26,8 @@ from trainer_host.base.contexts import (
     ScheduleContext,
     ValidationContext,
 )
-from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError, unknown
+from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
+from trainer_host.base.results import Ending
 from trainer_host.data.checking import unanswered
 from trainer_host.data.description import FOUND
 from trainer_host.engine.architecture import vet_model_file
@@ -43,6 +46,7 @@ from trainer_host.engine.contributions import (
     require_sampler,
 )
 from trainer_host.engine.datasets import read_and_check
+from trainer_host.engine.ending import ending_of
 from trainer_host.engine.faults import loss_error
 from trainer_host.engine.freezing import refuse_freeze
 from trainer_host.engine.layers import with_layers
@@ -54,12 +58,14 @@ from trainer_host.engine.restated.load_model import setup_model, teacher_of
 from trainer_host.engine.restated.mixed_precision import after_test, skip_test
 from trainer_host.engine.restated.recovery import check_resume, recover
 from trainer_host.engine.restated.save_model import save_model
+from trainer_host.engine.starting_weights import random_weights, taken_weights
 from trainer_host.engine.values import several_devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trainer_host.base.protocols import Batch, Dataset, Metric, Module, Optimizer, Validator
+    from trainer_host.base.results import StartingWeights
     from trainer_host.data.description import Description
     from trainer_host.engine.plan import Plan
 
@@ -97,12 +103,23 @@ class HostTrainer(BaseTrainer):
         overrides: Settings that go before.
         _callbacks: Functions by the engine's event.
         plan: The plugins and promises of the run.
+
+    Attributes:
+        ending: How the training ended, once it has.
+        starting_weights: The weights that the training starts from, once there is a model.
+        best_epoch: The epoch whose weights this training has written as the best checkpoint, counted from 1.
+        evaluated_epoch: The last epoch that was evaluated, counted from 1.
     """
 
     lf: Callable[[float], float]
+    ending = Ending("epochs")
     best_fitness: float | None
     setting_up = False
     amp_setting: Any = None
+    teacher: Any = None
+    starting_weights: StartingWeights | None = None
+    best_epoch: int | None = None
+    evaluated_epoch: int | None = None
 
     def __init__(
         self,
@@ -122,6 +139,7 @@ class HostTrainer(BaseTrainer):
         if not plan.drop_in:
             overrides.setdefault("model", "")  # a task may build a model of its own; the engine wants a text
         super().__init__(cfg, overrides, _callbacks)
+        self.planned_epochs: int = self.epochs  # which the engine estimates anew if there is a limit of time
         refuse_several_devices(self.args.device)
 
     @property
@@ -161,7 +179,10 @@ class HostTrainer(BaseTrainer):
             self.hooks.plot(ctx=self.context(PlotContext))
         if event == "on_pretrain_routine_end":
             add_losses(self)
-            self._require_best_metric(self.metrics)
+        if event == "on_model_save":
+            self.saved = True
+            if self.best_fitness == self.fitness:  # the condition by which best.pt is written
+                self.best_epoch = self.epoch + 1
         if event == "on_fit_epoch_end" and self.finishing:
             self._log(self.metrics or {}, None)
         super().run_callbacks(event)
@@ -169,6 +190,8 @@ class HostTrainer(BaseTrainer):
     def save_metrics(self, metrics: dict[str, Any]) -> None:
         """Write a line of ``results.csv``, and have plugins log it before a checkpoint keeps their state."""
         super().save_metrics(metrics)
+        if self.evaluated_epoch != self.epoch + 1:  # the engine has zeros for an epoch that it does not evaluate
+            metrics = {k: v for k, v in metrics.items() if k not in self.metrics}
         self._log(metrics, self.epoch + 1)
 
     def _log(self, metrics: Mapping[str, Any], epoch: int | None) -> None:
@@ -252,6 +275,21 @@ class HostTrainer(BaseTrainer):
         if not hasattr(self.model, "criterion"):
             self.model.criterion = None  # the training loop asks every model for it
         return content
+
+    def note_start(self, weights: Module | None, source: Path | None, architecture: Path | None) -> None:
+        """Note where the weights of the model come from.
+
+        Args:
+            weights: The model that holds them; None for random weights.
+            source: The checkpoint that they come from.
+            architecture: Another checkpoint that only the architecture comes from.
+        """
+        if weights is None or source is None:
+            start = random_weights(self.model, architecture)
+        else:
+            start = taken_weights(self.model, weights, source, architecture)
+        teacher = self.teacher
+        self.starting_weights = replace(start, teacher=Path(teacher) if isinstance(teacher, (str, Path)) else None)
 
     def get_model(self, cfg: Any = None, weights: Module | None = None, verbose: bool = True) -> Module:
         """Return a new model for an architecture, starting from ``weights`` if given."""
@@ -349,10 +387,13 @@ class HostTrainer(BaseTrainer):
         metrics, fitness = BaseTrainer.validate(self)
         if metrics is None:
             return metrics, fitness
+        self.evaluated_epoch = self.epoch + 1
         require_measured(self.plan.chain, self.plugin_metrics, metrics)
         require_asked(self.plan.chain, self.postprocessing, "validator")
-        if (best := self.plan.best_metric) is not None:
-            self._require_best_metric(metrics)
+        best = self.plan.best_metric
+        if best is not None and best.is_fitness:
+            best = None
+        if best is not None:
             fitness = best.fitness(metrics)
         answer = self._answer("fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
         if best is None:  # what the user names goes before what a plugin thinks of it
@@ -362,19 +403,22 @@ class HostTrainer(BaseTrainer):
         self.best_fitness = fitness if before is None or before < fitness else before
         return metrics, fitness
 
-    def _require_best_metric(self, metrics: Mapping[str, float]) -> None:
-        """Refuse a metric that is not measured, as soon as that is known; the parts of a loss are known late.
+    def _require_best_metric(self) -> None:
+        """Refuse a metric that is not measured as soon as all are known: those of the loss with the first batch.
 
         Raises:
             SettingsError: If it is the one that tells the best checkpoint.
         """
-        best, known = self.plan.best_metric, {*metrics, *self.plugin_metrics}
-        if best is None or best.name in known or (best.is_loss and not self.loss_names):
+        best = self.plan.best_metric
+        if best is None or best.is_fitness:
             return
-        raise SettingsError(unknown("metric", best.name, sorted(known)))
+        known = {*(self.metrics or {}), *self.plugin_metrics, *self.label_loss_items(prefix="val")}
+        if full_name(best.name, known) is None:
+            raise SettingsError(best.unknown(known))
 
     def progress_string(self) -> str:
-        """Return the head of the engine's progress table."""
+        """Return the head of the engine's progress table, which is asked for once the parts of the loss have names."""
+        self._require_best_metric()
         heads = ("Epoch", "GPU_mem", *self.loss_names, "Instances", "Size")
         return "\n" + "".join(f"{head:>11}" for head in heads)
 
@@ -404,8 +448,12 @@ class HostTrainer(BaseTrainer):
 
     def save_model(self) -> bool:
         """Write the checkpoints that are due."""
-        self.saved = save_model(self)
-        return self.saved
+        return save_model(self)
+
+    def wrote(self, checkpoint: Path) -> bool:
+        """Return whether ``last`` or ``best`` is there and of this training, not of an earlier run in the folder."""
+        written = self.best_epoch is not None if checkpoint == self.best else self.saved
+        return (written or bool(self.resume)) and checkpoint.exists()
 
     def measure_best(self) -> dict[str, float]:
         """Return the validator's metrics of the best checkpoint."""
@@ -423,6 +471,7 @@ class HostTrainer(BaseTrainer):
 
     def final_eval(self) -> None:
         """Measure the best checkpoint, unless the run was interrupted and is to be resumed."""
+        self.ending = ending_of(self)
         if not self.interrupted:
             self.finishing = True  # events from here on belong to the best checkpoint, not to an epoch
             final_eval(self)

@@ -43,6 +43,7 @@ from trainer_host.engine.layers import with_layers
 from trainer_host.engine.model_loading import inherited_settings, trained_model
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
+from trainer_host.engine.setting_warnings import setting_warnings
 from trainer_host.engine.trackers import engine_callbacks
 from trainer_host.engine.transforms import refuse_augmentations
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.protocols import Image, Module, Prediction, Predictor
     from trainer_host.base.reporting import Reporter
+    from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
     from trainer_host.data.description import Description
     from trainer_host.engine.plan import Plan
@@ -182,10 +184,18 @@ class TrainingEngine:
         """Return in a few words what is going to be trained, and on what."""
         trainer = self._prepared()
         model = self.values.get("model")
-        start = "from scratch" if str(model).endswith((".yaml", ".yml")) else "from its weights"
-        name = f"model {model}, {start}" if model else "a model of its own"
+        name = f"model {model}" if model else "a model of its own"
         epochs = f"{trainer.args.epochs} epoch{'s' * (trainer.args.epochs != 1)}"
-        return f"on {trainer.device}: {name}, {epochs} at {_size_text(trainer.args.imgsz)}"
+        length = f"{trainer.args.time:g} h" if trainer.args.time else epochs
+        return f"on {trainer.device}: {name}, {length} at {_size_text(trainer.args.imgsz)}"
+
+    def starting_weights(self) -> StartingWeights | None:
+        """Return the weights that the training starts from, once there is a model."""
+        return self.trainer.starting_weights if self.trainer is not None else None
+
+    def warnings(self) -> list[str]:
+        """Return what the settings of the training do that is easily missed."""
+        return setting_warnings(self._prepared().args)
 
     def train(self) -> Outcome:
         """Train, and return the outcome."""
@@ -194,11 +204,14 @@ class TrainingEngine:
         return Outcome(
             epochs=trainer.epoch + 1 - trainer.start_epoch,
             metrics={k: float(v) for k, v in (trainer.metrics or {}).items()},
-            best=trainer.best if trainer.saved and trainer.best.exists() else None,
-            last=trainer.last if trainer.saved and trainer.last.exists() else None,
+            best=trainer.best if trainer.wrote(trainer.best) else None,
+            last=trainer.last if trainer.wrote(trainer.last) else None,
             interrupted=trainer.interrupted,
             held_out=tuple(getattr(trainer.test_loader.dataset, "im_files", ())),
             threads=torch.get_num_threads(),
+            best_epoch=trainer.best_epoch,
+            ending=trainer.ending,
+            weights=trainer.starting_weights,
         )
 
 

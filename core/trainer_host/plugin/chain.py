@@ -23,6 +23,7 @@ from trainer_host.plugin.loading import load_extension, load_named, load_task
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.options import parse_options
 from trainer_host.plugin.specs import BASE_FIRST, HookSpecs
+from trainer_host.plugin.unused_hooks import ignored_hooks, no_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -41,7 +42,7 @@ class HookManager(pluggy.PluginManager):
 
     Attributes:
         records: The plugins that are registered, by the name that they are registered under.
-        deprecated: What they implement that is going away.
+        deprecated: What they implement that is going away, or in a way that has no effect.
     """
 
     def __init__(self) -> None:
@@ -293,7 +294,8 @@ def register(manager: HookManager, member: Member) -> None:
     """Register a plugin's hooks.
 
     Raises:
-        PluginError: If a hook is unknown, takes other arguments, or is not an extension's to answer.
+        PluginError: If a hook is unknown, takes other arguments, or is not an extension's to answer; or if an
+            extension has none.
     """
     record, hooks = member.record, member.spec.hooks
     where = f"{record.kind} {record.name!r} from {record.origin}"
@@ -309,7 +311,12 @@ def register(manager: HookManager, member: Member) -> None:
     except ValueError as error:
         raise PluginError(f"{where} is given twice: {error}.") from error
     manager.records[name] = record
-    for caller in manager.get_hookcallers(hooks) or []:
+    callers = manager.get_hookcallers(hooks) or []
+    if record.kind == "extension":
+        if not callers:
+            raise PluginError(no_hooks(record, hooks))
+        manager.deprecated += ignored_hooks(record, hooks)
+    for caller in callers:
         ours = [i for i in caller.get_hookimpls() if i.plugin is hooks]
         if caller.spec is None and not all(i.optionalhook for i in ours):
             problem = unknown("hook", caller.name, [n for n in dir(HookSpecs) if not n.startswith("_")])

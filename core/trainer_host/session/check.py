@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.contexts import DataContext
 from trainer_host.base.data import nearby
-from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError, unknown
+from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError
 from trainer_host.base.findings import by_code
 from trainer_host.data.checking import examine, finding_of
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.selection import check_selection, chosen_classes
 from trainer_host.engine.faults import blamed
+from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.imports import engine_switches
-from trainer_host.engine.keys import engine_defaults, engine_keys
+from trainer_host.engine.keys import engine_defaults
 from trainer_host.plugin.chain import load_chain
 from trainer_host.session.resolve import tell_task
 
@@ -178,7 +179,7 @@ def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
         PluginError: If a plugin cannot be used.
     """
     given = request.given
-    problems = [unknown("setting", key, engine_keys()) for key in given.settings if key not in engine_keys()]
+    problems = unknown_settings(given.settings)
     if not given.settings.get("data"):
         problems.append(Problem("no dataset is given.", "Write: trainer check my.yaml"))
     problems += _wrong_values(given.settings)

@@ -6,11 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.base.results import ValResult
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
+from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
 from trainer_host.engine.setting_effects import unused_settings
@@ -59,7 +60,7 @@ def open_model(request: Request, mode: Command, reporter: Reporter, claim: bool 
 
     given = request.given
     known = engine_keys()
-    problems = [unknown("setting", key, known) for key in given.settings if key not in known]
+    problems = unknown_settings(given.settings)
     settings = {k: v for k, v in given.settings.items() if k in known and k != "source"}
     problems += check_values(settings, mode)
     problems += unused_settings(settings, mode, None, lambda _: None)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ MOST_RUNS = 100_000
 def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") -> Path:
     """Make the folder of a run, ``runs/TASK/NAME``, with a number behind it where the name is taken.
 
+    A project that is a path, such as ``./here``, ``~/runs`` or ``/data/runs``, takes the place of ``runs/TASK``.
+
     Args:
         task: The task's name.
         settings: ``project``, ``name``, ``exist_ok`` and ``save_dir`` as the engine knows them.
@@ -26,12 +29,11 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") ->
         StorageError: If the folder cannot be made.
     """
     if settings.get("save_dir"):
-        return _make(Path(str(settings["save_dir"])).expanduser().resolve(), exist_ok=True)
-    project = Path(str(settings.get("project") or "")).expanduser()
-    base = project if project.is_absolute() else Path.cwd() / "runs" / task / project
+        return _make(Path(os.path.expanduser(str(settings["save_dir"]))).resolve(), exist_ok=True)  # noqa: PTH111
+    base = _project(task, str(settings.get("project") or ""))
     wanted = str(settings.get("name") or name)
     if Path(wanted).name != wanted or wanted in {".", ".."}:
-        raise SettingsError(Problem(f"name={wanted} is not the name of a folder.", "Give the folder with project=DIR."))
+        raise SettingsError(Problem(f"name={wanted} is not the name of a folder.", _split(wanted)))
     if settings.get("exist_ok"):
         return _make((base / wanted).resolve(), exist_ok=True)
     for number in range(1, MOST_RUNS):
@@ -42,6 +44,25 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") ->
             except FileExistsError:
                 continue  # another run took it this moment
     raise SettingsError(Problem(f"there are {MOST_RUNS} runs named {wanted}.", "Give another name=NAME."))
+
+
+def _project(task: str, project: str) -> Path:
+    """Return the folder of a project: a plain name is below ``runs/TASK``, a path is what it says."""
+    path = Path(os.path.expanduser(project))  # noqa: PTH111 (which raises nothing for a user that does not exist)
+    return Path.cwd() / path if is_path(project) else Path.cwd() / "runs" / task / path
+
+
+def is_path(project: str) -> bool:
+    """Return whether a project is given as a path: with a separator, ``.``, ``..``, or ``~``."""
+    return project in {".", ".."} or project.startswith("~") or any(s in project for s in (os.sep, os.altsep) if s)
+
+
+def _split(name: str) -> str:
+    """Return how to write a path that was given as a name."""
+    folder, last = os.path.split(name)
+    if not folder or last in {"", ".", ".."}:
+        return "Write project=DIR with the folder of your runs."
+    return f"Write project={folder if is_path(folder) else f'./{folder}'} name={last}"
 
 
 def _make(folder: Path, exist_ok: bool) -> Path:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainer_host.session.resolve import Resolved
 
 FILE = "run.yaml"
-FILES = frozenset({"data", "model", "pretrained"})
+FILES = frozenset({"data", "model", "pretrained", "distill_model"})
 """Settings that name files."""
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.contexts import SampleContext
 from trainer_host.base.data import nearby
-from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.base.findings import FAIL, Tolerance, raise_errors
 from trainer_host.base.settings import Given, Setting, merge, name_of, read_settings_file
 from trainer_host.base.yaml_document import line_of_key, read_document
 from trainer_host.engine.faults import blamed
+from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.keys import engine_folder, engine_keys
 from trainer_host.engine.setting_effects import unused_settings
 from trainer_host.engine.trackers import refuse_remote_trackers, tracker_problems
@@ -110,7 +111,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     request = replace(request, exact=request.exact or given.exact)
     task = given.task or tell_task(given, request, reporter)
     known = engine_keys()
-    problems = [unknown("setting", key, known, _line(request, key)) for key in given.settings if key not in known]
+    problems = unknown_settings(given.settings, lambda key: _line(request, key))
     problems += check_values({k: v for k, v in given.settings.items() if k in known})
     problems += _untested(request, reporter)
     problems += tracker_problems(given.trackers)
@@ -334,10 +335,9 @@ def _use_task_settings(resolved: Resolved) -> None:
     """
     from trainer_host.engine.values import check_values
 
-    known = engine_keys()
     for member in reversed(resolved.chain.tasks):
         settings = dict(member.spec.settings) if isinstance(member.spec, TaskSpec) else {}
-        wrong = [unknown("setting", key, known) for key in settings if key not in known]
+        wrong = unknown_settings(settings)
         if problems := wrong or check_values(settings):
             who = f"task {member.record.name!r} from {member.record.origin}"
             raise PluginError(*(replace(p, message=f"{who} has wrong settings: {p.message}") for p in problems))

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from trainer_host.session.resolve import Request
 
 PICTURES = 6
+FACTS = (
+    *("epochs", "planned_epochs", "stop_reason", "stop_message", "best_epoch", "metrics", "metrics_of", "weights"),
+)
+"""What the record of a run says of its outcome, under the names that the JSON has."""
 
 
 def run(request: Request, reporter: Reporter) -> RunResult:
@@ -74,13 +78,15 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
         best_metric=resolved.best_metric,
         trackers=resolved.trackers,
     )
+    engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
     try:
-        engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
         with translated(), blamed(resolved.chain.manager):  # here, so that a refused run leaves nothing
             record.read(engine.prepare())
             extensions = ", ".join(m.record.name for m in resolved.chain.extensions)
             also = f" with {extensions}" if extensions else ""
             reporter.note(f"Training {resolved.chain.name}{also} {engine.describe()}.")
+            for warning in engine.warnings():
+                reporter.warn(warning)
             outcome = engine.train()
         if outcome.interrupted:
             raise stop.error(f"last checkpoint {outcome.last or 'not saved'}")
@@ -89,14 +95,14 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
         last = save_dir / "weights" / "last.pt"
         told = stop.instead_of(error, f"last checkpoint {last}" if last.exists() else "before training began")
         with suppress(OSError):  # such as a full disk: the error itself is to be told, not that of its record
-            record.end(_status(told), error=str(told) or type(told).__name__)
+            start = engine.starting_weights()
+            facts = {"weights": start.as_data()} if start else {}
+            record.end(_status(told), error=str(told) or type(told).__name__, **facts)
         _tidy(save_dir, told, before)
         if told is not error:
             raise told from error
         raise
-    facts = {"epochs": outcome.epochs, "metrics": outcome.metrics, "threads": outcome.threads}
-    record.end("done", **facts)
-    return RunResult(
+    result = RunResult(
         task=resolved.chain.name,
         save_dir=save_dir,
         best=outcome.best,
@@ -104,7 +110,13 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
         epochs=outcome.epochs,
         metrics=outcome.metrics,
         predictions=predictions,
+        best_epoch=outcome.best_epoch,
+        ending=outcome.ending,
+        weights=outcome.weights,
     )
+    facts = result.as_json()
+    record.end("done", **{key: facts[key] for key in FACTS}, threads=outcome.threads)
+    return result
 
 
 def _tidy(save_dir: Path, error: BaseException, before: Collection[str]) -> None:
@@ -132,11 +144,12 @@ def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -
     from trainer_host.engine.ultralytics_engine import FinishedModel, montage
 
     images = [str(f) for f in outcome.held_out[:PICTURES]]
-    if outcome.best is None or not images or plan.chain.manager.hook.build_predictor.get_hookimpls() == []:
+    checkpoint = outcome.best or outcome.last
+    if checkpoint is None or not images or plan.chain.manager.hook.build_predictor.get_hookimpls() == []:
         return None
     try:
         with blamed(plan.chain.manager):
-            model: Finished = FinishedModel(outcome.best, plan, {}, "predict", save_dir)
+            model: Finished = FinishedModel(checkpoint, plan, {}, "predict", save_dir)
             drawn = [model.draw(p) for p in model.predict(images) if not isinstance(p, UnreadableImage)]
         return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
     except StoppedError:

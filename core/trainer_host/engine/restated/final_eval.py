@@ -33,8 +33,8 @@ TRAINING_ONLY = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scal
 @restates(BaseTrainer.final_eval, FINAL_SHA256)
 def final_eval(trainer: HostTrainer) -> None:
     """Strip both checkpoints of what only training needs, and evaluate the best one."""
-    results = finish_checkpoint(trainer, trainer.last).get("train_results") if trainer.last.exists() else None
-    if not trainer.best.exists():
+    results = finish_checkpoint(trainer, trainer.last).get("train_results") if trainer.wrote(trainer.last) else None
+    if not trainer.wrote(trainer.best):
         return
     finish_checkpoint(trainer, trainer.best, train_results=results)
     LOGGER.info(f"\nValidating {trainer.best}...")

@@ -36,17 +36,19 @@ def setup_model(trainer: HostTrainer) -> Any:
         return None
     if trainer.resume:
         return _setup_resumed(trainer)
-    cfg, weights, content = trainer.model, None, None
+    cfg, weights, content, architecture = trainer.model, None, None, None
     if str(trainer.model).lower().endswith(".pt"):
         checkpoint = read_checkpoint(trainer.model)
-        content = checkpoint.content
+        content, architecture = checkpoint.content, checkpoint.path
         cfg, weights = trainer.start_from(checkpoint)
+    source = architecture
     pretrained = trainer.args.pretrained
     if isinstance(pretrained, (str, Path)):
-        weights = trainer.start_from(read_checkpoint(pretrained))[1]
+        weights, source = trainer.start_from(read_checkpoint(pretrained))[1], Path(pretrained)
     elif pretrained is False:
-        weights = None
+        weights = source = None
     trainer.model = trainer.get_model(cfg=cfg, weights=weights, verbose=RANK in {-1, 0})
+    trainer.note_start(weights, source, architecture if architecture != source else None)
     return content
 
 
