@@ -45,7 +45,7 @@ VALUES = [
     *(trainer_host.TaskSpec, trainer_host.ExtensionSpec, trainer_host.Finding, trainer_host.Problem),
     *(trainer_host.Layer, trainer_host.Detections, trainer_host.AnnotatedImage, trainer_host.ImagePrediction),
     *(trainer_host.Box, trainer_host.Point, trainer_host.Line, trainer_host.Histogram),
-    *(trainer_host.Sample, trainer_host.AutobatchHints),
+    *(trainer_host.Sample, trainer_host.AutobatchHints, trainer_host.ModelFacts),
 ]
 HOST_SIDE = {"Training", "Finished"}
 """Protocols of another engine, which are no plugin's business."""

@@ -37,7 +37,8 @@ from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.layers import with_layers
-from trainer_host.engine.model_loading import inherited_settings, trained_model
+from trainer_host.engine.model_facts import facts_of_checkpoint
+from trainer_host.engine.model_loading import inherited_settings, refuse_other_task, trained_model
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.trackers import engine_callbacks
@@ -195,6 +196,7 @@ class FinishedModel:
     def __init__(self, path: Path, plan: Plan, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
         self.plan, self.save_dir = plan, save_dir
         self.checkpoint = read_checkpoint(path)
+        refuse_other_task(self.checkpoint, plan.chain)
         inherited = inherited_settings(self.checkpoint, values)
         alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
         wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
@@ -239,7 +241,10 @@ class FinishedModel:
             DatasetError: If the dataset cannot be used.
         """
         hook = self.plan.chain.manager.hook
-        ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val")
+        models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
+        ctx = self._context(
+            DataContext, source=str(self.args.data), split=self.args.split, mode="val", models=models
+        )
         data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
         self.args.data = data.get("yaml_file", self.args.data)
         settle_fonts()  # which the engine asks for when it reads a dataset, also without plots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from trainer_host import Sample, TaskSpec, hookimpl
@@ -39,10 +40,11 @@ class PoseHooks:
 
     @hookimpl
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
-        """Check keypoints, and the keys that describe them."""
+        """Check keypoints, the keys that describe them, and whether the models of the run fit them."""
         from trainer_pose.checks import check_dataset
+        from trainer_pose.model_fit import check_models
 
-        return check_dataset(ctx)
+        return chain(check_dataset(ctx), check_models(ctx))
 
     @hookimpl
     def suggest_keys(self, ctx: DataContext) -> dict[str, Any]:
