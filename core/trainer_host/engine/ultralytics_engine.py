@@ -23,6 +23,7 @@ from trainer_host.base.contexts import (
 )
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.base.results import Outcome
+from trainer_host.base.vision import drawable_image
 from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.contributions import (
     Postprocessing,
@@ -320,7 +321,7 @@ def montage(images: Sequence[Image], path: Path, columns: int = 3, cell: int = 3
     for i, image in enumerate(images):
         scale = (cell - 6) / max(image.shape[:2])
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
+        small = cv2.resize(drawable_image(image), None, fx=scale, fy=scale, interpolation=method)
         y, x = i // columns * cell, i % columns * cell
         top, left = y + (cell - small.shape[0]) // 2, x + (cell - small.shape[1]) // 2
         sheet[top : top + small.shape[0], left : left + small.shape[1]] = small

@@ -89,7 +89,8 @@ def refuse_other_heads(ctx: ModelContext, cfg: dict[str, Any], heads: Collection
     except (KeyError, IndexError, TypeError) as error:
         raise SettingsError(Problem(f"{ctx.cfg} does not describe a model: it has no head.")) from error
     if head not in heads and not _is_variant(ctx, head, heads):
-        name = cfg.get("yaml_file") or "the model"
+        given = str(getattr(ctx.args, "model", ""))
+        name = given if given.endswith(".pt") else cfg.get("yaml_file") or "the model"
         wanted = " or ".join(sorted(heads))
         what = f"task {ctx.task!r} cannot train {name}: its head is {head}, not {wanted}."
         raise SettingsError(Problem(what, _instead(ctx, head)))

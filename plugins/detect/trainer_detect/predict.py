@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,8 +12,10 @@ from ultralytics.data.utils import VID_FORMATS
 from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils.plotting import colors
 
+from trainer_detect.channels import FittingChannels
 from trainer_detect.detections import from_result, postprocessed, to_result
 from trainer_host import ImagePrediction
+from trainer_host.base.vision import drawable_image
 from trainer_host.engine.trackers import engine_callbacks
 
 if TYPE_CHECKING:
@@ -24,6 +27,10 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 QUIET = {"save": False, "save_txt": False, "show": False, "verbose": False}
 
 
+class FittingDetectionPredictor(FittingChannels, DetectionPredictor):
+    """The engine's predictor of boxes, on images with the model's channels."""
+
+
 class BoxPredictor:
     """Runs the engine's predictor and returns what it finds as plain data.
 
@@ -31,7 +38,7 @@ class BoxPredictor:
         ctx: The model and the settings.
     """
 
-    engine: ClassVar[type[Any]] = DetectionPredictor
+    engine: ClassVar[type[Any]] = FittingDetectionPredictor
 
     def __init__(self, ctx: PredictionContext) -> None:
         self.ctx = ctx
@@ -40,7 +47,9 @@ class BoxPredictor:
     def __call__(self, source: Any) -> Iterator[ImagePrediction]:
         """Yield what is found, image by image."""
         frames: Counter[Path] = Counter()  # the engine reads ahead, so that its own number is that of a later frame
-        for found in self.predictor(source, model=self.ctx.model, stream=True):
+        # One by one, because the engine opens the images of a list by another library, which knows 1 and 3 channels.
+        sources = source if isinstance(source, (list, tuple)) else [source]
+        for found in chain.from_iterable(self.predictor(one, model=self.ctx.model, stream=True) for one in sources):
             result = self.kept(found)
             path = Path(result.path)
             video = path.suffix[1:].lower() in VID_FORMATS
@@ -75,8 +84,8 @@ class BoxPredictor:
 
 
 def draw_boxes(prediction: Any) -> Any:
-    """Return a copy of the image with boxes, classes and confidences on it."""
-    image = prediction.image.copy()
+    """Return a copy of the image, in three channels, with boxes, classes and confidences on it."""
+    image = drawable_image(prediction.image)
     width = line_width(image)
     for found in prediction.objects:
         color = colors(found["class"], bgr=True)

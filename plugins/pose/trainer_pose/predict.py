@@ -8,6 +8,7 @@ import cv2
 from ultralytics.models.yolo.pose import PosePredictor
 from ultralytics.utils.plotting import Annotator, colors
 
+from trainer_detect.channels import FittingChannels
 from trainer_detect.predict import FONT, BoxPredictor, draw_boxes, drawable, line_width
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ NAME_PX = 16
 """Names are written where an object has this many pixels for each keypoint; closer ones would hide each other."""
 
 
+class FittingPosePredictor(FittingChannels, PosePredictor):
+    """The engine's predictor of keypoints, on images with the model's channels."""
+
+
 class KeypointPredictor(BoxPredictor):
     """Predicts boxes with keypoints."""
 
-    engine: ClassVar[type[Any]] = PosePredictor
+    engine: ClassVar[type[Any]] = FittingPosePredictor
 
     def describe(self, result: Any, index: int) -> dict[str, Any]:
         """Return one object with its keypoints: name, x and y in pixels, and a confidence where there is one."""
