@@ -411,12 +411,12 @@ def _open_other(header: Header, kind: str, path: str, size: int) -> None:
 def _mode_of(image: Any) -> int:
     """Return what Pillow says of the pixels of an image; the bands or pages of a TIFF count as its channels."""
     channels, tags = PILLOW_CHANNELS.get(image.mode, 0), getattr(image, "tag_v2", None)
-    deep = image.mode.startswith("I;16")
+    deep, unread = image.mode.startswith("I;16"), image.mode in UNREADABLE_MODES
     if tags:
         pages = int(getattr(image, "n_frames", 1))
         bands = int(tags.get(277, 1))
         channels = pages if pages > 1 and bands == 1 else 0 if pages > 1 or image.mode == "P" else bands
-        deep = deep or max(tags.get(258, (1,))) > 8
+        deep = deep or (max(tags.get(258, (1,))) > 8 and not unread)
     alpha = image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info
     return (channels if channels <= CHANNELS else 0) | (ALPHA if alpha else 0) | (DEEP if deep else 0)
 

@@ -33,6 +33,7 @@ from trainer_host.engine.contributions import (
     require_asked,
     require_measured,
 )
+from trainer_host.engine.devices import warn_of_fallback
 from trainer_host.engine.datasets import read_and_check
 from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
@@ -136,6 +137,7 @@ class TrainingEngine:
         overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
         with paused_collection():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.plan, overrides, events)
+            warn_of_fallback(self.values.get("device"), self.trainer.device)
             settle_fonts()  # the final evaluation asks for one, also without plots
         if not self.plan.exact:
             self._use_wanted_threads()
@@ -203,6 +205,7 @@ class FinishedModel:
         wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
         self.device = select_device(self.args.device, verbose=False)
+        warn_of_fallback(self.args.device, self.device)
         data = self.checkpoint.record.get("data") or {}
         self.trainer = detached_trainer(plan, self.args, data, self.device, save_dir)
         ctx = with_layers(plan.chain.manager, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg")))

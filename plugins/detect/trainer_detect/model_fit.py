@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer_detect.checks import listed
 from trainer_detect.rows import class_names, description
@@ -23,16 +23,16 @@ def check_models(ctx: DataContext) -> Iterator[Finding]:
     for model in ctx.models:
         if ctx.mode == "val":
             yield from _evaluated_channels(data, model)
-            if not ctx.args.single_cls:
-                yield from _evaluated_classes(data, model)
         elif not model.published:
             yield from _trained_channels(data, model)
-            if model.trained:
-                if model.setting == "pretrained":  # another architecture is refused where it is built
-                    yield from _other_task(data, model, ctx)
-                yield from _trained_classes(data, model)
-            else:
-                yield from _overridden_classes(data, model)
+            if model.trained and model.setting == "pretrained":  # another architecture is refused where it is built
+                yield from _other_task(data, model, ctx)
+        if ctx.args.single_cls:
+            continue  # every class counts as one
+        if ctx.mode == "val":
+            yield from _evaluated_classes(data, model)
+        elif not model.published:
+            yield from _trained_classes(data, model) if model.trained else _overridden_classes(data, model)
 
 
 def _channels(data: Description, model: ModelFacts) -> tuple[int, int] | None:
@@ -92,6 +92,11 @@ def _sides(data: dict[int, str], model: dict[int, str], name: str) -> str:
     return f"the dataset has {many} ({own}), the model {name} has {len(model)} ({given})"
 
 
+def _of_classes(data: Description, own: Any, given: Any, message: str, fix: str) -> Finding:
+    """Return a warning of other names, or of another number of classes."""
+    return data.of_key("names", "model-names" if len(own) == len(given) else "model-classes", message, fix, "warning")
+
+
 def _evaluated_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:
     found = _names(data, model)
     if found is None:
@@ -99,12 +104,11 @@ def _evaluated_classes(data: Description, model: ModelFacts) -> Iterator[Finding
     own, given = found
     if all(_plain(given.get(number, "")) == _plain(name) for number, name in own.items()):
         return  # the model has more classes, which is no harm
-    code = "model-names" if len(own) == len(given) else "model-classes"
     message = f"{_sides(own, given, model.name)}: classes are compared by their numbers."
     if len(own) > len(given):
         message = f"{_sides(own, given, model.name)}: objects of the classes from {len(given)} on are not evaluated."
     fix = "write names and labels in the order of the model, or give a model of these classes"
-    yield data.of_key("names", code, message, fix, "warning")
+    yield _of_classes(data, own, given, message, fix)
 
 
 def _trained_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:
@@ -113,12 +117,11 @@ def _trained_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:
         return
     own, given = found
     common = {*map(_plain, own.values())} & {*map(_plain, given.values())}
-    code = "model-names" if len(own) == len(given) else "model-classes"
     used = "the weights of a class are found by its name" if common else "no name is the same"
     if not common and len(own) == len(given):
         used += ", so each class starts with the weights of the one of its number"
     fix = "ignore this for new classes; if the same are meant, write their names as the model has them"
-    yield data.of_key("names", code, f"{_sides(own, given, model.name)}: {used}.", fix, "warning")
+    yield _of_classes(data, own, given, f"{_sides(own, given, model.name)}: {used}.", fix)
 
 
 def _overridden_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:

@@ -44,8 +44,9 @@ class DetectHooks:
         """Check rows, classes and boxes, and whether the models of the run fit them."""
         from trainer_detect.checks import check_dataset
         from trainer_detect.model_fit import check_models
+        from trainer_detect.unused import check_unused
 
-        return chain(check_dataset(ctx), check_models(ctx))
+        return chain(check_dataset(ctx), check_unused(ctx), check_models(ctx))
 
     @hookimpl
     def annotate(self, ctx: LabelContext) -> Sequence[Shape]:
