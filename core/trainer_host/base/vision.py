@@ -9,29 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def drawable_image(image: Any) -> Any:
-    """Return an image as one of three channels that can be drawn on, a copy.
-
-    Gray is shown as gray. Of more than three channels the first three are shown, and a missing third one is black, as in
-    the engine's own pictures.
-
-    Args:
-        image: Array of shape (H, W) or (H, W, C); values of more than 8 bits keep their high byte.
-    """
-    import numpy as np
-
-    array = np.asarray(image)
-    array = array[..., None] if array.ndim == 2 else array
-    if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
-    channels = array.shape[2]
-    if channels == 1:
-        return np.repeat(array, 3, axis=2)
-    if channels == 2:
-        return np.dstack([array, np.zeros_like(array[..., :1])])
-    return np.ascontiguousarray(array[..., :3]).copy()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Detections:
     """The objects of one image: what a model found, or its labels.

@@ -91,7 +91,8 @@ def _looks(split: Split, mark: int, mode: str) -> Iterator[_Look]:
     found = np.flatnonzero((split.modes & mark) != 0)
     chosen = np.unique(np.linspace(0, len(found) - 1, min(len(found), LOOKED_AT)).round().astype(int))
     for index in found[chosen].tolist():
-        pixels = _decoded(split.images[index], mode) if split.shapes[index].prod(dtype=np.int64) <= MOST_PIXELS else None
+        small = split.shapes[index].prod(dtype=np.int64) <= MOST_PIXELS
+        pixels = _decoded(split.images[index], mode) if small else None
         if pixels is not None and pixels.size:
             yield _Look(index, pixels)
 
@@ -133,8 +134,9 @@ def _dark(split: Split) -> Iterator[Finding]:
     factor = 1
     while 2 * factor * (level + 1) <= 65536:
         factor *= 2
-    message = f"{_count(split, number)} 16-bit pixels, of which training keeps the high byte (value / 256): the brightest"
-    message += f" of those looked at becomes dark, {MOST}% of it at most {int(level)} of 65535, so {int(level) >> 8} of 255."
+    message = f"{_count(split, number)} 16-bit pixels, of which training keeps the high byte (value / 256) and makes"
+    message += f" them dark: in this one, the brightest, {MOST}% of the pixels are at most {int(level)} of 65535, which"
+    message += f" becomes {int(level) >> 8} of 255."
     fix = f"multiply the values by {factor} and save them again, with 16 bits or, divided by 256, with 8"
     yield _warning(split, index, "image-dark", message, fix)
 

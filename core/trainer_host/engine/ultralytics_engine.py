@@ -23,7 +23,6 @@ from trainer_host.base.contexts import (
 )
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
 from trainer_host.base.results import Outcome
-from trainer_host.base.vision import drawable_image
 from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.contributions import (
     Postprocessing,
@@ -33,8 +32,9 @@ from trainer_host.engine.contributions import (
     require_asked,
     require_measured,
 )
-from trainer_host.engine.devices import warn_of_fallback
 from trainer_host.engine.datasets import read_and_check
+from trainer_host.engine.devices import warn_of_fallback
+from trainer_host.engine.drawing import drawable_image
 from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.keys import engine_folder
@@ -246,9 +246,7 @@ class FinishedModel:
         """
         hook = self.plan.chain.manager.hook
         models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
-        ctx = self._context(
-            DataContext, source=str(self.args.data), split=self.args.split, mode="val", models=models
-        )
+        ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val", models=models)
         data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
         self.args.data = data.get("yaml_file", self.args.data)
         settle_fonts()  # which the engine asks for when it reads a dataset, also without plots

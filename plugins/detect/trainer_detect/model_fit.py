@@ -86,7 +86,8 @@ def _plain(name: str) -> str:
 def _sides(data: dict[int, str], model: dict[int, str], name: str) -> str:
     own, given = listed(list(data.values())), listed(list(model.values()))
     if len(data) == len(model):
-        order = ", in another order" if sorted(map(_plain, data.values())) == sorted(map(_plain, model.values())) else ""
+        same = sorted(map(_plain, data.values())) == sorted(map(_plain, model.values()))
+        order = ", in another order" if same else ""
         return f"the classes of the dataset are {own}, those of the model {name} {given}{order}"
     many = f"{len(data)} class{'es' * (len(data) != 1)}"
     return f"the dataset has {many} ({own}), the model {name} has {len(model)} ({given})"

@@ -15,7 +15,7 @@ from ultralytics.utils.plotting import colors
 from trainer_detect.channels import FittingChannels
 from trainer_detect.detections import from_result, postprocessed, to_result
 from trainer_host import ImagePrediction
-from trainer_host.base.vision import drawable_image
+from trainer_host.engine.drawing import drawable_image
 from trainer_host.engine.trackers import engine_callbacks
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def _taken_for_polygons(data: Description) -> Iterator[Finding]:
         return
     if all(np.isin(s.table(length)[1][:, 7::3], (0, 1, 2)).all() for s in splits):
         count = shapes[0][0]
-        message = f"all rows have {length} numbers and look like boxes with {count} keypoints, but without kpt_shape they"
-        message += " are read as polygons."
+        message = f"all rows have {length} numbers and look like boxes with {count} keypoints, but without kpt_shape"
+        message += " they are read as polygons."
         fix = f"write kpt_shape: [{count}, 3] and add --task pose, or ignore this if they are polygons"
         yield data.of_key("kpt_shape", "keypoints-unused", message, fix, "warning")

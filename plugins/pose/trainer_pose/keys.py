@@ -204,18 +204,17 @@ def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
     elif not all(0 < v < math.inf for v in value):
         wrong = next(v for v in value if not 0 < v < math.inf)
         yield data.of_key("kpt_oks_sigmas", "sigmas", f"kpt_oks_sigmas has {wrong}, which is not positive.", fix)
-
-
     elif min(value) < LEAST_SIGMA:
         which = [i for i, v in enumerate(value) if v < LEAST_SIGMA]
-        what = f"kpt_oks_sigmas of keypoint{'s' * (len(which) != 1)} {listed([str(i) for i in which])} is {min(value):.4g}"
-        yield _small_sigmas(data, what + (" or more" if len({value[i] for i in which}) > 1 else ""), keypoints)
+        more = f" (and that of {len(which) - 1} more is small)" if len(which) > 1 else ""
+        what = f"kpt_oks_sigmas of keypoint {value.index(min(value))} is {min(value):.4g}{more}"
+        yield _small_sigmas(data, what, keypoints)
 
 
 def _small_sigmas(data: Description, what: str, keypoints: int) -> Finding:
     """Return a warning of sigmas with which keypoints hardly learn."""
-    message = f"{what}, so small that a keypoint which is off by a fifth of the object's size gives no gradient to learn"
-    message += " from, and scores 0."
+    message = f"{what}, so small that a keypoint which is off by a fifth of the object's size gives no gradient to"
+    message += " learn from, and scores 0."
     fix = f"write kpt_oks_sigmas: {keypoints} numbers of {LEAST_SIGMA} or more, such as {LEARNING_SIGMA} for each"
     fix += "; trainer check --fix DIR suggests such a list" if data.get("kpt_oks_sigmas") is None else ""
     return data.of_key("kpt_oks_sigmas", "sigmas-small", message, fix, "warning")

@@ -59,7 +59,7 @@ def _names(data: Description, model: ModelFacts, mode: str) -> Iterator[Finding]
         order = ", in another order" if sorted(here) == sorted(there) else ""
         message = f"the keypoints of class {number} are {listed(here)} in the dataset"
         message += f" and {listed(there)} in the model {model.name}{order}: they are matched by their places."
-        fix = "bring kpt_names, flip_idx and the labels into the order of the model, or ignore this if names alone differ"
+        fix = "bring kpt_names, flip_idx and labels into the order of the model, or ignore this if only names differ"
         if mode == "train":
             fix += "; training goes on with those of the dataset"
         yield data.of_key(f"kpt_names.{number}", "model-kpt-names", message, fix, "warning")
