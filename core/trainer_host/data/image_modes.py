@@ -64,13 +64,13 @@ def _dropped_channels(split: Split, channels: int) -> Iterator[Finding]:
 
 
 def _other_channels(data: Description, split: Split, channels: int) -> Iterator[Finding]:
-    known = split.modes & CHANNELS
-    wrong = np.flatnonzero((known != 0) & (known != channels))
-    if len(wrong) == len(known) and len(set(known.tolist())) == 1:
+    known = (split.modes & CHANNELS).tolist()
+    wrong = [index for index, number in enumerate(known) if number not in {0, channels}]
+    if len(wrong) == len(known) and len(set(known)) == 1:
         message = f"channels is {channels}, and all {split.name} images have {known[0]}."
         yield data.of_key("channels", "image-channels", message, f"write channels: {known[0]}, or give other images")
         return
-    for index in wrong.tolist():
+    for index in wrong:
         message = f"the image has {known[index]} channel{'s' * (known[index] != 1)}, and the dataset has {channels}."
         yield split.of_image(index, "image-channels", message, f"save it with {channels} channels")
 

@@ -415,7 +415,7 @@ def _mode_of(image: Any) -> int:
     if tags:
         pages = int(getattr(image, "n_frames", 1))
         bands = int(tags.get(277, 1))
-        channels = pages if pages > 1 and bands == 1 else 0 if pages > 1 or image.mode == "P" else bands
+        channels = pages if pages > 1 and bands == 1 else 0 if pages > 1 or image.mode in {"P", "LA"} else bands
         deep = deep or (max(tags.get(258, (1,))) > 8 and not unread)
     alpha = image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info
     return (channels if channels <= CHANNELS else 0) | (ALPHA if alpha else 0) | (DEEP if deep else 0)
