@@ -136,7 +136,8 @@ def test_a_model_says_itself_what_it_was_made_for(place: Path, monkeypatch: pyte
     assert (found.name, found.trained) == ("own7-pose.yaml", False)
     assert found.keys == {"nc": 3, "ch": 1, "channels": 1, "kpt_shape": [5, 2]}
     assert [f.setting for f in facts("four.pt", "boxes.pt")] == ["model", "pretrained"]
-    assert facts("yolo26n-pose.yaml") == facts("none.pt") == facts("four.pt", resume=True) == ()
+    Path("damaged.pt").write_bytes(b"PK")
+    assert facts("yolo26n-pose.yaml") == facts("none.pt") == facts("damaged.pt") == facts("four.pt", resume=True) == ()
 
 
 @pytest.mark.parametrize(

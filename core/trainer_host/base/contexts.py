@@ -78,8 +78,9 @@ class ModelFacts:
         setting: The setting that names it: ``model``, or ``pretrained`` if only its weights are taken.
         trained: Whether it has weights; otherwise it is an architecture.
         published: Whether it is the engine's own, of which everybody knows that it was made for another dataset.
-        keys: The keys of the architecture, and the attributes of a trained model that are plain data. ``names`` (class
-            index to name) is missing if the model has no names, ``nc`` and ``channels`` if it does not say them.
+        keys: The keys of the architecture, the attributes of a trained model that are plain data, and the keys of the
+            dataset that the host trained it on. ``names`` (class index to name) is missing if the model has no names,
+            ``nc`` and ``channels`` if it does not say them. A file may hold anything: check types.
     """
 
     name: str

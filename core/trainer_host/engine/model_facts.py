@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
 from trainer_host.base.contexts import ModelFacts
+from trainer_host.base.errors import TrainerError
 from trainer_host.base.yaml_document import read_document
 from trainer_host.engine.architecture import STRUCTURE
 from trainer_host.engine.checkpoint.reading import read_checkpoint
@@ -26,8 +27,8 @@ SCALE = re.compile(r"(\d+)([nslmx])(.+)?$")
 def starting_models(args: Any) -> tuple[ModelFacts, ...]:
     """Return the models that a training starts from, by its settings ``model`` and ``pretrained``.
 
-    Raises:
-        SettingsError: If one of them is a damaged checkpoint.
+    A file that cannot be read is left out: it is reported where the model is built, if it is used there at all. A
+    drop-in trainer may be given the model itself.
     """
     if args.resume:
         return ()  # a training that is resumed has its own model
@@ -39,7 +40,10 @@ def starting_models(args: Any) -> tuple[ModelFacts, ...]:
 def _facts_of_file(file: str, setting: str) -> ModelFacts | None:
     if file.lower().endswith(ARCHITECTURES):
         return _facts_of_architecture(file, setting)
-    return facts_of_checkpoint(read_checkpoint(file), file, setting) if Path(file).is_file() else None
+    try:
+        return facts_of_checkpoint(read_checkpoint(file), file, setting)
+    except TrainerError:
+        return None
 
 
 def _facts_of_architecture(file: str, setting: str) -> ModelFacts | None:
@@ -48,18 +52,17 @@ def _facts_of_architecture(file: str, setting: str) -> ModelFacts | None:
     found = next((Path(name) for name in names if Path(name).is_file()), None)
     if found is None:
         return None
-    # What cannot be read is reported where the model is built.
     keys = _of_architecture(read_document(found).content)
     return ModelFacts(name=str(found), setting=setting, trained=False, keys=keys)
 
 
 def facts_of_checkpoint(checkpoint: Checkpoint, name: str, setting: str = "model") -> ModelFacts:
     """Return what a checkpoint says of its model."""
-    saved, published = checkpoint.model, Path(name).name in GITHUB_ASSETS_NAMES
-    if saved is None:  # a state dict, whose model is told by its dataset
-        keys = {**_of_architecture(checkpoint.record.get("cfg") or {}), **(checkpoint.record.get("data") or {})}
-    else:
+    saved, record, published = checkpoint.model, checkpoint.record, Path(name).name in GITHUB_ASSETS_NAMES
+    keys = _of_architecture(record.get("cfg") or {})
+    if saved is not None:
         keys = {"channels": 3, **_of_architecture(saved.yaml or {}), **saved.attributes}
+    keys |= record.get("data") or {}  # of the host's own; a task may have set other names on the model
     names = keys.pop("names", None)
     names = dict(enumerate(names)) if isinstance(names, (list, tuple)) else names
     if isinstance(names, dict) and names and all(type(k) is int for k in names):
