@@ -63,6 +63,8 @@ def test_a_bright_pixel_hides_no_dark_image_and_full_depth_is_no_fault(tmp_path:
         return pixels
 
     assert [f.code for f in findings(tmp_path / "hot", pixels=hot)] == ["image-dark"]
+    black = findings(tmp_path / "black", pixels=lambda: noise(1, 0, np.uint16), images=1)
+    assert "image-dark" not in [f.code for f in black]
     assert findings(tmp_path / "full", pixels=lambda: noise(1, 65535, np.uint16)) == []
 
 

@@ -71,6 +71,7 @@ def test_what_fits_is_not_mentioned() -> None:
         assert check(mode, {"names": {0: "0", 1: "1"}, "kpt_names": {0: ["0", "1"]}}) == [], "numbers are no names"
         assert check(mode, {"names": {0: "cat", 1: "dog"}}, single_cls=True) == []
         assert check(mode, {"kpt_shape": "odd", "names": "odd", "channels": "odd", "kpt_names": 3}) == []
+    assert len(check("val", {"names": {0: "x" * 1000}})[0].message) < 300
     assert check("val", {"names": {0: "rat", 1: "mouse", 2: "cat"}}) == [], "classes behind those of the dataset"
     assert [f.code for f in check("train", {"names": {0: "rat", 1: "mouse", 2: "cat"}})] == ["model-classes"]
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import ALPHA, CHANNELS, DEEP, Description, Split
-from trainer_host.data.images import MOST_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +24,8 @@ CONVERTED = frozenset({1, 3})
 """Numbers of channels to which the engine converts every image; for any other number it reads them as they are."""
 LOOKED_AT = 8
 """Images of a split that are decoded, evenly spread."""
+MANY_PIXELS = 1 << 25
+"""Pixels beyond which an image is not decoded here, to bound time and memory."""
 DARK = 64
 """Of 256 levels, how many an image is to reach: with fewer, two of its eight bits are not used."""
 MOST = 99
@@ -91,7 +92,7 @@ def _looks(split: Split, mark: int, mode: str) -> Iterator[_Look]:
     found = np.flatnonzero((split.modes & mark) != 0)
     chosen = np.unique(np.linspace(0, len(found) - 1, min(len(found), LOOKED_AT)).round().astype(int))
     for index in found[chosen].tolist():
-        small = split.shapes[index].prod(dtype=np.int64) <= MOST_PIXELS
+        small = split.shapes[index].prod(dtype=np.int64) <= MANY_PIXELS
         pixels = _decoded(split.images[index], mode) if small else None
         if pixels is not None and pixels.size:
             yield _Look(index, pixels)
@@ -129,7 +130,7 @@ def _dark(split: Split) -> Iterator[Finding]:
     number = int(((split.modes & DEEP) != 0).sum())
     levels = [(float(_level(look.pixels)), look.index) for look in _looks(split, DEEP, "")] if number else []
     level, index = max(levels, default=(65535.0, 0))
-    if level >= 256 * DARK:
+    if level >= 256 * DARK or level < 1:  # one that is black throughout is no matter of its depth
         return
     factor = 1
     while 2 * factor * (level + 1) <= 65536:

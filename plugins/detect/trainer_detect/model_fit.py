@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from trainer_host.data.description import Description
 
 
+LONGEST = 40
+"""Characters of a name that a message shows; a file may hold anything."""
+
+
 def check_models(ctx: DataContext) -> Iterator[Finding]:
     """Yield where the models of a run do not fit its dataset, with both sides.
 
@@ -84,7 +88,7 @@ def _plain(name: str) -> str:
 
 
 def _sides(data: dict[int, str], model: dict[int, str], name: str) -> str:
-    own, given = listed(list(data.values())), listed(list(model.values()))
+    own, given = (listed([f"{name:.{LONGEST}}" for name in names.values()]) for names in (data, model))
     if len(data) == len(model):
         same = sorted(map(_plain, data.values())) == sorted(map(_plain, model.values()))
         order = ", in another order" if same else ""

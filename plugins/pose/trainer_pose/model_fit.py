@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.checks import listed
+from trainer_detect.model_fit import LONGEST
 from trainer_detect.rows import description, keypoint_shape
 from trainer_host.data.description import Description
 from trainer_pose.suggestions import name_lists
@@ -57,8 +58,9 @@ def _names(data: Description, model: ModelFacts, mode: str) -> Iterator[Finding]
         if here == there or len(here) != len(there) or numbers in (here, there):
             continue
         order = ", in another order" if sorted(here) == sorted(there) else ""
-        message = f"the keypoints of class {number} are {listed(here)} in the dataset"
-        message += f" and {listed(there)} in the model {model.name}{order}: they are matched by their places."
+        shown = [listed([f"{name:.{LONGEST}}" for name in names]) for names in (here, there)]
+        message = f"the keypoints of class {number} are {shown[0]} in the dataset"
+        message += f" and {shown[1]} in the model {model.name}{order}: they are matched by their places."
         fix = "bring kpt_names, flip_idx and labels into the order of the model, or ignore this if only names differ"
         if mode == "train":
             fix += "; training goes on with those of the dataset"
