@@ -161,6 +161,16 @@ def test_the_command_refuses_in_one_line(place: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.err
 
 
+def test_the_command_tells_of_unused_keypoints_small_sigmas_and_the_device(place: Path, tmp_path: Path) -> None:
+    done = command("check", str(place / "points/data.yaml"), "--task", "detect", "--json", cwd=tmp_path)
+    assert (done.code, done.json["counts"]["codes"]["keypoints-unused"]) == (0, 1)
+    faces = dataset(tmp_path / "faces", keypoints=294, kpt_oks_sigmas=None)
+    done = command("check", str(faces), "--task", "pose", "device=mps", cwd=tmp_path)
+    assert done.code == 0
+    for words in ("1/294 = 0.003401", "pose models are known to find wrong keypoints on Apple's device"):
+        assert done.err.count(words) + done.out.count(words) == 1
+
+
 @pytest.mark.parametrize("use", [trainer_host.val, trainer_host.predict])
 def test_a_model_of_another_task_is_refused(place: Path, use: Any) -> None:
     given = {"data": str(place / "points/data.yaml")} if use is trainer_host.val else {"source": str(place / "points")}
