@@ -46,7 +46,7 @@ VALUES = [
     *(trainer_host.Layer, trainer_host.Detections, trainer_host.AnnotatedImage, trainer_host.ImagePrediction),
     *(trainer_host.LoadedImage, trainer_host.UnreadableImage),
     *(trainer_host.Box, trainer_host.Point, trainer_host.Line, trainer_host.Histogram),
-    *(trainer_host.Sample, trainer_host.AutobatchHints),
+    *(trainer_host.Sample, trainer_host.AutobatchHints, trainer_host.ModelFacts),
 ]
 HOST_SIDE = {"Training", "Finished"}
 """Protocols of another engine, which are no plugin's business."""

@@ -14,6 +14,7 @@ from tests.support.splits import SHAPE, make_context, make_split, stock_refuses
 from trainer_detect import checks as detect_checks
 from trainer_host import Finding
 from trainer_pose.checks import check_dataset
+from trainer_pose.suggestions import LEARNING_SIGMA, LEAST_SIGMA, yaml_patch
 
 KEYS: dict[str, Any] = {
     "names": {0: "mouse"},
@@ -144,6 +145,45 @@ def test_sigmas_that_the_engine_chooses_are_told(value: Any) -> None:
     assert list(check_dataset(make_context(person, {}, "pose"))) == []
     flat = {**person, "kpt_shape": [17, 2]}
     assert [f.code for f in check_dataset(make_context(flat, {}, "pose"))] == ["sigmas-default"]
+
+
+@pytest.mark.parametrize("keypoints", [50, 51, 294])
+def test_sigmas_with_which_nothing_learns_are_told(keypoints: int) -> None:
+    keys = {"names": {0: "face"}, "kpt_shape": [keypoints, 3], "flip_idx": list(range(keypoints))}
+    (finding,) = check_dataset(make_context(keys, {}, "pose"))
+    if keypoints == 50:
+        assert finding.code == "sigmas-default"
+        return
+    assert (finding.code, finding.severity) == ("sigmas-small", "warning")
+    assert f"1/{keypoints} = {1 / keypoints:.4g}" in finding.message
+    assert f"write kpt_oks_sigmas: {keypoints} numbers of 0.02 or more, such as 0.05" in finding.fix
+    patch = yaml_patch(make_context(keys, {}, "pose").data)
+    assert patch["kpt_oks_sigmas"] == [0.05] * keypoints
+    assert list(check_dataset(make_context({**keys, **patch}, {}, "pose"))) == []
+
+
+def test_a_small_sigma_that_is_given_is_told() -> None:
+    (finding,) = check(kpt_oks_sigmas=[0.05, 0.01, 0.004])
+    assert (finding.code, finding.severity, finding.line) == ("sigmas-small", "warning", LINES["kpt_oks_sigmas"])
+    assert "kpt_oks_sigmas of keypoint 2 is 0.004 (and that of 1 more is small)" in finding.message
+    assert check(kpt_oks_sigmas=[0.02, 0.05, 0.1]) == []
+
+
+def test_the_gradient_is_as_the_limits_say() -> None:
+    import torch
+    from ultralytics.utils.loss import KeypointLoss
+
+    def gradient(sigma: float, off: float) -> float:
+        found = torch.tensor([[[off, 0.0]]], requires_grad=True)
+        loss = KeypointLoss(torch.tensor([sigma]))(found, torch.zeros(1, 1, 2), torch.ones(1, 1), torch.ones(1, 1))
+        loss.backward()
+        assert found.grad is not None
+        return float(found.grad.abs().max())
+
+    assert gradient(0.026, 0.2) > 0.04, "the smallest sigma of COCO"
+    assert 1e-4 < gradient(LEAST_SIGMA, 0.2) < 1e-3
+    assert gradient(1 / 294, 0.1) == 0.0
+    assert min(gradient(LEARNING_SIGMA, off) for off in (0.02, 0.05, 0.1, 0.2)) > 1
 
 
 def test_absurd_keys_are_answered_soon() -> None:

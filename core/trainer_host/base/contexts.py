@@ -70,6 +70,27 @@ class RunContext:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """A model as it describes itself, before it is built.
+
+    Attributes:
+        name: The file, as the user gave it.
+        setting: The setting that names it: ``model``, or ``pretrained`` if only its weights are taken.
+        trained: Whether it has weights; otherwise it is an architecture.
+        published: Whether it is the engine's own, of which everybody knows that it was made for another dataset.
+        keys: The keys of the architecture, the attributes of a trained model that are plain data, and the keys of the
+            dataset that the host trained it on. ``names`` (class index to name) is missing if the model has no names,
+            ``nc`` and ``channels`` if it does not say them. A file may hold anything: check types.
+    """
+
+    name: str
+    setting: str = "model"
+    trained: bool = True
+    published: bool = False
+    keys: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataContext(RunContext):
     """A dataset or a loader that is to be built.
 
@@ -84,6 +105,8 @@ class DataContext(RunContext):
         rank: The process's rank in a group of several, -1 where there is one.
         augmentations: Functions that the dataset applies to each training image, after the engine's own.
         sampler: What chooses the images of an epoch, or None for all of them in random order.
+        models: The models that are to be trained or evaluated on the dataset, as they describe themselves: that of
+            ``model``, and of ``pretrained``. Empty if a dataset is checked alone, and for loaders.
     """
 
     source: str = ""
@@ -96,6 +119,7 @@ class DataContext(RunContext):
     rank: int = -1
     augmentations: tuple[Augmentation, ...] = ()
     sampler: Sampler | None = None
+    models: tuple[ModelFacts, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

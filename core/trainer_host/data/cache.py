@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 CHECKSUM = 4
 """Bytes of the checksum that an entry begins with."""
 MARGIN = 2_000_000_000
@@ -60,6 +60,7 @@ class Contents:
         label_stats: What it said of each label file, int64 (n, 4).
         shapes: Height and width of each image, int32 (n, 2).
         marks: A checksum of the first bytes of each image, uint32 (n,).
+        modes: What the header of each image says of its pixels, uint16 (n,).
         rows: The rows of the label files, each by the index of its image, ascending.
         image_faults: For an image's index code, message, fix and severity of what is wrong with it.
         read_at: When reading began, in nanoseconds since the epoch.
@@ -70,6 +71,7 @@ class Contents:
     label_stats: NDArray[np.int64]
     shapes: NDArray[np.int32]
     marks: NDArray[np.uint32]
+    modes: NDArray[np.uint16]
     rows: Rows
     image_faults: list[tuple[int, str, str, str, str]]
     read_at: int
@@ -107,6 +109,7 @@ def load(split: str, sources: Sequence[Path]) -> Contents | None:
             label_stats=parts["label_stats"],
             shapes=parts["shapes"],
             marks=parts["marks"],
+            modes=parts["modes"],
             rows=Rows(
                 **{name: parts[f"rows_{name}"] for name in ROW_COLUMNS},
                 faults=[Fault(*fault) for fault in about["label_faults"]],
@@ -134,7 +137,7 @@ def _whole(contents: Contents) -> bool:
     return (
         contents.image_stats.shape == contents.label_stats.shape == (count, 4)
         and contents.shapes.shape == (count, 2)
-        and contents.marks.shape == (count,)
+        and contents.marks.shape == contents.modes.shape == (count,)
         and rows.file.shape == rows.line.shape == rows.columns.shape == rows.sound.shape
         and len(rows.values) == int(rows.columns.sum())
         and (not len(rows.file) or (int(rows.file.min()) >= 0 and int(rows.file.max()) < count))
@@ -162,6 +165,7 @@ def save(split: str, sources: Sequence[Path], contents: Contents) -> None:
                 label_stats=contents.label_stats,
                 shapes=contents.shapes,
                 marks=contents.marks,
+                modes=contents.modes,
                 **arrays,
             )
             checksum = _checksum(file)

@@ -16,6 +16,7 @@ from trainer_host.base.findings import Finding, Tolerance, grouped, raise_errors
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.checks import check_files
 from trainer_host.data.description import SPLITS, Description
+from trainer_host.data.image_modes import check_modes
 from trainer_host.data.keys import unknown_keys
 from trainer_host.data.selection import refuse_unknown_classes
 from trainer_host.plugin.markers import hookimpl
@@ -58,6 +59,7 @@ def _examined(chain: Chain, ctx: DataContext) -> Description:
         data["names"], data["nc"] = {0: "item"}, 1
     if not data.engine_reads:
         data.findings += check_files(data, {})
+    data.findings += check_modes(data)
     data.findings += unknown_keys(data, _known_keys(chain))
     if "yaml_file" in data or data.splits or not data.findings:  # a file that is no YAML has nothing more to say
         for found in hooks.check_dataset(ctx=replace(ctx, data=data)):

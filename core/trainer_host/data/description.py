@@ -24,6 +24,9 @@ MISSING, EMPTY, FOUND = 0, 1, 2
 
 SPLITS = ("train", "val", "test")
 
+CHANNELS, ALPHA, DEEP = 0xFF, 0x100, 0x200
+"""What `Split.modes` is made of: the number of channels, and marks of an alpha channel and of more than 8 bits."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Split:
@@ -49,6 +52,8 @@ class Split:
         sound: False for rows with something that is not a finite number, which reading has reported, bool (r,).
             Such a thing stands in ``values`` as NaN.
         crowd: Rows that mark a crowd rather than one object, bool (r,). They are not trained on.
+        modes: What the header of each image says of its pixels, see `CHANNELS`, uint16 (n,); 0 channels if that is
+            not known. Empty if nothing is known of any image.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Split:
     values: NDArray[np.float64]
     sound: NDArray[np.bool_]
     crowd: NDArray[np.bool_]
+    modes: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -114,6 +120,7 @@ class Split:
             sizes=self.sizes[kept],
             shapes=self.shapes[kept],
             marks=self.marks[kept],
+            modes=self.modes[kept] if len(self.modes) else self.modes,
             labelled=self.labelled[kept],
             image=number[self.image[rows]].astype(np.int32),
             line=self.line[rows],
@@ -186,6 +193,7 @@ class Split:
             sizes=facts.sizes,
             shapes=facts.shapes,
             marks=facts.marks,
+            modes=facts.modes,
             labelled=np.array(
                 [labelled[i] if labelled is not None else FOUND if rows[i] else EMPTY for i in order], np.uint8
             ),
@@ -302,3 +310,4 @@ class ImageFacts:
     sizes: NDArray[np.int64]
     shapes: NDArray[np.int32]
     marks: NDArray[np.uint32]
+    modes: NDArray[np.uint16]

@@ -11,12 +11,12 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer_host.base.findings import Finding, Severity
-from trainer_host.data.description import ImageFacts
+from trainer_host.data.description import ALPHA, CHANNELS, DEEP, ImageFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,9 @@ PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
 UNREADABLE_MODES = frozenset({"F", "I"})
 PIXELS = {"CMYK": "CMYK colours (made for print)", "F": "32-bit floating-point pixels", "I": "32-bit pixels"}
+PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4 | ALPHA, 6: 4 | ALPHA}
+"""Channels of the colour types of a PNG as the engine reads them; gray with alpha becomes colour with alpha."""
+PILLOW_CHANNELS = {"1": 1, "L": 1, "I;16": 1, "RGB": 3, "RGBA": 4, "RGBX": 4, "LA": 4}
 MOST_SEGMENTS = 2000
 """Segments, fill bytes among them, after which the header of a JPEG is not believed."""
 DAMAGED_HEADER = "the JPEG file ends within its header, or is damaged there."
@@ -65,12 +68,14 @@ class Header:
         height: Pixels from top to bottom, after the EXIF rotation; 0 where it is not known.
         width: Pixels from left to right.
         mark: A checksum of the file's first bytes.
+        mode: What it says of the pixels, see `description.CHANNELS`.
         faults: Code, message, fix and severity of what is wrong.
     """
 
     height: int = 0
     width: int = 0
     mark: int = 0
+    mode: int = 0
     faults: tuple[tuple[str, str, str, Severity], ...] = ()
 
     def add(self, code: str, message: str, fix: str, severity: Severity = "error") -> Header:
@@ -100,7 +105,8 @@ def read_images(split: str, paths: Sequence[str]) -> tuple[ImageFacts, list[Find
         for code, message, fix, severity in header.faults
     ]
     shapes = np.array([(h.height, h.width) for h in headers], np.int32).reshape(-1, 2)
-    return ImageFacts(sizes, shapes, np.array([h.mark for h in headers], np.uint32)), findings
+    marks, modes = np.array([h.mark for h in headers], np.uint32), np.array([h.mode for h in headers], np.uint16)
+    return ImageFacts(sizes, shapes, marks, modes), findings
 
 
 def unreadable(path: str) -> Header:
@@ -203,6 +209,7 @@ def _read_jpeg(file: int, head: bytes, path: str, size: int) -> Header:
         if kind in START_OF_FRAME:
             height, width = segment[5] << 8 | segment[6], segment[7] << 8 | segment[8]
             header.height, header.width = (width, height) if turned in ROTATED else (height, width)
+            header.mode = segment[9] if segment[9] in {1, 3} else 0
             if segment[9] == 4 or segment[4] != 8:
                 _unusual(header, "CMYK" if segment[9] == 4 else f"{segment[4]}-bit")
             break
@@ -303,8 +310,12 @@ def _read_png(file: int, size: int) -> Header:
             return header.add("image-unreadable", what, DAMAGED)
         if kind == b"IHDR":
             header.width, header.height = int.from_bytes(body[:4], "big"), int.from_bytes(body[4:8], "big")
+            header.mode = PNG_CHANNELS.get(body[9], 0)
             if body[8] == 16:
+                header.mode |= DEEP
                 _unusual(header, "16-bit")
+        elif kind == b"tRNS":
+            header.mode = header.mode & DEEP | ALPHA
         elif kind == b"eXIf":
             turned = _orientation(body)
         end, pixels = kind == b"IEND", pixels or kind == b"IDAT"
@@ -381,6 +392,7 @@ def _open_other(header: Header, kind: str, path: str, size: int) -> None:
                         header.add("image-mode", what, "convert it to 8-bit colour or gray")
                     else:
                         _unusual(header, image.mode)
+                header.mode = _mode_of(image)
                 if _needs(image) > size:
                     header.add("image-truncated", "the file ends before its picture does.", DAMAGED)
     except Image.DecompressionBombError:
@@ -394,6 +406,19 @@ def _open_other(header: Header, kind: str, path: str, size: int) -> None:
         if turned in ROTATED and kind != "TIFF":  # whose size Pillow gives as it is shown
             header.height, header.width = header.width, header.height
         _note_turn(header, turned)
+
+
+def _mode_of(image: Any) -> int:
+    """Return what Pillow says of the pixels of an image; the bands or pages of a TIFF count as its channels."""
+    channels, tags = PILLOW_CHANNELS.get(image.mode, 0), getattr(image, "tag_v2", None)
+    deep, unread = image.mode.startswith("I;16"), image.mode in UNREADABLE_MODES
+    if tags:
+        pages = int(getattr(image, "n_frames", 1))
+        bands = int(tags.get(277, 1))
+        channels = pages if pages > 1 and bands == 1 else 0 if pages > 1 or image.mode in {"P", "LA"} else bands
+        deep = deep or (max(tags.get(258, (1,))) > 8 and not unread)
+    alpha = image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info
+    return (channels if channels <= CHANNELS else 0) | (ALPHA if alpha else 0) | (DEEP if deep else 0)
 
 
 def _without_path(error: Exception, path: str) -> str:

@@ -52,6 +52,7 @@ def read_split(name: str, sources: Sequence[Path], listing: Listing) -> tuple[Sp
         sizes=listing.image_stats[:, 0],
         shapes=contents.shapes,
         marks=contents.marks,
+        modes=contents.modes,
         labelled=labelled,
         image=rows.file,
         line=rows.line,
@@ -88,14 +89,15 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
     old, kept = places[same_image], np.flatnonzero(same_image)
     shapes = np.zeros((len(listing.images), 2), np.int32)
     marks = np.zeros(len(listing.images), np.uint32)
-    shapes[kept], marks[kept] = known.shapes[old], known.marks[old]
+    modes = np.zeros(len(listing.images), np.uint16)
+    shapes[kept], marks[kept], modes[kept] = known.shapes[old], known.marks[old], known.modes[old]
     position = dict(zip(old.tolist(), kept.tolist(), strict=True))
     image_faults = [(position[f[0]], *f[1:]) for f in known.image_faults if f[0] in position]
     for index in np.flatnonzero(~same_image).tolist():
         path, size = listing.images[index], int(listing.image_stats[index, 0])
         gone = size in {ABSENT[0], BROKEN_LINK[0]}
         header = unreadable(path) if gone else read_header(path, 0 if size == UNREADABLE[0] else size)
-        shapes[index], marks[index] = (header.height, header.width), header.mark
+        shapes[index], marks[index], modes[index] = (header.height, header.width), header.mark, header.mode
         image_faults += [(index, *fault) for fault in header.faults]
     read = _read_labels(listing, np.flatnonzero(~same_label & (listing.label_stats[:, 0] != ABSENT[0])).tolist())
     rows = _merged(_moved(known.rows, places, same_label), read)
@@ -105,6 +107,7 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
         label_stats=listing.label_stats,
         shapes=shapes,
         marks=marks,
+        modes=modes,
         rows=rows,
         image_faults=sorted(image_faults),
         read_at=began,
@@ -116,7 +119,8 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
 def _nothing() -> Contents:
     stats = np.zeros((0, 4), np.int64)
     rows = parse_labels([])
-    return Contents([], stats, stats, np.zeros((0, 2), np.int32), np.zeros(0, np.uint32), rows, [], 0)
+    shapes, marks, modes = np.zeros((0, 2), np.int32), np.zeros(0, np.uint32), np.zeros(0, np.uint16)
+    return Contents([], stats, stats, shapes, marks, modes, rows, [], 0)
 
 
 def _places(known: Sequence[str], images: Sequence[str]) -> NDArray[np.int64]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from ultralytics.utils import LOGGER
 
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.engine.values import several_devices
+
+if TYPE_CHECKING:
+    from trainer_host.base.protocols import Device
 
 GPU = re.compile(r"cuda|(cuda:)?-?\d+")
 OF_ENGINE = re.compile(r"|none|cpu|(npu|xpu).*")
@@ -32,9 +36,15 @@ def refuse_device(device: Any) -> None:
         # A number that is too large may be one that CUDA_VISIBLE_DEVICES has; the engine knows.
         why = "" if torch.cuda.is_available() and torch.cuda.device_count() else "there is no GPU that CUDA can use"
     elif name in {"mps", "mps:0"}:
-        why = "" if torch.backends.mps.is_available() else "MPS, the GPU of a Mac, is not available here"
+        return  # where there is none, the engine takes the CPU, which a warning says
     else:
         fix = "Fix: write device=cpu, device=0 for the first GPU, or device=mps on a Mac"
         raise SettingsError(Problem(f"device={device}: unknown device.", fix))
     if why:
         raise SettingsError(Problem(f"device={device}: {why}.", "Fix: leave it out, or write device=cpu"))
+
+
+def warn_of_fallback(asked: Any, device: Device) -> None:
+    """Log that a device is not available, for which the engine takes the CPU without a word: Apple's."""
+    if str(asked or "").lower().partition(":")[0] == "mps" and device.type != "mps":
+        LOGGER.warning(f"device={asked} is not available on this machine: using {device}. Fix: device=cpu")

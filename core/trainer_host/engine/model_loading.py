@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from ultralytics.cfg import TASKS
 from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from trainer_host.base.layers import Layer
     from trainer_host.base.protocols import Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
+    from trainer_host.plugin.chain import Chain
 
 MAX_IMGSZ = 4096
 MAX_TEXT = 1024
@@ -272,6 +274,19 @@ def _load(checkpoint: Checkpoint, model: Module, state: Mapping[str, torch.Tenso
         raise SettingsError(Problem(what, fix, str(checkpoint.path)))
     names = list(own)  # tensors of one module share memory with those of its state dict
     torch._foreach_copy_([own[n] for n in names], [state[n] for n in names])
+
+
+def refuse_other_task(checkpoint: Checkpoint, chain: Chain) -> None:
+    """Refuse to evaluate or use a model of another of the engine's tasks, which has another head.
+
+    Raises:
+        SettingsError: If the checkpoint holds one.
+    """
+    kind = checkpoint.settings.get("task")
+    if kind in TASKS and chain.engine_task in TASKS and kind != chain.engine_task:
+        what = f"the task is {chain.name}, but the model was trained for {checkpoint.task or kind}."
+        fix = f"Fix: leave out --task, or give a model for {chain.name}"
+        raise SettingsError(Problem(what, fix, str(checkpoint.path)))
 
 
 def inherited_settings(checkpoint: Checkpoint, given: Mapping[str, Any]) -> dict[str, Any]:

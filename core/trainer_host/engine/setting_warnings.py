@@ -17,5 +17,7 @@ def setting_warnings(args: Any) -> list[str]:
         also = " and patience has no effect" if args.patience else ""
         found.append(f"val=False evaluates the last epoch only, so best.pt is the last epoch{also}.")
     if not args.save and several:
-        found.append("save=False writes checkpoints after the last epoch only, and none if the training ends before it.")
+        found.append(
+            "save=False writes checkpoints after the last epoch only; a training that ends before writes none."
+        )
     return found

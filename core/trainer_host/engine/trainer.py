@@ -51,6 +51,7 @@ from trainer_host.engine.faults import loss_error
 from trainer_host.engine.freezing import refuse_freeze
 from trainer_host.engine.layers import with_layers
 from trainer_host.engine.losses import add_losses
+from trainer_host.engine.model_facts import starting_models
 from trainer_host.engine.model_loading import starting_weights, trained_model
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.restated.final_eval import final_eval
@@ -204,7 +205,8 @@ class HostTrainer(BaseTrainer):
         Raises:
             DatasetError: If it cannot be read, or if a check finds an error.
         """
-        ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split)
+        models = starting_models(self.args)
+        ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split, models=models)
         data = read_and_check(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
         if data.left_out.get("train") and not (data.splits["train"].labelled == FOUND).any():
             raise DatasetError(Problem("no train image with labels is left.", "Mend them: see trainer check."))

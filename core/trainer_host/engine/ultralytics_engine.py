@@ -35,12 +35,14 @@ from trainer_host.engine.contributions import (
     require_measured,
 )
 from trainer_host.engine.datasets import read_and_check
-from trainer_host.engine.devices import refuse_device
+from trainer_host.engine.devices import refuse_device, warn_of_fallback
+from trainer_host.engine.drawing import drawable_image
 from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
 from trainer_host.engine.keys import engine_folder
 from trainer_host.engine.layers import with_layers
-from trainer_host.engine.model_loading import inherited_settings, trained_model
+from trainer_host.engine.model_facts import facts_of_checkpoint
+from trainer_host.engine.model_loading import inherited_settings, refuse_other_task, trained_model
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.setting_warnings import setting_warnings
@@ -157,6 +159,7 @@ class TrainingEngine:
         overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
         with paused_collection():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.plan, overrides, events)
+            warn_of_fallback(self.values.get("device"), self.trainer.device)
             settle_fonts()  # the final evaluation asks for one, also without plots
         if not self.plan.exact:
             self._use_wanted_threads()
@@ -232,11 +235,13 @@ class FinishedModel:
         self._kept: Postprocessing | None = None
         refuse_device(values.get("device"))
         self.checkpoint = read_checkpoint(path)
+        refuse_other_task(self.checkpoint, plan.chain)
         inherited = inherited_settings(self.checkpoint, values)
         alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
         wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
         self.device = select_device(self.args.device, verbose=False)
+        warn_of_fallback(self.args.device, self.device)
         data = self.checkpoint.record.get("data") or {}
         self.trainer = detached_trainer(plan, self.args, data, self.device, save_dir)
         ctx = with_layers(plan.chain.manager, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg")))
@@ -278,7 +283,8 @@ class FinishedModel:
             DatasetError: If the dataset cannot be used.
         """
         hook = self.plan.chain.manager.hook
-        ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val")
+        models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
+        ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val", models=models)
         data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
         self.args.data = data.get("yaml_file", self.args.data)
         settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
@@ -356,7 +362,7 @@ def montage(images: Sequence[Image], path: Path, columns: int = 3, cell: int = 3
     for i, image in enumerate(images):
         scale = (cell - 6) / max(image.shape[:2])
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
+        small = cv2.resize(drawable_image(image), None, fx=scale, fy=scale, interpolation=method)
         y, x = i // columns * cell, i % columns * cell
         top, left = y + (cell - small.shape[0]) // 2, x + (cell - small.shape[1]) // 2
         sheet[top : top + small.shape[0], left : left + small.shape[1]] = small

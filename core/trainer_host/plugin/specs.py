@@ -95,7 +95,10 @@ class HookSpecs:
         of a split that the run does not use count as warnings. Keys may be missing after an error of reading, and
         ``ctx.data.splits`` is empty where the reader gave a plain dict: a check tolerates that.
 
-        Called: after `read_dataset`.
+        A task that compares the dataset with the model does it here: ``ctx.models`` describes the models that are to be
+        trained (``ctx.mode`` is ``train``) or evaluated (``val``) on it.
+
+        Called: after `read_dataset`, before a model is built.
 
         .. versionadded:: 0.1
         """

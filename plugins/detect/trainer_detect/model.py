@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
+from ultralytics.cfg import TASKS
 from ultralytics.models.yolo.detect import DetectionTrainer as Engine
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.nn import tasks
@@ -17,6 +18,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from trainer_host import Problem, SettingsError
 from trainer_host.engine.architecture import vet_architecture
 from trainer_host.engine.layers import model_class
+from trainer_host.plugin.discovery import discover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -87,14 +89,24 @@ def refuse_other_heads(ctx: ModelContext, cfg: dict[str, Any], heads: Collection
     except (KeyError, IndexError, TypeError) as error:
         raise SettingsError(Problem(f"{ctx.cfg} does not describe a model: it has no head.")) from error
     if head not in heads and not _is_variant(ctx, head, heads):
-        name = cfg.get("yaml_file") or "the model"
+        given = str(getattr(ctx.args, "model", ""))
+        name = given if given.endswith(".pt") else cfg.get("yaml_file") or "the model"
         wanted = " or ".join(sorted(heads))
-        raise SettingsError(
-            Problem(
-                f"task {ctx.task!r} cannot train {name}: its head is {head}, not {wanted}.",
-                "Give another model.",
-            )
-        )
+        what = f"task {ctx.task!r} cannot train {name}: its head is {head}, not {wanted}."
+        raise SettingsError(Problem(what, _instead(ctx, head)))
+
+
+def _instead(ctx: ModelContext, head: str) -> str:
+    """Return what to do about a model with a head of another task."""
+    kinds = (kind for kind in sorted(TASKS, reverse=True) if kind in head.lower())
+    installed = {r.name for r in discover() if r.kind == "task"}
+    kind, given = next(kinds, None), str(getattr(ctx.args, "model", ""))
+    fix = f"Fix: give a model for {ctx.task}"
+    if kind in installed and kind != ctx.task:
+        fix += f", or write --task {kind}"
+    if given.endswith(".pt"):
+        fix += f"; to start from its other layers, give an architecture and pretrained={given}"
+    return fix
 
 
 def _is_variant(ctx: ModelContext, head: str, heads: Collection[str]) -> bool:

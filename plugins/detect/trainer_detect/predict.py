@@ -14,6 +14,7 @@ from ultralytics.utils.plotting import colors, save_one_box
 from trainer_detect.detections import from_result, postprocessed, to_result
 from trainer_detect.loader import FileLoader, open_stream
 from trainer_host import ImagePrediction, UnreadableImage
+from trainer_host.engine.drawing import drawable_image
 from trainer_host.engine.trackers import engine_callbacks
 
 if TYPE_CHECKING:
@@ -124,13 +125,13 @@ def crops(result: Any) -> tuple[tuple[str, Any], ...]:
 
 
 def draw_boxes(prediction: Any, args: Any = None) -> Any:
-    """Return a copy of the image with boxes, classes and confidences on it.
+    """Return a copy of the image, in three channels, with boxes, classes and confidences on it.
 
     Args:
         prediction: The image and its objects.
         args: The engine's settings, of which ``line_width``, ``show_boxes``, ``show_labels`` and ``show_conf`` count.
     """
-    image = prediction.image.copy()
+    image = drawable_image(prediction.image)
     width = line_width(image, args)
     for found in prediction.objects if getattr(args, "show_boxes", True) else ():
         color = colors(found["class"], bgr=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from trainer_host import DONE, Sample, TaskSpec, hookimpl
@@ -40,10 +41,12 @@ class DetectHooks:
 
     @hookimpl
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
-        """Check rows, classes and boxes."""
+        """Check rows, classes and boxes, and whether the models of the run fit them."""
         from trainer_detect.checks import check_dataset
+        from trainer_detect.model_fit import check_models
+        from trainer_detect.unused import check_unused
 
-        return check_dataset(ctx)
+        return chain(check_dataset(ctx), check_unused(ctx), check_models(ctx))
 
     @hookimpl
     def annotate(self, ctx: LabelContext) -> Sequence[Shape]:

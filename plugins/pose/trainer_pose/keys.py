@@ -10,6 +10,8 @@ from trainer_detect.rows import class_names, keypoint_shape
 from trainer_host.base.findings import MISSING_KEY
 from trainer_host.data.description import Description
 from trainer_pose.suggestions import (
+    LEARNING_SIGMA,
+    LEAST_SIGMA,
     PERSON_SIGMAS,
     counted_from_one,
     flip_idx_of,
@@ -201,7 +203,10 @@ def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
     value, keypoints = data.get("kpt_oks_sigmas"), shape[0]
     if value is None:
         # The engine has sigmas of its own for [17, 3] alone, which it takes for a person.
-        if shape != (len(PERSON_SIGMAS), 3):
+        if 1 / keypoints < LEAST_SIGMA and shape != (len(PERSON_SIGMAS), 3):
+            message = f"kpt_oks_sigmas is not set: loss and metrics use 1/{keypoints} = {1 / keypoints:.4g} for each"
+            yield _small_sigmas(data, f"{message} keypoint", keypoints)
+        elif shape != (len(PERSON_SIGMAS), 3):
             share = f"1/{keypoints} = {1 / keypoints:.4g}"
             message = f"there are no kpt_oks_sigmas, so loss and score use {share} for each keypoint."
             fix = (
@@ -221,6 +226,20 @@ def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
     elif not all(0 < v < math.inf for v in value):
         wrong = next(v for v in value if not 0 < v < math.inf)
         yield data.of_key("kpt_oks_sigmas", "sigmas", f"kpt_oks_sigmas has {wrong}, which is not positive.", fix)
+    elif min(value) < LEAST_SIGMA:
+        which = [i for i, v in enumerate(value) if v < LEAST_SIGMA]
+        more = f" (and that of {len(which) - 1} more is small)" if len(which) > 1 else ""
+        what = f"kpt_oks_sigmas of keypoint {value.index(min(value))} is {min(value):.4g}{more}"
+        yield _small_sigmas(data, what, keypoints)
+
+
+def _small_sigmas(data: Description, what: str, keypoints: int) -> Finding:
+    """Return a warning of sigmas with which keypoints hardly learn."""
+    message = f"{what}, so small that a keypoint which is off by a fifth of the object's size gives no gradient to"
+    message += " learn from, and scores 0."
+    fix = f"write kpt_oks_sigmas: {keypoints} numbers of {LEAST_SIGMA} or more, such as {LEARNING_SIGMA} for each"
+    fix += "; trainer check --fix DIR suggests such a list" if data.get("kpt_oks_sigmas") is None else ""
+    return data.of_key("kpt_oks_sigmas", "sigmas-small", message, fix, "warning")
 
 
 def _skeleton(data: Description, keypoints: int) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from trainer_host import Sample, TaskSpec, hookimpl
@@ -39,10 +40,12 @@ class PoseHooks:
 
     @hookimpl
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
-        """Check keypoints, and the keys that describe them."""
+        """Check keypoints, the keys that describe them, and whether the models of the run fit them."""
         from trainer_pose.checks import check_dataset
+        from trainer_pose.device import check_device
+        from trainer_pose.model_fit import check_models
 
-        return check_dataset(ctx)
+        return chain(check_dataset(ctx), check_models(ctx), check_device(ctx))
 
     @hookimpl
     def suggest_keys(self, ctx: DataContext) -> dict[str, Any]:
@@ -94,8 +97,10 @@ class PoseHooks:
     @hookimpl
     def build_predictor(self, ctx: PredictionContext) -> Any:
         """Return a predictor of boxes and keypoints."""
+        from trainer_pose.device import warn_of_device
         from trainer_pose.predict import KeypointPredictor
 
+        warn_of_device(ctx)
         return KeypointPredictor(ctx)
 
     @hookimpl

@@ -1,0 +1,148 @@
+"""What training loses of unusual pixels: channels that are dropped or missing, and values of more than 8 bits.
+
+Headers say which images have them. A few of those are decoded to see whether anything is lost.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer_host.base.findings import Finding
+from trainer_host.data.description import ALPHA, CHANNELS, DEEP, Description, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+CONVERTED = frozenset({1, 3})
+"""Numbers of channels to which the engine converts every image; for any other number it reads them as they are."""
+LOOKED_AT = 8
+"""Images of a split that are decoded, evenly spread."""
+MANY_PIXELS = 1 << 25
+"""Pixels beyond which an image is not decoded here, to bound time and memory."""
+DARK = 64
+"""Of 256 levels, how many an image is to reach: with fewer, two of its eight bits are not used."""
+MOST = 99
+"""Percentage of the pixels that count, so that a single bright one does not hide a dark image."""
+
+
+def check_modes(data: Description) -> Iterator[Finding]:
+    """Yield what is lost of the pixels of images, for each split."""
+    channels = data.get("channels", 3)
+    for split in data.splits.values():
+        if not len(split.modes) or type(channels) is not int:
+            continue
+        if channels in CONVERTED:
+            yield from _dropped_channels(split, channels)
+            yield from _alpha(split)
+        else:
+            yield from _other_channels(data, split, channels)
+        yield from _dark(split)
+
+
+def _count(split: Split, number: int) -> str:
+    return f"{number} of {len(split)} {split.name} image{'s' * (len(split) != 1)} {'has' if number == 1 else 'have'}"
+
+
+def _warning(split: Split, index: int, code: str, message: str, fix: str) -> Finding:
+    return Finding(code, message, fix, split.images[index], None, "warning", split.name)
+
+
+def _dropped_channels(split: Split, channels: int) -> Iterator[Finding]:
+    known = split.modes & CHANNELS
+    found = np.flatnonzero((known > 1) & (known != 3) & ((split.modes & ALPHA) == 0))
+    if len(found):
+        number = int(known[found[0]])
+        message = f"{_count(split, len(found))} {number} channels or pages, and channels: {channels} drops all others."
+        fix = f"write channels: {number} to train on all of them, or ignore this"
+        yield _warning(split, int(found[0]), "image-channels", message, fix)
+
+
+def _other_channels(data: Description, split: Split, channels: int) -> Iterator[Finding]:
+    known = (split.modes & CHANNELS).tolist()
+    wrong = [index for index, number in enumerate(known) if number not in {0, channels}]
+    if len(wrong) == len(known) and len(set(known)) == 1:
+        message = f"channels is {channels}, and all {split.name} images have {known[0]}."
+        yield data.of_key("channels", "image-channels", message, f"write channels: {known[0]}, or give other images")
+        return
+    for index in wrong:
+        message = f"the image has {known[index]} channel{'s' * (known[index] != 1)}, and the dataset has {channels}."
+        yield split.of_image(index, "image-channels", message, f"save it with {channels} channels")
+
+
+# --- pixels -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One image that was decoded: its index in the split, and its pixels."""
+
+    index: int
+    pixels: NDArray[Any]
+
+
+def _looks(split: Split, mark: int, mode: str) -> Iterator[_Look]:
+    """Yield some of a split's images that have a mark, decoded; those that cannot be decoded are passed over."""
+    found = np.flatnonzero((split.modes & mark) != 0)
+    chosen = np.unique(np.linspace(0, len(found) - 1, min(len(found), LOOKED_AT)).round().astype(int))
+    for index in found[chosen].tolist():
+        small = split.shapes[index].prod(dtype=np.int64) <= MANY_PIXELS
+        pixels = _decoded(split.images[index], mode) if small else None
+        if pixels is not None and pixels.size:
+            yield _Look(index, pixels)
+
+
+def _decoded(path: str, mode: str) -> NDArray[Any] | None:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(Path(path)) as image:
+                image.load()
+                if mode == "A":
+                    return np.asarray(image.convert("RGBA").getchannel("A"))
+                return np.asarray(image)
+    except Exception:  # Pillow's decoders raise whatever comes; damage is reported elsewhere
+        return None
+
+
+def _alpha(split: Split) -> Iterator[Finding]:
+    """Yield images of which a part is transparent; an alpha channel that is opaque throughout may be dropped."""
+    number = int(((split.modes & ALPHA) != 0).sum())
+    seen = [(float((look.pixels < 255).mean()), look.index) for look in _looks(split, ALPHA, "A")] if number else []
+    share, index = max(seen, default=(0.0, 0))
+    if share > 0:
+        message = f"{_count(split, number)} an alpha channel, which is dropped: {100 * share:.3g}% of this one is"
+        message += " transparent, and shows the colours that are stored there."
+        fix = "draw such images on a background and save them without alpha, or ignore this if their colours are right"
+        yield _warning(split, index, "image-alpha", message, fix)
+
+
+def _dark(split: Split) -> Iterator[Finding]:
+    """Yield images of more than 8 bits that become dark, because their high byte is all that is kept."""
+    number = int(((split.modes & DEEP) != 0).sum())
+    levels = [(float(_level(look.pixels)), look.index) for look in _looks(split, DEEP, "")] if number else []
+    level, index = max(levels, default=(65535.0, 0))
+    if level >= 256 * DARK or level < 1:  # one that is black throughout is no matter of its depth
+        return
+    factor = 1
+    while 2 * factor * (level + 1) <= 65536:
+        factor *= 2
+    message = f"{_count(split, number)} 16-bit pixels, of which training keeps the high byte (value / 256) and makes"
+    message += f" them dark: in this one, the brightest, {MOST}% of the pixels are at most {int(level)} of 65535, which"
+    message += f" becomes {int(level) >> 8} of 255."
+    fix = f"multiply the values by {factor} and save them again, with 16 bits or, divided by 256, with 8"
+    yield _warning(split, index, "image-dark", message, fix)
+
+
+def _level(pixels: NDArray[Any]) -> float:
+    """Return the level below which most pixels are, of 65535; colours are decoded to 8 bits as the engine does."""
+    scale = 256 if pixels.dtype == np.uint8 else 1
+    return float(np.percentile(pixels, MOST)) * scale
