@@ -6,24 +6,20 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from trainer_host.base.errors import EnvironmentProblemError, Problem, SettingsError
+from trainer_host.base.errors import Problem
 
 
-def refuse_augmentations(value: Any) -> None:
-    """Refuse what are not transforms, where the engine would fail.
-
-    Raises:
-        SettingsError: If they are not.
-        EnvironmentProblemError: If the package that they are of is not installed.
-    """
+def wrong_augmentations(value: Any) -> list[Problem]:
+    """Return what is wrong with transforms, where the engine would fail."""
     if value is None or value == []:
-        return
+        return []
     entries = list(value) if isinstance(value, (list, tuple)) else [value]
     dicts = [isinstance(entry, Mapping) and "__class_fullname__" in entry for entry in entries]
     if not isinstance(value, (list, tuple)) or not (all(dicts) or all(hasattr(e, "to_dict") for e in entries)):
         what = f"augmentations={value!r:.80} are not transforms of albumentations."
         fix = "Fix: give a list of them in Python, such as augmentations=[A.Blur(p=0.1)], or of what A.to_dict returns"
-        raise SettingsError(Problem(what, fix))
+        return [Problem(what, fix)]
     if find_spec("albumentations") is None:
         what = "augmentations needs albumentations, which is not installed."
-        raise EnvironmentProblemError(Problem(what, "Fix: pip install albumentations"))
+        return [Problem(what, "Fix: pip install albumentations")]
+    return []

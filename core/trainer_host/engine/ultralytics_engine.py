@@ -47,7 +47,6 @@ from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.setting_warnings import setting_warnings
 from trainer_host.engine.trackers import engine_callbacks
-from trainer_host.engine.transforms import refuse_augmentations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -152,7 +151,6 @@ class TrainingEngine:
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and what was left out."""
         refuse_device(self.values.get("device"))
-        refuse_augmentations(self.values.get("augmentations"))
         events = engine_callbacks(self.plan.trackers, self.plan.offline)
         for event, function in self.progress.events().items():
             events[event] = [*events[event], function]

@@ -16,6 +16,7 @@ from ultralytics.cfg import (
 
 from trainer_host.base.errors import Problem, nearest
 from trainer_host.engine.keys import engine_defaults
+from trainer_host.engine.transforms import wrong_augmentations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -69,6 +70,8 @@ def check_values(values: Mapping[str, Any], command: Command = "run") -> list[Pr
             problems.append(Problem(refusal))
         elif wanted := {**CHECKS, **(TRAINED_ALONE if command != "run" else {})}.get(key, _good)(value):
             problems.append(Problem(f"{shown} is not valid.", f"Fix: {wanted}."))
+        elif key == "augmentations":
+            problems += wrong_augmentations(value)
     return problems
 
 
@@ -213,15 +216,6 @@ def _pretrained(value: Any) -> str | None:
     return None if isinstance(value, bool) else _path(value)
 
 
-def _augmentations(value: Any) -> str | None:
-    """Transforms exist in Python only; what a text or a mapping names is not instantiated."""
-    if not value:
-        return None
-    if not isinstance(value, (list, tuple)) or not all(hasattr(v, "to_dict") for v in value):
-        return "give a list of transforms of albumentations to trainer_host.run(), or use an augmentation plugin"
-    return None
-
-
 def several_devices(value: Any) -> bool:
     """Return whether a ``device`` setting names more than one."""
     return (isinstance(value, (list, tuple)) and len(value) > 1) or (isinstance(value, str) and "," in value)
@@ -251,7 +245,6 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "time": _time,
     "line_width": _line_width,
     "pretrained": _pretrained,
-    "augmentations": _augmentations,
     "device": _device,
 }
 """For each setting a function that returns what to write, or None if the value is valid."""
