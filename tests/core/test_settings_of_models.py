@@ -166,8 +166,8 @@ def test_a_trained_model_has_no_automatic_batch_and_no_other_classes(
     assert model is not None
     source = data.parent / "images" / "val"
     for settings, said in (
-        ({"batch": -1}, "batch=-1: only training"),
-        ({"batch": 0.5}, "batch=0.5: only training"),
+        ({"batch": -1}, "batch=-1 is not valid"),
+        ({"batch": 0.5}, "batch=0.5 is not valid"),
         ({"device": "tpu"}, "device=tpu: unknown device"),
         ({"classes": [0, 7]}, "has no class 7. Fix: choose from 0 (one), 1 (two)"),
     ):
@@ -175,6 +175,6 @@ def test_a_trained_model_has_no_automatic_batch_and_no_other_classes(
             with pytest.raises(SettingsError) as refused:
                 evaluate(settings)
             assert said in str(refused.value)
-    with pytest.raises(SettingsError, match="unknown split 'foo'"):
+    with pytest.raises(SettingsError, match="split=foo is not valid"):
         trainer_host.val(model, split="foo")
     assert trainer_host.predict(model, source, classes=[1]).predictions
