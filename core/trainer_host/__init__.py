@@ -6,7 +6,9 @@ authors of plugins. Importing it needs neither torch nor the engine.
 
 # First, and without a future import, which would look for a file too: what is imported below is then Python's own.
 import trainer_host._working_folder
-import trainer_host._early_signals  # noqa: F401, I001
+
+# isort: split
+import trainer_host._early_signals  # noqa: F401
 from trainer_host.api import check, convert, plugins, predict, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.data import write_whole
 from trainer_host.base.display import csv_cell, json_text
 from trainer_host.base.errors import PluginError, Problem, SettingsError, StorageError, unknown
 from trainer_host.base.results import PredictResult, ValResult
@@ -16,7 +19,7 @@ from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import FILE, discover
-from trainer_host.session.folders import claim_folder
+from trainer_host.session.folders import claim_folder, hold_folder
 from trainer_host.session.sources import given_source
 
 if TYPE_CHECKING:
@@ -42,8 +45,8 @@ def val(request: Request, reporter: Reporter) -> ValResult:
         from trainer_host.engine.state import preserved_state
 
         stop = StopRequest(when="before the measurement was done")
-        with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
-            model = _open(request, "val", reporter)
+        with preserved_state(), engine_log(reporter, request.verbose), stop.listening(), ExitStack() as held:
+            model = _open(request, "val", reporter, held)
             with blamed(model.plan.chain.manager):
                 metrics = model.validate()
             return ValResult(model.plan.chain.name, model.checkpoint.path, model.save_dir, metrics)
@@ -70,9 +73,9 @@ def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), 
         from trainer_host.engine.state import preserved_state
 
         stop = StopRequest(when="what was found until then is written")
-        with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
+        with preserved_state(), engine_log(reporter, request.verbose), stop.listening(), ExitStack() as held:
             source = given_source(request)
-            model = _open(request, "predict", reporter, claim=pictures)
+            model = _open(request, "predict", reporter, held, claim=pictures)
             writer = PictureWriter(model) if pictures else None
             found: list[dict[str, Any]] = []
             try:
@@ -95,8 +98,8 @@ def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), 
             )
 
 
-def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -> FinishedModel:
-    """Read a checkpoint and restore the chain that it was trained with."""
+def _open(request: Request, mode: str, reporter: Reporter, held: ExitStack, claim: bool = True) -> FinishedModel:
+    """Read a checkpoint and restore the chain that it was trained with; ``held`` keeps others out of the folder."""
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics_engine import FinishedModel, chain_of_checkpoint, find_weights
     from trainer_host.engine.values import check_values
@@ -115,7 +118,10 @@ def _open(request: Request, mode: str, reporter: Reporter, claim: bool = True) -
     told, record = chain_of_checkpoint(path)
     chain = _restore(told, record, request, reporter, path)
     values = {k: v for k, v in given.settings.items() if k != "source"}
-    save_dir = claim_folder(chain.name, values, mode) if claim else Path.cwd()
+    save_dir = Path.cwd()
+    if claim:
+        save_dir = claim_folder(chain.name, values, mode)
+        held.callback(hold_folder(save_dir, reporter).release)
     plan = Plan(chain, exact=request.exact, offline=request.offline, images=given.images)
     with blamed(chain.manager):
         return FinishedModel(path, plan, values, mode, save_dir)
@@ -222,9 +228,8 @@ class PictureWriter:
 def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None:
     """Write what was found as JSON, or as CSV with one row for each object."""
     predictions = list(predictions)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".json":
-        path.write_text(json_text(predictions, indent=1) + "\n", encoding="utf-8")
+        write_whole(path, (json_text(predictions, indent=1) + "\n").encode(), parents=True)
         return
     rows = [
         {csv_cell(k): csv_cell(v) for k, v in {**_about_image(p), **flatten(found)}.items()}
@@ -232,10 +237,11 @@ def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None
         for found in p["objects"]
     ]
     columns = list(dict.fromkeys(k for row in rows for k in row)) or ["image"]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode(), parents=True)
 
 
 def _about_image(prediction: dict[str, Any]) -> dict[str, Any]:

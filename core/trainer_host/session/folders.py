@@ -1,16 +1,23 @@
-"""The folders of runs: claimed by making them, so that two runs never share one."""
+"""The folders of runs: claimed by making them, and held while a run lasts, so that two runs never share one."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError, StorageError
+from trainer_host.base.folder_lock import FolderLock, clear_dead_lock
+from trainer_host.base.temporaries import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trainer_host.base.reporting import Reporter
+
 MOST_RUNS = 100_000
+MOST_SWEPT = 1000
+"""Folders of earlier runs that are looked into."""
 
 
 def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") -> Path:
@@ -29,6 +36,7 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") ->
         return _make(Path(str(settings["save_dir"])).expanduser().resolve(), exist_ok=True)
     project = Path(str(settings.get("project") or "")).expanduser()
     base = project if project.is_absolute() else Path.cwd() / "runs" / task / project
+    _sweep_runs(base)
     wanted = str(settings.get("name") or name)
     if Path(wanted).name != wanted or wanted in {".", ".."}:
         raise SettingsError(Problem(f"name={wanted} is not the name of a folder.", "Give the folder with project=DIR."))
@@ -42,6 +50,27 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") ->
             except FileExistsError:
                 continue  # another run took it this moment
     raise SettingsError(Problem(f"there are {MOST_RUNS} runs named {wanted}.", "Give another name=NAME."))
+
+
+def hold_folder(folder: Path, reporter: Reporter) -> FolderLock:
+    """Keep other runs out of a folder until the lock is released or the process ends.
+
+    Raises:
+        StorageError: If another run holds it.
+    """
+    return FolderLock(folder, reporter.warn)
+
+
+def _sweep_runs(base: Path) -> None:
+    """Remove what killed runs have left in the folders of a project: half a checkpoint may have a hundred megabytes."""
+    try:
+        runs = [entry for entry in os.scandir(base) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return
+    for entry in runs[:MOST_SWEPT]:
+        for folder in (Path(entry.path), Path(entry.path, "weights")):
+            sweep(folder)
+        clear_dead_lock(Path(entry.path))
 
 
 def _make(folder: Path, exist_ok: bool) -> Path:

@@ -18,7 +18,7 @@ from trainer_host.base.results import RunResult
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.imports import import_engine
-from trainer_host.session.folders import claim_folder
+from trainer_host.session.folders import claim_folder, hold_folder
 from trainer_host.session.record import FILE, RunRecord
 from trainer_host.session.resolve import Resolved, resolve
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from trainer_host.base.folder_lock import FolderLock
     from trainer_host.base.protocols import Finished, Training
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import Outcome
@@ -55,13 +56,21 @@ def run(request: Request, reporter: Reporter) -> RunResult:
 
 
 def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResult:
+    save_dir = claim_folder(resolved.chain.name, resolved.values())
+    lock = hold_folder(save_dir, reporter)
+    try:
+        return _train_in(save_dir, lock, resolved, reporter, stop)
+    finally:
+        lock.release()
+
+
+def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResult:
     import torch
 
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics_engine import TrainingEngine
     from trainer_host.engine.versions import engine_version
 
-    save_dir = claim_folder(resolved.chain.name, resolved.values())
     versions = {"ultralytics": engine_version(), "torch": str(torch.__version__)}
     before = {entry.name for entry in save_dir.iterdir()}
     record = RunRecord(save_dir, resolved, versions)
@@ -90,6 +99,7 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
         told = stop.instead_of(error, f"last checkpoint {last}" if last.exists() else "before training began")
         with suppress(OSError):  # such as a full disk: the error itself is to be told, not that of its record
             record.end(_status(told), error=str(told) or type(told).__name__)
+        lock.release()  # its file is the last one in a folder that is to go
         _tidy(save_dir, told, before)
         if told is not error:
             raise told from error
