@@ -15,8 +15,8 @@ from trainer_host.base.results import PredictResult, ValResult
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
-from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
+from trainer_host.engine.state import preserved_state
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import FILE, discover
 from trainer_host.session.folders import claim_folder, hold_folder
@@ -39,13 +39,11 @@ def val(request: Request, reporter: Reporter) -> ValResult:
     Raises:
         TrainerError: For every cause that is expected.
     """
-    with translated():
-        import_engine()
+    with translated(), preserved_state():
         from trainer_host.engine.logs import engine_log
-        from trainer_host.engine.state import preserved_state
 
         stop = StopRequest(when="before the measurement was done")
-        with preserved_state(), engine_log(reporter, request.verbose), stop.listening(), ExitStack() as held:
+        with engine_log(reporter, request.verbose), stop.listening(), ExitStack() as held:
             model = _open(request, "val", reporter, held)
             with blamed(model.plan.chain.manager):
                 metrics = model.validate()
@@ -67,13 +65,11 @@ def predict(request: Request, reporter: Reporter, outputs: Sequence[Path] = (), 
     wrong = [f for f in outputs if f.suffix.lower() not in OUTPUTS]
     if wrong:
         raise SettingsError(*(Problem(f"{f} is neither .json nor .csv.", "Name the file so.") for f in wrong))
-    with translated():
-        import_engine()
+    with translated(), preserved_state():
         from trainer_host.engine.logs import engine_log
-        from trainer_host.engine.state import preserved_state
 
         stop = StopRequest(when="what was found until then is written")
-        with preserved_state(), engine_log(reporter, request.verbose), stop.listening(), ExitStack() as held:
+        with engine_log(reporter, request.verbose), stop.listening(), ExitStack() as held:
             source = given_source(request)
             model = _open(request, "predict", reporter, held, claim=pictures)
             writer = PictureWriter(model) if pictures else None

@@ -17,7 +17,7 @@ from trainer_host.base.errors import (
 from trainer_host.base.results import RunResult
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
-from trainer_host.engine.imports import import_engine
+from trainer_host.engine.state import preserved_state
 from trainer_host.session.folders import claim_folder, hold_folder
 from trainer_host.session.record import FILE, RunRecord
 from trainer_host.session.resolve import Resolved, resolve
@@ -42,13 +42,11 @@ def run(request: Request, reporter: Reporter) -> RunResult:
     Raises:
         TrainerError: For every cause that is expected.
     """
-    with translated():
-        import_engine()
+    with translated(), preserved_state():
         from trainer_host.engine.logs import engine_log
-        from trainer_host.engine.state import preserved_state
 
         stop = StopRequest()
-        with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
+        with engine_log(reporter, request.verbose), stop.listening():
             try:
                 return _train(resolve(request, reporter), reporter, stop)
             finally:
