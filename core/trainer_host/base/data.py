@@ -65,5 +65,8 @@ def write_whole(path: Path, content: bytes, parents: bool = False) -> None:
 
 def nearby(path: Path) -> str:
     """Return a path as one would type it here: relative where it lies below the working folder."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return str(path)
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

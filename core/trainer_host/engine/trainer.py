@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
@@ -166,7 +168,13 @@ class HostTrainer(BaseTrainer):
         super().run_callbacks(event)
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Write a line of ``results.csv``, and have plugins log it before a checkpoint keeps their state."""
+        """Write a line of ``results.csv``, and have plugins log it before a checkpoint keeps their state.
+
+        Raises:
+            FileNotFoundError: If the run's folder disappeared, which the engine would make again.
+        """
+        if not self.save_dir.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.save_dir))
         super().save_metrics(metrics)
         self._log(metrics, self.epoch + 1)
 

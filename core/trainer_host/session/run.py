@@ -16,7 +16,7 @@ from trainer_host.base.errors import (
 )
 from trainer_host.base.results import RunResult
 from trainer_host.base.signals import StopRequest
-from trainer_host.engine.faults import blamed, translated
+from trainer_host.engine.faults import blamed, known_error, translated
 from trainer_host.engine.state import preserved_state
 from trainer_host.session.folders import claim_folder, hold_folder
 from trainer_host.session.record import FILE, RunRecord
@@ -81,6 +81,7 @@ def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Re
         best_metric=resolved.best_metric,
         trackers=resolved.trackers,
     )
+    began = False
     try:
         engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
         with blamed(resolved.chain.manager):
@@ -88,17 +89,20 @@ def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Re
             extensions = ", ".join(m.record.name for m in resolved.chain.extensions)
             also = f" with {extensions}" if extensions else ""
             reporter.note(f"Training {resolved.chain.name}{also} {engine.describe()}.")
+            began = True
             outcome = engine.train()
         if outcome.interrupted:
             raise stop.error(f"last checkpoint {outcome.last or 'not saved'}")
         predictions = _picture(plan, outcome, save_dir, reporter)
     except BaseException as error:
         last = save_dir / "weights" / "last.pt"
-        told = stop.instead_of(error, f"last checkpoint {last}" if last.exists() else "before training began")
+        known = known_error(error, save_dir) or error
+        told = stop.instead_of(known, f"last checkpoint {last}" if last.exists() else "before training began")
         with suppress(OSError):  # such as a full disk: the error itself is to be told, not that of its record
             record.end(_status(told), error=str(told) or type(told).__name__)
         lock.release()  # its file is the last one in a folder that is to go
-        _tidy(save_dir, told, before)
+        if not began:
+            _tidy(save_dir, told, before)
         if told is not error:
             raise told from error
         raise
