@@ -191,10 +191,12 @@ def _code_of(error: BaseException, arguments: list[str], answered: bool) -> int:
         return close_output(error)
     from trainer_host.plugin.commands import crash_of_command
 
-    crash = crash_of_command(error) if isinstance(error, Exception) else None
-    if crash is None:
+    from trainer_host.engine.faults import known_error
+
+    known = (crash_of_command(error) if isinstance(error, Exception) else None) or known_error(error)
+    if known is None:
         raise error
-    return _report(crash, as_json)
+    return _report(known, as_json)
 
 
 def require_working_folder(arguments: list[str]) -> None:

@@ -141,8 +141,7 @@ def _errno(error: OSError, text: str) -> int | None:
 def vanished(error: OSError, text: str) -> TrainerError | None:
     """Return what to report for a file that was there when the run began; None for anything else."""
     if image := NO_IMAGE.search(text):
-        what = "the image disappeared during the run, or can no longer be read."
-        return DatasetError(Problem(what, MOVED, image["file"].strip()))
+        return _unread_image(Path(image["file"].strip()))
     if _errno(error, text) not in {errno.ENOENT, errno.ESTALE}:
         return None
     found = ERRNO.search(text)
@@ -150,8 +149,21 @@ def vanished(error: OSError, text: str) -> TrainerError | None:
     if not file or "site-packages" in file:
         return None
     if Path(file).suffix.lower() in IMAGES:
-        return DatasetError(Problem("the image disappeared during the run.", MOVED, file))
+        return DatasetError(Problem("the image disappeared during the run: No such file or directory.", MOVED, file))
     return StorageError(Problem("the file or folder does not exist, or disappeared during the run.", MOVED, file))
+
+
+def _unread_image(file: Path) -> TrainerError:
+    """Return why an image cannot be read, which the engine does not say."""
+    try:
+        with file.open("rb"):
+            what = "cannot decode the image, which was in order when the run began."
+    except OSError as error:
+        if limited := exhausted(error, str(error)):
+            return limited
+        gone = error.errno in {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
+        what = f"the image {'disappeared' if gone else 'became unreadable'} during the run: {error.strerror}."
+    return DatasetError(Problem(what, MOVED, str(file)))
 
 
 def _storage(error: OSError, text: str, folder: Path | None) -> StorageError:
