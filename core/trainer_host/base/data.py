@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from trainer_host.base.temporaries import sweep_once, temporary_path
+from trainer_host.base.temporaries import naming, sweep_once, temporary_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,18 +40,15 @@ def appearing_whole(path: Path, parents: bool = False) -> Iterator[IO[bytes]]:
     """
     part = temporary_path(path)
     try:
-        if parents:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        sweep_once(path.parent)
-        with part.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        if error.filename in {None, str(part)}:  # a full disk names no file
-            error.filename = str(path)
-        raise
+        with naming(path, part):
+            if parents:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            sweep_once(path.parent)
+            with part.open("w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
         with suppress(OSError):  # the folder may be gone, or have become read-only
             part.unlink(missing_ok=True)

@@ -31,6 +31,17 @@ def temporary_path(path: Path) -> Path:
 
 
 @contextmanager
+def naming(path: Path, *hidden: Path) -> Iterator[None]:
+    """Have an error of the system name a path if it names none, as for a full disk, or one that is hidden."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or any(Path(str(error.filename)).is_relative_to(h) for h in hidden):
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
     """Make a folder beside a path, for what is going to be moved there; it is removed on leaving.
 
@@ -41,8 +52,9 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     sweep_once(path.parent)
     folder = temporary_path(path)
     try:
-        folder.mkdir()
-        yield folder
+        with naming(path, folder):
+            folder.mkdir()
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

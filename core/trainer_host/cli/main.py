@@ -189,9 +189,8 @@ def _code_of(error: BaseException, arguments: list[str], answered: bool) -> int:
         return close_output()
     if isinstance(error, OSError) and is_output_error(error):
         return close_output(error)
-    from trainer_host.plugin.commands import crash_of_command
-
     from trainer_host.engine.faults import known_error
+    from trainer_host.plugin.commands import crash_of_command
 
     known = (crash_of_command(error) if isinstance(error, Exception) else None) or known_error(error)
     if known is None:

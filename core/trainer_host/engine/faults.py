@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trainer_host.plugin.chain import HookManager
 
 _NUMBERS = (
-    *("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "ENOTDIR", "EISDIR"),
+    *("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "EEXIST", "ENOTDIR", "EISDIR"),
     *("ENAMETOOLONG", "ELOOP", "ESTALE", "ENODEV", "ENXIO", "EBUSY"),
 )
 STORAGE_ERRORS = frozenset(getattr(errno, name) for name in _NUMBERS if hasattr(errno, name))
@@ -150,7 +150,8 @@ def vanished(error: OSError, text: str) -> TrainerError | None:
         return None
     if Path(file).suffix.lower() in IMAGES:
         return DatasetError(Problem("the image disappeared during the run: No such file or directory.", MOVED, file))
-    return StorageError(Problem("the file or folder does not exist, or disappeared during the run.", MOVED, file))
+    what = "the file or folder does not exist, or disappeared meanwhile."
+    return StorageError(Problem(what, "Fix: check the path, and leave files in place while a run lasts", file))
 
 
 def _unread_image(file: Path) -> TrainerError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from trainer_host.base.errors import PluginError, Problem, SettingsError, Storag
 from trainer_host.base.results import PredictResult, ValResult
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
+from trainer_host.base.temporaries import naming
 from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.keys import engine_keys
 from trainer_host.engine.state import preserved_state
@@ -225,7 +227,7 @@ def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None
     """Write what was found as JSON, or as CSV with one row for each object."""
     predictions = list(predictions)
     if path.suffix.lower() == ".json":
-        write_whole(path, (json_text(predictions, indent=1) + "\n").encode(), parents=True)
+        _write(path, (json_text(predictions, indent=1) + "\n").encode())
         return
     rows = [
         {csv_cell(k): csv_cell(v) for k, v in {**_about_image(p), **flatten(found)}.items()}
@@ -237,7 +239,16 @@ def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue().encode(), parents=True)
+    _write(path, text.getvalue().encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, where a link leads to; a device or a pipe as it is."""
+    if path.exists() and not path.is_file():
+        with naming(path):
+            path.write_bytes(content)
+    else:
+        write_whole(Path(os.path.realpath(path)), content, parents=True)
 
 
 def _about_image(prediction: dict[str, Any]) -> dict[str, Any]:

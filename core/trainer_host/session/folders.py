@@ -78,7 +78,7 @@ def _make(folder: Path, exist_ok: bool) -> Path:
         folder.mkdir(parents=True, exist_ok=exist_ok)
     except FileExistsError:
         if exist_ok:
-            raise StorageError(Problem("a file stands where the run's folder is to be.", None, str(folder))) from None
+            raise StorageError(Problem("the run's folder is a file.", "Fix: give another one", str(folder))) from None
         raise
     except OSError as error:
         fix = "Give another folder with project=DIR."
