@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 
@@ -22,7 +23,7 @@ def snapshot() -> dict[str, Any]:
     handlers = {str(n): str(signal.getsignal(n)) for n in signal.valid_signals()}
     state = {
         "environment": dict(os.environ),
-        "working folder": os.getcwd(),
+        "working folder": str(Path.cwd()),
         "umask": umask(),
         "locale": locale.setlocale(locale.LC_ALL),
         "warning filters": [str(f) for f in warnings.filters],

@@ -144,9 +144,12 @@ def main(arguments: list[str] | None = None) -> None:
         prepare_streams()
     try:
         code = guarded(arguments)
-    except Exception:  # a bug, whose text may quote what a file provides
-        say(escaped_lines(traceback.format_exc()).rstrip("\n"))
-        code = int(ExitCode.BUG)
+    except Exception as error:
+        if isinstance(error, OSError) and is_output_error(error):  # an error was to be reported there
+            code = close_output(error)
+        else:  # a bug, whose text may quote what a file provides
+            say(escaped_lines(traceback.format_exc()).rstrip("\n"))
+            code = int(ExitCode.BUG)
     if not flushed():
         code = code or int(ExitCode.STORAGE)
     if arguments is None:
