@@ -90,10 +90,11 @@ def _import_or_apply() -> None:
         _imported.printing, _imported.torch_printing = dict(np.get_printoptions()), _torch_printing()
         return
     os.environ.update({k: v for k, v in _imported.environment.items() if k not in os.environ})
-    warnings.filters[:0] = [f for f in _imported.filters if f not in warnings.filters]
+    filters: Any = warnings.filters
+    filters[:0] = [f for f in _imported.filters if f not in filters]
     if _imported.printing:
         np.set_printoptions(**_imported.printing)
-        torch.set_printoptions(**_imported.torch_printing)
+        torch.set_printoptions(**_imported.torch_printing)  # type: ignore[no-untyped-call]
         import cv2
 
         cv2.setNumThreads(0)
@@ -174,14 +175,15 @@ def _libraries() -> Iterator[None]:
     import numpy as np
     import torch
 
-    printing, torch_printing, threads = dict(np.get_printoptions()), _torch_printing(), cv2.getNumThreads()
+    printing: dict[str, Any] = dict(np.get_printoptions())
+    torch_printing, threads = _torch_printing(), cv2.getNumThreads()
     errors = np.geterr()
     try:
         yield
     finally:
         np.set_printoptions(**printing)
         np.seterr(**errors)
-        torch.set_printoptions(**torch_printing)
+        torch.set_printoptions(**torch_printing)  # type: ignore[no-untyped-call]
         if cv2.getNumThreads() != threads:
             cv2.setNumThreads(threads)
 
