@@ -90,8 +90,8 @@ def _import_or_apply() -> None:
         _imported.printing, _imported.torch_printing = dict(np.get_printoptions()), _torch_printing()
         return
     os.environ.update({k: v for k, v in _imported.environment.items() if k not in os.environ})
-    filters: Any = warnings.filters
-    filters[:0] = [f for f in _imported.filters if f not in filters]
+    active: Any = warnings.filters
+    active[:0] = [f for f in _imported.filters if f not in active]
     if _imported.printing:
         np.set_printoptions(**_imported.printing)
         torch.set_printoptions(**_imported.torch_printing)  # type: ignore[no-untyped-call]
