@@ -5,7 +5,10 @@ authors of plugins. Importing it needs neither torch nor the engine.
 """
 
 # First, and without a future import, which would look for a file too: what is imported below is then Python's own.
-import trainer_host._working_folder  # noqa: F401
+import trainer_host._working_folder
+
+# isort: split
+import trainer_host._early_signals  # noqa: F401
 from trainer_host.api import check, convert, plugins, predict, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (

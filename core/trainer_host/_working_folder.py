@@ -39,8 +39,11 @@ def is_run_as_module() -> bool:
 
 
 if is_run_as_module() and not getattr(sys.flags, "safe_path", False):
-    _here = os.getcwd()  # noqa: PTH109
-    if shadows := imported_from(_here):
+    try:
+        _here = os.getcwd()  # noqa: PTH109
+    except OSError:  # the folder was removed, so nothing can be imported from it
+        _here = ""
+    if _here and (shadows := imported_from(_here)):
         sys.stderr.write(
             f"trainer: {ascii(shadows[0])[1:-1]} was run in place of Python's own module. "
             "Fix: call trainer, or python -m trainer_host in another folder\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.process_state import preserved_process
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from trainer_host.session.resolve import Request
 
 
+@preserved_process()
 def run(
     task: str | None = None,
     *,
@@ -75,6 +78,7 @@ def run(
     return session(request, reporter or Silent())
 
 
+@preserved_process()
 def val(
     model: str | Path,
     *,
@@ -108,6 +112,7 @@ def val(
     return session(request, reporter or Silent())
 
 
+@preserved_process()
 def predict(
     model: str | Path,
     source: Any,
@@ -153,6 +158,7 @@ def predict(
     return session(request, reporter or Silent(), [Path(o) for o in outputs], pictures)
 
 
+@preserved_process()
 def check(
     data: str | Path,
     *,
@@ -201,6 +207,7 @@ def check(
     return session(request, reporter or Silent(), deep=deep, report=report, fix=fix)
 
 
+@preserved_process()
 def convert(
     data: str | Path,
     folder: str | Path,

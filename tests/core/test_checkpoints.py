@@ -68,15 +68,18 @@ def lists(value: Any) -> Any:
 # Writing
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, parents: bool = False) -> None:
     from trainer_host.base.data import write_whole as write
 
-    write(path, content)
+    write(path, content, parents)
 
 
-def test_a_file_is_written_whole_into_folders_that_are_made(tmp_path: Path) -> None:
+def test_a_file_is_written_whole_into_folders_that_are_made_on_request(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "last.pt"
-    write_whole(path, b"first")
+    with pytest.raises(FileNotFoundError) as gone:
+        write_whole(path, b"first")
+    assert (gone.value.filename, list(tmp_path.iterdir())) == (str(path), [])
+    write_whole(path, b"first", parents=True)
     write_whole(path, b"second")
     assert path.read_bytes() == b"second"
     assert list(path.parent.iterdir()) == [path]

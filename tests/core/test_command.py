@@ -296,7 +296,7 @@ def test_a_folder_that_cannot_be_made(trainer: Trainer, files: Path, data: Path,
     done = trainer("run", *FINE, f"data={data}", f"project={files / project}", "--json")
     assert (done.code, done.json["exit_code"], done.json["retryable"]) == (9, 9, True)
     assert "project=DIR" in done.problems[0]
-    refused(trainer("run", *FINE, f"data={data}", "save_dir=file"), 9, "file stands where")
+    refused(trainer("run", *FINE, f"data={data}", "save_dir=file"), 9, "folder is a file")
 
 
 def test_nothing_is_left_of_a_run_with_wrong_settings(trainer: Trainer, data: Path, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,17 +155,81 @@ def test_an_error_after_a_signal_is_its_consequence(tmp_path: Path, data: Path) 
     assert record_of(tmp_path / "runs" / "pose" / "train")["status"] == "stopped"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_signal_while_the_engine_is_loaded_ends_the_command(
-    tmp_path: Path, data: Path, number: signal.Signals
+    tmp_path: Path, data: Path, number: signal.Signals, code: int
 ) -> None:
-    with running(*RUN, f"data={data}", cwd=tmp_path) as process:
+    with running(*RUN, f"data={data}", "--json", cwd=tmp_path) as process:
         read_until(process, r"^trainer ")
         process.send_signal(number)
-        status, _, err = finish(process)
-    # Until the engine is being loaded no handler is set for SIGTERM: the system ends the process.
-    assert status in ({130} if number == signal.SIGINT else {143, -signal.SIGTERM}), err
+        status, out, err = finish(process)
+    assert status == code, err
     assert "Traceback" not in err
+    assert json.loads(out)["exit_code"] == code
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize("module", ["trainer_host.api", "click", "trainer_host.cli.main", "trainer_host.cli.check"])
+def test_a_signal_in_the_midst_of_an_import_ends_the_command(
+    tmp_path: Path, number: signal.Signals, code: int, module: str
+) -> None:
+    # As an installer writes it, with a signal when the module is looked for.
+    script = tmp_path / "trainer"
+    script.write_text(
+        "import os, sys\n"
+        "class Finder:\n    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n            os.kill(os.getpid(), {int(number)})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from trainer_host.cli.main import main\nsys.exit(main())\n"
+    )
+    words = [sys.executable, str(script), "check", "x.yaml", "--json"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stderr == f"trainer: stopped by {number.name}: the command was still starting.\n"
+    told = json.loads(done.stdout)
+    assert (told["status"], told["error"], told["exit_code"], told["retryable"]) == (
+        *("stopped", "StoppedError"),
+        *(code, True),
+    )
+
+
+def test_a_program_of_the_users_keeps_its_handlers(tmp_path: Path) -> None:
+    code = "import signal, trainer_host, trainer_host.cli.main as m; print(signal.getsignal(signal.SIGTERM).name)"
+    assert python(code, cwd=tmp_path) == "SIG_DFL\n"
+    code = (
+        "import signal, trainer_host.cli.main as m\n"
+        "m.guarded(['--version'])\nprint(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    assert python(code, cwd=tmp_path).splitlines()[-1] == "True"
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize("words", [("convert", "{data}", "out/copy"), ("check", "{data}", "--fix", "out/copy")])
+def test_a_signal_leaves_nothing_of_a_dataset_that_is_written(
+    tmp_path: Path, data: Path, words: tuple[str, ...], number: signal.Signals, code: int
+) -> None:
+    (tmp_path / "stop.py").write_text(
+        "import os, sys\nfrom trainer_host import hookimpl\n"
+        "sent = []\n"
+        "def listen(event, arguments):\n"
+        "    if event in ('os.link', 'os.symlink') and not sent:\n"
+        f"        sent.append(1)\n        os.kill(os.getpid(), {int(number)})\n"
+        "sys.addaudithook(listen)\n"
+        "@hookimpl\ndef check_dataset(ctx):\n    return []\n"
+    )
+    done = command(*(w.format(data=data) for w in words), "--plugin", "./stop.py", "--json", cwd=tmp_path)
+    assert done.code == code, done.err
+    assert done.problems == [f"stopped by {number.name}: the command was not finished."]
+    assert (done.json["status"], done.json["exit_code"]) == ("stopped", code)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_after_the_answer_a_signal_changes_nothing() -> None:
+    stop = StopRequest()
+    stop.over = True
+    stop.handle(signal.SIGTERM, None)
+    assert not stop.requested
 
 
 def test_the_first_signal_waits_and_the_second_does_not() -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from trainer_host.base.temporaries import naming, sweep_once, temporary_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONGEST_NAME = 200
-"""Bytes of a file's name that its part is named after; a longer one leaves no room for more."""
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -29,28 +28,42 @@ def plain(value: Any) -> Any:
 
 
 @contextmanager
-def appearing_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing and reading that appears under its name once it is whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    name = path.name if len(os.fsencode(path.name)) <= LONGEST_NAME else ""
-    part = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
+def appearing_whole(path: Path, parents: bool = False) -> Iterator[IO[bytes]]:
+    """Open a file for writing and reading that appears under its name once it is whole, or not at all.
+
+    Args:
+        path: The file.
+        parents: Whether to make the folder. One that was there before and is gone now stays gone without it.
+
+    Raises:
+        OSError: If it cannot be written; it names the file.
+    """
+    part = temporary_path(path)
     try:
-        with part.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        with naming(path, part):
+            if parents:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            sweep_once(path.parent)
+            with part.open("w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be gone, or have become read-only
+            part.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    with appearing_whole(path) as file:
+def write_whole(path: Path, content: bytes, parents: bool = False) -> None:
+    """Write a file so that it appears whole or not at all; ``parents`` makes its folder."""
+    with appearing_whole(path, parents) as file:
         file.write(content)
 
 
 def nearby(path: Path) -> str:
     """Return a path as one would type it here: relative where it lies below the working folder."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return str(path)
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

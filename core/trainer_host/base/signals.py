@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.errors import PluginCrashError, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class StopRequest:
@@ -22,10 +22,11 @@ class StopRequest:
         terminated: Whether it was SIGTERM.
         waits: Whether the run will end by itself, with a checkpoint; otherwise the signal ends it at once.
         when: Where the run stands when it does not wait, for the message.
+        over: Whether the outcome was reported, so that a signal changes nothing any more.
     """
 
     def __init__(self, when: str = "before training began") -> None:
-        self.requested = self.terminated = self.waits = False
+        self.requested = self.terminated = self.waits = self.over = False
         self.when = when
         self.process = os.getpid()
 
@@ -37,6 +38,8 @@ class StopRequest:
         """
         if os.getpid() != self.process:
             self._handle_in_worker(number)
+            return
+        if self.over:
             return
         again, self.requested, self.terminated = self.requested, True, number == signal.SIGTERM
         if again or not self.waits:
@@ -67,8 +70,20 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
-        """Handle SIGINT and SIGTERM where this is the main thread; the caller restores the handlers."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self.handle)
-            signal.signal(signal.SIGTERM, self.handle)
-        yield self
+        """Handle SIGINT and SIGTERM if this is the main thread, and restore the handlers on leaving."""
+        with handled_by(self.handle):
+            yield self
+
+
+@contextmanager
+def handled_by(handler: Callable[[int, Any], Any]) -> Iterator[None]:
+    """Have a function handle SIGINT and SIGTERM if this is the main thread, and restore the handlers on leaving."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, previous in kept.items():
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainer_host._early_signals import leave
 from trainer_host.base.display import escaped, escaped_lines, json_text
-from trainer_host.base.errors import ExitCode, PluginCrashError, Problem, StoppedError, TrainerError
+from trainer_host.base.errors import (
+    EnvironmentProblemError,
+    ExitCode,
+    PluginCrashError,
+    Problem,
+    StoppedError,
+    TrainerError,
+)
+from trainer_host.base.signals import StopRequest, handled_by
+from trainer_host.cli.streams import (
+    ClosedPipeError,
+    close_output,
+    flushed,
+    is_output_error,
+    leave_on_signals,
+    prepare_streams,
+    say,
+    unpiped,
+)
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
@@ -34,6 +54,16 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called; its help imports none of them."""
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
+        """Read the command line, which prints the help where it is asked for."""
+        with unpiped():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command."""
+        with unpiped():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands: the host's in the order of their use, then those of plugins."""
         return [*COMMANDS, *(r.name for r in _added())]
@@ -45,7 +75,8 @@ class LazyGroup(click.Group):
             PluginError: If it is a plugin's and cannot be used.
         """
         if cmd_name in COMMANDS:
-            module = importlib.import_module(COMMANDS[cmd_name][0])
+            with handled_by(leave):
+                module = importlib.import_module(COMMANDS[cmd_name][0])
             command: click.Command = getattr(module, cmd_name)
             return command
         from trainer_host.plugin.commands import installed_commands, load_command
@@ -109,54 +140,98 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave the process with its exit code."""
+    if arguments is None:
+        prepare_streams()
     try:
         code = guarded(arguments)
-    except Exception:  # a bug, whose text may quote what a file provides
-        click.echo(escaped_lines(traceback.format_exc()), err=True, nl=False)
-        code = int(ExitCode.BUG)
+    except Exception as error:
+        if isinstance(error, OSError) and is_output_error(error):  # an error was to be reported there
+            code = close_output(error)
+        else:  # a bug, whose text may quote what a file provides
+            say(escaped_lines(traceback.format_exc()).rstrip("\n"))
+            code = int(ExitCode.BUG)
+    if not flushed():
+        code = code or int(ExitCode.STORAGE)
+    if arguments is None:
+        leave_on_signals(code)
     sys.exit(code)
 
 
 def guarded(arguments: list[str] | None = None) -> int:
     """Run the command; an expected error is one line for each problem, anything else keeps its traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        code = cli.main(arguments, prog_name="trainer", standalone_mode=False)
-    except TrainerError as error:
-        return _report(error, "--json" in arguments)
-    except click.ClickException as error:
+    stop = StopRequest(when="the command was not finished")
+    with stop.listening():
+        try:
+            require_working_folder(arguments)
+            code = cli.main(arguments, prog_name="trainer", standalone_mode=False, obj=stop)
+        except Exception as error:
+            caught = stop.instead_of(error, "the command was not finished")
+            answered, stop.over = stop.over, True
+            return _code_of(caught, arguments, answered)
+        except KeyboardInterrupt:
+            stop.over = True
+            return _report(StoppedError("stopped."), "--json" in arguments)
+        stop.over = True
+    return code if isinstance(code, int) else int(ExitCode.DONE)  # click returns the code of an early exit
+
+
+def _code_of(error: BaseException, arguments: list[str], answered: bool) -> int:
+    """Report an error and return the exit code; a bug is raised."""
+    as_json = "--json" in arguments and not answered
+    if isinstance(error, TrainerError):
+        return _report(error, as_json)
+    if isinstance(error, click.ClickException):
         from trainer_host.cli.foreign_options import explained
 
         error = explained(error, arguments)
         _show_usage(error)
-        if "--json" in arguments:
+        if as_json:
             emit(_as_json(type(error).__name__, error.exit_code, [Problem(error.format_message())]))
         return error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return _report(StoppedError("stopped."), "--json" in arguments)
-    except Exception as error:
-        from trainer_host.plugin.commands import crash_of_command
+    if isinstance(error, click.exceptions.Abort):
+        return _report(StoppedError("stopped."), as_json)
+    if isinstance(error, ClosedPipeError):
+        return close_output()
+    if isinstance(error, OSError) and is_output_error(error):
+        return close_output(error)
+    from trainer_host.engine.faults import known_error
+    from trainer_host.plugin.commands import crash_of_command
 
-        crash = crash_of_command(error)
-        if crash is None:
-            raise
-        return _report(crash, "--json" in arguments)
-    return code if isinstance(code, int) else int(ExitCode.DONE)  # click returns the code of an early exit
+    known = (crash_of_command(error) if isinstance(error, Exception) else None) or known_error(error)
+    if known is None:
+        raise error
+    return _report(known, as_json)
+
+
+def require_working_folder(arguments: list[str]) -> None:
+    """Refuse to work in a folder that was removed; help and the version need none.
+
+    Raises:
+        EnvironmentProblemError: If the working folder is gone.
+    """
+    if not arguments or {"-h", "--help", "-V", "--version"} & set(arguments):
+        return
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        what = f"the working folder no longer exists ({error.strerror})."
+        raise EnvironmentProblemError(Problem(what, "Fix: change to a folder that exists")) from error
 
 
 def _show_usage(error: click.ClickException) -> None:
     """Show an error of the command line, whose words may be names of files."""
     shown = io.StringIO()
     error.show(file=shown)
-    click.echo(escaped_lines(shown.getvalue()), err=True, nl=False)
+    say(escaped_lines(shown.getvalue()).rstrip("\n"))
 
 
 def _report(error: TrainerError, as_json: bool) -> int:
     for problem in error.problems:
-        click.echo(f"trainer: {problem}", err=True)
+        say(f"trainer: {problem}")
     told = _as_json(type(error).__name__, error.exit_code, error.problems, error.retryable)
     if isinstance(error, PluginCrashError):
-        click.echo(escaped_lines(error.trace), err=True, nl=False)
+        say(escaped_lines(error.trace).rstrip("\n"))
         told |= {"plugin": error.plugin, "distribution": error.distribution, "hook": error.hook}
     if as_json:
         emit({**error.details, **told})
@@ -175,4 +250,7 @@ def _as_json(kind: str, code: int, problems: Iterable[Problem], retryable: bool 
 
 def emit(data: Any) -> None:
     """Print one JSON object on standard output; a number that is not finite is null."""
+    context = click.get_current_context(silent=True)
+    if context is not None and isinstance(context.obj, StopRequest):
+        context.obj.over = True  # a signal from now on would be a second answer
     click.echo(json_text(data))

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
-import signal
 import sys
-import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -152,24 +149,16 @@ def load_engine() -> None:
 
     Raising within an import would leave modules half made, and the engine's libraries swallow some of what is raised.
     """
+    from trainer_host._early_signals import leave
     from trainer_host.base.collection import paused_collection
+    from trainer_host.base.signals import handled_by
     from trainer_host.engine.faults import translated
     from trainer_host.engine.imports import import_engine
 
-    def leave(number: int, _: object) -> None:
-        click.echo("trainer: stopped.", err=True)
-        os._exit(128 + number)
-
-    main_thread = threading.current_thread() is threading.main_thread()
-    kept = {n: signal.signal(n, leave) for n in (signal.SIGINT, signal.SIGTERM)} if main_thread else {}
-    try:
-        with translated():
-            import_engine()
-            with paused_collection():
-                importlib.import_module("trainer_host.engine.ultralytics_engine")
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+    with handled_by(leave), translated():
+        import_engine()
+        with paused_collection():
+            importlib.import_module("trainer_host.engine.ultralytics_engine")
 
 
 def split_file(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:

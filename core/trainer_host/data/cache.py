@@ -21,6 +21,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from trainer_host.base.data import appearing_whole
+from trainer_host.base.temporaries import sweep_once
 from trainer_host.data.label_files import Fault, Rows
 from trainer_host.version import __version__
 
@@ -94,8 +95,10 @@ def _file(split: str, sources: Sequence[Path]) -> Path:
 
 def load(split: str, sources: Sequence[Path]) -> Contents | None:
     """Return what was found when the split was last read; None where that is unknown, or damaged."""
+    stored_in = _file(split, sources)
+    sweep_once(stored_in.parent)
     try:
-        with _file(split, sources).open("rb") as file:
+        with stored_in.open("rb") as file:
             if file.read(CHECKSUM) != _checksum(file):
                 return None
             file.seek(CHECKSUM)
@@ -155,7 +158,7 @@ def save(split: str, sources: Sequence[Path], contents: Contents) -> None:
     names = "\0".join(contents.images).encode("utf-8", "surrogateescape")
     arrays = {f"rows_{name}": getattr(contents.rows, name) for name in ROW_COLUMNS}
     try:
-        with appearing_whole(_file(split, sources)) as file:
+        with appearing_whole(_file(split, sources), parents=True) as file:
             file.write(bytes(CHECKSUM))
             np.savez(
                 file,

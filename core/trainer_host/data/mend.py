@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import yaml
 
 from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError
+from trainer_host.base.temporaries import temporary_folder
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.description import MISSING, SPLITS
 from trainer_host.data.foreign_labels import CODE as OUTSIDE
@@ -88,9 +88,8 @@ def write_mended(
     _refuse(data, folder)
     target = folder.absolute()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
-            copy = Path(beside) / target.name
+        with temporary_folder(target) as beside:
+            copy = beside / target.name
             copy.mkdir()
             lines = _write(data, findings, copy, patch, proposal or {})
             if target.exists():

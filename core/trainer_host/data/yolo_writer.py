@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.data import plain
 from trainer_host.base.errors import Problem, SettingsError, StorageError
+from trainer_host.base.temporaries import temporary_folder
 from trainer_host.data.cache import extracted_folder
 from trainer_host.data.description import MISSING, SPLITS
 from trainer_host.data.mend import patch_text
@@ -61,10 +61,9 @@ def write_yolo(data: Description, folder: Path) -> Written:
     target = folder.absolute()
     refuse_folder(data, target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         # Written beside its place, so that moving it there is one step.
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-            work = Path(scratch) / target.name
+        with temporary_folder(target) as scratch:
+            work = scratch / target.name
             work.mkdir()
             written = _write(data, work)
             if target.exists():

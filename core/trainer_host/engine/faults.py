@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import (
+    DatasetError,
     EnvironmentProblemError,
     LossError,
-    MemoryExhaustedError,
     Problem,
     SettingsError,
     StorageError,
     TrainerError,
 )
+from trainer_host.engine.limits import exhausted
 from trainer_host.plugin.blame import crash_of
 
 if TYPE_CHECKING:
@@ -23,7 +26,21 @@ if TYPE_CHECKING:
 
     from trainer_host.plugin.chain import HookManager
 
-STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+_NUMBERS = (
+    *("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "EEXIST", "ENOTDIR", "EISDIR"),
+    *("ENAMETOOLONG", "ELOOP", "ESTALE", "ENODEV", "ENXIO", "EBUSY"),
+)
+STORAGE_ERRORS = frozenset(getattr(errno, name) for name in _NUMBERS if hasattr(errno, name))
+ERRNO = re.compile(r"\[Errno (?P<number>\d+)\] (?P<reason>[^:\n]+)(?:: '(?P<file>[^'\n]+)')?")
+NO_IMAGE = re.compile(r"Image Not Found (?P<file>.+)")
+IMAGES = frozenset(
+    (
+        *(".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpeg2000", ".jpg"),
+        *(".mpo", ".npy", ".png", ".tif", ".tiff", ".webp"),
+    )
+)
+"""Suffixes of images, and of what the engine keeps of them."""
+MOVED = "Fix: leave the files in place while a run lasts"
 HEADLESS = "Run: pip uninstall -y opencv-python && pip install opencv-python-headless"
 
 
@@ -49,7 +66,7 @@ def translated() -> Iterator[None]:
     except TrainerError:
         raise
     except Exception as error:
-        known = _known_cause(error)
+        known = known_error(error)
         if known is None:
             raise
         raise known from error
@@ -67,30 +84,45 @@ def blamed(manager: HookManager) -> Iterator[None]:
     except TrainerError:
         raise
     except (Exception, SystemExit) as error:
-        crash = None if _known_cause(error) else crash_of(error, manager)
+        known = _known_cause(error)
+        own = isinstance(error, OSError) and vanished(error, str(error)) is not None  # a file that a plugin looks for
+        crash = crash_of(error, manager) if known is None or own else None
         if crash is None:
             raise
         raise crash from error
 
 
-def _known_cause(error: BaseException) -> TrainerError | None:
-    if type(error).__module__ == "cv2" and "Insufficient memory" in str(error):  # cv2.error, without its import
-        return _memory()
-    if not isinstance(error, (ImportError, MemoryError, OSError, RuntimeError, ValueError)):
+def known_error(error: BaseException, folder: Path | None = None) -> TrainerError | None:
+    """Return what to report for an error that has a known cause and remedy; None for a bug, and for what is known.
+
+    Args:
+        error: The error.
+        folder: Where results go, for an error of a disk that names no file.
+    """
+    if isinstance(error, TrainerError) or not isinstance(error, Exception):
         return None
+    if folder is not None and isinstance(error, OSError) and not folder.is_dir():
+        return StorageError(Problem("the run's folder disappeared during the run.", MOVED, str(folder)))
+    return _known_cause(error, folder)
+
+
+def _known_cause(error: BaseException, folder: Path | None = None) -> TrainerError | None:
+    text = str(error)
+    if limited := exhausted(error, text):
+        return limited
     if isinstance(error, ImportError):
         return missing_library(error)
-    if isinstance(error, MemoryError):
-        return _memory()
     if isinstance(error, OSError):
-        return _storage(error) if error.errno in STORAGE_ERRORS else None
-    text = str(error)
-    if "out of memory" in text.lower() or "can't allocate memory" in text.lower():
-        return _memory()
+        return vanished(error, text) or (
+            _storage(error, text, folder) if _errno(error, text) in STORAGE_ERRORS else None
+        )
+    if not isinstance(error, (RuntimeError, ValueError)):
+        return None
     if "NaN persisted" in text or "corrupted with NaN" in text:
         return loss_error()
-    if "PytorchStreamWriter failed" in text:
-        return StorageError(Problem("cannot write the checkpoint.", "Free space on the disk."))
+    if "PytorchStreamWriter failed" in text or "unexpected pos" in text:
+        where = str(folder) if folder is not None else None
+        return StorageError(Problem("cannot write the checkpoint.", "Fix: free space on the disk", where))
     if text.startswith("final batch=1 training"):
         least = re.search(r">= (\d+)", text)
         fix = f"Fix: change batch, or train at imgsz={least[1] if least else 64} or more"
@@ -103,10 +135,47 @@ def _known_cause(error: BaseException) -> TrainerError | None:
     return None
 
 
-def _storage(error: OSError) -> StorageError:
-    where = str(error.filename) if error.filename else None
-    fix = "Free space, or give another folder with project=DIR."
-    return StorageError(Problem(f"cannot read or write: {error.strerror}.", fix, where))
+def _errno(error: OSError, text: str) -> int | None:
+    """Return the number of a system's error, which a loader's process passes on as text only."""
+    found = None if error.errno is not None else ERRNO.search(text)
+    return int(found["number"]) if found else error.errno
+
+
+def vanished(error: OSError, text: str) -> TrainerError | None:
+    """Return what to report for a file that was there when the run began; None for anything else."""
+    if image := NO_IMAGE.search(text):
+        return _unread_image(Path(image["file"].strip()))
+    if _errno(error, text) not in {errno.ENOENT, errno.ESTALE}:
+        return None
+    found = ERRNO.search(text)
+    file = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else found and found["file"]
+    if not file or "site-packages" in file:
+        return None
+    if Path(file).suffix.lower() in IMAGES:
+        return DatasetError(Problem("the image disappeared during the run: No such file or directory.", MOVED, file))
+    what = "the file or folder does not exist, or disappeared meanwhile."
+    return StorageError(Problem(what, "Fix: check the path, and leave files in place while a run lasts", file))
+
+
+def _unread_image(file: Path) -> TrainerError:
+    """Return why an image cannot be read, which the engine does not say."""
+    try:
+        with file.open("rb"):
+            what = "cannot decode the image, which was in order when the run began."
+    except OSError as error:
+        if limited := exhausted(error, str(error)):
+            return limited
+        gone = error.errno in {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
+        what = f"the image {'disappeared' if gone else 'became unreadable'} during the run: {error.strerror}."
+    return DatasetError(Problem(what, MOVED, str(file)))
+
+
+def _storage(error: OSError, text: str, folder: Path | None) -> StorageError:
+    found = ERRNO.search(text)
+    file = error.filename or (found and found["file"]) or folder
+    reason = error.strerror or (found and found["reason"].strip()) or "input/output error"
+    fix = "Fix: free space, or give another folder with project=DIR"
+    return StorageError(Problem(f"cannot read or write: {reason}.", fix, str(file) if file else None))
 
 
 def loss_error() -> LossError:
@@ -117,7 +186,3 @@ def loss_error() -> LossError:
             "Lower lr0, train with amp=False, or check the labels for wild values.",
         )
     )
-
-
-def _memory() -> MemoryExhaustedError:
-    return MemoryExhaustedError(Problem("out of memory.", "Lower batch or imgsz, or set batch=-1 on a GPU."))

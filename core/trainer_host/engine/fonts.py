@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from trainer_host.base.data import write_whole
+from trainer_host.base.temporaries import sweep_once, temporary_path
 from trainer_host.data.cache import cache_folder
 
 NAMES = ("Arial.ttf", "Arial.Unicode.ttf")
@@ -49,8 +52,19 @@ def _stand_in(name: str) -> Path:
     if path.is_file() and path.stat().st_size == len(content):
         return path
     try:
-        write_whole(path, content)
+        write_whole(path, content, parents=True)
     except OSError:  # a cache folder that cannot be written to
-        path = Path(tempfile.mkdtemp()) / name
+        path = _folder_of_process() / name
         path.write_bytes(content)
     return path
+
+
+@cache
+def _folder_of_process() -> Path:
+    """Make a folder that lasts as long as the process, as the engine remembers where a font is."""
+    system = Path(tempfile.gettempdir())
+    sweep_once(system)
+    folder = temporary_path(system / "trainer-fonts")
+    folder.mkdir(mode=0o700)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import threading
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ultralytics.utils import LOGGER
 
 from trainer_host.base.display import escaped_lines
+from trainer_host.engine.faults import known_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from trainer_host.base.reporting import Reporter
 
@@ -78,6 +80,21 @@ class _WithoutBars:
         return getattr(self._stream, name)
 
 
+def _thread_hook(reporter: Reporter, otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what to do about an error in a thread, such as those that draw: a warning where the cause is known."""
+
+    def hook(args: Any) -> None:
+        error = args.exc_value
+        if isinstance(error, OSError) and error.filename is not None:
+            reporter.warn(f"{error.filename}: cannot write the file: {error.strerror}. Continuing without it.")
+        elif error is not None and (known := known_error(error)) is not None:
+            reporter.warn(str(known))
+        else:
+            otherwise(args)
+
+    return hook
+
+
 @contextmanager
 def quiet_opencv(verbose: bool = False) -> Iterator[None]:
     """Keep OpenCV and its video library from writing to standard error themselves, unless ``verbose`` is set.
@@ -108,12 +125,13 @@ def engine_log(reporter: Reporter, verbose: bool = False) -> Iterator[None]:
     LOGGER.handlers[:] = [_Escaped(handlers) if verbose else _ToReporter(reporter)]
     if not verbose:
         LOGGER.setLevel(logging.WARNING)
-    stdout = sys.stdout
+    stdout, excepthook = sys.stdout, threading.excepthook
+    threading.excepthook = _thread_hook(reporter, excepthook)
     if not verbose:
         sys.stdout = _WithoutBars(stdout)
     try:
         yield
     finally:
-        sys.stdout = stdout
+        sys.stdout, threading.excepthook = stdout, excepthook
         LOGGER.handlers[:] = handlers
         LOGGER.setLevel(level)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
@@ -189,7 +191,13 @@ class HostTrainer(BaseTrainer):
         super().run_callbacks(event)
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Write a line of ``results.csv``, and have plugins log it before a checkpoint keeps their state."""
+        """Write a line of ``results.csv``, and have plugins log it before a checkpoint keeps their state.
+
+        Raises:
+            FileNotFoundError: If the run's folder disappeared, which the engine would make again.
+        """
+        if not self.save_dir.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.save_dir))
         super().save_metrics(metrics)
         if self.evaluated_epoch != self.epoch + 1:  # the engine has zeros for an epoch that it does not evaluate
             metrics = {k: v for k, v in metrics.items() if k not in self.metrics}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,12 @@ from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.foreign_settings import unknown_settings
-from trainer_host.engine.imports import import_engine
 from trainer_host.engine.keys import engine_keys
 from trainer_host.engine.setting_effects import unused_settings
+from trainer_host.engine.state import preserved_state
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import FILE, discover
-from trainer_host.session.folders import claim_folder
+from trainer_host.session.folders import claim_folder, hold_folder
 
 if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
@@ -32,26 +32,27 @@ def val(request: Request, reporter: Reporter) -> ValResult:
     Raises:
         TrainerError: For every cause that is expected.
     """
-    with translated():
-        import_engine()
+    with translated(), preserved_state():
         from trainer_host.engine.logs import engine_log
-        from trainer_host.engine.state import preserved_state
 
         stop = StopRequest(when="before the measurement was done")
-        with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
-            model = open_model(request, "val", reporter)
+        with engine_log(reporter, request.verbose), stop.listening(), ExitStack() as held:
+            model = open_model(request, "val", reporter, held)
             with blamed(model.plan.chain.manager):
                 metrics = model.validate()
             return ValResult(model.plan.chain.name, model.checkpoint.path, model.save_dir, metrics)
 
 
-def open_model(request: Request, mode: Command, reporter: Reporter, claim: bool = True) -> FinishedModel:
+def open_model(
+    request: Request, mode: Command, reporter: Reporter, held: ExitStack, claim: bool = True
+) -> FinishedModel:
     """Read a checkpoint and restore the chain that it was trained with.
 
     Args:
         request: The settings; ``model`` is required.
         mode: ``val`` or ``predict``.
         reporter: Who shows warnings.
+        held: What keeps other runs out of the result folder until it is closed.
         claim: Whether to make a result folder.
     """
     from trainer_host.engine.plan import Plan
@@ -75,7 +76,10 @@ def open_model(request: Request, mode: Command, reporter: Reporter, claim: bool 
     chain = _restore(told, record, request, reporter, path)
     for unused in unused_settings(settings, mode, chain.engine_task, lambda _: None)[1]:
         reporter.warn(str(unused))
-    save_dir = claim_folder(chain.name, settings, mode) if claim else Path.cwd()
+    save_dir = Path.cwd()
+    if claim:
+        save_dir = claim_folder(chain.name, settings, mode)
+        held.callback(hold_folder(save_dir, reporter).release)
     plan = Plan(chain, exact=request.exact, offline=request.offline, images=given.images)
     try:
         with blamed(chain.manager):

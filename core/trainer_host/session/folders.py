@@ -1,4 +1,4 @@
-"""The folders of runs: claimed by making them, so that two runs never share one."""
+"""The folders of runs: claimed by making them, and held while a run lasts, so that two runs never share one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError, StorageError
+from trainer_host.base.folder_lock import FolderLock, clear_dead_lock
+from trainer_host.base.temporaries import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trainer_host.base.reporting import Reporter
+
 MOST_RUNS = 100_000
+MOST_SWEPT = 1000
+"""Folders of earlier runs that are looked into."""
 
 
 def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") -> Path:
@@ -31,6 +37,7 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") ->
     if settings.get("save_dir"):
         return _make(Path(os.path.expanduser(str(settings["save_dir"]))).resolve(), exist_ok=True)  # noqa: PTH111
     base = _project(task, str(settings.get("project") or ""))
+    _sweep_runs(base)
     wanted = str(settings.get("name") or name)
     if Path(wanted).name != wanted or wanted in {".", ".."}:
         raise SettingsError(Problem(f"name={wanted} is not the name of a folder.", _split(wanted)))
@@ -65,12 +72,33 @@ def _split(name: str) -> str:
     return f"Write project={folder if is_path(folder) else f'./{folder}'} name={last}"
 
 
+def hold_folder(folder: Path, reporter: Reporter) -> FolderLock:
+    """Keep other runs out of a folder until the lock is released or the process ends.
+
+    Raises:
+        StorageError: If another run holds it.
+    """
+    return FolderLock(folder, reporter.warn)
+
+
+def _sweep_runs(base: Path) -> None:
+    """Remove what killed runs have left in the folders of a project: half a checkpoint may have a hundred megabytes."""
+    try:
+        runs = [entry for entry in os.scandir(base) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return
+    for entry in runs[:MOST_SWEPT]:
+        for folder in (Path(entry.path), Path(entry.path, "weights")):
+            sweep(folder)
+        clear_dead_lock(Path(entry.path))
+
+
 def _make(folder: Path, exist_ok: bool) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
     except FileExistsError:
         if exist_ok:
-            raise StorageError(Problem("a file stands where the run's folder is to be.", None, str(folder))) from None
+            raise StorageError(Problem("the run's folder is a file.", "Fix: give another one", str(folder))) from None
         raise
     except OSError as error:
         fix = "Give another folder with project=DIR."

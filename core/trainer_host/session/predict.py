@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from trainer_host.base.errors import DatasetError, Problem, SettingsError, Train
 from trainer_host.base.results import PredictResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
-from trainer_host.engine.imports import import_engine
+from trainer_host.engine.state import preserved_state
 from trainer_host.session.finished import open_model
 from trainer_host.session.prediction_files import PredictionFiles, Wanted, try_output, write_predictions
 from trainer_host.session.sources import given_source
@@ -45,17 +46,16 @@ def predict(
         TrainerError: For every other cause that is expected.
     """
     files = _tried(outputs, request.given.settings.get("source"))
-    with translated():
+    with translated(), ExitStack() as held:
         source = given_source(request)
-        import_engine()
+        held.enter_context(preserved_state())
         from trainer_host.engine.logs import engine_log, quiet_opencv
-        from trainer_host.engine.state import preserved_state
 
         settings = request.given.settings
         wanted = _wanted(settings, pictures)
         stop = StopRequest(when="what was found until then is written")
-        with preserved_state(), engine_log(reporter, request.verbose), quiet_opencv(request.verbose), stop.listening():
-            model = open_model(request, "predict", reporter, wanted.any())
+        with engine_log(reporter, request.verbose), quiet_opencv(request.verbose), stop.listening():
+            model = open_model(request, "predict", reporter, held, wanted.any())
             writer = PredictionFiles(model, model.save_dir, wanted) if wanted.any() else None
             work = _Work(model, source, files, writer, keep or bool(files))
             with blamed(model.plan.chain.manager):

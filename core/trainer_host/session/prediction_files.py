@@ -7,7 +7,6 @@ import io
 import math
 import os
 import re
-import secrets
 import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,6 +18,7 @@ from trainer_host.base.data import write_whole
 from trainer_host.base.display import csv_cell, json_text
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.plain_path import fitting_name, plain_path
+from trainer_host.base.temporaries import temporary_folder
 from trainer_host.data.images import SUFFIXES
 from trainer_host.session.sources import VIDEOS, suffix_of
 
@@ -189,9 +189,10 @@ class VideoFile:
         import cv2
 
         self.path, self.size, self.frames = path, size, 0
-        self._part = path.with_name(f".{secrets.token_hex(8)}.mp4")
         self._links = ExitStack()
-        self._plain = self._links.enter_context(plain_path(path.parent)) / self._part.name
+        folder = self._links.enter_context(temporary_folder(path))
+        self._part = folder / "video.mp4"
+        self._plain = self._links.enter_context(plain_path(folder)) / self._part.name
         fps = fps if fps is not None and math.isfinite(fps) and 0 < fps < MOST_FPS else USUAL_FPS
         self._writer = cv2.VideoWriter(str(self._plain), cv2.VideoWriter.fourcc(*VIDEO_CODEC), fps, size)
         if not self._writer.isOpened():
@@ -243,8 +244,6 @@ class VideoFile:
     def discard(self) -> None:
         """Remove what is not whole."""
         self._writer.release()
-        with suppress(OSError):
-            self._part.unlink(missing_ok=True)
         self._links.close()
 
     def _error(self, what: str) -> StorageError:
@@ -284,8 +283,7 @@ def _write(path: Path, content: bytes, fix: str = SPACE) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
+        write_whole(path, content, parents=True)
 
 
 def folder_name(name: str) -> str:

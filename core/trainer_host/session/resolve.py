@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from trainer_host.base.data import nearby
 from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.base.findings import FAIL, Tolerance, raise_errors
 from trainer_host.base.settings import Given, Setting, merge, name_of, read_settings_file
+from trainer_host.base.temporaries import sweep_once, temporary_folder
 from trainer_host.base.yaml_document import line_of_key, read_document
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.foreign_settings import unknown_settings
@@ -280,6 +280,7 @@ def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:
     folder = Path.cwd() / "runs" / "samples" / name
     mark = folder / MARK
     drawn = _read_mark(mark)
+    sweep_once(folder.parent)
     fresh = drawn.get("by") == _drawn_by(chain)
     if not fresh:
         drawn = _draw_sample(chain, folder)
@@ -302,9 +303,8 @@ def _drawn_by(chain: Chain) -> list[str]:
 
 def _draw_sample(chain: Chain, folder: Path) -> dict[str, Any]:
     """Draw a sample dataset so that it appears whole or not at all; return what its mark says."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        work = Path(scratch) / folder.name
+    with temporary_folder(folder) as scratch:
+        work = scratch / folder.name
         work.mkdir()
         with blamed(chain.manager):
             sample = chain.manager.hook.sample(ctx=SampleContext(folder=work))

@@ -16,9 +16,9 @@ from trainer_host.base.errors import (
 )
 from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
-from trainer_host.engine.faults import blamed, translated
-from trainer_host.engine.imports import import_engine
-from trainer_host.session.folders import claim_folder
+from trainer_host.engine.faults import blamed, known_error, translated
+from trainer_host.engine.state import preserved_state
+from trainer_host.session.folders import claim_folder, hold_folder
 from trainer_host.session.record import FILE, RunRecord
 from trainer_host.session.resolve import Resolved, resolve
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from trainer_host.base.folder_lock import FolderLock
     from trainer_host.base.protocols import Finished, Training
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import Outcome
@@ -45,13 +46,11 @@ def run(request: Request, reporter: Reporter) -> RunResult:
     Raises:
         TrainerError: For every cause that is expected.
     """
-    with translated():
-        import_engine()
+    with translated(), preserved_state():
         from trainer_host.engine.logs import engine_log
-        from trainer_host.engine.state import preserved_state
 
         stop = StopRequest()
-        with preserved_state(), engine_log(reporter, request.verbose), stop.listening():
+        with engine_log(reporter, request.verbose), stop.listening():
             try:
                 return _train(resolve(request, reporter), reporter, stop)
             finally:
@@ -59,13 +58,21 @@ def run(request: Request, reporter: Reporter) -> RunResult:
 
 
 def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResult:
+    save_dir = claim_folder(resolved.chain.name, resolved.values())
+    lock = hold_folder(save_dir, reporter)
+    try:
+        return _train_in(save_dir, lock, resolved, reporter, stop)
+    finally:
+        lock.release()
+
+
+def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResult:
     import torch
 
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics_engine import TrainingEngine
     from trainer_host.engine.versions import engine_version
 
-    save_dir = claim_folder(resolved.chain.name, resolved.values())
     versions = {"ultralytics": engine_version(), "torch": str(torch.__version__)}
     before = {entry.name for entry in save_dir.iterdir()}
     record = RunRecord(save_dir, resolved, versions)
@@ -79,6 +86,7 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
         trackers=resolved.trackers,
     )
     engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
+    began = False
     try:
         with translated(), blamed(resolved.chain.manager):  # here, so that a refused run leaves nothing
             record.read(engine.prepare())
@@ -87,18 +95,22 @@ def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResu
             reporter.note(f"Training {resolved.chain.name}{also} {engine.describe()}.")
             for warning in engine.warnings():
                 reporter.warn(warning)
+            began = True
             outcome = engine.train()
         if outcome.interrupted:
             raise stop.error(f"last checkpoint {outcome.last or 'not saved'}")
         predictions = _picture(plan, outcome, save_dir, reporter)
     except BaseException as error:
         last = save_dir / "weights" / "last.pt"
-        told = stop.instead_of(error, f"last checkpoint {last}" if last.exists() else "before training began")
+        known = known_error(error, save_dir) or error
+        told = stop.instead_of(known, f"last checkpoint {last}" if last.exists() else "before training began")
         with suppress(OSError):  # such as a full disk: the error itself is to be told, not that of its record
             start = engine.starting_weights()
             facts = {"weights": start.as_data()} if start else {}
             record.end(_status(told), error=str(told) or type(told).__name__, **facts)
-        _tidy(save_dir, told, before)
+        lock.release()  # its file is the last one in a folder that is to go
+        if not began or isinstance(told, SettingsError):
+            _tidy(save_dir, told, before)
         if told is not error:
             raise told from error
         raise

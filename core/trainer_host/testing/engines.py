@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from typing import TYPE_CHECKING
 
 from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.temporaries import temporary_folder
 from trainer_host.data.cache import cache_folder
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ def engine_overlay(version: str) -> Path:
     folder = cache_folder() / "engines" / version
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{version}-") as scratch:
-        put = ["install", "--quiet", "--no-deps", "--disable-pip-version-check", "--target", scratch]
+    with temporary_folder(folder) as scratch:
+        put = ["install", "--quiet", "--no-deps", "--disable-pip-version-check", "--target", str(scratch)]
         command = module_command("pip", *put, f"{ENGINE}=={version}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:

@@ -57,7 +57,7 @@ def write_report(path: Path, data: Description, findings: Sequence[Finding], hoo
         "Statistics": _statistics(data, hooks, ctx),
     }
     content = _page(data, findings, ctx.task, {title: body for title, body in sections.items() if body})
-    write_whole(path, content.encode())
+    write_whole(path, content.encode(), parents=True)
 
 
 def _page(data: Description, findings: Sequence[Finding], task: str, sections: dict[str, str]) -> str:

@@ -1,0 +1,63 @@
+"""SIGINT and SIGTERM while the command starts: one line, the JSON object where one is asked for, the documented code.
+
+The package imports this before anything else of its own, so that a signal never meets Python's default while modules
+are imported. Raising within an import would leave modules half made, so the process is left at once: at that time there
+is nothing to clean up. In a program of the user's nothing is installed.
+"""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_process = os.getpid()
+
+
+def is_command() -> bool:
+    """Return whether this process was started as ``trainer`` or ``python -m trainer_host``."""
+    from trainer_host._working_folder import is_run_as_module
+
+    if is_run_as_module():
+        return True
+    main = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    script = os.path.basename(main)  # noqa: PTH119 - pathlib is not imported yet
+    return script.removesuffix(".exe") in {"trainer", "trainer-script.py"} and bool(sys.argv) and sys.argv[0] == main
+
+
+def leave(number: int, _frame: FrameType | None = None) -> None:
+    """End the process at once, with one line and the exit code of the signal."""
+    if os.getpid() != _process:  # a child that inherited the handler
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
+    code = 128 + number
+    message = f"stopped by {signal.Signals(number).name}: the command was still starting."
+    _write(2, f"trainer: {message}\n")
+    if "--json" in sys.argv:
+        _write(
+            1,
+            f'{{"status": "stopped", "error": "StoppedError", "exit_code": {code}, '
+            f'"problems": [{{"message": "{message}", "fix": null, "where": null}}], "retryable": true}}\n',
+        )
+    os._exit(code)
+
+
+def _write(descriptor: int, text: str) -> None:
+    try:
+        os.write(descriptor, text.encode())
+    except OSError:  # nobody reads it
+        return
+
+
+def install() -> None:
+    """Leave at once on SIGINT and SIGTERM from now on; only the main thread can say so."""
+    try:
+        for number in SIGNALS:
+            signal.signal(number, leave)
+    except ValueError:
+        return
+
+
+if is_command():
+    install()
