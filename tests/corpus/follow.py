@@ -14,8 +14,12 @@ from PIL import Image
 Finding = dict[str, Any]
 Follow = Callable[[Path, Finding, re.Match[str]], None]
 
-ASSIGNMENTS = r"\w+: (?:\[.*?\]+|\{.*?\}|\"[^\"]*\"|[^\s,;]+)(?=$|[;, ])"
-BEYOND = r"(?:$|[,;] (?:or|which|with)\b.*| for colour.*| in the YAML.*| in place of names)"
+ASSIGNMENTS = r"\w+: (?:\[(?:[^\[\]]|\[[^\[\]]*\])*\]|\{.*?\}|\"[^\"]*\"|[^\s,;]+)(?=$|[;, ])"
+BEFORE = r"(?:name its folder: |put images there, or )?(?!write KEY)"
+BEYOND = r"(?:$|[,;] (?:or|which|with)\b.*|[,;] (?:and|if)\b.*| for colour.*| in the YAML.*| in place of names)"
+
+ALIKE = ", and the others alike"
+NO_LINE = "remove the line|delete the row|remove one of the two$|remove it, or ignore|correct the path, or remove"
 
 
 def file_of(root: Path, finding: Finding) -> Path:
@@ -74,10 +78,15 @@ def divided(line: str, match: re.Match[str]) -> str:
 def move_labels(root: Path, _: Finding, match: re.Match[str]) -> None:
     source, target = root / match[1], root / match[2]
     target.mkdir(parents=True, exist_ok=True)
-    images = Path(str(target).replace("/labels", "/images", 1))
+    images = Path("/images".join(str(target).rsplit("/labels", 1)))
     stems = {f.stem for f in images.iterdir()} | {f.name for f in images.iterdir()}
     for file in [f for f in source.iterdir() if f.suffix.lower() == ".txt" and f.stem in stems]:
         file.rename(target / (renamed(file.name, match[3], match[4]) if match[3] else file.name))
+
+
+def move_folder(root: Path, _: Finding, match: re.Match[str]) -> None:
+    (root / match[2]).parent.mkdir(parents=True, exist_ok=True)
+    (root / match[1]).rename(root / match[2])
 
 
 def rename_labels(root: Path, _: Finding, match: re.Match[str]) -> None:
@@ -103,7 +112,7 @@ def remove_file(root: Path, finding: Finding, _: re.Match[str]) -> None:
 def remove_image(root: Path, finding: Finding, _: re.Match[str]) -> None:
     image = file_of(root, finding)
     image.unlink()
-    if not [f for f in image.parent.glob(f"{image.stem}.*")]:
+    if not list(image.parent.glob(f"{image.stem}.*")):
         label_of(image).unlink(missing_ok=True)
 
 
@@ -121,7 +130,7 @@ def empty_label(root: Path, finding: Finding, _: re.Match[str]) -> None:
 def as_utf8(root: Path, finding: Finding, _: re.Match[str]) -> None:
     content = file_of(root, finding).read_bytes()
     text = content.decode("utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "latin-1")
-    file_of(root, finding).write_text("".join(line + "\n" for line in text.splitlines() if line.isascii() or "train" not in line and "\xe9" not in line[:1]), encoding="utf-8")
+    file_of(root, finding).write_text(text, encoding="utf-8")
 
 
 def put_copy(root: Path, finding: Finding, _: re.Match[str]) -> None:
@@ -145,23 +154,25 @@ def rename_key(line: str, match: re.Match[str]) -> str:
 
 
 FORMS: tuple[tuple[str, Follow], ...] = (
-    (rf"(?:.*?: )?write ((?:{ASSIGNMENTS}(?:; )?)+){BEYOND}", write_keys),
+    (rf"{BEFORE}write ((?:{ASSIGNMENTS}(?:; )?)+){BEYOND}", write_keys),
     (rf"count keypoints from 0: ({ASSIGNMENTS})", write_keys),
     (r"write (\w+):", on_line(rename_key)),
-    (r"remove (\w+):.*", remove_key),
-    (r"(?:remove the line|delete the row|remove one of the two$).*", on_line(lambda _line, _match: None)),
+    (r"(?:correct the path, or )?remove (\w+):.*", remove_key),
+    (r"move the folder (.+) to (.+)", move_folder),
+    (rf"(?:{NO_LINE}).*", on_line(lambda _line, _match: None)),
     (r"divide by the image's width and height: ([\d. ]+)", on_line(divided)),
-    (r"move the label files of the \w+ images from (.+?) to (.+?)(?:, and rename (.+) to (.+), and the others alike)?", move_labels),
-    (r"rename the label files in (.+): (.+) to (.+), and the others alike", rename_labels),
+    (rf"move the label files of the \w+ images from (.+?) to (.+?)(?:, and rename (.+) to (.+){ALIKE})?", move_labels),
+    (rf"rename the label files in (.+): (.+) to (.+){ALIKE}", rename_labels),
     (r"rename it to end in (\.\w+)", rename_image),
     (r"(?:remove it with its label file|.*, or remove it with its label file|remove one of the two, .*)", remove_image),
     (r"remove it from \w+ or from \w+", remove_image),
-    (r"(?:remove the link|remove it, or mend it|put the image there, or remove the label file)", remove_file),
+    (r"(?:remove the link|(?:correct|replace) the link.*|remove it, or mend it)", remove_file),
+    (r"put the image there, or remove the label file", remove_file),
     (r"label it; if nothing is on it, put an empty file there", empty_label),
     (r"write (\./\S+|\S+\.\w+)", on_line(lambda _, match: match[1])),
     (r"(?:move or rename the folder|remove or rename it|rename it, or put the image there)", take_away),
     (r"save it as UTF-8", as_utf8),
-    (r"(?:put copies there in place of the links|put the (?:images|label files?) (?:there|into)).*", put_copy),
+    (r"(?:put copies there in place of the links|put the (?:images|label files?) (?:there|into the)).*", put_copy),
     (r"convert it to PNG.*", as_png),
 )
 """What fixes look like that can be followed without a person who knows the data."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from trainer_host.base.data import nearby
 from trainer_host.base.findings import Finding
-from trainer_host.data.description import FOUND, MISSING, SPLITS, Description, Split
+from trainer_host.data.description import EMPTY, FOUND, MISSING, SPLITS, Description, Split
 from trainer_host.data.misplaced_labels import find_misplaced
 
 if TYPE_CHECKING:
@@ -52,9 +52,12 @@ def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Ite
         what, fix = f"none of the {len(split)} {split.name} images has labels.", "label them"
         if data.engine_reads:
             first = nearby(Path(split.label_files[0]))
+            empty = (split.labelled == EMPTY).all()
             what = f"none of the {len(split)} {split.name} images has a label file with rows;"
             what += f" the first is looked for at {first}."
-            fix = "put the label files where images/ in the path becomes labels/"
+            fix = f"put the label files into {nearby(Path(split.label_files[0]).parent)}"
+            if empty:
+                what, fix = f"the label files of all {len(split)} {split.name} images are empty.", "label the images"
         if misplaced is not None:
             what, fix = misplaced.message, misplaced.fix
         yield data.of_key(split.name, "labels-none", what, fix, "error" if split.name == "train" else "warning")

@@ -31,7 +31,8 @@ QUOTING = frozenset({"label-number", "label-not-finite"})
 LEAST_COLUMNS = 5
 LOWEST, HIGHEST, MOST_CLASSES = -1, 2, 100_000
 """What the numbers of a row lie between: normalized coordinates, visibility, and the class."""
-FIX = "put the label file into the dataset, or link the folder of all label files"
+FIX = "put the label file into the dataset, in place of the link"
+REPLACE = "replace the link with the label file of the image, or remove it"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def withheld(rows: Rows, listing: Listing) -> Rows:
     what = "the label file is a link that leads out of the dataset, to a file that is not one of labels."
     faults = [f for f in rows.faults if f.file not in strange]
     faults = [_unquoted(f) if f.file in listing.folders_out else f for f in faults]
-    faults += [Fault(index, 0, CODE, what, FIX) for index in strange]
+    faults += [Fault(index, 0, CODE, what, REPLACE) for index in strange]
     kept = ~np.isin(rows.file, sorted(strange))
     return replace(
         rows,

@@ -10,7 +10,7 @@ from trainer_host.base.errors import nearest
 from trainer_host.base.findings import MISSING_KEY, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from trainer_host.data.description import Description
 
@@ -27,9 +27,12 @@ METADATA = frozenset(
 )
 """Keys with which other programs describe a dataset; they have no effect."""
 MOST_CLASSES = 100_000
+PLAIN = r"[A-Za-z_][\w -]*"
+"""A name that YAML reads as text without quotation marks; the words that it takes for something else are short."""
 SHOWN = 100
 """Classes that a fix names."""
-NAMELESS = "write names: [thing]"
+NAMELESS, COUNTLESS = "write names: [thing]", "write nc: 1"
+"""Fixes that are completed by the number of classes in the labels."""
 
 
 def settle_classes(data: Description) -> None:
@@ -37,7 +40,7 @@ def settle_classes(data: Description) -> None:
     given, count = data.pop("names", None), data.pop("nc", None)
     if count is not None and (count := _whole(count)) is None:
         data.findings.append(
-            data.of_key("nc", "nc-type", "nc is not a number of classes.", "remove nc:, or correct it")
+            data.of_key("nc", "nc-type", "nc is not a number of classes.", "remove nc:" if given else COUNTLESS)
         )
     if given is None:
         if count is None and "nc" not in data.lines:
@@ -102,12 +105,20 @@ def _names(data: Description, given: Any) -> dict[int, str] | None:
     missing = sorted(set(range(len(names))) - names.keys())
     if missing:
         what = f"the classes are numbered {_shown(sorted(names))}; {missing[0]} is missing."
-        fix = f"number them 0 to {len(names) - 1} without gaps, and change the classes in the labels to match"
+        fix = f"{_renumbered(names)}, and change the classes in the labels to match"
         if sorted(names) == list(range(1, len(names) + 1)):
-            fix = "count from 0: subtract 1 from each number in names, and in the labels if they count from 1 too"
+            fix = f"{_renumbered(names)}; if the labels count from 1 too, subtract 1 from their classes"
         bad("names-gaps", what, fix)
         return None
     return {index: names[index] for index in range(len(names))}
+
+
+def _renumbered(names: Mapping[int, str]) -> str:
+    """Return how to write classes whose numbers have gaps."""
+    ordered = [names[index] for index in sorted(names)]
+    if len(ordered) >= SHOWN or not all(re.fullmatch(PLAIN, name) for name in ordered):
+        return f"number them 0 to {len(names) - 1} without gaps"
+    return f"write names: {{{', '.join(f'{i}: {name}' for i, name in enumerate(ordered))}}}"
 
 
 def _listed(given: Any) -> str:
@@ -115,7 +126,7 @@ def _listed(given: Any) -> str:
     if _whole(given) is not None:
         return f"write nc: {_whole(given)} in place of names"
     names = [part.strip() for part in str(given).split(",") if part.strip()]
-    plain = len(names) < SHOWN and all(re.fullmatch(r"[\w -]+", name) for name in names)
+    plain = len(names) < SHOWN and all(re.fullmatch(PLAIN, name) for name in names)
     return f"write names: [{', '.join(names)}]" if names and plain else "write names: with a list of names"
 
 
@@ -133,8 +144,12 @@ def name_classes_of_labels(data: Description) -> None:
     known = [int(v) for first in firsts for v in (first.max(),) if v == v and 0 <= v < SHOWN]  # NaN is not itself
     if not known or len(known) < len(firsts):
         return
-    fix = f"write names: [{', '.join(f'class_{i}' for i in range(max(known) + 1))}]"
-    data.findings = [replace(f, fix=fix) if f.fix == NAMELESS else f for f in data.findings]
+    count = max(known) + 1
+    fixes = {
+        NAMELESS: f"write names: [{', '.join(f'class_{i}' for i in range(count))}]",
+        COUNTLESS: f"write nc: {count}",
+    }
+    data.findings = [replace(f, fix=fixes.get(f.fix, f.fix)) for f in data.findings]
 
 
 def _index(key: Any) -> int | None:

@@ -258,7 +258,7 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
         facts = stat_of(Path(path))
         if facts == ABSENT:
             meant = tail_in(words, (file.parent, root))
-            fix = f"write {'./' * (file.parent == root)}{meant}" if meant else "correct the path"
+            fix = f"write {'./' * (file.parent == root)}{meant}" if meant else "correct the path, or remove the line"
             note("list-entry-missing", f"there is no image {words}.", fix, number)
             continue
         if os.path.islink(path):  # noqa: PTH114

@@ -107,7 +107,9 @@ def _fits(root: Path, candidate: str, taken: Collection[Path]) -> bool:
     place = (root / candidate).resolve()
     if place == root.resolve() or any(other.is_relative_to(place) or place.is_relative_to(other) for other in taken):
         return False
-    return place.exists() and has_images(place)
+    # A folder with folders of several splits is that of all images.
+    several = sum((place / n).is_dir() for names in OTHER_NAMES.values() for n in names) > 1
+    return place.exists() and not several and has_images(place)
 
 
 def _corrected(root: Path, parts: Sequence[str]) -> str | None:

@@ -136,14 +136,14 @@ def _candidates(folder: str, expected: str, homes: Sequence[str]) -> Iterator[st
     yield expected
     yield folder
     images = Path(folder)
-    bases = [(above, images.relative_to(above).parts) for above in islice(images.parents, MOST_LEVELS)]
+    bases = [(above, images.relative_to(above).parts) for above in islice((images, *images.parents), MOST_LEVELS)]
     bases += [(Path(home), images.parts[-2:]) for home in homes if not images.is_relative_to(home)]
     for above, parts in bases:
         if above == Path(above.anchor):
             continue
         # By position, below a folder beside that of the images, and by the names without "images".
-        ends = [(), parts[1:], parts[-1:], tuple(p for p in parts if p != "images"), parts]
-        for name in [*_folders(above), *([] if len(parts) == 1 else [parts[0]])]:
+        ends = [(), parts[1:], parts[-1:], tuple(p for p in parts if p != "images"), parts, ("labels",)]
+        for name in _folders(above):
             yield from (str(above.joinpath(name, *end)) for end in ends)
         if above in map(Path, homes):
             return

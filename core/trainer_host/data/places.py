@@ -13,6 +13,7 @@ from trainer_host.base.findings import MISSING_KEY, Finding
 from trainer_host.data.description import SPLITS
 from trainer_host.data.foreign_labels import LINK_OUT
 from trainer_host.data.images import SUFFIXES
+from trainer_host.data.listing import label_folder
 from trainer_host.data.meant_paths import as_yaml, is_absolute, meant_root, meant_split
 
 if TYPE_CHECKING:
@@ -93,7 +94,13 @@ def sources_of(data: Description, root: Path, needed: str) -> dict[str, list[Pat
         # A split that a run does not use may be missing.
         optional = split not in {"train", "val", needed}
         data.findings[known:] = [
-            replace(f, split=split, severity="warning" if optional else f.severity) for f in data.findings[known:]
+            replace(
+                f,
+                split=split,
+                severity="warning" if optional else f.severity,
+                fix=f"correct the path, or remove {split}:" if optional and f.fix == WRONG_PATH else f.fix,
+            )
+            for f in data.findings[known:]
         ]
     data.findings += _outside(data, root, found)
     for split, some in found.items():
@@ -209,7 +216,16 @@ def _meant(data: Description, key: str, entry: str, root: Path) -> str | None:
     if data.get("path") and root.resolve() != beside and (fix := meant_root(data, "", beside)):
         return fix
     found = meant_split(entry, split, root, _taken(data, root))
-    return _written(key, found) if found else None
+    if found is None:
+        return None
+    labels = [Path(label_folder(str(root / place))) for place in (entry, found)]
+    if _has_texts(labels[0]) and not _has_texts(labels[1]) and not is_absolute(entry):
+        return f"move the folder {found} to {entry}"  # as the labels are beside that
+    return _written(key, found)
+
+
+def _has_texts(folder: Path) -> bool:
+    return _is_folder(folder) and any(f.suffix == ".txt" for f in folder.iterdir())
 
 
 def images_elsewhere(data: Description, split: str, root: Path) -> str:
