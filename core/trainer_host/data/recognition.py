@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 YAML = (".yaml", ".yml")
 NDJSON = (".ndjson", ".jsonl")
-CODE = "not-a-dataset"
+NOT_DATASET = "not-a-dataset"
 MOST_ENTRIES = 20_000
 """Entries of a folder, or of an archive, that are looked at."""
 MOST_DEPTH = 5
@@ -42,11 +42,11 @@ RUN_KEYS = frozenset({"epochs", "lr0", "optimizer", "imgsz", "batch"})
 GIVE = "give the path of a dataset YAML: data=my.yaml"
 
 
-def error_of(what: str, way: str, source: str, code: str = CODE) -> DatasetError:
+def error_of(what: str, way: str, source: str, absent: bool = False) -> DatasetError:
     """Return the error that says what a source is, with the same as a finding."""
     where = None if source in what else nearby(Path(source).absolute())
     error = DatasetError(Problem(what, f"Fix: {way}", where))
-    error.findings = (Finding(code, what, way, str(Path(source).absolute())),)
+    error.findings = (Finding("dataset-missing" if absent else NOT_DATASET, what, way, str(Path(source).absolute())),)
     return error
 
 
@@ -65,15 +65,15 @@ def missing(source: str, shipped: Collection[str] = ()) -> DatasetError:
     except OSError:
         above = next((p for p in folder.parents if p.is_dir()), None)
         where = f"; the folder {folder} does not exist" if above is not None else ""
-        return error_of(f"{what[:-1]}{where}.", GIVE, source, "dataset-missing")
+        return error_of(f"{what[:-1]}{where}.", GIVE, source, absent=True)
     yamls = sorted(e.name for e in entries if e.suffix.lower() in YAML)
     near = next((n for n in yamls if Path(n).stem == path.stem), None) or nearest(path.name, yamls)
     if near is None and not path.suffix:
         near = nearest(path.name, [e.name for e in entries if e.is_dir()])
     if near is None and folder == Path() and (near := nearest(source, shipped)):
-        return error_of(what, f"write data={near}, or {GIVE}", source, "dataset-missing")
+        return error_of(what, f"write data={near}, or {GIVE}", source, absent=True)
     way = f"write data={shlex.quote(str(folder / near))}" if near else GIVE
-    return error_of(what, way, source, "dataset-missing")
+    return error_of(what, way, source, absent=True)
 
 
 def yaml_of(source: str) -> Path | None:

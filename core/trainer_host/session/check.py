@@ -20,7 +20,7 @@ from trainer_host.plugin.chain import load_chain
 from trainer_host.session.resolve import tell_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from trainer_host.base.findings import Finding
     from trainer_host.base.reporting import Reporter
@@ -39,6 +39,7 @@ class CheckResult:
         counts: Numbers of images, rows and findings.
         findings: What was found, errors first.
         notes: What was written besides.
+        used: The splits that a training uses; an error in another does not stop it.
     """
 
     dataset: str
@@ -47,6 +48,12 @@ class CheckResult:
     counts: Mapping[str, Any]
     findings: Sequence[Finding]
     notes: Sequence[str] = ()
+    used: Collection[str] = ("train", "val")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a training starts with the dataset as it is."""
+        return not any(f.severity == "error" and (f.split is None or f.split in self.used) for f in self.findings)
 
     def fails(self, strict: bool = False) -> bool:
         """Return whether the dataset cannot be used: for an error, or where ``strict`` for a warning."""
@@ -124,7 +131,7 @@ def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fi
         proposal = pixels.proposal
     notes = _report(report, data, chain, ctx) if report else []
     notes += _mend(fix, data, chain, ctx, proposal) if fix else []
-    return _result(data, chain, notes)
+    return replace(_result(data, chain, notes), used=("train", ctx.split))
 
 
 def _unread(error: DatasetError, source: str, chain: Chain | None) -> CheckResult:
