@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tarfile
@@ -162,6 +163,22 @@ def test_folders_are_recognised(tmp_path: Path) -> None:
         assert what in message
         assert way in fix
         assert said(name, "detect") == (message, fix)
+
+
+def test_a_part_of_a_dataset_leads_to_its_yaml(tmp_path: Path) -> None:
+    sound(tmp_path / "mice")
+    write(tmp_path / "mice" / "train.txt", "images/train/00.jpg\n")
+    for part in ("images", "images/train", "labels", "labels/train/00.txt", "images/train/00.jpg", "train.txt"):
+        _, fix = said(f"mice/{part}")
+        assert fix == "give the dataset YAML above it: data=mice/data.yaml"
+
+
+def test_one_of_several_files_and_what_is_not_a_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", '{"images": [], "annotations": [], "categories": []}')
+    write(tmp_path / "b.json", json.dumps(LABELME))
+    assert "labelme" in said("a.json,b.json")[0]
+    os.mkfifo(tmp_path / "pipe")
+    assert "not a file that can be read" in said("pipe")[0]
 
 
 def test_several_yamls_and_one_in_a_folder_below(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ IMAGE_LIST = Known(
     "then give that: data=my.yaml",
     labels=False,
 )
+UNREADABLE = Known("not a file that can be read", "check the path and its rights", labels=False)
 EMPTY = Known("an empty file", "give the path of a dataset YAML: data=my.yaml", labels=False)
 
 BY_SUFFIX = {
@@ -150,15 +151,15 @@ TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?(?:"|\Z)|[\[\]{},:]', re.DOTALL)
 """A text, also one that is cut off, or a sign; so that no text is scanned twice."""
 
 
-def head_of(path: Path) -> bytes:
-    """Return the beginning of a file, empty where it is not a regular file or cannot be read."""
+def head_of(path: Path) -> bytes | None:
+    """Return the beginning of a file; None if it is not a regular file or cannot be read."""
     try:
         if not path.is_file():
-            return b""
+            return None
         with path.open("rb") as file:
             return file.read(HEAD)
     except OSError:
-        return b""
+        return None
 
 
 def known_file(path: Path) -> Known | None:
@@ -166,7 +167,7 @@ def known_file(path: Path) -> Known | None:
     suffix = path.suffix.lower()
     head = head_of(path)
     if not head:
-        return EMPTY
+        return UNREADABLE if head is None else EMPTY
     if head.startswith(b"PAR1"):
         return PARQUET
     if suffix in BY_SUFFIX:

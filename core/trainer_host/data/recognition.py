@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,18 @@ from trainer_host.base.errors import DatasetError, Problem, TrainerError, Unsafe
 from trainer_host.base.findings import Finding
 from trainer_host.base.yaml_document import Document, read_document
 from trainer_host.data.images import SUFFIXES
-from trainer_host.data.known_formats import BY_SUFFIX, MODEL, VIDEO, Known, head_of, json_keys, known_file
+from trainer_host.data.known_formats import (
+    BY_SUFFIX,
+    IMAGE,
+    IMAGE_LIST,
+    LABEL_FILE,
+    MODEL,
+    VIDEO,
+    Known,
+    head_of,
+    json_keys,
+    known_file,
+)
 from trainer_host.data.unwritten_yaml import is_labelled, yaml_for
 
 if TYPE_CHECKING:
@@ -39,6 +51,8 @@ LIKELY = (".slp", ".parquet", ".json", ".xml", ".csv", ".h5", ".mat", ".tfrecord
 DATASET_KEYS = frozenset({"train", "val", "validation", "test", "names", "nc"})
 ARCHITECTURE = frozenset({"backbone", "head"})
 RUN_KEYS = frozenset({"epochs", "lr0", "optimizer", "imgsz", "batch"})
+PARTS = (IMAGE, IMAGE_LIST, LABEL_FILE)
+"""What is a part of a dataset, whose YAML may lie above."""
 GIVE = "give the path of a dataset YAML: data=my.yaml"
 
 
@@ -50,13 +64,16 @@ def error_of(what: str, way: str, source: str, absent: bool = False) -> DatasetE
     return error
 
 
-def missing(source: str, shipped: Collection[str] = ()) -> DatasetError:
+def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     """Return the error for a source that does not exist, with the nearest name that does.
 
     Args:
         source: What was given.
         shipped: Names that mean a dataset without being a file.
     """
+    parts = [p for p in source.split(",") if Path(p.strip()).is_file()]
+    if other := next((p.strip() for p in parts if known_file(Path(p.strip()))), None):
+        return error_for(other)  # one of several files
     path = Path(source)
     what = f"there is no dataset {source}."
     folder = path.parent
@@ -137,6 +154,8 @@ def error_for(source: str) -> TrainerError:
     if path.suffix.lower() in NDJSON and path.is_file():
         return lists_addresses(source)
     known = _known_folder(path) if path.is_dir() else _known_archive(path) or known_file(path)
+    if known is not None and (path.is_dir() or known in PARTS) and (above := _yaml_above(path)):
+        known = known._replace(way=f"give the dataset YAML above it: data={shlex.quote(nearby(above))}")
     if known is None:
         what = "this is not a dataset: neither a YAML nor a format that an installed plugin reads."
         return error_of(what, GIVE, source)
@@ -144,6 +163,16 @@ def error_for(source: str) -> TrainerError:
     reason = ", which no installed plugin reads" if known.labels else "" if path.is_dir() else ", not a dataset"
     reason = "" if known.name.startswith("an archive") else reason
     return error_of(f"this is {known.name}{reason}.", way, source)
+
+
+def _yaml_above(path: Path) -> Path | None:
+    """Return the one dataset YAML in a folder above a part of a dataset."""
+    for folder in islice(path.absolute().parents, MOST_DEPTH - 2):
+        yamls = [f for f in _entries(folder) if f.suffix.lower() in YAML and f.is_file()]
+        found = [f for f in yamls if {"train", "val"} <= {str(k) for k in read_document(f).content}]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def lists_addresses(source: str) -> UnsafeError:
@@ -232,7 +261,7 @@ def _foreign_labels(folder: Path, found: _Folder) -> Known | None:
 
 
 def _is_coco(file: Path) -> bool:
-    outer, keys = json_keys(head_of(file).decode("utf-8-sig", "replace"))
+    outer, keys = json_keys((head_of(file) or b"").decode("utf-8-sig", "replace"))
     return outer == "{" and bool(keys & {"images", "annotations", "categories"})
 
 
@@ -246,8 +275,11 @@ def _with_coco(found: _Folder, coco: list[Path]) -> Known:
 
 def _without_yaml(folder: Path, found: _Folder) -> Known | None:
     labels = [f for f in found.files[".txt"] if is_labelled(f)]
-    if not labels or not found.count:
+    if not labels:
         return None
+    if not found.count:
+        name = f"a folder of {counted(len(labels), 'label file')} without their images"
+        return Known(name, LABEL_FILE.way, labels=False)
     text = yaml_for(folder, found.images, labels)
     name = (
         f"a folder of {counted(found.count, 'image')} and {counted(len(labels), 'label file')}, without a dataset YAML"
