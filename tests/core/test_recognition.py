@@ -223,12 +223,14 @@ def test_a_list_of_addresses_is_refused_before_its_task_is_asked_for(tmp_path: P
         ("mice/dat.yaml", "write data=mice/data.yaml"),
         ("mice/data.yml", "write data=mice/data.yaml"),
         ("mise", "write data=mice"),
+        ("mice/labels.jsn", "data=my.yaml"),
+        ("mice/instance.json", "write data=mice/instances.json"),
         ("coco8-pos.yaml", "write data=coco8-pose.yaml"),
         ("nowhere/data.yaml", "data=my.yaml"),
     ],
 )
 def test_a_dataset_that_is_missing(tmp_path: Path, given: str, fix: str) -> None:
-    sound(tmp_path / "mice")
+    write(sound(tmp_path / "mice") / "instances.json", "{}")
     for task in (None, "pose"):
         (finding,) = trainer_host.check(given, task=task).findings
         assert finding.code == "dataset-missing"

@@ -83,7 +83,7 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
         above = next((p for p in folder.parents if p.is_dir()), None)
         where = f"; the folder {folder} does not exist" if above is not None else ""
         return error_of(f"{what[:-1]}{where}.", GIVE, source, absent=True)
-    yamls = sorted(e.name for e in entries if e.suffix.lower() in YAML)
+    yamls = sorted(e.name for e in entries if e.suffix.lower() in {*YAML, path.suffix.lower() or YAML[0]})
     near = next((n for n in yamls if Path(n).stem == path.stem), None) or nearest(path.name, yamls)
     if near is None and not path.suffix:
         near = nearest(path.name, [e.name for e in entries if e.is_dir()])
@@ -380,13 +380,13 @@ def _packed_bytes(path: Path, name: str) -> bytes:
 
 def _packed(path: Path) -> list[str] | None:
     """Return the names of the files in an archive, the first ones of many; None where it is none."""
-    if path.suffix.lower() in {*BY_SUFFIX, *LIKELY}:  # which may be zip files themselves
+    if not path.is_file() or path.suffix.lower() in {*BY_SUFFIX, *LIKELY}:  # which may be zip files themselves
         return None
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 names = [i.filename for i in archive.infolist() if not i.is_dir()]
-        elif path.is_file() and tarfile.is_tarfile(path):
+        elif tarfile.is_tarfile(path):
             with tarfile.open(path) as packed:
                 members = zip(packed, range(MOST_ENTRIES), strict=False)
                 names = [m.name for m, _ in members if m.isfile()]

@@ -17,7 +17,7 @@ from trainer_host.engine.faults import blamed
 from trainer_host.engine.imports import engine_switches
 from trainer_host.engine.keys import engine_defaults, engine_keys
 from trainer_host.plugin.chain import load_chain
-from trainer_host.session.resolve import tell_task
+from trainer_host.session.resolve import refuse_other_data, tell_task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -118,6 +118,7 @@ def check(
 
 def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fix: Path | None) -> CheckResult:
     try:
+        refuse_other_data(chain, ctx.source)
         data = examine(chain, ctx)
     except DatasetError as error:
         return _unread(error, ctx.source, chain)

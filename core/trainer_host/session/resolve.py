@@ -262,6 +262,7 @@ def _keys_of_dataset(data: str, request: Request) -> set[str]:
     with blamed(formats):
         told = formats.hook.tell_dataset(source=data)
     if told is not None:
+        _refuse_missing_file(data)
         return set(told)
     document = _document_of(data)
     if document is None:
@@ -310,6 +311,15 @@ def refuse_other_data(chain: Chain, data: Any) -> None:
         told = hooks.tell_dataset(source=data)
     if told is None:
         _document_of(data)
+    else:
+        _refuse_missing_file(data)
+
+
+def _refuse_missing_file(data: str) -> None:
+    """Refuse one file that a format knows by its ending, and that does not exist."""
+    path = Path(data)
+    if path.suffix and "," not in data and "://" not in data and not path.exists():
+        raise missing(data)
 
 
 def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
