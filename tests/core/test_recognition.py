@@ -19,6 +19,7 @@ from tests.corpus.generator import draw_base
 from tests.support.yolo import draw
 from trainer_host import DatasetError, SettingsError, UnsafeError
 from trainer_host.data.known_formats import known_file, known_json
+from trainer_host.data.recognition import error_for
 
 Trainer = Callable[..., Done]
 
@@ -89,10 +90,18 @@ def said(source: str, task: str | None = None) -> tuple[str, str]:
 def test_a_file_is_recognised(tmp_path: Path, name: str) -> None:
     content, what, way = FILES[name]
     write(tmp_path / name, content)
-    message, fix = said(name)
+    message, fix = said(name) if name.endswith(".yaml") else described(name)
     assert what in message
     assert way in fix
-    assert said(name, "pose") == (message, fix)
+
+
+def described(source: str) -> tuple[str, str]:
+    """Return message and fix of something that no reader took, whatever readers are installed."""
+    error = error_for(source)
+    assert isinstance(error, DatasetError)
+    (finding,) = error.findings
+    assert (finding.code, finding.severity) == ("not-a-dataset", "error")
+    return finding.message, finding.fix
 
 
 def sound(folder: Path) -> Path:
@@ -159,10 +168,11 @@ def test_folders_are_recognised(tmp_path: Path) -> None:
         "nothing": ("without images and labels", "data=my.yaml"),
     }
     for name, (what, way) in expected.items():
-        message, fix = said(name)
+        message, fix = described(name)
         assert what in message
         assert way in fix
-        assert said(name, "detect") == (message, fix)
+    for name in ("plain", "classes", "voc", "videos"):
+        assert said(name) == said(name, "detect") == described(name)
 
 
 def test_a_part_of_a_dataset_leads_to_its_yaml(tmp_path: Path) -> None:
@@ -175,8 +185,8 @@ def test_a_part_of_a_dataset_leads_to_its_yaml(tmp_path: Path) -> None:
 
 def test_one_of_several_files_and_what_is_not_a_file(tmp_path: Path) -> None:
     write(tmp_path / "a.json", '{"images": [], "annotations": [], "categories": []}')
-    write(tmp_path / "b.json", json.dumps(LABELME))
-    assert "labelme" in said("a.json,b.json")[0]
+    write(tmp_path / "b.xml", VOC)
+    assert "Pascal VOC" in said("a.json,b.xml")[0]
     os.mkfifo(tmp_path / "pipe")
     assert "not a file that can be read" in said("pipe")[0]
 
@@ -247,32 +257,37 @@ def test_json_is_looked_at_within_limits(tmp_path: Path) -> None:
     assert known_json('{"images": [{"shapes": 1, "imagePath": 2}]}') is None  # not the outermost keys
 
 
+def test_predictions_given_as_coco_labels(tmp_path: Path) -> None:
+    write(tmp_path / "results.json", FILES["results.json"][0])
+    assert said("results.json") == said("results.json", "pose") == described("results.json")
+
+
 # Doors
 
 
 @pytest.mark.parametrize("words", ["run data=a.xml", "check a.xml", "convert a.xml out", "run data=a.xml --task pose"])
 def test_every_command_says_it(trainer: Trainer, tmp_path: Path, words: str) -> None:
-    write(tmp_path / "a.xml", FILES["images.xml"][0])
+    write(tmp_path / "a.xml", VOC)
     done = trainer(*words.split())
     assert done.code == 4
-    (line,) = [text for text in done.err.splitlines() if "CVAT" in text]
-    assert re.search(r"a\.xml: this is an XML export of CVAT .*\. Fix: in CVAT export", line)
+    (line,) = [text for text in done.err.splitlines() if "Pascal" in text]
+    assert re.search(r"a\.xml: this is a Pascal VOC annotation .*\. Fix: import it into CVAT", line)
     assert "task is" not in done.err
     assert "--task" not in done.err
 
 
 def test_a_process_says_it_in_json(tmp_path: Path) -> None:
-    write(tmp_path / "a.json", json.dumps(LABELME))
-    done = command("run", "data=a.json", "--json", cwd=tmp_path)
+    write(tmp_path / "a.xml", VOC)
+    done = command("run", "data=a.xml", "--json", cwd=tmp_path)
     assert done.code == 4
     assert done.json["exit_code"] == 4
-    assert [p["where"] for p in done.json["problems"]] == ["a.json"]
+    assert [p["where"] for p in done.json["problems"]] == ["a.xml"]
 
 
 def test_the_api_raises_it(tmp_path: Path) -> None:
-    write(tmp_path / "a.json", json.dumps(LABELME))
-    for call in (lambda: trainer_host.run(data="a.json"), lambda: trainer_host.convert("a.json", "out")):
-        with pytest.raises(DatasetError, match="annotation of labelme") as caught:
+    write(tmp_path / "a.xml", VOC)
+    for call in (lambda: trainer_host.run(data="a.xml"), lambda: trainer_host.convert("a.xml", "out")):
+        with pytest.raises(DatasetError, match="Pascal VOC") as caught:
             call()
         assert [f.code for f in caught.value.findings] == ["not-a-dataset"]
 

@@ -84,7 +84,8 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
         where = f"; the folder {folder} does not exist" if above is not None else ""
         return error_of(f"{what[:-1]}{where}.", GIVE, source, absent=True)
     yamls = sorted(e.name for e in entries if e.suffix.lower() in {*YAML, path.suffix.lower() or YAML[0]})
-    near = next((n for n in yamls if Path(n).stem == path.stem), None) or nearest(path.name, yamls)
+    stems = {Path(n).stem: n for n in reversed(yamls)}  # the endings are alike in any case
+    near = stems.get(nearest(path.stem, stems) or "")
     if near is None and not path.suffix:
         near = nearest(path.name, [e.name for e in entries if e.is_dir()])
     if near is None and folder == Path() and (near := nearest(source, shipped)):
