@@ -257,14 +257,17 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
         first.setdefault(path, number)
         facts = stat_of(Path(path))
         if facts == ABSENT:
-            meant = tail_in(words, (file.parent, root))
-            fix = f"write {'./' * (file.parent == root)}{meant}" if meant else "correct the path, or remove the line"
-            note("list-entry-missing", f"there is no image {words}.", fix, number)
+            note("list-entry-missing", f"there is no image {words}.", _meant(words, file.parent, root), number)
             continue
-        if os.path.islink(path):  # noqa: PTH114
-            listing.image_links.append(path)
         found.append((path, facts))
+    listing.image_links += [path for path, _ in found if os.path.islink(path)]  # noqa: PTH114
     return found
+
+
+def _meant(words: str, beside: Path, root: Path) -> str:
+    """Return what to do about a line that names no image; its path may be one of another machine."""
+    meant = tail_in(words, (beside, root))
+    return f"write {'./' * (beside == root)}{meant}" if meant else "correct the path, or remove the line"
 
 
 def _entry(words: str, beside: Path, root: Path) -> str:

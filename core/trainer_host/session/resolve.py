@@ -117,17 +117,17 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     problems += tracker_problems(given.trackers)
     if swap is not None:  # which says nothing about the task
         raise SettingsError(swap, *problems)
-    chain, bad = None, FAIL
+    chain, bad, failed = None, FAIL, None
     try:
         bad = Tolerance.parse(given.bad or FAIL.text)
         chain = _load(given.task or tell_task(given, request, reporter), given, request)
         refuse_other_data(chain, given.settings.get("data"))
     except (SettingsError, DatasetError) as error:
-        if not problems:
-            raise
-        problems += error.problems  # below those of the settings, which are told first
-    if problems or chain is None:
-        raise SettingsError(*problems)
+        failed = error
+    if failed is not None and not problems:
+        raise failed
+    if failed is not None or problems or chain is None:  # those of the settings are told first
+        raise SettingsError(*problems, *(failed.problems if failed is not None else ()))
     if request.offline:
         refuse_remote_trackers(given.trackers)
     resolved = Resolved(chain, exact=request.exact, offline=request.offline, bad=bad, images=given.images)
