@@ -16,7 +16,7 @@ Follow = Callable[[Path, Finding, re.Match[str]], None]
 
 ASSIGNMENTS = r"\w+: (?:\[(?:[^\[\]]|\[[^\[\]]*\])*\]|\{.*?\}|\"[^\"]*\"|[^\s,;]+)(?=$|[;, ])"
 BEFORE = r"(?:name its folder: |put images there, or )?(?!write KEY)"
-BEYOND = r"(?:$|[,;] (?:or|which|with)\b.*|[,;] (?:and|if)\b.*| for colour.*| in the YAML.*| in place of names)"
+BEYOND = r"(?:$|[,;] (?:or|which|with|and change|if|to)\b.*| for colour.*| in the YAML.*| in place of names)"
 
 ALIKE = ", and the others alike"
 NO_LINE = "remove the line|delete the row|remove one of the two$|remove it, or ignore|correct the path, or remove"
