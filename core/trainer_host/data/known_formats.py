@@ -182,6 +182,11 @@ def known_file(path: Path) -> Known | None:
     return _known_text(text) if suffix == ".txt" else None
 
 
+def is_other(path: Path) -> bool:
+    """Return whether a file is known to be of another kind than its ending says; one without content may be of any."""
+    return path.is_file() and known_file(path) not in {None, EMPTY, UNREADABLE}
+
+
 def known_xml(text: str) -> Known:
     """Return the kind of an XML file by its tags; it is not parsed, so that entities mean nothing."""
     tags = set(re.findall(r"<([A-Za-z_]\w*)", text))

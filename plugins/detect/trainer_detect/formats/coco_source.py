@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.findings import MISSING_KEY, Finding
 from trainer_host.data.description import SPLITS
-from trainer_host.data.known_formats import known_file
+from trainer_host.data.known_formats import is_other
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +50,7 @@ def is_coco(source: str) -> bool:
     if "://" in source:
         return False
     if all(Path(f).suffix.lower() == SUFFIX for f in _paths(source)):
-        return not any(Path(f).is_file() and known_file(Path(f)) for f in _paths(source))
+        return not any(is_other(Path(f)) for f in _paths(source))
     return Path(source).suffix.lower() in YAMLS and any(map(_is_json, _document(Path(source)).values()))
 
 
