@@ -203,7 +203,7 @@ def test_checkpoints_that_are_wrong(
     [
         ("none.yaml", "there is no model none.yaml"),
         ("nothing.yaml", "nothing.yaml: the architecture has no backbone"),
-        ("plain.yaml", "plain.yaml: the architecture has no backbone"),
+        ("plain.yaml", "model=plain.yaml is a dataset YAML"),
         ("5", "model 5"),
         ("yolo11n-pse", "model yolo11n-pse"),
         ("syntax.yaml", "syntax.yaml"),

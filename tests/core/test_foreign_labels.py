@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,11 +96,15 @@ def test_a_folder_of_labels_elsewhere_is_used_and_not_quoted(
     folder = data.parent / "labels" / "train"
     folder.rename(tmp_path / "labels-of-train")
     folder.symlink_to(tmp_path / "labels-of-train")
-    assert read_dataset(data).findings == []
+    (finding,) = read_dataset(data).findings
+    assert (finding.code, finding.severity, finding.split) == ("link-outside", "warning", "train")
+    assert (
+        f"the folder of 4 train label files is a link that leads out of the dataset, to {tmp_path}" in finding.message
+    )
     first_label(data).write_text("password .5 .5 .1 .1\n")
     page = tmp_path / "page.html"
     done = trainer("check", str(data), "--task", "detect", "--json", "-v", "--report", str(page))
-    assert [(f["code"], f["line"]) for f in done.json["findings"]] == [("label-number", 1)]
+    assert [(f["code"], f["line"]) for f in done.json["findings"]] == [("label-number", 1), ("link-outside", None)]
     assert "it is not shown" in done.json["findings"][0]["message"]
     assert "password" not in done.out + done.err + page.read_text()
 
@@ -111,7 +116,55 @@ def test_a_dataset_whose_folders_are_all_links(data: Path, tmp_path: Path) -> No
     for name in ("images", "labels"):
         (data.parent / name).rename(disk / name)
         (data.parent / name).symlink_to(disk / name)
-    assert [f.code for f in read_dataset(data).findings if f.severity == "error"] == []
+    assert [(f.code, f.severity, f.split) for f in read_dataset(data).findings] == [
+        ("link-outside", "warning", "train"),
+        ("link-outside", "warning", "val"),
+    ]
+
+
+def test_links_out_of_the_dataset_are_counted_once(data: Path, tmp_path: Path) -> None:
+    """Where some images of a split are links, which the others are not."""
+    images = sorted((data.parent / "images" / "train").iterdir())
+    (tmp_path / "private").mkdir()
+    for image in images[:3]:
+        image.rename(tmp_path / "private" / image.name)
+        image.symlink_to(tmp_path / "private" / image.name)
+    (finding,) = read_dataset(data).findings
+    assert (finding.code, finding.severity, finding.split, finding.file) == (
+        "link-outside",
+        "warning",
+        "train",
+        str(images[0]),
+    )
+    assert finding.message.startswith(f"3 of the {len(images)} train images are reached by links")
+    assert str(tmp_path / "private" / images[0].name) in finding.message
+
+
+def test_a_folder_within_the_images_that_leads_out(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data.parent / "images" / "val", tmp_path / "private")
+    (data.parent / "images" / "train" / "more").symlink_to(tmp_path / "private")
+    found = [f for f in read_dataset(data).findings if f.code == "link-outside"]
+    assert [f.message.partition(" are ")[0] for f in found] == ["4 of the 8 train images"]
+
+
+def test_a_split_of_links_and_links_within_the_dataset_are_no_matter(data: Path, tmp_path: Path) -> None:
+    """A selection from a store of images, and a store in the dataset itself."""
+    for split, store in (("train", tmp_path / "store"), ("val", data.parent / "store")):
+        store.mkdir()
+        for image in sorted((data.parent / "images" / split).iterdir()):
+            image.rename(store / image.name)
+            image.symlink_to(store / image.name)
+    assert read_dataset(data).findings == []
+
+
+def test_images_elsewhere_whose_labels_stayed(data: Path, tmp_path: Path) -> None:
+    """Label files are read beside the images that a link leads to, as the engine reads them."""
+    (data.parent / "images").rename(tmp_path / "images")
+    (data.parent / "images").symlink_to(tmp_path / "images")
+    found = {f.message.split()[4]: f for f in read_dataset(data).findings if f.code == "labels-none"}
+    assert set(found) == {"train", "val"}
+    expected = f"from {data.parent / 'labels' / 'train'} to {tmp_path / 'labels' / 'train'}"
+    assert found["train"].fix == f"move the label files of the train images {expected}"
 
 
 def test_the_root_that_a_yaml_names_opens_no_file(data: Path, secret: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from tests.corpus.generator import (
     removed,
     rows,
     sparse,
+    together,
     token,
     warning,
     with_mode,
@@ -73,6 +75,34 @@ def linked_out(text: str) -> Change:
         (root / FIRST_LABELS).symlink_to(target)
 
     return change
+
+
+def labels_into(place: str, name: str = "{stem}.txt") -> Change:
+    """Move every label file into another folder, or give it another name."""
+
+    def change(root: Path) -> None:
+        for file in sorted((root / "labels").glob("*/*.txt")):
+            target = root / place.format(split=file.parent.name) / name.format(stem=file.stem)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.rename(target)
+        for folder in (root / "labels/train", root / "labels/val", root / "labels"):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    return change
+
+
+def labelme(root: Path) -> None:
+    for image in sorted((root / "images").glob("*/*.jpg")):
+        shape = {"label": "nose", "points": [[20, 20]], "shape_type": "point"}
+        whole = {"version": "5.4.1", "flags": {}, "shapes": [shape], "imagePath": image.name, "imageData": None}
+        image.with_suffix(".json").write_text(json.dumps(whole))
+
+
+def linked_folder(root: Path) -> None:
+    target = root.with_name(f"{root.name}-elsewhere")
+    (root / "labels/train").rename(target)
+    (root / "labels/train").symlink_to(target)
 
 
 def many_rows(root: Path) -> None:
@@ -250,6 +280,61 @@ FILES = [
         also="label-missing labels-none",
     ),
     case(
+        "labels-beside-the-images",
+        "Label files beside the images, not in labels/",
+        labels_into("images/{split}"),
+        Expected("labels-none", line=1),
+        also="labels-none",
+    ),
+    case(
+        "labels-annotations",
+        "annotations for labels",
+        moved("labels", "annotations"),
+        Expected("labels-none", line=1),
+        also="labels-none",
+    ),
+    case(
+        "labels-without-splits",
+        "One folder of labels for both splits",
+        labels_into("labels"),
+        Expected("labels-none", line=1),
+        also="labels-none",
+    ),
+    case(
+        "labels-below-the-images",
+        "A folder of labels within each folder of images",
+        labels_into("images/{split}/labels"),
+        Expected("labels-none", line=1),
+        also="labels-none",
+    ),
+    case(
+        "labels-split-first",
+        "train/labels for labels/train",
+        labels_into("{split}/labels"),
+        Expected("labels-none", line=1),
+        also="labels-none",
+    ),
+    case(
+        "labels-full-names",
+        "Label files named 00.jpg.txt",
+        labels_into("labels/{split}", "{stem}.jpg.txt"),
+        Expected("labels-none", line=1),
+        also="labels-none",
+    ),
+    case(
+        "labels-of-labelme",
+        "Annotations of labelme beside the images",
+        together(lambda root: shutil.rmtree(root / "labels"), labelme),
+        Expected("labels-none", line=1),
+        also="labels-none",
+    ),
+    case(
+        "label-beside-its-image",
+        "One label file beside its image, the others in labels/",
+        moved(FIRST_LABELS, "images/train/00.txt"),
+        warning("labels-misplaced", line=1),
+    ),
+    case(
         "labels-empty",
         "Every label file is empty",
         each_label(lambda _: ""),
@@ -260,8 +345,7 @@ FILES = [
         "label-capital-extension",
         "A label file named .TXT",
         moved(FIRST_LABELS, "labels/train/00.TXT"),
-        warning("label-missing", "images/train/00.jpg"),
-        also="label-orphan",
+        warning("labels-misplaced", line=1),
     ),
     case(
         "label-orphan",
@@ -312,6 +396,12 @@ FILES = [
         "A symlink to a label file outside of the dataset",
         linked_out("\n".join(rows(0)) + "\n"),
         at("label-outside", None, "warning"),
+    ),
+    case(
+        "labels-link-outside",
+        "A folder of labels that is a link out of the dataset",
+        linked_folder,
+        warning("link-outside", "labels/train"),
     ),
     case(
         "label-without-permission",

@@ -13,6 +13,7 @@ from tests.corpus.generator import (
     content,
     keys,
     moved,
+    picture,
     row,
     sparse,
     together,
@@ -33,6 +34,34 @@ def outside(root: Path) -> None:
     shutil.copytree(root / "images", root.with_name(f"{root.name}-elsewhere") / "images")
     shutil.copytree(root / "labels", root.with_name(f"{root.name}-elsewhere") / "labels")
     (root / "data.yaml").write_text(yaml_text(train=f"train: ../{root.name}-elsewhere/images/train"))
+
+
+def links_alone(root: Path) -> None:
+    emptied("images/train")(root)
+    (root / "images/store").mkdir()
+    for name in ("a", "b"):
+        (root / "images/train" / name).symlink_to("../store")
+
+
+def gifs_alone(root: Path) -> None:
+    for image in sorted((root / "images/train").iterdir()):
+        image.unlink()
+        picture(1).convert("P").save(image.with_suffix(".gif"))
+
+
+def linked_out(root: Path) -> None:
+    """Link the images of train, with their labels, into the dataset."""
+    target = root.with_name(f"{root.name}-elsewhere")
+    shutil.copytree(root / "images/train", target / "images/train")
+    shutil.copytree(root / "labels/train", target / "labels/train")
+    shutil.rmtree(root / "images/train")
+    (root / "images/train").symlink_to(target / "images/train")
+
+
+def image_out(root: Path) -> None:
+    target = root.with_name(f"{root.name}-elsewhere.jpg")
+    (root / "images/train/00.jpg").rename(target)
+    (root / "images/train/00.jpg").symlink_to(target)
 
 
 LISTED = "".join(f"./images/{name}.jpg\n" for name in TRAIN)
@@ -191,6 +220,75 @@ CASES = [
         "A list file names an image twice",
         together(keys(train="train: train.txt"), content("train.txt", f"{LISTED}./images/train/00.jpg\n")),
         warning("image-duplicate", "train.txt", 7),
+    ),
+    case(
+        "path-of-windows",
+        "path is a folder of another machine, with Windows",
+        keys(path=r"path: C:\Users\me\mice"),
+        Expected("split-missing-path", line=13),
+    ),
+    case(
+        "path-of-a-notebook",
+        "path is a folder of a notebook in the cloud",
+        keys(path="path: /content/drive/MyDrive/mice"),
+        Expected("split-missing-path", line=13),
+    ),
+    case(
+        "path-with-a-part",
+        "path is a folder of another machine, whose last part is here",
+        together(
+            keys(path="path: /kaggle/input/mice/data"), moved("images", "data/images"), moved("labels", "data/labels")
+        ),
+        Expected("split-missing-path", line=13),
+    ),
+    case(
+        "train-of-another-machine",
+        "train and val are folders of another machine",
+        keys(train="train: /home/other/mice/images/train", val=r"val: D:\mice\images\val"),
+        Expected("split-missing-path", line=1),
+        Expected("split-missing-path", line=2),
+    ),
+    case(
+        "train-split-first",
+        "train/images for images/train",
+        keys(train="train: train/images", val="val: valid/images"),
+        Expected("split-missing-path", line=1),
+        Expected("split-missing-path", line=2),
+    ),
+    case(
+        "list-of-another-machine",
+        "A list file names images of another machine",
+        together(
+            keys(train="train: train.txt"), content("train.txt", LISTED.replace("./images", "/content/mice/images"))
+        ),
+        Expected("list-entry-missing", "train.txt", 1),
+        also="list-entry-missing",
+    ),
+    case(
+        "train-of-links-alone",
+        "train has two links to one folder, in which there are no images",
+        links_alone,
+        Expected("split-empty", line=1),
+        also="image-duplicate label-orphan",
+    ),
+    case(
+        "train-of-gifs",
+        "Every picture in train is a GIF",
+        gifs_alone,
+        Expected("split-empty", line=1),
+        also="image-format label-orphan",
+    ),
+    case(
+        "train-link-outside",
+        "train is a link that leads out of the dataset",
+        linked_out,
+        warning("link-outside", line=1),
+    ),
+    case(
+        "image-link-outside",
+        "An image is a link that leads out of the dataset",
+        image_out,
+        warning("link-outside", "images/train/00.jpg"),
     ),
     case(
         "images-beside",

@@ -72,6 +72,8 @@ def read_document(path: Path, kind: str = "dataset YAML") -> Document:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return bad("yaml-encoding", "the file is binary data, not text.", f"give the path of a {kind}")
         line = data.count(b"\n", 0, error.start) + 1
         return bad("yaml-encoding", "the file is not UTF-8 text.", "save it as UTF-8", line)
     try:

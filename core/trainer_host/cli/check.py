@@ -94,7 +94,9 @@ def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
         click.echo("Nothing is wrong with it.", err=True)
         return
     parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
-    verdict = "it cannot be trained on as it is" if errors else "it can be trained on"
+    verdict = "it can be trained on" if result.trainable else "it cannot be trained on as it is"
+    if errors and result.trainable:
+        verdict += ", which does not use the split at fault"
     if strict and not errors:
         verdict += ", but --strict does not let warnings pass"
     click.echo(f"{' and '.join(parts)}: {verdict}.", err=True)

@@ -11,12 +11,14 @@ import numpy as np
 
 from trainer_host.base.data import nearby
 from trainer_host.base.findings import Finding
-from trainer_host.data.description import FOUND, MISSING, SPLITS, Description, Split
+from trainer_host.data.description import EMPTY, FOUND, MISSING, SPLITS, Description, Split
+from trainer_host.data.misplaced_labels import find_misplaced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from trainer_host.data.listing import Listing
+    from trainer_host.data.misplaced_labels import Misplaced
 
 NOT_LABELS = frozenset({"classes.txt", "notes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "labels.txt"})
 """Text files that labelling programs put beside label files."""
@@ -24,9 +26,11 @@ NOT_LABELS = frozenset({"classes.txt", "notes.txt", "readme.txt", "train.txt", "
 
 def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[Finding]:
     """Yield what is wrong between images and label files, and between splits."""
-    for split in data.splits.values():
-        yield from _labels(data, split)
-    yield from _orphans(data, listings)
+    owned = {file for split in data.splits.values() for file in split.label_files}
+    misplaced = {name: _misplaced(data, split, owned) for name, split in data.splits.items()}
+    for name, split in data.splits.items():
+        yield from _labels(data, split, misplaced[name])
+    yield from _orphans(listings, owned, {f for found in misplaced.values() if found for f in found.files})
     same = list(_same_splits(data))
     for one, other in same:
         what = f"{one} and {other} are the same images, so that {other} does not measure what the model has learnt."
@@ -34,29 +38,44 @@ def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[
     yield from _copies(data, {other for _, other in same})
 
 
-def _labels(data: Description, split: Split) -> Iterator[Finding]:
+def _misplaced(data: Description, split: Split, owned: Collection[str]) -> Misplaced | None:
+    if not data.engine_reads or not (split.labelled == MISSING).any():
+        return None
+    homes = dict.fromkeys([str(data.get("path") or ""), str(Path(data.file).parent)])
+    return find_misplaced(split, owned, [home for home in homes if home])
+
+
+def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Iterator[Finding]:
     # Labels of which nothing could be used are told themselves.
     lost = any(f.split == split.name and f.image != f.file and f.severity == "error" for f in data.findings)
     if len(split) and not lost and not (split.labelled == FOUND).any():
         what, fix = f"none of the {len(split)} {split.name} images has labels.", "label them"
         if data.engine_reads:
             first = nearby(Path(split.label_files[0]))
+            empty = (split.labelled == EMPTY).all()
             what = f"none of the {len(split)} {split.name} images has a label file with rows;"
             what += f" the first is looked for at {first}."
-            fix = "put the label files where images/ in the path becomes labels/"
+            fix = f"put the label files into {nearby(Path(split.label_files[0]).parent)}"
+            if empty:
+                what, fix = f"the label files of all {len(split)} {split.name} images are empty.", "label the images"
+        if misplaced is not None:
+            what, fix = misplaced.message, misplaced.fix
         yield data.of_key(split.name, "labels-none", what, fix, "error" if split.name == "train" else "warning")
         return
+    if misplaced is not None:
+        yield data.of_key(split.name, "labels-misplaced", misplaced.message, misplaced.fix, "warning")
     here = f"{Path.cwd()}{os.sep}"  # left out as `nearby` does, which would take long for all images of a split
-    for index in np.flatnonzero(split.labelled == MISSING).tolist():
+    for index in sorted(
+        {*np.flatnonzero(split.labelled == MISSING).tolist()} - (misplaced.images if misplaced else set())
+    ):
         label = split.label_files[index].removeprefix(here)
         what = f"the image has no label file ({label}), so it trains as background."
         fix = "label it; if nothing is on it, put an empty file there"
         yield split.of_image(index, "label-missing", what, fix, "warning")
 
 
-def _orphans(data: Description, listings: Mapping[str, Listing]) -> Iterator[Finding]:
-    owned = {file for split in data.splits.values() for file in split.label_files}
-    told: set[str] = set()
+def _orphans(listings: Mapping[str, Listing], owned: set[str], misplaced: set[str]) -> Iterator[Finding]:
+    told = set(misplaced)
     for name, listing in listings.items():
         for folder, names in listing.folders.items() if listing.by_folder else ():
             for file in sorted({f"{folder}{os.sep}{n}" for n in names} - owned - told):

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from trainer_host.data.listing import Listing
 
 CODE = "label-outside"
+LINK_OUT = "link-outside"
 OF_CONTENT = frozenset({"label-number", "label-not-finite", "label-encoding", "label-too-large", "label-too-many-rows"})
 """Faults that say something about what a file holds."""
 QUOTING = frozenset({"label-number", "label-not-finite"})
 LEAST_COLUMNS = 5
 LOWEST, HIGHEST, MOST_CLASSES = -1, 2, 100_000
 """What the numbers of a row lie between: normalized coordinates, visibility, and the class."""
-FIX = "put the label file into the dataset, or link the folder of all label files"
+FIX = "put the label file into the dataset, in place of the link"
+REPLACE = "replace the link with the label file of the image, or remove it"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def withheld(rows: Rows, listing: Listing) -> Rows:
     what = "the label file is a link that leads out of the dataset, to a file that is not one of labels."
     faults = [f for f in rows.faults if f.file not in strange]
     faults = [_unquoted(f) if f.file in listing.folders_out else f for f in faults]
-    faults += [Fault(index, 0, CODE, what, FIX) for index in strange]
+    faults += [Fault(index, 0, CODE, what, REPLACE) for index in strange]
     kept = ~np.isin(rows.file, sorted(strange))
     return replace(
         rows,
@@ -104,6 +106,39 @@ def _look_like_labels(rows: Rows) -> NDArray[np.bool_]:
         classes = rows.values[first]
         good[first] = (classes >= 0) & (classes < MOST_CLASSES) & (classes == np.floor(classes))
     return np.logical_and.reduceat(good, first) & rows.sound & (rows.columns >= LEAST_COLUMNS)
+
+
+def images_out(split: str, listing: Listing, home: str, root: str) -> Iterator[Finding]:
+    """Yield a warning for the images that links within the split lead to, outside of the dataset.
+
+    A split that is made of such links alone is a selection from a store of images, as programs write it and as
+    `trainer check --fix` does, and draws none.
+    """
+    places = Places(tuple({os.path.realpath(p) for p in (home, root, *listing.tops)}))
+    out = [link for link in listing.image_links if not places.holds(link)]
+    if not out:
+        return
+    single, folders = {*out}, tuple(f"{link}{os.sep}" for link in out)
+    images = [i for i, path in enumerate(listing.images) if path in single or path.startswith(folders)]
+    images = [i for i in images if listing.image_stats[i, 0] >= 0]
+    some = len(images) < len(listing.images) or any(os.path.isdir(link) for link in out)  # noqa: PTH112
+    if images and some:
+        first = listing.images[images[0]]
+        what = f"{len(images)} of the {len(listing.images)} {split} images are reached by links that lead out of the"
+        what += f" dataset, such as this one to {os.path.realpath(first)}."
+        fix = "put copies there in place of the links, or remove them"
+        yield Finding(LINK_OUT, what, fix, first, None, "warning", split)
+
+
+def folders_out(split: str, listing: Listing) -> Iterator[Finding]:
+    """Yield a warning for the label files in folders that are links out of the dataset."""
+    used = sorted(i for i in listing.folders_out if listing.label_stats[i, 0] >= 0)
+    if used:
+        folder = os.path.dirname(listing.label_files[used[0]])  # noqa: PTH120
+        what = f"the folder of {len(used)} {split} label files is a link that leads out of the dataset, to"
+        what += f" {os.path.realpath(folder)}."
+        fix = "put the label files there to move or share the dataset; as a link they stay on this machine"
+        yield Finding(LINK_OUT, what, fix, folder, None, "warning", split)
 
 
 def links_out(split: str, listing: Listing, rows: Rows) -> Iterator[Finding]:

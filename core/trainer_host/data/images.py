@@ -117,7 +117,7 @@ def unreadable(path: str) -> Header:
         if (link.parent / target) == link:
             return Header().add("link-loop", "the link leads to itself.", "remove it, or mend it")
         what = f"the link leads to {target}, which is not there."
-        return Header().add("link-broken", what, "mend the link, or remove it with its label file")
+        return Header().add("link-broken", what, "correct the link, or remove it with its label file")
     return Header().add("image-unreadable", "the image is not there.", "remove it from the list, or put it there")
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import nearest
 from trainer_host.base.findings import MISSING_KEY, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from trainer_host.data.description import Description
 
@@ -25,6 +27,12 @@ METADATA = frozenset(
 )
 """Keys with which other programs describe a dataset; they have no effect."""
 MOST_CLASSES = 100_000
+PLAIN = r"[A-Za-z_][\w -]*"
+"""A name that YAML reads as text without quotation marks; the words that it takes for something else are short."""
+SHOWN = 100
+"""Classes that a fix names."""
+NAMELESS, COUNTLESS = "write names: [thing]", "write nc: 1"
+"""Fixes that are completed by the number of classes in the labels."""
 
 
 def settle_classes(data: Description) -> None:
@@ -32,12 +40,12 @@ def settle_classes(data: Description) -> None:
     given, count = data.pop("names", None), data.pop("nc", None)
     if count is not None and (count := _whole(count)) is None:
         data.findings.append(
-            data.of_key("nc", "nc-type", "nc is not a number of classes.", "remove nc:, or correct it")
+            data.of_key("nc", "nc-type", "nc is not a number of classes.", "remove nc:" if given else COUNTLESS)
         )
     if given is None:
         if count is None and "nc" not in data.lines:
             what = "the dataset has no 'names', which says what its classes are called."
-            fix, line = "write names: [thing]", data.lines.get("names")
+            fix, line = NAMELESS, data.lines.get("names")
             data.findings.append(Finding(MISSING_KEY, what, fix, data.file, line))
         elif count is not None:
             data["names"], data["nc"] = {i: f"class_{i}" for i in range(count)}, count
@@ -75,17 +83,17 @@ def _names(data: Description, given: Any) -> dict[int, str] | None:
         data.findings.append(data.of_key(key, code, message, fix))
 
     if not isinstance(given, (list, dict)):
-        bad("names-type", f"names is {given!r}, neither a list nor a mapping.", "write names: [first, second]")
+        bad("names-type", f"names is {given!r}, neither a list nor a mapping.", _listed(given))
         return None
     if not given:
-        bad("names-empty", "the dataset has no classes.", "write names: [thing]")
+        bad("names-empty", "the dataset has no classes.", NAMELESS)
         return None
     pairs = list(given.items()) if isinstance(given, dict) else list(enumerate(given))
     names: dict[int, str] = {}
     for key, value in pairs:
         index = _index(key)
         if index is None:
-            bad("names-type", f"the class {key!r} has no number.", "write names: {0: first, 1: second}", f"names.{key}")
+            bad("names-type", f"the class {key!r} has no number.", _turned(pairs), f"names.{key}")
             return None
         if isinstance(value, (bool, dict, list)) or value is None or not str(value).strip():
             fix = "give the class a name"
@@ -97,12 +105,51 @@ def _names(data: Description, given: Any) -> dict[int, str] | None:
     missing = sorted(set(range(len(names))) - names.keys())
     if missing:
         what = f"the classes are numbered {_shown(sorted(names))}; {missing[0]} is missing."
-        fix = f"number them 0 to {len(names) - 1} without gaps, and change the classes in the labels to match"
+        fix = f"{_renumbered(names)}, and change the classes in the labels to match"
         if sorted(names) == list(range(1, len(names) + 1)):
-            fix = "count from 0: subtract 1 from each number in names, and in the labels if they count from 1 too"
+            fix = f"{_renumbered(names)}; if the labels count from 1 too, subtract 1 from their classes"
         bad("names-gaps", what, fix)
         return None
     return {index: names[index] for index in range(len(names))}
+
+
+def _renumbered(names: Mapping[int, str]) -> str:
+    """Return how to write classes whose numbers have gaps."""
+    ordered = [names[index] for index in sorted(names)]
+    if len(ordered) >= SHOWN or not all(re.fullmatch(PLAIN, name) for name in ordered):
+        return f"number them 0 to {len(names) - 1} without gaps"
+    return f"write names: {{{', '.join(f'{i}: {name}' for i, name in enumerate(ordered))}}}"
+
+
+def _listed(given: Any) -> str:
+    """Return how to write classes that were given as a text, or as their number."""
+    if _whole(given) is not None:
+        return f"write nc: {_whole(given)} in place of names"
+    names = [part.strip() for part in str(given).split(",") if part.strip()]
+    plain = len(names) < SHOWN and all(re.fullmatch(PLAIN, name) for name in names)
+    return f"write names: [{', '.join(names)}]" if names and plain else "write names: with a list of names"
+
+
+def _turned(pairs: Sequence[tuple[Any, Any]]) -> str:
+    """Return how to write classes whose names lead to their numbers."""
+    turned = {_index(value): str(key) for key, value in pairs}
+    if sorted(turned, key=str) == sorted(range(len(pairs)), key=str) and len(pairs) < SHOWN:
+        return f"write names: {{{', '.join(f'{i}: {turned[i]}' for i in range(len(pairs)))}}}"
+    return "write names: with a number for each name, from 0"
+
+
+def name_classes_of_labels(data: Description) -> None:
+    """Complete the fix of a dataset without classes by as many as its labels have."""
+    firsts = [split.head(1)[:, 0] for split in data.splits.values() if len(split.columns)]
+    known = [int(v) for first in firsts for v in (first.max(),) if v == v and 0 <= v < SHOWN]  # NaN is not itself
+    if not known or len(known) < len(firsts):
+        return
+    count = max(known) + 1
+    fixes = {
+        NAMELESS: f"write names: [{', '.join(f'class_{i}' for i in range(count))}]",
+        COUNTLESS: f"write nc: {count}",
+    }
+    data.findings = [replace(f, fix=fixes.get(f.fix, f.fix)) for f in data.findings]
 
 
 def _index(key: Any) -> int | None:

@@ -15,8 +15,9 @@ import numpy as np
 
 from trainer_host.base.data import nearby
 from trainer_host.base.findings import Finding
-from trainer_host.data.foreign_labels import Places
+from trainer_host.data.foreign_labels import Places, folders_out, images_out
 from trainer_host.data.images import PICTURES, SUFFIXES
+from trainer_host.data.meant_paths import tail_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -58,6 +59,8 @@ class Listing:
         folders: For each folder of labels the names of all label files in it.
         links_out: Indices of the label files that are links which lead out of the dataset.
         folders_out: Indices of the label files in folders outside of the dataset, to which a link leads.
+        tops: The folders that were walked.
+        image_links: Images, and folders with images, that are links.
         by_folder: Whether all images of their folders are in it; a list may leave some out.
         findings: What is wrong with folders, lists and links.
     """
@@ -69,6 +72,8 @@ class Listing:
     folders: dict[str, list[str]] = field(default_factory=dict)
     links_out: set[int] = field(default_factory=set)
     folders_out: set[int] = field(default_factory=set)
+    tops: list[str] = field(default_factory=list)
+    image_links: list[str] = field(default_factory=list)
     by_folder: bool = True
     findings: list[Finding] = field(default_factory=list)
 
@@ -103,20 +108,24 @@ def list_split(name: str, sources: Iterable[Path], root: Path, home: Path | None
     for source in sources:
         listing.by_folder = listing.by_folder and source.is_dir()
         if source.is_dir():
-            found += _walk(name, str(source), listing.findings)
+            listing.tops.append(str(source))
+            found += _walk(name, str(source), listing)
         else:
-            found += _read_list(name, source, root, listing.findings)
+            found += _read_list(name, source, root, listing)
     found.sort()
     listing.findings += _overlaps(name, found, listing.findings)
     listing.images = [path for path, _ in found]
     listing.image_stats = _table([facts for _, facts in found])
     _find_labels(name, listing, str(home or root))
+    listing.findings += images_out(name, listing, str(home or root), str(root))
+    listing.findings += folders_out(name, listing)
     return listing
 
 
-def _walk(split: str, top: str, findings: list[Finding]) -> list[Listed]:
+def _walk(split: str, top: str, listing: Listing) -> list[Listed]:
     """Return the images below a folder. Hidden ones are passed over, as the engine does."""
     found: list[Listed] = []
+    findings, links = listing.findings, listing.image_links
     seen: dict[tuple[int, int], str] = {}
     waiting: list[tuple[str, tuple[str, ...]]] = [(top, ())]
     while waiting:
@@ -132,6 +141,8 @@ def _walk(split: str, top: str, findings: list[Finding]) -> list[Listed]:
                 for entry in entries:
                     name = entry.name
                     suffix = _suffix(name)
+                    if entry.is_symlink():
+                        links.append(f"{folder}{os.sep}{name}")
                     if suffix in SUFFIXES and name[0] != "." and not _is_folder(entry):
                         found.append((f"{folder}{os.sep}{name}", stat_of(entry)))
                     elif name[0] != ".":
@@ -202,8 +213,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> list[Listed]:
+def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Listed]:
     """Return the images that a list file names."""
+    findings = listing.findings
 
     def note(code: str, message: str, fix: str, line: int | None = None, image: str | None = None) -> None:
         findings.append(Finding(code, message, fix, str(file), line, "error", split, image))
@@ -248,14 +260,21 @@ def _read_list(split: str, file: Path, root: Path, findings: list[Finding]) -> l
         first.setdefault(path, number)
         facts = stat_of(Path(path))
         if facts == ABSENT:
-            note("list-entry-missing", f"there is no image {words}.", "correct the path", number)
+            note("list-entry-missing", f"there is no image {words}.", _meant(words, file.parent, root), number)
             continue
         found.append((path, facts))
     if without_prefix:
         what = f"{without_prefix} of {len(lines)} lines begin with {PREFIX}, and the images are there without it."
         fix = f"remove {PREFIX} from the lines, or put the images into a folder of that name"
         findings.append(Finding("path-habit", what, fix, str(file), None, "warning", split))
+    listing.image_links += [path for path, _ in found if os.path.islink(path)]  # noqa: PTH114
     return found
+
+
+def _meant(words: str, beside: Path, root: Path) -> str:
+    """Return what to do about a line that names no image; its path may be one of another machine."""
+    meant = tail_in(words, (beside, root))
+    return f"write {'./' * (beside == root)}{meant}" if meant else "correct the path, or remove the line"
 
 
 def _entry(words: str, beside: Path, root: Path) -> tuple[str, bool]:

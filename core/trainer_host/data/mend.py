@@ -35,7 +35,7 @@ LABEL_CODES = frozenset({"label-encoding", "label-number", "class-type", "duplic
 """Findings whose files are looked at line by line."""
 LEFT_OUT = frozenset({"label-orphan", "list-entry-missing", "image-format", "link-loop"})
 """Findings about what the copy simply does not have."""
-MENDED = frozenset({"path-habit", "path-outside", "yaml-encoding", "duplicate-row"})
+MENDED = frozenset({"path-habit", "path-outside", "link-outside", "yaml-encoding", "duplicate-row"})
 """Findings that are gone in the copy."""
 SUGGESTED = "# Suggested from the labels and names; see that it is right."
 

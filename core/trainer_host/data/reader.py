@@ -10,9 +10,9 @@ from trainer_host.base.data import nearby
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.checks import check_files
 from trainer_host.data.description import Description
-from trainer_host.data.keys import note_download, settle_channels, settle_classes
+from trainer_host.data.keys import name_classes_of_labels, note_download, settle_channels, settle_classes
 from trainer_host.data.listing import list_split
-from trainer_host.data.places import root_of, sources_of
+from trainer_host.data.places import images_elsewhere, root_of, sources_of
 from trainer_host.data.split_reader import read_split
 
 if TYPE_CHECKING:
@@ -53,14 +53,16 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
     for name, places in sources.items():
         listing = list_split(name, places, root, Path(data.file).parent)
         data.findings += listing.findings
-        if not listing.images and not listing.findings:
-            what = f"{name}: there are no images in {', '.join(map(nearby, places))}."
-            finding = data.of_key(name, "split-empty", what, "put images there, or correct the path")
-            data.findings.append(replace(finding, split=name))
         if not listing.images:
+            # Errors say themselves why there are none; a warning, such as of a link, lets nothing be trained on.
+            if all(f.severity != "error" for f in listing.findings):
+                what = f"{name}: there are no images in {', '.join(map(nearby, places))}."
+                finding = data.of_key(name, "split-empty", what, images_elsewhere(data, name, root))
+                data.findings.append(replace(finding, split=name))
             continue
         listings[name] = listing
         data.splits[name], found = read_split(name, places, listing)
         data.findings += found
+    name_classes_of_labels(data)
     data.findings += check_files(data, listings)
     return data

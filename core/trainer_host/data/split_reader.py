@@ -219,7 +219,15 @@ def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes 
     elif size == NO_FILE[0]:
         faults.append(Fault(index, 0, "label-unreadable", "the label file is no regular file.", "put a file there"))
     elif size == BROKEN_LINK[0]:
-        faults.append(Fault(index, 0, "link-broken", "the label file is a link that leads nowhere.", "mend the link"))
+        faults.append(
+            Fault(
+                index,
+                0,
+                "link-broken",
+                "the label file is a link that leads nowhere.",
+                "correct the link, or remove it",
+            )
+        )
     elif size > MOST_BYTES:
         what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
         faults.append(Fault(index, 0, "label-too-large", what, "write one object in each line, and nothing else"))

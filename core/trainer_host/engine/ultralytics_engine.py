@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from trainer_host.base.contexts import (
     ValidationContext,
 )
 from trainer_host.base.data import write_whole
-from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError
+from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError, nearest
 from trainer_host.base.results import Outcome, UnreadableImage
 from trainer_host.data.selection import refuse_unknown_classes
 from trainer_host.engine.checkpoint.reading import read_checkpoint
@@ -83,12 +84,42 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
     if not name.lower().endswith(".pt") or Path(name).is_file():
         return name
     instead = f", or train from scratch: model={scratch}" if scratch else "."
-    if Path(name).name not in GITHUB_ASSETS_NAMES:
-        raise SettingsError(Problem(f"there is no model {name}.", f"Give the path of a checkpoint{instead}"))
+    if problem := missing_model(name, instead):
+        raise SettingsError(problem)
     if offline:
         what = f"the weights {name} are not here, and the run is offline."
         raise UnsafeError(Problem(what, f"Put the file here{instead}"))
     return _fetched(name, instead)
+
+
+def missing_model(name: str, instead: str = ".") -> Problem | None:
+    """Return the problem of a model that is neither a file nor published by the engine; None where it is one.
+
+    Args:
+        name: What the user gave as ``model``.
+        instead: The end of the advice.
+    """
+    from ultralytics.nn.tasks import yaml_model_load
+
+    name = str(check_model_file_from_stem(name))
+    path = Path(name)
+    suffix = path.suffix.lower()
+    if "://" in name or suffix not in {".pt", ".yaml", ".yml"} or path.is_file() or path.name in GITHUB_ASSETS_NAMES:
+        return None
+    if suffix != ".pt":
+        try:
+            yaml_model_load(name)
+        except (FileNotFoundError, KeyError, TypeError, ValueError):
+            names = [f.name for f in (engine_folder() / "cfg" / "models").rglob("*.yaml")]
+            scaled = [re.sub(r"(\d+)", rf"\g<1>{scale}", n, count=1) for n in names for scale in "nslmx"]
+            near = nearest(path.name, [*names, *scaled])
+            fix = f"Did you mean model={near}?" if near else "Fix: give the path of a model YAML, or of a checkpoint."
+            return Problem(f"there is no model {name}.", fix)
+        return None
+    beside = [f.name for f in path.parent.glob("*.pt")] if path.parent.is_dir() else []
+    near = nearest(path.name, beside) or nearest(path.name, GITHUB_ASSETS_NAMES)
+    hint = f"Did you mean model={path.with_name(near)}? " if near else ""
+    return Problem(f"there is no model {name}.", f"{hint}Give the path of a checkpoint{instead}")
 
 
 def _fetched(name: str, instead: str) -> str:

@@ -19,10 +19,10 @@ from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.imports import engine_switches
 from trainer_host.engine.keys import engine_defaults
 from trainer_host.plugin.chain import load_chain
-from trainer_host.session.resolve import tell_task
+from trainer_host.session.resolve import refuse_other_data, tell_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from trainer_host.base.findings import Finding
     from trainer_host.base.reporting import Reporter
@@ -41,6 +41,7 @@ class CheckResult:
         counts: Numbers of images, rows and findings.
         findings: What was found, errors first.
         notes: What was written besides.
+        used: The splits that a training uses; an error in another does not stop it.
     """
 
     dataset: str
@@ -49,6 +50,12 @@ class CheckResult:
     counts: Mapping[str, Any]
     findings: Sequence[Finding]
     notes: Sequence[str] = ()
+    used: Collection[str] = ("train", "val")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a training starts with the dataset as it is."""
+        return not any(f.severity == "error" and (f.split is None or f.split in self.used) for f in self.findings)
 
     def fails(self, strict: bool = False) -> bool:
         """Return whether the dataset cannot be used: for an error, or where ``strict`` for a warning."""
@@ -113,6 +120,7 @@ def check(
 
 def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fix: Path | None) -> CheckResult:
     try:
+        refuse_other_data(chain, ctx.source)
         data = examine(chain, ctx)
     except DatasetError as error:
         return _unread(error, ctx.source, chain)
@@ -127,7 +135,7 @@ def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fi
         proposal = pixels.proposal
     notes = _report(report, data, chain, ctx) if report else []
     notes += _mend(fix, data, chain, ctx, proposal) if fix else []
-    return _result(data, chain, notes)
+    return replace(_result(data, chain, notes), used=("train", ctx.split))
 
 
 def _unread(error: DatasetError, source: str, chain: Chain | None) -> CheckResult:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.contexts import SampleContext
 from trainer_host.base.data import nearby
-from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
 from trainer_host.base.findings import FAIL, Tolerance, raise_errors
 from trainer_host.base.settings import Given, Setting, merge, name_of, read_settings_file
 from trainer_host.base.temporaries import sweep_once, temporary_folder
-from trainer_host.base.yaml_document import line_of_key, read_document
+from trainer_host.base.yaml_document import Document, line_of_key, read_document
+from trainer_host.data.recognition import dataset_as_model, error_for, missing, packed_document, yaml_of
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.keys import engine_folder, engine_keys
@@ -22,7 +23,7 @@ from trainer_host.engine.setting_effects import unused_settings
 from trainer_host.engine.trackers import refuse_remote_trackers, tracker_problems
 from trainer_host.engine.versions import untested_engine
 from trainer_host.plugin.chain import Chain, load_chain, load_formats
-from trainer_host.plugin.discovery import PluginRecord, disabled_by_environment, discover
+from trainer_host.plugin.discovery import HOST, PluginRecord, disabled_by_environment, discover
 from trainer_host.plugin.loading import load_task
 from trainer_host.plugin.spec import TaskSpec
 from trainer_host.session.vetting import vetted
@@ -109,24 +110,29 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         given = merge(given, vetted(read_settings_file(request.file), given, request.off, request.file))
     given = _without_disabled(given, request)
     request = replace(request, exact=request.exact or given.exact)
-    task = given.task or tell_task(given, request, reporter)
     known = engine_keys()
     problems = unknown_settings(given.settings, lambda key: _line(request, key))
     problems += check_values({k: v for k, v in given.settings.items() if k in known})
     problems += _untested(request, reporter)
+    swap = dataset_as_model(given.settings.get("model"), given.settings.get("data"))
     problems += tracker_problems(given.trackers)
-    chain, bad = None, FAIL
+    if swap is not None:  # which says nothing about the task
+        raise SettingsError(swap, *problems)
+    chain, bad, failed = None, FAIL, None
     try:
         bad = Tolerance.parse(given.bad or FAIL.text)
-        chain = _load(task, given, request)
-    except SettingsError as error:
-        problems += error.problems
+        chain = _load(given.task or tell_task(given, request, reporter), given, request)
+        refuse_other_data(chain, given.settings.get("data"))
+    except (SettingsError, DatasetError) as error:
+        failed = error
     kind = chain.engine_task if chain is not None else None
     settings = {k: v for k, v in given.settings.items() if k in known}
     refused, unused = unused_settings(settings, "run", kind, lambda key: _line(request, key))
     problems += refused
-    if problems or chain is None:
-        raise SettingsError(*problems)
+    if failed is not None and not problems:
+        raise failed
+    if failed is not None or problems or chain is None:  # those of the settings are told first
+        raise SettingsError(*problems, *(failed.problems if failed is not None else ()))
     for problem in unused:
         reporter.warn(str(problem))
     if request.offline:
@@ -191,9 +197,18 @@ def tell_task(given: Given, request: Request, reporter: Reporter) -> str:
             )
         reporter.note(f"Task {found}, told by the model {model}.")
         return found
-    if data and (found := _task_of_dataset(str(data), records, request)):
+    absent = [p for p in [_missing_model(str(model or ""))] if p]
+    try:
+        found = _task_of_dataset(str(data), records, request) if data else None
+    except DatasetError as error:
+        if absent:
+            raise SettingsError(*absent, *error.problems) from error
+        raise
+    if found:
         reporter.note(f"Task {found}, told by the dataset {data}.")
         return found
+    if absent:
+        raise SettingsError(*absent)
     told = "neither the model nor the dataset tells the task" if model or data else "no task is named"
     raise SettingsError(Problem(f"{told}.", f"Write --task NAME. Installed: {', '.join(names) or 'none'}."))
 
@@ -204,6 +219,12 @@ def _task_of_model(model: str) -> str | None:
     if model.endswith(".pt") and Path(model).is_file():
         return chain_of_checkpoint(Path(model))[0]
     return task_of_model(model)
+
+
+def _missing_model(model: str) -> Problem | None:
+    from trainer_host.engine.ultralytics_engine import missing_model
+
+    return missing_model(model) if model else None
 
 
 def _task_of_dataset(data: str, records: list[PluginRecord], request: Request) -> str | None:
@@ -234,17 +255,64 @@ def _keys_of_dataset(data: str, request: Request) -> set[str]:
     with blamed(formats):
         told = formats.hook.tell_dataset(source=data)
     if told is not None:
+        _refuse_missing_file(data)
         return set(told)
-    if Path(data).is_dir():
-        found = [f for f in Path(data).iterdir() if f.suffix.lower() in {".yaml", ".yml"}]
-        data = str(found[0]) if len(found) == 1 else data
-    shipped = engine_folder() / "cfg" / "datasets" / data
-    if Path(data).suffix.lower() not in {".yaml", ".yml"}:
+    document = _document_of(data)
+    if document is None:
         return set()
-    document = read_document(shipped if shipped.is_file() and not Path(data).exists() else Path(data))
     if not document.content:
         raise_errors(document.findings)
     return {str(key) for key in document.content}
+
+
+def _document_of(data: str) -> Document | None:
+    """Return the dataset YAML that ``data`` means; None for an address.
+
+    Raises:
+        DatasetError: If it is something else.
+        UnsafeError: If it is a list of addresses.
+    """
+    if "://" in data:
+        return None
+    path, folder = Path(data), engine_folder() / "cfg" / "datasets"
+    if not path.exists():
+        names = [data, f"{data}.yaml", f"{data}.yml"] if path.parent == Path() else []
+        shipped = next((f for n in names if (f := folder / n).is_file()), None)
+        if shipped is None:
+            raise missing(data, [f.name for f in folder.glob("*.yaml")])
+        return read_document(shipped)
+    file = yaml_of(data)
+    document = read_document(file) if file is not None else packed_document(path)
+    if document is None:
+        raise error_for(data)
+    return document
+
+
+def refuse_other_data(chain: Chain, data: Any) -> None:
+    """Refuse what is not a dataset before anything is fetched for it, where the host's own readers would read it.
+
+    Raises:
+        DatasetError: If it is something else.
+        UnsafeError: If it is a list of addresses.
+    """
+    hooks, records = chain.manager.hook, chain.manager.records
+    readers = [i for i in hooks.read_dataset.get_hookimpls() if not (i.wrapper or i.hookwrapper)]
+    known = all(i.plugin_name in records and records[i.plugin_name].distribution == HOST for i in readers)
+    if not isinstance(data, str) or data.startswith(SAMPLE) or not known:
+        return  # a reader of somebody else may read anything
+    with blamed(chain.manager):
+        told = hooks.tell_dataset(source=data)
+    if told is None:
+        _document_of(data)
+    else:
+        _refuse_missing_file(data)
+
+
+def _refuse_missing_file(data: str) -> None:
+    """Refuse one file that a format knows by its ending, and that does not exist."""
+    path = Path(data)
+    if path.suffix and "," not in data and "://" not in data and not path.exists():
+        raise missing(data)
 
 
 def _choose_data(resolved: Resolved, reporter: Reporter) -> None:

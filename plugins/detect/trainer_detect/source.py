@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tarfile
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host import DatasetError, Problem, UnsafeError
 from trainer_host.base.yaml_document import read_document
+from trainer_host.data.recognition import error_for, lists_addresses, missing, packed_document, yaml_of
 from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.keys import engine_folder
 
@@ -40,31 +39,13 @@ def dataset_yaml(ctx: DataContext) -> Path:
     source, path = ctx.source, Path(ctx.source)
     if "://" in source:
         return _fetched(ctx)
-    if path.is_dir():
-        return _yaml_in(path)
     if not path.exists():
         return _shipped_yaml(ctx)
-    suffix = path.suffix.lower()
-    if suffix in YAML:
-        return path
-    if suffix == NDJSON:
-        raise _lists_addresses(source)
-    if path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+    if (file := yaml_of(source)) is not None:
+        return file
+    if packed_document(path) is not None:
         return _by_engine(source, autodownload=False)
-    what = f"{source} is no dataset: neither a YAML nor a format that an installed plugin reads."
-    raise DatasetError(Problem(what, "Give the path of a dataset YAML: data=my.yaml"))
-
-
-def _yaml_in(folder: Path) -> Path:
-    found = sorted(f for f in folder.iterdir() if f.suffix.lower() in YAML)
-    found = found or sorted(f for f in folder.rglob("*.y*ml") if f.suffix.lower() in YAML)
-    named = [f for f in found if f.stem == folder.name]
-    if len(found) > 1 and len(named) == 1:
-        return named[0]
-    if len(found) != 1:
-        what = f"there is not one dataset YAML in {folder}."
-        raise DatasetError(Problem(what, "Give the file itself: data=FOLDER/data.yaml"))
-    return found[0]
+    raise error_for(source)
 
 
 def _fetched(ctx: DataContext) -> Path:
@@ -75,14 +56,8 @@ def _fetched(ctx: DataContext) -> Path:
         what = f"{ctx.source} is refused: a dataset YAML from the network can run its download."
         raise UnsafeError(Problem(what, "Fetch it yourself, read it, and give the local file."))
     if name.endswith(NDJSON):
-        raise _lists_addresses(ctx.source)
+        raise lists_addresses(ctx.source)
     return _by_engine(ctx.source, autodownload=False)
-
-
-def _lists_addresses(source: str) -> UnsafeError:
-    what = f"{source} is refused: it lists images as addresses, from which they would be fetched."
-    fix = "Download the images, write a dataset YAML for them, and give that: data=my.yaml"
-    return UnsafeError(Problem(what, fix))
 
 
 def _by_engine(source: str, autodownload: bool) -> Path:
@@ -102,13 +77,12 @@ def _unusable(source: str, error: Exception) -> DatasetError:
 
 
 def _shipped_yaml(ctx: DataContext) -> Path:
+    folder = engine_folder() / "cfg" / "datasets"
     if Path(ctx.source).parent == Path():
-        folder = engine_folder() / "cfg" / "datasets"
         found = next((f for s in ("", *YAML) if (f := folder / f"{ctx.source}{s}").is_file()), None)
         if found is not None:
             return _with_images(ctx, found)
-    fix = "Give the path of a dataset YAML: data=my.yaml"
-    raise DatasetError(Problem(f"there is no dataset {ctx.source}.", fix, ctx.source))
+    raise missing(ctx.source, [f.name for f in folder.glob("*.yaml")])
 
 
 def _with_images(ctx: DataContext, file: Path) -> Path:

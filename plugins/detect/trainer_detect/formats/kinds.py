@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from trainer_host.data.known_formats import is_other
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -155,7 +157,9 @@ def recognise(path: Path) -> str | None:
     if _LABELME.search(text) and _LABELME_TOO.search(text) and text.startswith("{"):
         return LABELME.plugin
     studio = _STUDIO if text.startswith("[") else _STUDIO_TASK
-    return LABEL_STUDIO.plugin if studio.search(text) else COCO.plugin
+    if studio.search(text):
+        return LABEL_STUDIO.plugin
+    return None if is_other(path) else COCO.plugin
 
 
 def _head(path: Path) -> bytes:
