@@ -95,7 +95,8 @@ assert not [k for k in changed if k.startswith("YOLO")], changed
 
 def test_a_plugin_that_imports_the_engine_makes_no_look_up_in_a_check(tmp_path: Path) -> None:
     pose_dataset(tmp_path / "data", images=2)
-    (tmp_path / "early.py").write_text("import ultralytics\nfrom trainer_host import hookimpl\n")
+    hook = "@hookimpl\ndef callbacks(ctx):\n    return {}\n"
+    (tmp_path / "early.py").write_text(f"import ultralytics\nfrom trainer_host import hookimpl\n\n{hook}")
     done = watched(trainer("check", "data/data.yaml", "--plugin", "./early.py"), tmp_path)
     require_silence(done, tmp_path)
 

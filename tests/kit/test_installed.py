@@ -101,7 +101,8 @@ def test_a_file_is_checked_as_an_extension(tmp_path: Path) -> None:
     words = ("plugins", "verify", "./rates.py", "--task", "toy", "--check", "hooks", "--json")
     done = command(*words, cwd=tmp_path, path=[site, ROOT])
     assert done.code == 5
-    assert done.json["checks"][0]["found"] == "build_optimizer: not marked, so the host never calls it."
+    assert "implements no hook, so it would do nothing." in done.json["checks"][0]["found"]
+    assert "Write @hookimpl above the function build_optimizer." in str(done.json["checks"][0])
 
 
 @pytest.mark.train

@@ -49,11 +49,11 @@ CVAT_VIDEO = Known("an XML export of CVAT (CVAT for video 1.1)", OF_CVAT)
 VOC = Known("a Pascal VOC annotation of one image (XML)", OF_BOXES)
 LABELME = Known(
     "an annotation of labelme (JSON)",
-    f"open the folder in X-AnyLabeling and export it as YOLO, or convert it with labelme2yolo; {CHECK} data.yaml",
+    "give the folder that holds it: trainer check FOLDER",
 )
 LABEL_STUDIO = Known(
     "a JSON export of Label Studio",
-    f"in Label Studio export the project as COCO or YOLO, with images; {CHECK} result.json images=images",
+    "name the folder of its images: trainer check {file} images=DIR",
 )
 VIA = Known(
     "a project or export of VIA (VGG Image Annotator)", f"in VIA export it as COCO; {CHECK} FILE.json images=DIR"

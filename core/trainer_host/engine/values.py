@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.setting_effects import Command
 
 OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop")
-COMPILE_MODES = ("default", "reduce-overhead", "max-autotune-no-cudagraphs")
+COMPILE_MODES = ["default", "reduce-overhead", "max-autotune-no-cudagraphs"]
 CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": OPTIMIZERS,
     "split": ("train", "val", "test"),

@@ -79,16 +79,26 @@ def open_model(
     save_dir = Path.cwd()
     if claim:
         save_dir = claim_folder(chain.name, settings, mode)
+        held.push(_EmptyFolder(save_dir))
         held.callback(hold_folder(save_dir, reporter).release)
     plan = Plan(chain, exact=request.exact, offline=request.offline, images=given.images)
-    try:
-        with blamed(chain.manager):
-            return FinishedModel(path, plan, settings, mode, save_dir)
-    except BaseException:
-        if claim:
+    with blamed(chain.manager):
+        return FinishedModel(path, plan, settings, mode, save_dir)
+
+
+class _EmptyFolder:
+    """Removes a result folder that an error leaves empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
             with suppress(OSError):  # not empty, so not ours alone
-                save_dir.rmdir()
-        raise
+                self.folder.rmdir()
 
 
 def _restore(told: str | None, record: dict[str, Any], request: Request, reporter: Reporter, path: Path) -> Chain:

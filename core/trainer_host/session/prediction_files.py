@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,11 +169,9 @@ class PredictionFiles:
         return list(self.files)
 
     def discard(self) -> None:
-        """Remove videos that are not whole, and the result folder if nothing is in it."""
+        """Remove videos that are not whole."""
         for video in self._videos.values():
             video.discard()
-        with suppress(OSError):
-            self.folder.rmdir()
 
 
 class VideoFile:

@@ -222,9 +222,11 @@ def _task_of_model(model: str) -> str | None:
 
 
 def _missing_model(model: str) -> Problem | None:
+    if not model:
+        return None  # before the import of the engine, which a check does without
     from trainer_host.engine.ultralytics_engine import missing_model
 
-    return missing_model(model) if model else None
+    return missing_model(model)
 
 
 def _task_of_dataset(data: str, records: list[PluginRecord], request: Request) -> str | None:

@@ -38,9 +38,9 @@ def put_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None =
     try:
         if make:
             if not place.is_file():
-                write_whole(place, make(content))
+                write_whole(place, make(content), parents=True)
         elif not (place.is_file() and place.read_bytes() == content):
-            write_whole(place, content)
+            write_whole(place, content, parents=True)
     except OSError as error:
         what = f"an image that the labels carry cannot be put into the cache folder: {error.strerror}."
         fix = "Set TRAINER_CACHE_DIR to a folder that can be written to and has space."
