@@ -95,9 +95,13 @@ _REASONS = {
 }
 """Why no command uses a setting."""
 
+_WITH_MOMENTUM = frozenset({"auto", "sgd", "musgd", "rmsprop"})
+"""Optimizers with a momentum, in the engine's sense; ``auto`` may choose one of them."""
 _NEEDS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], str, str | None], ...] = (
-    ("lr0 momentum", lambda s: str(s["optimizer"]).lower() != "auto", "optimizer=auto chooses its own",
+    ("lr0 momentum warmup_bias_lr", lambda s: str(s["optimizer"]).lower() != "auto", "optimizer=auto chooses its own",
      "name an optimizer: optimizer=AdamW"),
+    ("warmup_momentum", lambda s: str(s["optimizer"]).lower() in _WITH_MOMENTUM,
+     "the optimizer has no momentum to warm up", None),
     ("warmup_momentum warmup_bias_lr", lambda s: s["warmup_epochs"] > 0, "warmup_epochs is 0", None),
     ("close_mosaic", lambda s: s["mosaic"] > 0, "mosaic is 0", None),
     ("mosaic mixup cutmix", lambda s: not s["rect"], "rect=True trains without it", None),
@@ -185,7 +189,6 @@ def unused_settings(
     refused: list[Problem] = []
     unused: dict[tuple[str, str | None], list[str]] = {}
     every = {"save_dir": None, **engine_defaults(), **settings}
-    needs = {key: need for need in _NEEDS for key in need[0].split()}
     for key, value in settings.items():
         if value == engine_defaults().get(key):
             continue
@@ -197,8 +200,8 @@ def unused_settings(
         elif effect.kind == "unused":
             reason = f" in trainer {command}: {effect.why}."
             unused.setdefault((reason, effect.fix), []).append(key)
-        elif key in needs and value and not needs[key][1](every):
-            unused.setdefault((f": {needs[key][2]}.", needs[key][3]), []).append(key)
+        elif value and (lacking := next((n for n in _NEEDS if key in n[0].split() and not n[1](every)), None)):
+            unused.setdefault((f": {lacking[2]}.", lacking[3]), []).append(key)
     return refused, [
         Problem(
             f"{_listed([f'{k}={settings[k]}' for k in keys])} {'has' if len(keys) == 1 else 'have'} no effect{reason}",
