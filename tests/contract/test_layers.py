@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.wheel, pytest.mark.train]
 
 SPD = """
 nc: 1
-kpt_shape: [17, 3]
+kpt_shape: [9, 3]
 scales:
   n: [0.50, 0.25, 1024]
 backbone:

@@ -102,7 +102,9 @@ def test_a_trainer_class_is_a_task(tmp_path: Path, site: Path) -> None:
 def test_a_trainer_of_another_kind_than_its_base_trains_but_does_not_predict(segment: Pair) -> None:
     ours = train_task(segment.command, "ported-segment", data=str(segment.data), model="yolo26n-seg.yaml")
     assert differences(segment.stock, ours) == []
-    done = segment.command("predict", f"model={ours['best']}", f"source={segment.data.parent}", code=ExitCode.PLUGIN)
+    done = segment.command(
+        "predict", f"model={ours['best']}", f"source={segment.data.parent / 'images' / 'val'}", code=ExitCode.PLUGIN
+    )
     assert "base='segment'" in done.stderr
 
 

@@ -20,6 +20,7 @@ WRITTEN = [
     r"home/\.cache/matplotlib/fontlist-[^/]*",
     r"home/\.cache/trainer-host/fonts/\.?Arial(\.Unicode)?\.ttf[^/]*",
     r"home/\.cache/trainer-host/datasets/\.?\w+\.npz[^/]*",
+    r"runs/pose/(train|val|predict)/\.in-use",
     r"runs/pose/(train|val)/\.?(run|args|dataset)\.yaml[^/]*",
     r"runs/pose/train/weights/\.?(last|best)\.pt[^/]*",
     r"runs/pose/train/results\.(csv|png)",

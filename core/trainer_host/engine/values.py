@@ -38,7 +38,6 @@ PATHS = frozenset({"data", "model", "distill_model", "save_dir", "project", "nam
 BOUNDS: dict[str, tuple[float, float]] = {
     "momentum": (0, 0.9999),
     "warmup_momentum": (0, 0.9999),
-    "lr0": (1e-12, 1),
     "close_mosaic": (0, math.inf),
     "degrees": (-360, 360),
     "shear": (-89, 89),

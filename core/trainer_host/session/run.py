@@ -88,7 +88,7 @@ def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Re
     engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
     began = False
     try:
-        with translated(), blamed(resolved.chain.manager):  # here, so that a refused run leaves nothing
+        with blamed(resolved.chain.manager):
             record.read(engine.prepare())
             extensions = ", ".join(m.record.name for m in resolved.chain.extensions)
             also = f" with {extensions}" if extensions else ""
