@@ -181,7 +181,7 @@ def check(
         task: Name of the task; where it is left out, the dataset tells it.
         deep: Decode every image, and find near-duplicates across splits.
         report: Where to write a page about the dataset.
-        fix: An empty folder to write a mended copy of the dataset into.
+        fix: An empty folder to write a corrected copy of the dataset into.
         images: Folders that hold the images, where the dataset does not say it.
         options: Values by plugin and option.
         plugins: Extensions to switch on, as names or as paths of Python files.

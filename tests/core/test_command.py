@@ -151,7 +151,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "epochs=three"], 3, ["epochs=three"]),
         ([*FINE, "pose.gain=3"], 3, ["unknown option of plugin 'pose': 'gain'."]),
         ([*FINE, "cbam.gain=3"], 3, ["'cbam'", "not part of this run", "--plugin cbam"]),
-        ([*FINE, "epochs"], 3, ["'epochs' is not a setting. Write key=value"]),
+        ([*FINE, "epochs"], 3, ["'epochs' is not a setting. Fix: write key=value"]),
         ([*FINE, "epochs="], 3, ["epochs= has no value."]),
         ([*FINE, "device=0,1"], 3, ["device=0,1", "several devices", "device=0"]),
         ([*FINE, "device=[0,1]"], 3, ["several devices"]),
@@ -201,7 +201,7 @@ def test_checkpoints_that_are_wrong(
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("none.yaml", "there is no model none.yaml"),
+        ("none.yaml", "model none.yaml not found"),
         ("nothing.yaml", "nothing.yaml: the architecture has no backbone"),
         ("plain.yaml", "model=plain.yaml is a dataset YAML"),
         ("5", "model 5"),
@@ -266,7 +266,7 @@ def test_problems_of_a_settings_file_name_the_line(trainer: Trainer, tmp_path: P
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("none.yaml", ["there is no dataset none.yaml", "data=my.yaml"]),
+        ("none.yaml", ["dataset none.yaml not found", "data=my.yaml"]),
         ("syntax.yaml", ["syntax.yaml:2: YAML syntax"]),
         ("latin.yaml", ["latin.yaml:1: the file is not UTF-8 text"]),
         ("date.yaml", ["date.yaml:1: YAML value"]),
@@ -276,9 +276,9 @@ def test_problems_of_a_settings_file_name_the_line(trainer: Trainer, tmp_path: P
         ("file", ["file"]),
         ("plain.yaml", ["plain.yaml", "no 'kpt_shape'", "write kpt_shape: [9, 3]"]),
         ("shape.yaml", ["shape.yaml", "[9, 4]", "write kpt_shape: [9, 3]"]),
-        ("missing.yaml", ["missing.yaml:", "train: there are no images at", "nowhere"]),
-        ("download.yaml", ["download.yaml:", "there are no images at", "never run"]),
-        ("shell.yaml", ["shell.yaml:", "there are no images at", "never run"]),
+        ("missing.yaml", ["missing.yaml:", "train: no images found at", "nowhere"]),
+        ("download.yaml", ["download.yaml:", "no images found at", "never run"]),
+        ("shell.yaml", ["shell.yaml:", "no images found at", "never run"]),
     ],
 )
 def test_datasets_that_are_wrong(trainer: Trainer, files: Path, source: str, said: list[str]) -> None:
@@ -459,11 +459,11 @@ def test_a_broken_plugin_is_in_nobodys_way(trainer: Trainer, installed: Callable
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["val"], ["no model is given. Write model=best.pt."]),
+        (["val"], ["no model is given. Fix: write model=best.pt"]),
         (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is no checkpoint."]),
         (["val", "model=damaged.pt", "imgzs=3"], ["unknown setting 'imgzs'. Did you mean 'imgsz'?"]),
         (["predict", "model=damaged.pt"], ["no source is given."]),
-        (["predict", "model=damaged.pt", "source=nowhere"], ["there is no file or folder nowhere."]),
+        (["predict", "model=damaged.pt", "source=nowhere"], ["source=nowhere not found."]),
         (["predict", "model=damaged.pt", "source=file", "--output", "x.txt"], ["x.txt is neither .json nor .csv."]),
     ],
 )
@@ -498,7 +498,7 @@ def test_a_model_with_layers_of_a_plugin_file_names_the_file(trainer: Trainer, d
     record |= {"state_dict": {}, "cfg": GHOST, "needs": [str(file)]}
     torch.save({"model": torch.nn.Identity(), "trainer_host": record, "train_args": {"imgsz": 64}}, tmp_path / "own.pt")
     done = trainer("val", "model=own.pt", f"data={data}")
-    said = f"own.pt: the model cannot be built: unknown layer 'Ghost'. Give it: --plugin {file}"
+    said = f"own.pt: the model cannot be built: unknown layer 'Ghost'. Fix: give it: --plugin {file}"
     assert (done.code, done.problems) == (5, [said])
     assert "going on without it" not in done.err
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--fix",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write a mended copy of the dataset into an empty folder.",
+    help="Write a corrected copy of the dataset into an empty folder.",
 )
 def check(
     settings: tuple[str, ...],
@@ -96,7 +96,7 @@ def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
     parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
     verdict = "it can be trained on" if result.trainable else "it cannot be trained on as it is"
     if errors and result.trainable:
-        verdict += ", which does not use the split at fault"
+        verdict += ", which does not use the faulty split"
     if strict and not errors:
         verdict += ", but --strict does not let warnings pass"
     click.echo(f"{' and '.join(parts)}: {verdict}.", err=True)

@@ -75,7 +75,7 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     if other := next((p.strip() for p in parts if known_file(Path(p.strip()))), None):
         return error_for(other)  # one of several files
     path = Path(source)
-    what = f"there is no dataset {source}."
+    what = f"dataset {source} not found."
     folder = path.parent
     try:
         entries = [e for e in folder.iterdir() if not e.name.startswith(".")]

@@ -34,7 +34,7 @@ def refuse_device(device: Any) -> None:
         return
     if GPU.fullmatch(name):
         # A number that is too large may be one that CUDA_VISIBLE_DEVICES has; the engine knows.
-        why = "" if torch.cuda.is_available() and torch.cuda.device_count() else "there is no GPU that CUDA can use"
+        why = "" if torch.cuda.is_available() and torch.cuda.device_count() else "no CUDA GPU found"
     elif name in {"mps", "mps:0"}:
         return  # where there is none, the engine takes the CPU, which a warning says
     else:

@@ -215,10 +215,10 @@ INSTEAD: dict[str, str] = {
     ),
     "Leave it out: the engine always keeps an EMA of the weights.": "ema ema_decay use_ema model_ema",
     "Leave it out: the engine's models have no anchors.": "anchors anchor anchor_t noautoanchor autoanchor",
-    "Leave it out: the engine no longer has it.": (
+    "Leave it out: the engine no longer supports it.": (
         "label_smoothing save_hybrid crop_fraction keras fl_gamma obj obj_pw quad"
     ),
-    "Leave it out: the dataset YAML says it.": (
+    "Leave it out: the dataset YAML defines it.": (
         "nc num_classes n_classes number_of_classes class_names names train test path"
     ),
     "Leave it out: best.pt and last.pt are saved unless save=False.": "save_best save_best_only save_last",

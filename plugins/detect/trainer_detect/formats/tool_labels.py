@@ -124,11 +124,11 @@ class Labels:
         """Note how many labels are not read, and how many are read as boxes."""
         if self.skipped:
             what = f"not read: {_listed(self.skipped)}."
-            fix = "label objects with boxes or keypoints where they are to be learned"
+            fix = "label objects with boxes or keypoints to train on them"
             self.add("annotation-skipped", what, fix, severity="warning")
         if self.boxed:
             what = f"read as the box around each: {_listed(self.boxed)}."
-            self.add("annotation-boxed", what, "see the report whether the boxes fit", severity="warning")
+            self.add("annotation-boxed", what, "check in the report that the boxes fit", severity="warning")
 
 
 def _listed(counts: Counter[str]) -> str:
