@@ -16,7 +16,7 @@ from trainer_host.cli.options import bad_option, make_request, shared_by_dataset
 @click.option(
     "--holdout",
     type=float,
-    metavar="SHARE",
+    metavar="FRACTION",
     envvar="TRAINER_HOLDOUT",
     help="Fraction of the training images to use as validation split if the dataset has none, such as 0.2.",
 )

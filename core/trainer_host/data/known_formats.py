@@ -163,7 +163,7 @@ def head_of(path: Path) -> bytes | None:
 
 
 def known_file(path: Path) -> Known | None:
-    """Return what a file is, by its ending and the beginning of its content; None where that is not known."""
+    """Return what a file is, by its ending and the beginning of its content; None if that is not known."""
     suffix = path.suffix.lower()
     head = head_of(path)
     if not head:

@@ -212,7 +212,7 @@ def _taken(data: Description, root: Path) -> list[Path]:
 
 
 def _meant(data: Description, key: str, entry: str, root: Path) -> str | None:
-    """Return how to name the images that are perhaps meant; None where none are found."""
+    """Return how to name the images that are perhaps meant; None if none are found."""
     split, beside = key.partition(".")[0], Path(data.file).parent.resolve()
     if "://" in entry:
         return None

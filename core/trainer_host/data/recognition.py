@@ -95,7 +95,7 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
 
 
 def yaml_of(source: str) -> Path | None:
-    """Return the dataset YAML that a file or a folder means, None where it is neither.
+    """Return the dataset YAML that a file or a folder means, None if it is neither.
 
     Raises:
         DatasetError: If a folder has several, or if the file is a YAML of another kind.
@@ -125,7 +125,7 @@ def _yaml_in(folder: Path) -> Path | None:
 
 
 def _other_yaml(path: Path) -> Known | None:
-    """Return what a YAML without any key of a dataset is; None where it may be meant as one."""
+    """Return what a YAML without any key of a dataset is; None if it may be meant as one."""
     keys = {str(k) for k in read_document(path).content}
     if keys >= ARCHITECTURE:
         return MODEL._replace(name="a model YAML", way=f"write model={shlex.quote(str(path))} data=my.yaml")
@@ -356,7 +356,7 @@ def _unpack(path: Path) -> tuple[str, str]:
 
 
 def packed_document(path: Path) -> Document | None:
-    """Return the one dataset YAML in an archive, read without unpacking; None where there is not one."""
+    """Return the one dataset YAML in an archive, read without unpacking; None if there is not one."""
     yamls = [n for n in _packed(path) or () if n.lower().endswith(YAML)]
     if len(yamls) != 1:
         return None
@@ -380,7 +380,7 @@ def _packed_bytes(path: Path, name: str) -> bytes:
 
 
 def _packed(path: Path) -> list[str] | None:
-    """Return the names of the files in an archive, the first ones of many; None where it is none."""
+    """Return the names of the files in an archive, the first ones of many; None if it is none."""
     if not path.is_file() or path.suffix.lower() in {*BY_SUFFIX, *LIKELY}:  # which may be zip files themselves
         return None
     try:

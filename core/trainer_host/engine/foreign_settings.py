@@ -274,7 +274,7 @@ def what_to_write(key: str, value: Any) -> str | None:
 
 
 def _shown(key: str, value: Any) -> Any:
-    """Return the value where it is of the type that the engine takes for this key, else an example."""
+    """Return the value if it is of the type that the engine takes for this key, else an example."""
     example = EXAMPLES[key]
     number = type(value) in (int, float) and type(example) is float
     return value if number or type(value) is type(example) else example

@@ -93,7 +93,7 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
 
 
 def missing_model(name: str, instead: str = ".") -> Problem | None:
-    """Return the problem of a model that is neither a file nor published by the engine; None where it is one.
+    """Return the problem of a model that is neither a file nor published by the engine; None if it is one.
 
     Args:
         name: What the user gave as ``model``.

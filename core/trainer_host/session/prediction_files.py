@@ -351,7 +351,7 @@ def _about_image(prediction: dict[str, Any]) -> dict[str, Any]:
 
 
 def flatten(value: dict[str, Any]) -> dict[str, Any]:
-    """Return nested data with dotted keys: ``box.0``, or the name of a list's entry where it has one."""
+    """Return nested data with dotted keys: ``box.0``, or the name of a list's entry if it has one."""
     flat: dict[str, Any] = {}
     for key, entry in value.items():
         if isinstance(entry, dict):

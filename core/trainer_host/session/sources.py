@@ -130,7 +130,7 @@ def _named(text: str, offline: bool) -> Source:
     if not path.is_file():
         what = f"{text} is a device, a pipe or a socket, not a file."
         camera = CAMERA.fullmatch(text)
-        fix = f"Fix: source={camera[1]} for the camera" if camera else "Fix: give an image, a folder, or a video"
+        fix = f"Fix: write source={camera[1]} for the camera" if camera else "Fix: give an image, a folder, or a video"
         raise SettingsError(Problem(what, fix))
     if text.lower().endswith(LISTS):
         _refuse_addresses(path, offline)
@@ -160,7 +160,7 @@ def _in_folder(folder: Path) -> Source:
     below = next((f for f in _below(folder) if suffix_of(f) in SUFFIXES | VIDEOS), None)
     if below is None:
         return Source(problem=Problem(f"the folder {folder} contains no images or videos.", FORMATS))
-    fix = f"Fix: 'source={folder / '**' / f'*{below.suffix}'}'"
+    fix = f"Fix: write 'source={folder / '**' / f'*{below.suffix}'}'"
     return Source(problem=Problem(f"the folder {folder} contains images only in its subfolders.", fix))
 
 
@@ -283,7 +283,7 @@ def _checked(array: Any) -> Any:
     import numpy as np
 
     if array.dtype != np.uint8:
-        fix = "Fix: (image * 255).astype('uint8') if its values go from 0 to 1"
+        fix = "Fix: write (image * 255).astype('uint8') if its values go from 0 to 1"
         raise SettingsError(Problem(f"an array of {array.dtype} is not an image: it must be uint8.", fix))
     image = array[..., None] if array.ndim == 2 else array
     if image.ndim != 3 or not image.size:
@@ -291,7 +291,7 @@ def _checked(array: Any) -> Any:
         raise SettingsError(Problem(f"an array of shape {array.shape} is not an image.", fix))
     if image.shape[2] > 32 and image.shape[0] <= 4:
         what = f"an array of shape {array.shape} has its channels first."
-        raise SettingsError(Problem(what, "Fix: image.transpose(1, 2, 0)"))
+        raise SettingsError(Problem(what, "Fix: write image.transpose(1, 2, 0)"))
     return np.ascontiguousarray(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image)
 
 

@@ -117,7 +117,7 @@ class FileLoader(LoadImagesAndVideos):
             self.cap = cv2.VideoCapture(str(stack.enter_context(plain_path(path))))
             stack.callback(self.close)
             if not self.cap.isOpened():
-                self._note(path, "the video cannot be opened: it is not a video, or it is damaged")
+                self._note(path, "the video cannot be opened: not a video, or damaged")
                 return
             self.fps, claimed = self.cap.get(cv2.CAP_PROP_FPS), int(self.cap.get(cv2.CAP_PROP_FRAME_COUNT))
             images: list[Image] = []

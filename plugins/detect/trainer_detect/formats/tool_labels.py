@@ -43,7 +43,7 @@ class LabelledObject:
         label: Its class.
         box: Its box, if it has one.
         points: Its keypoints by name.
-        line: Its line in the file, 0 where it is not known.
+        line: Its line in the file, 0 if it is not known.
         who: What it is called in messages, such as "shape 3".
     """
 
@@ -60,7 +60,7 @@ class Picture:
 
     Attributes:
         names: Paths at which the image may be, the likeliest first, each relative or absolute.
-        line: Its line in the file, 0 where it is not known.
+        line: Its line in the file, 0 if it is not known.
         size: Width and height in pixels, if the file says them.
         objects: Its objects.
         faults: What is wrong with its labels.
@@ -142,7 +142,7 @@ class Mark(NamedTuple):
         label: The class of a box, or the name of a point.
         box: The box, or None for a point.
         point: The point, or None for a box.
-        group: What has the same group is one object; None where the tool does not say.
+        group: What has the same group is one object; None if the tool does not say.
         line: Its line in the file.
         who: What it is called in messages.
     """

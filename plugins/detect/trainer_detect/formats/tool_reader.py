@@ -55,7 +55,7 @@ def answer(ctx: DataContext, kind: Kind, read: Callable[[Path], Labels], options
 
 
 def told_keys(source: str, kind: Kind, points: re.Pattern[bytes]) -> set[str] | None:
-    """Return the keys that the dataset will have, without reading it; None where its files are not of a kind.
+    """Return the keys that the dataset will have, without reading it; None if its files are not of a kind.
 
     Args:
         source: What the user gave.
@@ -142,7 +142,7 @@ def _parts(source: Source, labels: dict[str, Labels], holdout: float | None) -> 
 
 
 def _held(source: Source, labels: Labels, pictures: Sequence[Picture], holdout: float | None) -> list[bool]:
-    """Return which images are held out: whole videos or tasks where there are several, else images by their names."""
+    """Return which images are held out: whole videos or tasks if there are several, else images by their names."""
     groups = sorted({p.group for p in pictures if p.group is not None})
     plugin = labels.kind.plugin
     if holdout is None and len(groups) > 1 and all(p.group is not None for p in pictures):
