@@ -72,7 +72,7 @@ def test_a_model_is_used_without_the_extension_it_was_trained_with(
 def test_a_recorded_extension_can_be_switched_off(heatmap: Trained, trainer: Trainer) -> None:
     words = [f"model={heatmap.best}", f"source={heatmap.sample / 'val00.png'}", "--no-pictures"]
     done = trainer("predict", *words, "--no-plugin", "layer-rates")
-    assert done.said == [f"Task heatmap, told by {heatmap.best}.", "Found 3 objects in 1 image."]
+    assert done.said == [f"Task: heatmap (inferred from {heatmap.best})", "Found 3 objects in 1 image."]
 
 
 @pytest.mark.train

@@ -419,13 +419,13 @@ def test_a_learning_rate_that_has_no_effect_is_told(
 def test_the_task_is_told_by_the_model(trainer: Trainer, data: Path) -> None:
     done = trainer("run", f"data={data}", "model=yolo11n.yaml", "--dry-run")
     assert done.out.startswith("task: detect\n")
-    assert "Task detect, told by the model yolo11n.yaml." in done.err
+    assert "Task: detect (inferred from the model yolo11n.yaml)" in done.err
 
 
 def test_the_task_is_told_by_the_dataset(trainer: Trainer, files: Path, data: Path) -> None:
     done = trainer("run", f"data={data}", "model=rtdetr-l.yaml", "--dry-run")
     assert done.out.startswith("task: pose\n")
-    assert f"Task pose, told by the dataset {data}." in done.err
+    assert f"Task: pose (inferred from the dataset {data})" in done.err
     assert trainer("run", "data=plain.yaml", "model=rtdetr-l.yaml", "--dry-run").out.startswith("task: detect\n")
 
 
@@ -440,7 +440,7 @@ def test_weights_are_not_fetched_offline(trainer: Trainer, data: Path) -> None:
     done = trainer("run", f"data={data}", "--offline")
     refused(done, 6, "yolo26n-pose.pt", "offline", "model=yolo26n-pose.yaml")
     done = trainer("run", f"data={data}", "model=yolo11n-pose", "--offline")
-    assert "Task pose, told by the model yolo11n-pose." in done.err
+    assert "Task: pose (inferred from the model yolo11n-pose)" in done.err
     refused(done, 6, "the weights yolo11n-pose.pt are not here, and the run is offline")
 
 
