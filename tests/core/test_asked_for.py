@@ -53,7 +53,7 @@ def test_trackers_are_refused_in_one_line(trainer: Trainer, data: Path, monkeypa
     for name in ("wandb", "comet", "clearml", "platform"):
         refused(trainer(*run, "--tracker", name, "--offline"), 6, f"tracker {name} needs a network", "mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.invalid")
-    refused(trainer(*run, "--tracker", "mlflow", "--offline"), 6, "https://example.invalid", "Unset MLFLOW_TRACKING")
+    refused(trainer(*run, "--tracker", "mlflow", "--offline"), 6, "https://example.invalid", "unset MLFLOW_TRACKING")
 
 
 @pytest.mark.usefixtures("packages")
@@ -177,7 +177,7 @@ def test_a_list_opens_no_addresses(trainer: Trainer, name: str, content: str, en
     Path(name).write_text(content)
     done = trainer("predict", "model=best.pt", f"source={name}")
     refused(done, 6, f"{entry}: addresses in a list are not opened", "Fix: give it by itself: source=")
-    refused(trainer("predict", "model=best.pt", f"source={name}", "--offline"), 6, entry, "Remove it")
+    refused(trainer("predict", "model=best.pt", f"source={name}", "--offline"), 6, entry, "remove it")
 
 
 def test_an_address_as_source_is_refused_offline_alone(trainer: Trainer) -> None:

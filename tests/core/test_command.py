@@ -179,7 +179,7 @@ def test_settings_that_are_wrong(
 
 
 CHECKPOINTS = [
-    ("none.pt", 3, "there is no"),
+    ("none.pt", 3, "not found"),
     ("damaged.pt", 3, "damaged.pt: cannot read the checkpoint: it is not a checkpoint, or the file is corrupted."),
     ("cut.pt", 3, "cut.pt: cannot read the checkpoint: the file is corrupted."),
     ("no-model.pt", 3, "no-model.pt: cannot read the checkpoint: it holds no model."),
@@ -532,7 +532,7 @@ def test_an_error_in_a_plugins_code_names_it(tmp_path: Path, data: Path) -> None
     done = failing(tmp_path, data, "fail")
     file = tmp_path / "bug.py"
     assert done.code == 5
-    said = f"extension 'bug' from {file} failed in its function fail: ZeroDivisionError: on purpose. Mend the file."
+    said = f"extension 'bug' from {file} failed in its function fail: ZeroDivisionError: on purpose. Fix: correct the file"
     assert done.problems == [said]
     trace = done.err.splitlines()
     start = trace.index("Traceback (most recent call last):")
