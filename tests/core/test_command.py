@@ -532,7 +532,9 @@ def test_an_error_in_a_plugins_code_names_it(tmp_path: Path, data: Path) -> None
     done = failing(tmp_path, data, "fail")
     file = tmp_path / "bug.py"
     assert done.code == 5
-    said = f"extension 'bug' from {file} failed in its function fail: ZeroDivisionError: on purpose. Fix: correct the file"
+    said = (
+        f"extension 'bug' from {file} failed in its function fail: ZeroDivisionError: on purpose. Fix: correct the file"
+    )
     assert done.problems == [said]
     trace = done.err.splitlines()
     start = trace.index("Traceback (most recent call last):")

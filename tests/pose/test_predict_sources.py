@@ -142,7 +142,7 @@ def test_the_command_names_what_it_could_not_read(model: Path, tmp_path: Path) -
         ("nested", "'source=nested/**/*.jpg'"),
         ("hollow", "contains no images or videos"),
         ("*.tif", "no image or video matches *.tif."),
-        ("table.pdf", "table.pdf is neither an image nor a video"),
+        ("table.pdf", "table.pdf does not have the extension of an image or a video"),
         ("/dev/zero", "is a device, a pipe or a socket"),
         ("pipe.jpg", "is a device, a pipe or a socket"),
         ("empty.txt", "the list of sources is empty."),

@@ -55,7 +55,7 @@ def test_the_download_of_a_dataset_is_never_run(tmp_path: Path, key: str, entry:
 
 def test_a_dataset_yaml_from_the_network_is_refused(tmp_path: Path) -> None:
     said = refused(tmp_path, 6, "run", "--task", "pose", "data=http://127.0.0.1:9/data.yaml", *TINY)
-    assert "Fetch it yourself" in said
+    assert "fetch it yourself" in said
 
 
 class Evil:
