@@ -1,4 +1,4 @@
-"""Settings that depend on the machine or the model: refused in one line where the engine fails or skips them."""
+"""Settings that depend on the machine or the model: refused in one line where the engine fails or passes over them."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_classes_and_strides_that_leave_nothing_are_errors(model: Path) -> None:
         predict(model, classes=[0, 99], pictures=True)
     assert not list(Path().glob("runs/pose/*"))
     write_video("v.mp4")
-    with pytest.raises(DatasetError, match="the video has 6 frames, and vid_stride=7 skips them"):
+    with pytest.raises(DatasetError, match="the video has 6 frames, and vid_stride=7 passes over them"):
         predict(model, "v.mp4", vid_stride=7)
 
 

@@ -137,12 +137,12 @@ def test_the_command_names_what_it_could_not_read(model: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("nowhere.jpg", "source=nowhere.jpg not found."),
+        ("nowhere.jpg", "there is no file or folder nowhere.jpg."),
         ("x" * 300, "File name too long"),
         ("nested", "'source=nested/**/*.jpg'"),
-        ("hollow", "contains no images or videos"),
+        ("hollow", "holds no image and no video"),
         ("*.tif", "no image or video matches *.tif."),
-        ("table.pdf", "table.pdf does not have the extension of an image or a video"),
+        ("table.pdf", "table.pdf is neither an image nor a video"),
         ("/dev/zero", "is a device, a pipe or a socket"),
         ("pipe.jpg", "is a device, a pipe or a socket"),
         ("empty.txt", "the list of sources is empty."),
@@ -204,7 +204,7 @@ def test_lists_and_patterns(model: Path) -> None:
     found = predict(model, "in/list.txt")
     assert [Path(p["image"]).name for p in found.predictions] == ["a.jpg", "c.jpg"]
     assert [(str(u.path), u.reason) for u in found.unreadable] == [
-        ("none.jpg", "no image or video with this name (list.txt:2)")
+        ("none.jpg", "there is no image or video of this name (list.txt:2)")
     ]
     Path("list.csv").write_text('source\n"in/a.jpg",in/deep/b.jpg\n')
     for source, names in {
@@ -219,14 +219,14 @@ def test_lists_and_patterns(model: Path) -> None:
     found = predict(model, ["in/a.jpg", "x" * 300])
     assert [u.reason for u in found.unreadable] == ["File name too long"]
     Path("none.txt").write_text("none.jpg\n")
-    with pytest.raises(DatasetError, match=r"none.jpg: no image or video with this name \(none.txt:1\)"):
+    with pytest.raises(DatasetError, match=r"none.jpg: there is no image or video of this name \(none.txt:1\)"):
         predict(model, "none.txt")
     Path("linked.txt").symlink_to("secret")
     Path("secret").write_text("root:hunter2\n")
     with pytest.raises(DatasetError) as caught:
         predict(model, "linked.txt")
     assert [str(p) for p in caught.value.problems] == [
-        "linked.txt: line 1 is not the path of an image, video or folder. Fix: replace or remove it"
+        "linked.txt: line 1 names no image, video or folder. Fix: replace or remove it"
     ]
     with pytest.raises(UnsafeError, match="addresses in a list are not opened"):
         predict(model, ["in/a.jpg", "https://example.invalid/a.jpg"])

@@ -356,7 +356,7 @@ def _unpack(path: Path) -> tuple[str, str]:
 
 
 def packed_document(path: Path) -> Document | None:
-    """Return the one dataset YAML in an archive, read without unpacking; None if there is not one."""
+    """Return the one dataset YAML in an archive, read without unpacking; None where there is not one."""
     yamls = [n for n in _packed(path) or () if n.lower().endswith(YAML)]
     if len(yamls) != 1:
         return None
@@ -380,7 +380,7 @@ def _packed_bytes(path: Path, name: str) -> bytes:
 
 
 def _packed(path: Path) -> list[str] | None:
-    """Return the names of the files in an archive, the first ones of many; None if it is none."""
+    """Return the names of the files in an archive, the first ones of many; None where it is none."""
     if not path.is_file() or path.suffix.lower() in {*BY_SUFFIX, *LIKELY}:  # which may be zip files themselves
         return None
     try:

@@ -34,9 +34,9 @@ def refuse_device(device: Any) -> None:
         return
     if GPU.fullmatch(name):
         # A number that is too large may be one that CUDA_VISIBLE_DEVICES has; the engine knows.
-        why = "" if torch.cuda.is_available() and torch.cuda.device_count() else "no CUDA GPU found"
+        why = "" if torch.cuda.is_available() and torch.cuda.device_count() else "there is no GPU that CUDA can use"
     elif name in {"mps", "mps:0"}:
-        return  # if there is none, the engine takes the CPU, which a warning says
+        return  # where there is none, the engine takes the CPU, which a warning says
     else:
         fix = "Fix: write device=cpu, device=0 for the first GPU, or device=mps on a Mac"
         raise SettingsError(Problem(f"device={device}: unknown device.", fix))
@@ -47,4 +47,4 @@ def refuse_device(device: Any) -> None:
 def warn_of_fallback(asked: Any, device: Device) -> None:
     """Log that a device is not available, for which the engine takes the CPU without a word: Apple's."""
     if str(asked or "").lower().partition(":")[0] == "mps" and device.type != "mps":
-        LOGGER.warning(f"device={asked} is not available on this machine: using {device}. Fix: write device=cpu")
+        LOGGER.warning(f"device={asked} is not available on this machine: using {device}. Fix: device=cpu")

@@ -122,21 +122,21 @@ def _named(text: str, offline: bool) -> Source:
             return Source(stream=text)
         found = _matching(text) if set("*?[") & set(text) else None
         if found is None:
-            raise SettingsError(Problem(f"source={text} not found.", "Check the path."))
+            raise SettingsError(Problem(f"there is no file or folder {text}.", "Check the path."))
         missing = Problem(f"no image or video matches {text}.", "Fix: check the pattern, and quote it")
         return Source(found, problem=None if found else missing)
     if path.is_dir():
         return _in_folder(path)
     if not path.is_file():
-        what = f"{text} is a device, a pipe or a socket, not a file."
+        what = f"{text} is a device, a pipe or a socket, and not a file."
         camera = CAMERA.fullmatch(text)
-        fix = f"Fix: write source={camera[1]} for the camera" if camera else "Fix: give an image, a folder, or a video"
+        fix = f"Fix: source={camera[1]} for the camera" if camera else "Fix: give an image, a folder, or a video"
         raise SettingsError(Problem(what, fix))
     if text.lower().endswith(LISTS):
         _refuse_addresses(path, offline)
         return _streams(path) if text.lower().endswith(STREAMS) else _table(path)
     if suffix_of(path) not in SUFFIXES | VIDEOS:
-        raise SettingsError(Problem(f"{text} does not have the extension of an image or a video.", FORMATS))
+        raise SettingsError(Problem(f"{text} is neither an image nor a video, by its ending.", FORMATS))
     return Source([path.absolute()])
 
 
@@ -159,9 +159,9 @@ def _in_folder(folder: Path) -> Source:
         return Source(found)
     below = next((f for f in _below(folder) if suffix_of(f) in SUFFIXES | VIDEOS), None)
     if below is None:
-        return Source(problem=Problem(f"the folder {folder} contains no images or videos.", FORMATS))
-    fix = f"Fix: write 'source={folder / '**' / f'*{below.suffix}'}'"
-    return Source(problem=Problem(f"the folder {folder} contains images only in its subfolders.", fix))
+        return Source(problem=Problem(f"the folder {folder} holds no image and no video.", FORMATS))
+    fix = f"Fix: 'source={folder / '**' / f'*{below.suffix}'}'"
+    return Source(problem=Problem(f"the folder {folder} holds images in its subfolders only.", fix))
 
 
 def _below(folder: Path, most: int = 10_000) -> Iterator[Path]:
@@ -191,7 +191,7 @@ def _table(file: Path) -> Source:
 def _add(source: Source, word: str, folder: Path, line: tuple[Path, int] | None = None) -> None:
     """Add the files that an entry of a list names, or note why there are none, with the list's line if it has one."""
     try:
-        found, reason = _entry(word, folder), "no image or video with this name"
+        found, reason = _entry(word, folder), "there is no image or video of this name"
     except OSError as error:
         found, reason = [], str(error.strerror or error)
     source.entries += found
@@ -201,7 +201,7 @@ def _add(source: Source, word: str, folder: Path, line: tuple[Path, int] | None 
     if line is not None and suffix_of(path) in SUFFIXES | VIDEOS:
         reason = f"{reason} ({line[0].name}:{line[1]})"
     elif line is not None:  # what is no name of an image is not quoted: the list may be a link to another file
-        path, reason = line[0], f"line {line[1]} is not the path of an image, video or folder"
+        path, reason = line[0], f"line {line[1]} names no image, video or folder"
     source.missing.append(UnreadableImage(path, reason))
 
 
@@ -283,7 +283,7 @@ def _checked(array: Any) -> Any:
     import numpy as np
 
     if array.dtype != np.uint8:
-        fix = "Fix: write (image * 255).astype('uint8') if its values go from 0 to 1"
+        fix = "Fix: (image * 255).astype('uint8') if its values go from 0 to 1"
         raise SettingsError(Problem(f"an array of {array.dtype} is not an image: it must be uint8.", fix))
     image = array[..., None] if array.ndim == 2 else array
     if image.ndim != 3 or not image.size:
@@ -291,7 +291,7 @@ def _checked(array: Any) -> Any:
         raise SettingsError(Problem(f"an array of shape {array.shape} is not an image.", fix))
     if image.shape[2] > 32 and image.shape[0] <= 4:
         what = f"an array of shape {array.shape} has its channels first."
-        raise SettingsError(Problem(what, "Fix: write image.transpose(1, 2, 0)"))
+        raise SettingsError(Problem(what, "Fix: image.transpose(1, 2, 0)"))
     return np.ascontiguousarray(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image)
 
 
@@ -302,14 +302,14 @@ def _fault(entry: Entry) -> UnreadableImage | None:
     try:
         about = entry.stat()
         if not stat.S_ISREG(about.st_mode):
-            return UnreadableImage(entry, "it is a folder, a device or a pipe, not a file")
+            return UnreadableImage(entry, "it is a folder, a device or a pipe, and not a file")
         with entry.open("rb"):
             pass
         if not about.st_size:
             return UnreadableImage(entry, "the file is empty")
         header = read_header(str(entry), about.st_size) if suffix_of(entry) in SUFFIXES else None
     except OSError as error:
-        what = "broken link" if entry.is_symlink() and not entry.exists() else str(error.strerror or error)
+        what = "the link leads nowhere" if entry.is_symlink() and not entry.exists() else str(error.strerror or error)
         return UnreadableImage(entry, what)
     codes = FAULTS - {"image-unreadable"} if suffix_of(entry) in TIFF else FAULTS
     faults = [f for f in header.faults if f[0] in codes and f[3] == "error"] if header is not None else []

@@ -117,7 +117,7 @@ class FileLoader(LoadImagesAndVideos):
             self.cap = cv2.VideoCapture(str(stack.enter_context(plain_path(path))))
             stack.callback(self.close)
             if not self.cap.isOpened():
-                self._note(path, "the video cannot be opened: not a video, or damaged")
+                self._note(path, "the video cannot be opened: it is not a video, or it is damaged")
                 return
             self.fps, claimed = self.cap.get(cv2.CAP_PROP_FPS), int(self.cap.get(cv2.CAP_PROP_FRAME_COUNT))
             images: list[Image] = []
@@ -138,7 +138,7 @@ class FileLoader(LoadImagesAndVideos):
                 yield [str(path)] * len(images), images, [f"{path}: "] * len(images)
         if seen and not read:
             self._note(
-                path, f"the video has {seen} frame{'s' * (seen > 1)}, and vid_stride={self.vid_stride} skips them"
+                path, f"the video has {seen} frame{'s' * (seen > 1)}, and vid_stride={self.vid_stride} passes over them"
             )
         counted = path.suffix[1:].lower() in COUNTED
         if not seen:
@@ -173,7 +173,7 @@ def open_stream(source: str, args: Any, channels: int) -> Any:
     except Exception as error:  # of the engine, of requests, of mss, of the library that resolves an address
         said = OPENING.sub("", " ".join(str(error).split())).rstrip(".")
         what = f"cannot open source={source}: {said or type(error).__name__}."
-        raise SettingsError(Problem(what, "Fix: check that it exists and is not in use, or give a file")) from error
+        raise SettingsError(Problem(what, "Fix: check that it is there and not in use, or give a file")) from error
 
 
 def _require_screen(source: str) -> None:

@@ -65,11 +65,11 @@ def read_sleap(path: Path) -> Labels:
         with h5py.File(path, "r") as file:
             _take(labels, file)
     except FileNotFoundError:
-        labels.unreadable(Unreadable("unreadable", "file not found.", "give the path of a SLEAP file"))
+        labels.unreadable(Unreadable("unreadable", "there is no such file.", "give the path of a SLEAP file"))
     except (*FAULTS, RecursionError) as error:
         labels.pictures.clear()
         what = f"the labels cannot be read: {' '.join(str(error).split())[:120]}."
-        labels.add("annotation-key", what, "give a .slp or .pkg.slp file; or open the file in SLEAP and save it again")
+        labels.add("annotation-key", what, "give a .slp or .pkg.slp file; open and save it in SLEAP to renew it")
     return labels
 
 
