@@ -181,7 +181,7 @@ def check(
         task: Name of the task; where it is left out, the dataset tells it.
         deep: Decode every image, and find near-duplicates across splits.
         report: Where to write a page about the dataset.
-        fix: An empty folder to write a mended copy of the dataset into.
+        fix: An empty folder to write a corrected copy of the dataset into.
         images: Folders that hold the images, where the dataset does not say it.
         options: Values by plugin and option.
         plugins: Extensions to switch on, as names or as paths of Python files.
@@ -228,7 +228,7 @@ def convert(
         folder: Where to write; it does not exist, or is empty.
         task: Name of the task; where it is left out, the dataset tells it.
         bad: What becomes of images that cannot be used: ``fail``, ``skip`` or ``skip:1%``.
-        holdout: The share of the training images that becomes the validation split, where there is none.
+        holdout: The fraction of the training images that becomes the validation split, if there is none.
         images: Folders that hold the images, where the dataset does not say it.
         options: Values by plugin and option.
         plugins: Extensions to switch on, as names or as paths of Python files.

@@ -129,7 +129,7 @@ def test_an_error_in_one_names_its_package(command: Trainer) -> None:
     assert done.returncode == ExitCode.PLUGIN
     first, head, step, *_ = done.stderr.splitlines()
     said = "trainer: command 'fails' from trainer-fails 1.5 failed in its function PLUGIN: "
-    assert first == f"{said}ZeroDivisionError: division by zero. Tell the author of trainer-fails."
+    assert first == f"{said}ZeroDivisionError: division by zero. Fix: report this to the maintainers of trainer-fails"
     assert head == "Traceback (most recent call last):"
     assert step.endswith('trainer_fails/__init__.py", line 10, in PLUGIN')
     assert '"plugin": "fails", "distribution": "trainer-fails", "hook": null' in done.stdout

@@ -72,7 +72,7 @@ def test_a_model_is_used_without_the_extension_it_was_trained_with(
 def test_a_recorded_extension_can_be_switched_off(heatmap: Trained, trainer: Trainer) -> None:
     words = [f"model={heatmap.best}", f"source={heatmap.sample / 'val00.png'}", "--no-pictures"]
     done = trainer("predict", *words, "--no-plugin", "layer-rates")
-    assert done.said == [f"Task heatmap, told by {heatmap.best}.", "Found 3 objects in 1 image."]
+    assert done.said == [f"Task: heatmap (inferred from {heatmap.best})", "Found 3 objects in 1 image."]
 
 
 @pytest.mark.train
@@ -104,12 +104,12 @@ def test_an_extension_is_off_until_asked_for(trainer: Trainer) -> None:
     words = ["layer-rates.factor=0.5", "hand-pose.side=middle", "data=hands.yaml"]
     done = trainer("run", "--task", "hand-pose", *words, code=ExitCode.SETTINGS)
     assert done.said[0] == "trainer: hand-pose.side='middle': input should be 'left' or 'right'."
-    assert "'layer-rates', which is not part of this run. Add --plugin layer-rates." in done.said[1]
+    assert "'layer-rates', which is not part of this run. Fix: add --plugin layer-rates" in done.said[1]
 
 
 def test_a_task_is_not_an_extension(trainer: Trainer) -> None:
     done = trainer("run", "--task", "heatmap", "--plugin", "hand-pose", code=ExitCode.PLUGIN)
-    assert done.said == ["trainer: 'hand-pose' is a task, not an extension. Write --task hand-pose."]
+    assert done.said == ["trainer: 'hand-pose' is a task, not an extension. Fix: write --task hand-pose"]
 
 
 def test_plugins_are_switched_off_by_name_or_distribution(trainer: Trainer) -> None:
@@ -117,4 +117,4 @@ def test_plugins_are_switched_off_by_name_or_distribution(trainer: Trainer) -> N
     listed = off("plugins", "--no-plugin", "trainer-layer-rates", "--json").json["plugins"]
     assert {r["name"] for r in listed if r["state"] == "disabled"} == {"heatmap", "layer-rates"}
     done = off("plugins", "show", "heatmap", code=ExitCode.PLUGIN)
-    assert "switched off. Leave out --no-plugin, and TRAINER_NO_PLUGIN" in done.stderr
+    assert "switched off. Fix: leave out --no-plugin, and TRAINER_NO_PLUGIN" in done.stderr

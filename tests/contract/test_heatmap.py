@@ -92,7 +92,7 @@ def test_its_checkpoint_names_no_class_of_the_package(heatmap: Trained) -> None:
 @pytest.mark.train
 def test_validation_restores_the_task_from_the_file(heatmap: Trained, trainer: Trainer) -> None:
     measured = trainer("val", f"model={heatmap.best}", "--json")
-    assert f"Task heatmap, told by {heatmap.best}." in measured.said
+    assert f"Task: heatmap (inferred from {heatmap.best})" in measured.said
     metrics = measured.json["metrics"]
     trained = heatmap.done.json["metrics"]
     assert {k: metrics[k] for k in trained} == {k: pytest.approx(v, abs=1e-4) for k, v in trained.items()}
@@ -161,7 +161,7 @@ def test_its_dataset_tells_the_task_and_is_checked(trainer: Trainer) -> None:
     (trainer.folder / "all.csv").write_text("gone.png,1,2,3,4\npoints.yaml,1,2\n", encoding="utf-8")
     done = trainer("run", "data=points.yaml", code=ExitCode.DATASET)
     assert done.said == [
-        "Task heatmap, told by the dataset points.yaml.",
+        "Task: heatmap (inferred from the dataset points.yaml)",
         "trainer: all.csv:1: there is no image gone.png. Fix: correct its name",
         "trainer: all.csv:2: 2 numbers. Fix: write 4: x and y of each point",
     ]

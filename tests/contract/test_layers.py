@@ -154,7 +154,7 @@ def test_weights_of_a_fork_are_refused_without_the_plugin(old: Path, workshop: W
 def test_weights_of_a_fork_are_used_with_the_plugin(old: Path, workshop: Workshop) -> None:
     plugin = ["--plugin", "spd-conv", f"model={old}"]
     done = workshop.trainer("predict", *plugin, "source=data/images/val", "--no-pictures")
-    assert done.said[0] == f"Task pose, told by {old}."
+    assert done.said[0] == f"Task: pose (inferred from {old})"
     assert workshop.trainer("val", *plugin, "plots=False", "--json").json["task"] == "pose"
 
 

@@ -90,7 +90,7 @@ def test_sigmas_reach_the_model_and_the_record(together: Run) -> None:
     assert list(model.kpt_oks_sigmas) == SIGMAS
     words = [f"data={together.data}", *SMALL, "--plugin", "oks-sigmas"]
     said = together.command("run", *words, code=ExitCode.SETTINGS).stderr
-    assert "oks-sigmas.sigmas has 0 numbers, and the dataset has 9 keypoints. Give one for each keypoint." in said
+    assert "oks-sigmas.sigmas has 0 numbers, and the dataset has 9 keypoints. Fix: give one for each keypoint" in said
 
 
 def test_they_are_stored_with_the_run_and_the_file_is_one_of_the_engine(together: Run) -> None:

@@ -53,7 +53,7 @@ def test_trackers_are_refused_in_one_line(trainer: Trainer, data: Path, monkeypa
     for name in ("wandb", "comet", "clearml", "platform"):
         refused(trainer(*run, "--tracker", name, "--offline"), 6, f"tracker {name} needs a network", "mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.invalid")
-    refused(trainer(*run, "--tracker", "mlflow", "--offline"), 6, "https://example.invalid", "Unset MLFLOW_TRACKING")
+    refused(trainer(*run, "--tracker", "mlflow", "--offline"), 6, "https://example.invalid", "unset MLFLOW_TRACKING")
 
 
 @pytest.mark.usefixtures("packages")
@@ -67,7 +67,7 @@ def test_trackers_are_settings_of_a_run(trainer: Trainer, data: Path, monkeypatc
     again = trainer("run", "exp.yaml", "--dry-run")
     assert yaml.safe_load(again.out)["trackers"] == ["mlflow", "dvc", "wandb"], again.err
     Path("exp.yaml").write_text(shown.replace("- mlflow", "- 3"))
-    refused(trainer("run", "exp.yaml", "--dry-run"), 3, "trackers:", "Write trackers: [mlflow]")
+    refused(trainer("run", "exp.yaml", "--dry-run"), 3, "trackers:", "Fix: write trackers: [mlflow]")
     assert not Path("tracked.log").exists()
 
 
@@ -176,16 +176,16 @@ def test_the_engine_gives_trackers_to_the_drop_in_classes_alone(monkeypatch: pyt
 def test_a_list_opens_no_addresses(trainer: Trainer, name: str, content: str, entry: str) -> None:
     Path(name).write_text(content)
     done = trainer("predict", "model=best.pt", f"source={name}")
-    refused(done, 6, f"{entry}: addresses in a list are not opened", "Give it by itself: source=")
-    refused(trainer("predict", "model=best.pt", f"source={name}", "--offline"), 6, entry, "Remove it")
+    refused(done, 6, f"{entry}: addresses in a list are not opened", "Fix: give it by itself: source=")
+    refused(trainer("predict", "model=best.pt", f"source={name}", "--offline"), 6, entry, "remove it")
 
 
 def test_an_address_as_source_is_refused_offline_alone(trainer: Trainer) -> None:
     Path("list.txt").write_text("a.jpg\nC:\\b.jpg\n")
     for source in ("rtsp://camera.invalid/1", "https://youtu.be/x", "https://example.invalid/a.jpg"):
         refused(trainer("predict", "model=best.pt", f"source={source}", "--offline"), 6, source, "offline")
-        refused(trainer("predict", "model=best.pt", f"source={source}"), 3, "there is no model best.pt")
-    refused(trainer("predict", "model=best.pt", "source=list.txt"), 3, "there is no model best.pt")
+        refused(trainer("predict", "model=best.pt", f"source={source}"), 3, "model best.pt not found")
+    refused(trainer("predict", "model=best.pt", "source=list.txt"), 3, "model best.pt not found")
 
 
 # Weights, architectures and datasets
@@ -226,7 +226,7 @@ def test_a_layer_that_fetches_weights_is_refused() -> None:
     for weights in ("None", None):
         vet_architecture(having(768, "convnext_tiny", weights))
     for arguments in ((768, "convnext_tiny"), (768, "convnext_tiny", "DEFAULT", True), (768, "convnext_tiny", True)):
-        with pytest.raises(UnsafeError, match=r"the layer TorchVision would fetch weights\. Write None"):
+        with pytest.raises(UnsafeError, match=r"the layer TorchVision would fetch weights\. Fix: write None"):
             vet_architecture(having(*arguments))
     with pytest.raises(UnsafeError, match="'fasterrcnn_resnet50_fpn' is not a model that TorchVision may build"):
         vet_architecture(having(768, "fasterrcnn_resnet50_fpn", None))

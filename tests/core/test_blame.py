@@ -72,7 +72,7 @@ def test_a_hook_is_named_with_its_plugin(managed: Callable[..., HookManager], tm
         manager.hook.log(ctx=CTX)
     assert (told.plugin, told.hook, told.functions) == ("ordinary", "log", ["log", "deep"])
     where = f"extension 'ordinary' from {tmp_path / 'ordinary.py'} failed in its hook log"
-    assert told.text == f"{where}: KeyError: 'nothing'. Mend the file."
+    assert told.text == f"{where}: KeyError: 'nothing'. Fix: correct the file"
 
 
 @pytest.mark.parametrize(

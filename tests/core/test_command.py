@@ -151,7 +151,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "epochs=three"], 3, ["epochs=three"]),
         ([*FINE, "pose.gain=3"], 3, ["unknown option of plugin 'pose': 'gain'."]),
         ([*FINE, "cbam.gain=3"], 3, ["'cbam'", "not part of this run", "--plugin cbam"]),
-        ([*FINE, "epochs"], 3, ["'epochs' is not a setting. Write key=value"]),
+        ([*FINE, "epochs"], 3, ["'epochs' is not a setting. Fix: write key=value"]),
         ([*FINE, "epochs="], 3, ["epochs= has no value."]),
         ([*FINE, "device=0,1"], 3, ["device=0,1", "several devices", "device=0"]),
         ([*FINE, "device=[0,1]"], 3, ["several devices"]),
@@ -179,7 +179,7 @@ def test_settings_that_are_wrong(
 
 
 CHECKPOINTS = [
-    ("none.pt", 3, "there is no"),
+    ("none.pt", 3, "not found"),
     ("damaged.pt", 3, "damaged.pt: cannot read the checkpoint: it is not a checkpoint, or the file is corrupted."),
     ("cut.pt", 3, "cut.pt: cannot read the checkpoint: the file is corrupted."),
     ("no-model.pt", 3, "no-model.pt: cannot read the checkpoint: it holds no model."),
@@ -201,7 +201,7 @@ def test_checkpoints_that_are_wrong(
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("none.yaml", "there is no model none.yaml"),
+        ("none.yaml", "model none.yaml not found"),
         ("nothing.yaml", "nothing.yaml: the architecture has no backbone"),
         ("plain.yaml", "model=plain.yaml is a dataset YAML"),
         ("5", "model 5"),
@@ -266,7 +266,7 @@ def test_problems_of_a_settings_file_name_the_line(trainer: Trainer, tmp_path: P
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("none.yaml", ["there is no dataset none.yaml", "data=my.yaml"]),
+        ("none.yaml", ["dataset none.yaml not found", "data=my.yaml"]),
         ("syntax.yaml", ["syntax.yaml:2: YAML syntax"]),
         ("latin.yaml", ["latin.yaml:1: the file is not UTF-8 text"]),
         ("date.yaml", ["date.yaml:1: YAML value"]),
@@ -276,9 +276,9 @@ def test_problems_of_a_settings_file_name_the_line(trainer: Trainer, tmp_path: P
         ("file", ["file"]),
         ("plain.yaml", ["plain.yaml", "no 'kpt_shape'", "write kpt_shape: [9, 3]"]),
         ("shape.yaml", ["shape.yaml", "[9, 4]", "write kpt_shape: [9, 3]"]),
-        ("missing.yaml", ["missing.yaml:", "train: there are no images at", "nowhere"]),
-        ("download.yaml", ["download.yaml:", "there are no images at", "never run"]),
-        ("shell.yaml", ["shell.yaml:", "there are no images at", "never run"]),
+        ("missing.yaml", ["missing.yaml:", "train: no images found at", "nowhere"]),
+        ("download.yaml", ["download.yaml:", "no images found at", "never run"]),
+        ("shell.yaml", ["shell.yaml:", "no images found at", "never run"]),
     ],
 )
 def test_datasets_that_are_wrong(trainer: Trainer, files: Path, source: str, said: list[str]) -> None:
@@ -419,13 +419,13 @@ def test_a_learning_rate_that_has_no_effect_is_told(
 def test_the_task_is_told_by_the_model(trainer: Trainer, data: Path) -> None:
     done = trainer("run", f"data={data}", "model=yolo11n.yaml", "--dry-run")
     assert done.out.startswith("task: detect\n")
-    assert "Task detect, told by the model yolo11n.yaml." in done.err
+    assert "Task: detect (inferred from the model yolo11n.yaml)" in done.err
 
 
 def test_the_task_is_told_by_the_dataset(trainer: Trainer, files: Path, data: Path) -> None:
     done = trainer("run", f"data={data}", "model=rtdetr-l.yaml", "--dry-run")
     assert done.out.startswith("task: pose\n")
-    assert f"Task pose, told by the dataset {data}." in done.err
+    assert f"Task: pose (inferred from the dataset {data})" in done.err
     assert trainer("run", "data=plain.yaml", "model=rtdetr-l.yaml", "--dry-run").out.startswith("task: detect\n")
 
 
@@ -440,7 +440,7 @@ def test_weights_are_not_fetched_offline(trainer: Trainer, data: Path) -> None:
     done = trainer("run", f"data={data}", "--offline")
     refused(done, 6, "yolo26n-pose.pt", "offline", "model=yolo26n-pose.yaml")
     done = trainer("run", f"data={data}", "model=yolo11n-pose", "--offline")
-    assert "Task pose, told by the model yolo11n-pose." in done.err
+    assert "Task: pose (inferred from the model yolo11n-pose)" in done.err
     refused(done, 6, "the weights yolo11n-pose.pt are not here, and the run is offline")
 
 
@@ -459,7 +459,7 @@ def test_a_broken_plugin_is_in_nobodys_way(trainer: Trainer, installed: Callable
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["val"], ["no model is given. Write model=best.pt."]),
+        (["val"], ["no model is given. Fix: write model=best.pt"]),
         (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is no checkpoint."]),
         (["val", "model=damaged.pt", "imgzs=3"], ["unknown setting 'imgzs'. Did you mean 'imgsz'?"]),
         (["predict", "model=damaged.pt"], ["no source is given."]),
@@ -498,7 +498,7 @@ def test_a_model_with_layers_of_a_plugin_file_names_the_file(trainer: Trainer, d
     record |= {"state_dict": {}, "cfg": GHOST, "needs": [str(file)]}
     torch.save({"model": torch.nn.Identity(), "trainer_host": record, "train_args": {"imgsz": 64}}, tmp_path / "own.pt")
     done = trainer("val", "model=own.pt", f"data={data}")
-    said = f"own.pt: the model cannot be built: unknown layer 'Ghost'. Give it: --plugin {file}"
+    said = f"own.pt: the model cannot be built: unknown layer 'Ghost'. Fix: give it: --plugin {file}"
     assert (done.code, done.problems) == (5, [said])
     assert "going on without it" not in done.err
 
@@ -532,7 +532,9 @@ def test_an_error_in_a_plugins_code_names_it(tmp_path: Path, data: Path) -> None
     done = failing(tmp_path, data, "fail")
     file = tmp_path / "bug.py"
     assert done.code == 5
-    said = f"extension 'bug' from {file} failed in its function fail: ZeroDivisionError: on purpose. Mend the file."
+    said = (
+        f"extension 'bug' from {file} failed in its function fail: ZeroDivisionError: on purpose. Fix: correct the file"
+    )
     assert done.problems == [said]
     trace = done.err.splitlines()
     start = trace.index("Traceback (most recent call last):")

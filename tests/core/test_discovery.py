@@ -240,8 +240,12 @@ def test_a_user_chooses_between_two_by_distribution(installed: Install) -> None:
         ("posee", "task", r"unknown task 'posee'\. Did you mean 'pose'\? .*trainer-posee"),
         ("juggling", "task", r"unknown task 'juggling'\. Installed: .*pose.*called trainer-juggling"),
         ("cbam", "extension", r"unknown extension 'cbam'"),
-        ("old", "task", r"old.* from p 1\.0 cannot be used \(incompatible\): it needs trainer-host.*Upgrade"),
-        ("off", "extension", r"off.* from q 1\.0 cannot be used \(disabled\): switched off\. Leave out --no-plugin"),
+        ("old", "task", r"old.* from p 1\.0 cannot be used \(incompatible\): it needs trainer-host.*Fix: upgrade"),
+        (
+            "off",
+            "extension",
+            r"off.* from q 1\.0 cannot be used \(disabled\): switched off\. Fix: leave out --no-plugin",
+        ),
     ],
 )
 def test_asking_for_what_cannot_be_used(installed: Install, name: str, kind: str, said: str) -> None:
@@ -257,7 +261,7 @@ def test_asking_for_what_cannot_be_used(installed: Install, name: str, kind: str
         ("blur-awar", "no plugin is called 'blur-awar'. Did you mean 'blur-aware'?"),
         ("trainer-blur-awar", "no plugin is called 'trainer-blur-awar'. Did you mean 'blur-aware'?"),
         ("juggling", "no plugin is called 'juggling'. Installed: blur-aware, "),
-        ("trainer-two", "trainer-two brings 2 plugins. Name one of them: hand, words."),
+        ("trainer-two", "trainer-two brings 2 plugins. Fix: name one of them: hand, words"),
         (
             "trainer-two:blur-aware",
             "trainer-two brings no extension 'blur-aware'. It comes from trainer-blur-aware 1.0.",

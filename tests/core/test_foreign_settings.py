@@ -62,7 +62,7 @@ def test_examples_are_valid() -> None:
     ],
 )
 def test_the_meaning_is_named(key: str, value: Any, write: str | None) -> None:
-    expected = f"Write {write}" if write else "Did you mean 'epochs'?"
+    expected = f"Fix: write {write}" if write else "Did you mean 'epochs'?"
     assert told(key, value).startswith(f"unknown setting {key!r}. {expected}")
 
 
@@ -94,27 +94,27 @@ def test_every_command_says_so(trainer: Callable[..., Done], words: list[str]) -
     given = [] if "exp.yaml" in words else ["batch_size=8"]
     done = trainer(*words, *given)
     (problem,) = done.problems
-    assert (done.code, problem.removeprefix("exp.yaml:2: ")) == (3, "unknown setting 'batch_size'. Write batch=8")
+    assert (done.code, problem.removeprefix("exp.yaml:2: ")) == (3, "unknown setting 'batch_size'. Fix: write batch=8")
 
 
 @pytest.mark.usefixtures("engine")
 def test_python_says_so() -> None:
-    with pytest.raises(trainer_host.SettingsError, match=r"'num_epochs'\. Write epochs=3"):
+    with pytest.raises(trainer_host.SettingsError, match=r"'num_epochs'\. Fix: write epochs=3"):
         trainer_host.run("pose", num_epochs=3)
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "--epochs", "3"], "--epochs'. A setting has no dashes. Write epochs=3"),
-        (["run", "--epochs=3"], "A setting has no dashes. Write epochs=3"),
-        (["run", "--batch-size", "8", "--json"], "A setting has no dashes. Write batch=8"),
-        (["run", "--weights", "a.pt"], "A setting has no dashes. Write model=a.pt"),
-        (["val", "--conf-thres", "0.5"], "A setting has no dashes. Write conf=0.5"),
-        (["predict", "--nosave"], "A setting has no dashes. Write save=False"),
-        (["check", "--data", "my.yaml"], "A setting has no dashes. Write data=my.yaml"),
-        (["run", "--loggers", "x"], "'--loggers'. Write --tracker NAME"),
-        (["run", "--epochs"], "A setting has no dashes. Write epochs=VALUE"),
+        (["run", "--epochs", "3"], "--epochs'. Settings are written without dashes. Fix: write epochs=3"),
+        (["run", "--epochs=3"], "Settings are written without dashes. Fix: write epochs=3"),
+        (["run", "--batch-size", "8", "--json"], "Settings are written without dashes. Fix: write batch=8"),
+        (["run", "--weights", "a.pt"], "Settings are written without dashes. Fix: write model=a.pt"),
+        (["val", "--conf-thres", "0.5"], "Settings are written without dashes. Fix: write conf=0.5"),
+        (["predict", "--nosave"], "Settings are written without dashes. Fix: write save=False"),
+        (["check", "--data", "my.yaml"], "Settings are written without dashes. Fix: write data=my.yaml"),
+        (["run", "--loggers", "x"], "'--loggers'. Fix: write --tracker NAME"),
+        (["run", "--epochs"], "Settings are written without dashes. Fix: write epochs=VALUE"),
     ],
 )
 def test_an_option_that_is_a_setting_is_explained(trainer: Callable[..., Done], words: list[str], said: str) -> None:

@@ -224,7 +224,7 @@ def test_names_are_claimed_once() -> None:
         asked(one=Brings("A", layer), two=Brings("A", layer))
     with pytest.raises(PluginError, match=r"extension 'one' brings the layer 'C2f', which ultralytics has itself\."):
         asked(one=Brings("C2f", layer))
-    with pytest.raises(PluginError, match=r"extension 'one' brings 'A' as type\. Give a Layer"):
+    with pytest.raises(PluginError, match=r"extension 'one' brings 'A' as type\. Fix: give a Layer"):
         asked(one=Brings("A", partial))
 
 

@@ -1,4 +1,4 @@
-"""A mended copy: what is certain is corrected, the rest is named, and the dataset stays as it is."""
+"""A corrected copy: what is certain is corrected, the rest is named, and the dataset stays as it is."""
 
 import hashlib
 

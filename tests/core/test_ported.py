@@ -57,7 +57,7 @@ FINE = TaskSpec.from_trainer("{__name__}:Mine", base="pose")
         load_chain("late")
     assert str(caught.value) == (
         "task 'late' from p 1.0 is broken: its trainer nowhere.trainer:Mine is imported late, so that its base is not "
-        "known. Give from_trainer the task that 'late' builds on: base=NAME."
+        "known. Fix: give from_trainer the task that 'late' builds on: base=NAME"
     )
     assert load_chain("fine").attribute("base") == "pose", "another task of the module is not in the way"
 

@@ -188,7 +188,7 @@ def test_one_of_several_files_and_what_is_not_a_file(tmp_path: Path) -> None:
     write(tmp_path / "b.xml", VOC)
     assert "Pascal VOC" in said("a.json,b.xml")[0]
     os.mkfifo(tmp_path / "pipe")
-    assert "not a file that can be read" in said("pipe")[0]
+    assert "a file that cannot be read" in said("pipe")[0]
 
 
 def test_several_yamls_and_one_in_a_folder_below(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_dataset_that_is_missing(tmp_path: Path, given: str, fix: str) -> None
     for task in (None, "pose"):
         (finding,) = trainer_host.check(given, task=task).findings
         assert finding.code == "dataset-missing"
-        assert f"there is no dataset {given}" in finding.message
+        assert f"dataset {given} not found" in finding.message
         assert fix in finding.fix
 
 
@@ -302,7 +302,7 @@ def test_what_is_wrong_with_settings_is_said_before_the_task_is_asked_for(traine
     assert "unknown setting 'epohcs'" in done.problems[0]
     assert "write data=mice/data.yaml" in done.problems[1]
     done = trainer("run", "model=nope.pt", "epohcs=3")
-    assert ["epohcs" in done.problems[0], "there is no model nope.pt" in done.problems[1]] == [True, True]
+    assert ["epohcs" in done.problems[0], "model nope.pt not found" in done.problems[1]] == [True, True]
     done = trainer("run", "epohcs=3")
     assert "unknown setting 'epohcs'" in done.problems[0]
     assert "--task NAME" in done.problems[1]
@@ -312,8 +312,8 @@ def test_a_missing_model_and_a_missing_dataset_are_said_together(trainer: Traine
     write(tmp_path / "best.pt", b"")
     done = trainer("run", "model=bestt.pt", "data=none.yaml")
     assert (done.code, len(done.problems)) == (3, 2)
-    assert "there is no model bestt.pt. Did you mean model=best.pt?" in done.problems[0]
-    assert "there is no dataset none.yaml" in done.problems[1]
+    assert "model bestt.pt not found. Did you mean model=best.pt?" in done.problems[0]
+    assert "dataset none.yaml not found" in done.problems[1]
     assert "Did you mean model=yolo26n-pose.yaml?" in trainer("run", "model=yolo26n-pos.yaml").problems[0]
 
 

@@ -122,9 +122,9 @@ def test_all_words_that_are_wrong_are_reported() -> None:
     with pytest.raises(SettingsError) as caught:
         parse_pairs(("epochs", "=3", "lr0=", "imgsz=64"))
     assert [str(p) for p in caught.value.problems] == [
-        "'epochs' is not a setting. Write key=value, such as epochs=10.",
-        "'=3' is not a setting. Write key=value, such as epochs=10.",
-        "lr0= has no value. Write lr0=VALUE.",
+        "'epochs' is not a setting. Fix: write key=value, such as epochs=10",
+        "'=3' is not a setting. Fix: write key=value, such as epochs=10",
+        "lr0= has no value. Fix: write lr0=VALUE",
     ]
 
 

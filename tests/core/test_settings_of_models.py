@@ -88,8 +88,8 @@ class Model(nn.Module):
         ),
         (100, "freeze=100 leaves nothing to train"),
         ([0, 2], "freeze=[0,2] leaves nothing to train"),
-        ([100], "freeze=[100]: there is no layer 100; the model has 3 layers, 0 to 2. Fix: name layers"),
-        (("2.cv2", 0, 7), "there is no layer 2.cv2, 7;"),
+        ([100], "freeze=[100]: unknown layer 100; the model has 3 layers, 0 to 2. Fix: name layers"),
+        (("2.cv2", 0, 7), "unknown layer 2.cv2, 7;"),
     ],
 )
 def test_layers_to_freeze_are_those_of_the_model(freeze: Any, said: str) -> None:
@@ -126,7 +126,7 @@ def test_the_size_is_the_one_that_is_trained_at(imgsz: Any, text: str) -> None:
     ("settings", "said"),
     [
         ({"freeze": 24}, "freeze=24 leaves nothing to train; the model has 24 layers, 0 to 23."),
-        ({"freeze": [99]}, "there is no layer 99"),
+        ({"freeze": [99]}, "unknown layer 99"),
         ({"amp": "bf16"}, "amp=bf16 needs a CUDA GPU"),
         ({"device": "tpu"}, "device=tpu: unknown device."),
         ({"augmentations": ["x"]}, "augmentations=['x'] are not transforms"),

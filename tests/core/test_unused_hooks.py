@@ -23,8 +23,11 @@ def file(tmp_path: Path, installed: Callable[..., Path]) -> Path:
 @pytest.mark.parametrize(
     ("code", "fix"),
     [
-        ("", "Mark its functions: see docs/how-to/write-an-extension.md."),
-        ("x = 1\ndef helper(a):\n    pass\n", "Mark its functions: see docs/how-to/write-an-extension.md."),
+        ("", "Mark its functions with @hookimpl: see docs/how-to/write-an-extension.md"),
+        (
+            "x = 1\ndef helper(a):\n    pass\n",
+            "Mark its functions with @hookimpl: see docs/how-to/write-an-extension.md",
+        ),
         ("def callbacks(ctx):\n    return {}\n", "Write @hookimpl above the function callbacks."),
         ("def callback(ctx):\n    return {}\n", "Write @hookimpl above the function callback, and name it callbacks."),
         (CLASS, "Add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"),
@@ -33,7 +36,7 @@ def file(tmp_path: Path, installed: Callable[..., Path]) -> Path:
             "class Hooks:\n    def log(self, ctx):\n        pass\nE = ExtensionSpec(hooks=Hooks())\n",
             "Write @hookimpl above the function log.",
         ),
-        (f"{CLASS}TASK = TaskSpec(hooks=Hooks())\n", "TASK is a task: tasks come from installed packages"),
+        (f"{CLASS}TASK = TaskSpec(hooks=Hooks())\n", "Install TASK in a package, since it is a task: docs"),
     ],
 )
 def test_a_file_without_a_hook_is_refused(file: Path, code: str, fix: str) -> None:
@@ -73,7 +76,7 @@ def test_a_file_without_a_hook_is_refused(file: Path, code: str, fix: str) -> No
         ),
         (
             f"{CLASS}A = ExtensionSpec(hooks=Hooks())\nB = ExtensionSpec(hooks=Hooks())\n",
-            ["Move the hooks of B into a file of its own: only the first ExtensionSpec of a file is used."],
+            ["Move the hooks of B into a separate file: only the first ExtensionSpec of a file is used."],
         ),
     ],
 )

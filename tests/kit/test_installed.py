@@ -92,7 +92,7 @@ def test_settings_are_given_as_for_a_run(tmp_path: Path) -> None:
     done = command(*words, "toy.gain=2", cwd=tmp_path, path=[site, ROOT])
     assert done.code == 5 and "unknown option of plugin 'toy': 'gain'" in done.out
     done = command(*words, "epoch", cwd=tmp_path, path=[site, ROOT])
-    assert (done.code, done.problems) == (3, ["'epoch' is not a setting. Write key=value, such as epochs=10."])
+    assert (done.code, done.problems) == (3, ["'epoch' is not a setting. Fix: write key=value, such as epochs=10"])
 
 
 def test_a_file_is_checked_as_an_extension(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_another_engine_goes_before_the_installed_one(tmp_path: Path) -> None:
 def test_what_is_no_version_is_refused(tmp_path: Path) -> None:
     done = command("plugins", "verify", "detect", "--engine", "newest", cwd=tmp_path)
     assert done.code == 3
-    assert done.problems == ["--engine newest is no version. Write one such as --engine 8.4.190"]
+    assert done.problems == ["--engine newest is no version. Fix: write one such as --engine 8.4.190"]
 
 
 def test_without_an_index_another_engine_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def test_errors_are_the_documented_ones(tmp_path: Path) -> None:
         trainer_host.run("pose", epoch=3)
     with pytest.raises(trainer_host.PluginError, match="Did you mean 'pose'"):
         trainer_host.run("pse")
-    with pytest.raises(trainer_host.SettingsError, match="there is no"):
+    with pytest.raises(trainer_host.SettingsError, match="not found"):
         trainer_host.predict(tmp_path / "none.pt", tmp_path)
 
 

@@ -242,7 +242,7 @@ def test_outputs_are_tried_before_any_work(model: Path, tmp_path: Path) -> None:
     Path("list.csv").write_text("in/a.png\n")
     Path("loop.json").symlink_to("loop.json")
     for output, said in {
-        "folder.json": "a folder has this name.",
+        "folder.json": "this is a folder.",
         "file/found.json": "cannot write the file: Not a directory.",
         "x" * 300 + ".json": "cannot write the file: File name too long.",
         "loop.json": "cannot write the file: ",
@@ -314,7 +314,7 @@ def test_a_video_that_does_not_fit_is_an_error_of_storage(model: Path) -> None:
     write_video("v.mp4", frames=12)
     done = limited(30_000, "predict", f"model={model}", "source=v.mp4", *WORDS, "--json", "--output", "f.json")
     assert done.code == 9, done.err
-    assert "v.mp4: cannot write the video: the file is not whole. Fix: free space, or choose" in done.problems[0]
+    assert "v.mp4: cannot write the video: the file is incomplete. Fix: free space, or choose" in done.problems[0]
     assert len(done.json["predictions"]) == 12
     assert not Path("runs/pose/predict/v.mp4").exists()
     assert names(Path("runs")) == set()

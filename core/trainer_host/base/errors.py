@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trainer_host.base.findings import Finding
+
+REMARK = re.compile(r"(Did|Known|Installed|Its?|All|An?|Only|Is|The|Checks)\b")
+"""How the hints begin that help and are not an instruction."""
 
 
 class ExitCode(IntEnum):
@@ -44,8 +48,16 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
-        fix = f" {self.fix}" if self.fix else ""
+        fix = f" {_fix_text(self.fix)}" if self.fix else ""
         return escaped(" ".join(f"{where}{self.message}{fix}".splitlines()))
+
+
+def _fix_text(fix: str) -> str:
+    """Return a fix as ``Fix: write key=value``, without a full stop that a copied command would end with."""
+    if REMARK.match(fix):
+        return fix
+    fix = re.sub(r"(?<=[\w)\]}'\"])\.$", "", fix.removeprefix("Fix: "))
+    return f"Fix: {fix[0].lower()}{fix[1:]}" if re.match(r"[A-Z][a-z]+\b", fix) else f"Fix: {fix}"
 
 
 class TrainerError(Exception):

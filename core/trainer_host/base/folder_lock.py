@@ -72,7 +72,7 @@ class FolderLock:
                 if holder and not _is_dead(holder):
                     os.close(descriptor)
                     raise self._in_use(_shown(holder)) from error
-                warn(f"{self.folder}: the file system has no locks, so another run is not kept out of the folder.")
+                warn(f"{self.folder}: the file system does not support locks: another run could use the folder.")
             if self._is_current(descriptor):
                 self.descriptor = descriptor
                 self._sign(descriptor)

@@ -36,7 +36,7 @@ def plain_path(path: Path) -> Iterator[Path]:
 
 
 def fitting_name(stem: str, ending: str, most: int = 255) -> str:
-    """Return a file's name that is no longer than file systems allow: its stem is cut where it is too long."""
+    """Return a file's name that is no longer than file systems allow: its stem is cut if it is too long."""
     while len(f"{stem}{ending}".encode("utf-8", "surrogateescape")) > most:
         stem = stem[:-1]
     return f"{stem}{ending}"

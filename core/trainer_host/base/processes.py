@@ -17,7 +17,7 @@ class Process:
         host: A checksum of the machine's name.
         space: The number of its space of process ids, which a container has of its own.
         pid: Its id.
-        start: When it started, in the kernel's ticks, since ids are used again; 0 where the system does not say.
+        start: When it started, in the kernel's ticks, since ids are used again; 0 if the system does not say.
     """
 
     host: str
@@ -65,7 +65,7 @@ def _space() -> str:
 
 
 def _start(pid: int) -> int:
-    """Return when a process started; 0 where the system does not say, and where the process is gone or a zombie."""
+    """Return when a process started; 0 if the system does not say, or if the process is gone or a zombie."""
     try:
         # The name, in parentheses, may hold anything.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

@@ -40,7 +40,7 @@ class EpochReport:
         seconds: How long it took, validation included.
         seconds_left: Estimate of the time that is left.
         losses: Mean training losses by name.
-        metrics: Validation metrics that belong in a summary, by name; None where the epoch was not evaluated.
+        metrics: Validation metrics that belong in a summary, by name; None if the epoch was not evaluated.
         best: Whether the epoch is the best so far, and was written as the best checkpoint.
     """
 

@@ -132,7 +132,7 @@ class RunResult:
         epochs: Epochs that were trained.
         metrics: The metrics of the best checkpoint under the engine's names; those of the last epoch if there is none.
         predictions: A picture of predictions on held-out images, or None.
-        best_epoch: The epoch of the best checkpoint, counted from 1; None where none was written.
+        best_epoch: The epoch of the best checkpoint, counted from 1; None if none was written.
         ending: How the training ended.
         weights: The weights that it started from; None if the engine cannot say.
     """

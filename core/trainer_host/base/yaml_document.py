@@ -62,9 +62,11 @@ def read_document(path: Path, kind: str = "dataset YAML") -> Document:
         size, regular = path.stat().st_size, path.is_file()
         data = path.read_bytes() if size <= MOST_BYTES and regular else b""
     except FileNotFoundError:
-        return bad("dataset-missing", "there is no such file.", f"give the path of a {kind}")
+        return bad("dataset-missing", "file not found.", f"give the path of a {kind}")
     except OSError as error:
-        return bad("yaml-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its rights")
+        return bad(
+            "yaml-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its permissions"
+        )
     if not regular:
         return bad("yaml-unreadable", "this is no regular file.", f"give the path of a {kind}")
     if size > MOST_BYTES:

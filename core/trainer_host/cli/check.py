@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--fix",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write a mended copy of the dataset into an empty folder.",
+    help="Write a corrected copy of the dataset into an empty folder.",
 )
 def check(
     settings: tuple[str, ...],
@@ -91,12 +91,12 @@ def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
             click.echo(f"{click.style(severity, fg=colour)}: {problem}", err=True)
     errors, warnings = result.counts["errors"], result.counts["warnings"]
     if not errors and not warnings:
-        click.echo("Nothing is wrong with it.", err=True)
+        click.echo("No problems found. Ready to train.", err=True)
         return
     parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
-    verdict = "it can be trained on" if result.trainable else "it cannot be trained on as it is"
+    verdict = "Ready to train" if result.trainable else "Not ready to train"
     if errors and result.trainable:
-        verdict += ", which does not use the split at fault"
+        verdict += ", without the faulty split"
     if strict and not errors:
-        verdict += ", but --strict does not let warnings pass"
-    click.echo(f"{' and '.join(parts)}: {verdict}.", err=True)
+        verdict += ", but --strict fails on warnings"
+    click.echo(f"{' and '.join(parts)}. {verdict}.", err=True)

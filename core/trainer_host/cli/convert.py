@@ -16,9 +16,9 @@ from trainer_host.cli.options import bad_option, make_request, shared_by_dataset
 @click.option(
     "--holdout",
     type=float,
-    metavar="SHARE",
+    metavar="FRACTION",
     envvar="TRAINER_HOLDOUT",
-    help="Share of the training images that becomes the validation split, if the dataset has none; such as 0.2.",
+    help="Fraction of the training images to use as validation split if the dataset has none, such as 0.2.",
 )
 def convert(
     settings: tuple[str, ...],

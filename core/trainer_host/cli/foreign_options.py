@@ -21,6 +21,7 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> click.Cl
     """
     if not isinstance(error, click.NoSuchOption) or not arguments or arguments[0] not in SETTINGS_TAKEN:
         return error
+    from trainer_host.base.errors import Problem
     from trainer_host.base.settings import parse_value
     from trainer_host.engine.foreign_settings import what_to_write
 
@@ -28,8 +29,8 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> click.Cl
     fix = what_to_write(error.option_name.lstrip("-").replace("-", "_"), None if text is None else parse_value(text))
     if fix is None:
         return error
-    why = "A setting has no dashes. " if fix.startswith("Write ") and not fix.startswith("Write --") else ""
-    message = f"{error.message.rstrip('.')}. {why}{fix}"
+    why = " Settings are written without dashes." if fix.startswith("Write ") and not fix.startswith("Write --") else ""
+    message = str(Problem(f"{error.message.rstrip('.')}.{why}", fix))
     return click.NoSuchOption(error.option_name, message, ctx=error.ctx)  # without those that only look like it
 
 

@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are called; its help imports none of them."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
-        """Read the command line, which prints the help where it is asked for."""
+        """Read the command line, which prints the help if it is asked for."""
         with unpiped():
             return super().make_context(info_name, args, parent, **extra)
 

@@ -21,7 +21,7 @@ from trainer_host.cli.options import load_engine, make_request, quiet_engine, sh
     metavar="FILE.json|FILE.csv",
     help="Write what was found into a file; repeatable.",
 )
-@click.option("--no-pictures", is_flag=True, help="Draw no pictures; also save=False.")
+@click.option("--no-pictures", is_flag=True, help="Do not save pictures; the same as save=False.")
 def predict(
     settings: tuple[str, ...],
     task: str | None,

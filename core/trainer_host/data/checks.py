@@ -33,7 +33,7 @@ def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[
     yield from _orphans(listings, owned, {f for found in misplaced.values() if found for f in found.files})
     same = list(_same_splits(data))
     for one, other in same:
-        what = f"{one} and {other} are the same images, so that {other} does not measure what the model has learnt."
+        what = f"{one} and {other} are the same images, so that {other} does not measure what the model has learned."
         yield data.of_key(other, "splits-same", what, f"keep images apart for {other}", "warning")
     yield from _copies(data, {other for _, other in same})
 

@@ -33,7 +33,7 @@ def hold_out(data: Description, share: float) -> None:
 
     Args:
         data: A dataset that has no validation split; its findings no longer say so.
-        share: The share of the training images.
+        share: The fraction of the training images.
 
     Raises:
         SettingsError: If the dataset has a validation split, or if the share is not between 0 and 1.

@@ -105,7 +105,7 @@ IMAGE_LIST = Known(
     "then give that: data=my.yaml",
     labels=False,
 )
-UNREADABLE = Known("not a file that can be read", "check the path and its rights", labels=False)
+UNREADABLE = Known("a file that cannot be read", "check the path and its permissions", labels=False)
 EMPTY = Known("an empty file", "give the path of a dataset YAML: data=my.yaml", labels=False)
 
 BY_SUFFIX = {
@@ -115,11 +115,11 @@ BY_SUFFIX = {
     **dict.fromkeys((".parquet", ".arrow"), PARQUET),
     **dict.fromkeys((".xls", ".xlsx", ".ods"), Known("a spreadsheet", TO_LABELS)),
     **dict.fromkeys((".h5", ".hdf5"), Known("an HDF5 file", TO_LABELS)),
-    **dict.fromkeys((".npy", ".npz"), Known("an array of NumPy", TO_LABELS)),
+    **dict.fromkeys((".npy", ".npz"), Known("a NumPy array", TO_LABELS)),
     **dict.fromkeys((".pkl", ".pickle"), Known("a pickle, which is not opened because it can run code", TO_LABELS)),
     ".slp": SLEAP,
-    ".mat": Known("a file of MATLAB", TO_LABELS),
-    ".tfrecord": Known("a TFRecord of TensorFlow", TO_LABELS),
+    ".mat": Known("a MATLAB file", TO_LABELS),
+    ".tfrecord": Known("a TensorFlow TFRecord file", TO_LABELS),
     **dict.fromkeys((".db", ".sqlite", ".sqlite3"), Known("a database", TO_LABELS)),
     **dict.fromkeys((".rar", ".7z"), Known("an archive", "unpack it, and give the dataset YAML in it", labels=False)),
 }
@@ -163,7 +163,7 @@ def head_of(path: Path) -> bytes | None:
 
 
 def known_file(path: Path) -> Known | None:
-    """Return what a file is, by its ending and the beginning of its content; None where that is not known."""
+    """Return what a file is, by its ending and the beginning of its content; None if that is not known."""
     suffix = path.suffix.lower()
     head = head_of(path)
     if not head:

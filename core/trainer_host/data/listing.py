@@ -260,7 +260,7 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
         first.setdefault(path, number)
         facts = stat_of(Path(path))
         if facts == ABSENT:
-            note("list-entry-missing", f"there is no image {words}.", _meant(words, file.parent, root), number)
+            note("list-entry-missing", f"image {words} not found.", _meant(words, file.parent, root), number)
             continue
         found.append((path, facts))
     if without_prefix:

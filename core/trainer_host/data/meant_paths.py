@@ -77,7 +77,7 @@ def tail_in(entry: str, folders: Iterable[Path]) -> str | None:
 
 
 def meant_split(entry: str, split: str, root: Path, taken: Collection[Path] = ()) -> str | None:
-    """Return what an entry of a split may have meant, relative to the root; None where nothing fits.
+    """Return what an entry of a split may have meant, relative to the root; None if nothing fits.
 
     Args:
         entry: The path in the YAML.
@@ -143,7 +143,7 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def meant_root(data: Description, given: Any, beside: Path) -> str | None:
-    """Return what to do about a ``path`` that leads nowhere; None where the splits are nowhere near.
+    """Return what to do about a ``path`` that leads nowhere; None if the splits are nowhere near.
 
     Args:
         data: The dataset.
@@ -169,5 +169,5 @@ def _texts(value: Any) -> list[str]:
 
 
 def as_yaml(text: str) -> str:
-    """Return a path as YAML has it, in quotation marks where it needs them."""
+    """Return a path as YAML has it, in quotation marks if it needs them."""
     return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

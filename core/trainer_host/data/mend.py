@@ -1,4 +1,4 @@
-"""A mended copy of a dataset: what is certain is corrected, everything else stays as it is and is named.
+"""A corrected copy of a dataset: what is certain is corrected, everything else stays as it is and is named.
 
 The copy is a folder that trains: links to the images, label files, and a ``data.yaml``. The dataset itself is never
 written to.
@@ -67,7 +67,7 @@ def write_mended(
     patch: Mapping[str, Any],
     proposal: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
-    """Write a mended copy of a dataset: whole, or not at all.
+    """Write a corrected copy of a dataset: whole, or not at all.
 
     Args:
         data: The dataset.
@@ -98,7 +98,7 @@ def write_mended(
     except OSError as error:
         where = str(error.filename) if error.filename else str(folder)
         raise StorageError(
-            Problem(f"the mended copy cannot be written: {error.strerror or error}.", None, where)
+            Problem(f"the corrected copy cannot be written: {error.strerror or error}.", None, where)
         ) from error
     return lines
 
@@ -114,12 +114,14 @@ def patch_text(patch: Mapping[str, Any]) -> str:
 def _refuse(data: Description, folder: Path) -> None:
     target = _real(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SettingsError(Problem("the folder of the mended copy is not empty.", "Fix: name a new one.", str(folder)))
+        raise SettingsError(
+            Problem("the folder of the corrected copy is not empty.", "Fix: name a new one.", str(folder))
+        )
     roots = {_real(data.get("path") or Path(data.file).parent)}
     roots |= {_real(image).parent for split in data.splits.values() for image in split.images[:1]}
     inside = next((root for root in roots if target.is_relative_to(root)), None)
     if inside is not None:
-        what = f"the mended copy would lie within the dataset {inside}, which is never written to."
+        what = f"the corrected copy would lie within the dataset {inside}, which is never written to."
         raise SettingsError(Problem(what, "Fix: name a folder outside of it.", str(folder)))
     if not data.splits:
         what = "no images could be read, so there is nothing to copy."

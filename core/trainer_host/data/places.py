@@ -54,7 +54,7 @@ def root_of(data: Description, datasets: Callable[[], Path] | None) -> Path:
             what = f"path: {given} is not there beside the YAML; {other.resolve()} is taken."
             data.findings.append(data.of_key("path", "path-habit", what, f"write path: {other.resolve()}", "warning"))
             return other.resolve()
-    what = f"path: there is no folder {given if is_absolute(given) else nearby(place)}."
+    what = f"path: folder {given if is_absolute(given) else nearby(place)} not found."
     fix = meant_root(data, given, beside) or _fix(data, given, "correct it; it is relative to the YAML")
     data.findings.append(data.of_key("path", "split-missing-path", what, fix))
     return place
@@ -141,7 +141,7 @@ def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
             return None  # which follows from the wrong path: that is told
         split = key.partition(".")[0]
         shown = entry if "://" in entry or is_absolute(entry) else nearby(place)
-        what = f"{split}: there are no images at {shown}."
+        what = f"{split}: no images found at {shown}."
         fix = _meant(data, key, entry, root)
         fix = fix or _fix(data, entry, WRONG_ENTRY if "." in key else WRONG_PATH)
         data.findings.append(data.of_key(key, "split-missing-path", what, fix))
@@ -212,7 +212,7 @@ def _taken(data: Description, root: Path) -> list[Path]:
 
 
 def _meant(data: Description, key: str, entry: str, root: Path) -> str | None:
-    """Return how to name the images that are perhaps meant; None where none are found."""
+    """Return how to name the images that are perhaps meant; None if none are found."""
     split, beside = key.partition(".")[0], Path(data.file).parent.resolve()
     if "://" in entry:
         return None

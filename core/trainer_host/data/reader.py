@@ -56,7 +56,7 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
         if not listing.images:
             # Errors say themselves why there are none; a warning, such as of a link, lets nothing be trained on.
             if all(f.severity != "error" for f in listing.findings):
-                what = f"{name}: there are no images in {', '.join(map(nearby, places))}."
+                what = f"{name}: no images in {', '.join(map(nearby, places))}."
                 finding = data.of_key(name, "split-empty", what, images_elsewhere(data, name, root))
                 data.findings.append(replace(finding, split=name))
             continue

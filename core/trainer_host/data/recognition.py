@@ -75,7 +75,7 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     if other := next((p.strip() for p in parts if known_file(Path(p.strip()))), None):
         return error_for(other)  # one of several files
     path = Path(source)
-    what = f"there is no dataset {source}."
+    what = f"dataset {source} not found."
     folder = path.parent
     try:
         entries = [e for e in folder.iterdir() if not e.name.startswith(".")]
@@ -95,7 +95,7 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
 
 
 def yaml_of(source: str) -> Path | None:
-    """Return the dataset YAML that a file or a folder means, None where it is neither.
+    """Return the dataset YAML that a file or a folder means, None if it is neither.
 
     Raises:
         DatasetError: If a folder has several, or if the file is a YAML of another kind.
@@ -125,7 +125,7 @@ def _yaml_in(folder: Path) -> Path | None:
 
 
 def _other_yaml(path: Path) -> Known | None:
-    """Return what a YAML without any key of a dataset is; None where it may be meant as one."""
+    """Return what a YAML without any key of a dataset is; None if it may be meant as one."""
     keys = {str(k) for k in read_document(path).content}
     if keys >= ARCHITECTURE:
         return MODEL._replace(name="a model YAML", way=f"write model={shlex.quote(str(path))} data=my.yaml")

@@ -112,7 +112,7 @@ def share_of(fraction: Any, split: str) -> float:
 
 
 def _remedy(split: Split, rows: NDArray[np.bool_], names: Mapping[int, str]) -> str:
-    """Return what to choose instead: classes that the rows have, where there are any."""
+    """Return what to choose instead: classes that the rows have, if there are any."""
     numbers = sorted({int(n) for n in np.unique(split.head(1)[rows, 0]) if n % 1 == 0})
     return f"choose classes that {split.name} has: {_listed(numbers, names)}" if numbers else "set a larger fraction"
 

@@ -224,7 +224,7 @@ def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes 
                 index,
                 0,
                 "link-broken",
-                "the label file is a link that leads nowhere.",
+                "the label file is a broken link.",
                 "correct the link, or remove it",
             )
         )

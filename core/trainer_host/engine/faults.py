@@ -128,7 +128,7 @@ def _known_cause(error: BaseException, folder: Path | None = None) -> TrainerErr
         fix = f"Fix: change batch, or train at imgsz={least[1] if least else 64} or more"
         return SettingsError(Problem("the last batch of an epoch has one image, too few at this imgsz.", fix))
     if text.startswith("bfloat16 autocast requires"):
-        what = "amp=bf16 needs a CUDA GPU that computes in bfloat16, and there is none in use."
+        what = "amp=bf16 needs a CUDA GPU that supports bfloat16."
         return SettingsError(Problem(what, "Fix: write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
     if text.startswith("Invalid") and "device=" in text:
         return SettingsError(Problem(text.strip().splitlines()[0], "Without a GPU leave it out, or write device=cpu."))
@@ -161,7 +161,7 @@ def _unread_image(file: Path) -> TrainerError:
     """Return why an image cannot be read, which the engine does not say."""
     try:
         with file.open("rb"):
-            what = "cannot decode the image, which was in order when the run began."
+            what = "cannot decode the image, which was readable when the run began."
     except OSError as error:
         if limited := exhausted(error, str(error)):
             return limited

@@ -215,10 +215,10 @@ INSTEAD: dict[str, str] = {
     ),
     "Leave it out: the engine always keeps an EMA of the weights.": "ema ema_decay use_ema model_ema",
     "Leave it out: the engine's models have no anchors.": "anchors anchor anchor_t noautoanchor autoanchor",
-    "Leave it out: the engine no longer has it.": (
+    "Leave it out: the engine no longer supports it.": (
         "label_smoothing save_hybrid crop_fraction keras fl_gamma obj obj_pw quad"
     ),
-    "Leave it out: the dataset YAML says it.": (
+    "Leave it out: the dataset YAML defines it.": (
         "nc num_classes n_classes number_of_classes class_names names train test path"
     ),
     "Leave it out: best.pt and last.pt are saved unless save=False.": "save_best save_best_only save_last",
@@ -274,7 +274,7 @@ def what_to_write(key: str, value: Any) -> str | None:
 
 
 def _shown(key: str, value: Any) -> Any:
-    """Return the value where it is of the type that the engine takes for this key, else an example."""
+    """Return the value if it is of the type that the engine takes for this key, else an example."""
     example = EXAMPLES[key]
     number = type(value) in (int, float) and type(example) is float
     return value if number or type(value) is type(example) else example

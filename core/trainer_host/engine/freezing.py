@@ -30,7 +30,7 @@ def refuse_freeze(freeze: Any, model: Module) -> None:
     wanted = range(freeze) if isinstance(freeze, int) else freeze
     absent = [str(layer) for layer in wanted if f"model.{layer}" not in modules]
     if absent and not isinstance(freeze, int):
-        what = f"{given}: there is no layer {', '.join(absent)}; {known}."
+        what = f"{given}: unknown layer {', '.join(absent)}; {known}."
         raise SettingsError(Problem(what, "Fix: name layers of the model, such as freeze=[0,1,2]"))
     # The engine looks for these texts anywhere in a parameter's name.
     frozen = (*(f"model.{layer}." for layer in wanted), ".dfl")

@@ -34,7 +34,7 @@ def exhausted(error: BaseException, text: str) -> TrainerError | None:
         return _limit("too many open files", "raise the limit with ulimit -n 4096, or lower workers")
     if _is_of_libraries(error) and SHARED.search(text) and not isinstance(error, FileNotFoundError):
         fix = "Fix: set workers=0, or enlarge /dev/shm (docker run --shm-size=8g)"
-        return MemoryExhaustedError(Problem("out of shared memory, which loaders pass batches through.", fix))
+        return MemoryExhaustedError(Problem("out of shared memory, which data loaders use to pass batches.", fix))
     if isinstance(error, MemoryError) or number == errno.ENOMEM or (_is_of_libraries(error) and MEMORY.search(text)):
         at_import = isinstance(error, (ImportError, OSError))
         fix = (
@@ -44,7 +44,7 @@ def exhausted(error: BaseException, text: str) -> TrainerError | None:
         )
         return MemoryExhaustedError(Problem("out of memory.", f"Fix: {fix}"))
     if isinstance(error, (RuntimeError, BlockingIOError)) and (number == errno.EAGAIN or THREADS.search(text)):
-        return _limit("the system starts no more threads or processes", "raise the limit (ulimit -u), or lower workers")
+        return _limit("cannot start more threads or processes", "raise the limit (ulimit -u), or lower workers")
     return None
 
 

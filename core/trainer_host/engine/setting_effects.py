@@ -105,7 +105,7 @@ _NEEDS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], str, str | None], .
     ("warmup_momentum warmup_bias_lr", lambda s: s["warmup_epochs"] > 0, "warmup_epochs is 0", None),
     ("close_mosaic", lambda s: s["mosaic"] > 0, "mosaic is 0", None),
     ("mosaic mixup cutmix", lambda s: not s["rect"], "rect=True trains without it", None),
-    ("dis", lambda s: s["distill_model"], "there is no teacher", "add distill_model=FILE.pt"),
+    ("dis", lambda s: s["distill_model"], "no teacher is set", "add distill_model=FILE.pt"),
     ("epochs", lambda s: not s["time"], "time= decides how long to train", None),
     ("save_period", lambda s: s["save"], "save=False writes checkpoints after the last epoch only", None),
     ("save_conf", lambda s: s["save_txt"], "no text files are written", "add save_txt=True"),

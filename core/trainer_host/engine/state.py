@@ -49,7 +49,7 @@ class _Import:
         filters: Filters of warnings.
         printing: How numpy prints numbers.
         torch_printing: How torch does.
-        fresh_torch: The number of threads that torch had when the host imported it; None where it was there before.
+        fresh_torch: The number of threads that torch had when the host imported it; None if it was there before.
     """
 
     environment: dict[str, str] = field(default_factory=dict)

@@ -93,7 +93,7 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
 
 
 def missing_model(name: str, instead: str = ".") -> Problem | None:
-    """Return the problem of a model that is neither a file nor published by the engine; None where it is one.
+    """Return the problem of a model that is neither a file nor published by the engine; None if it is one.
 
     Args:
         name: What the user gave as ``model``.
@@ -114,12 +114,12 @@ def missing_model(name: str, instead: str = ".") -> Problem | None:
             scaled = [re.sub(r"(\d+)", rf"\g<1>{scale}", n, count=1) for n in names for scale in "nslmx"]
             near = nearest(path.name, [*names, *scaled])
             fix = f"Did you mean model={near}?" if near else "Fix: give the path of a model YAML, or of a checkpoint."
-            return Problem(f"there is no model {name}.", fix)
+            return Problem(f"model {name} not found.", fix)
         return None
     beside = [f.name for f in path.parent.glob("*.pt")] if path.parent.is_dir() else []
     near = nearest(path.name, beside) or nearest(path.name, GITHUB_ASSETS_NAMES)
     hint = f"Did you mean model={path.with_name(near)}? " if near else ""
-    return Problem(f"there is no model {name}.", f"{hint}Give the path of a checkpoint{instead}")
+    return Problem(f"model {name} not found.", f"{hint}Give the path of a checkpoint{instead}")
 
 
 def _fetched(name: str, instead: str) -> str:

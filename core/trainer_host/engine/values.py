@@ -34,7 +34,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 MAX_SEED = 2**32 - 1
 """The largest seed that NumPy takes."""
 PATHS = frozenset({"data", "model", "distill_model", "save_dir", "project", "name", "source"})
-"""Settings that name files and folders, whose names may have any bytes where they are not written to a record."""
+"""Settings that name files and folders, whose names may have any bytes if they are not written to a record."""
 BOUNDS: dict[str, tuple[float, float]] = {
     "momentum": (0, 0.9999),
     "warmup_momentum": (0, 0.9999),

@@ -59,8 +59,9 @@ def crash_of(error: BaseException, manager: HookManager) -> PluginCrashError | N
         error.__traceback__ = found.start
     record, where = found.record, f"hook {found.hook}" if found.hook else f"function {found.function}"
     what = f"{record.kind} {record.name!r} from {record.origin} failed in its {where}: {found.cause.rstrip('.')}."
+    maintainers = f"Report this to the maintainers of {record.distribution}."
     return PluginCrashError(
-        Problem(what, "Mend the file." if record.version == FILE else f"Tell the author of {record.distribution}."),
+        Problem(what, "Correct the file." if record.version == FILE else maintainers),
         plugin=record.name,
         distribution=record.distribution,
         hook=found.hook,

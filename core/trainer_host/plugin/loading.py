@@ -34,7 +34,7 @@ def load_target(record: PluginRecord) -> Any:
     except (Exception, SystemExit) as error:
         what = f"{record.kind} {record.name!r} from {record.origin} is broken: {_cause(error)}."
         off = f"TRAINER_NO_PLUGIN={record.name}" if record.kind == "command" else f"--no-plugin {record.name}"
-        fix = f"Mend or remove {record.distribution}, or switch it off: {off}."
+        fix = f"Correct or remove {record.distribution}, or switch it off: {off}."
         raise PluginError(Problem(what, fix)) from error
     return loaded
 

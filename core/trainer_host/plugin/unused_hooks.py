@@ -29,9 +29,11 @@ def no_hooks(record: PluginRecord, hooks: object) -> Problem:
     module = _module(record, hooks)
     content = vars(module) if module is not None else {}
     if task := next((name for name, value in content.items() if isinstance(value, TaskSpec)), None):
-        return Problem(what, f"{task} is a task: tasks come from installed packages, see docs/how-to/write-a-task.md.")
+        return Problem(what, f"Install {task} in a package, since it is a task: docs/how-to/write-a-task.md")
     reasons = _unused(record, hooks, cutoff=0.6)
-    return Problem(what, reasons[0] if reasons else "Mark its functions: see docs/how-to/write-an-extension.md.")
+    return Problem(
+        what, reasons[0] if reasons else "Mark its functions with @hookimpl: see docs/how-to/write-an-extension.md"
+    )
 
 
 def ignored_hooks(record: PluginRecord, hooks: object) -> list[Problem]:
@@ -88,4 +90,4 @@ def _unregistered(module: ModuleType, own: dict[str, Any]) -> Iterator[str]:
             only = f"Move the hooks of {name} into the class of the ExtensionSpec, which alone is used."
             yield only if specs else f"Add a line at the end: EXTENSION = ExtensionSpec(hooks={name}())"
     for name in list(specs)[1:]:
-        yield f"Move the hooks of {name} into a file of its own: only the first ExtensionSpec of a file is used."
+        yield f"Move the hooks of {name} into a separate file: only the first ExtensionSpec of a file is used."

@@ -104,7 +104,7 @@ def check(
         reporter: Who shows warnings about plugins.
         deep: Whether to decode every image.
         report: Where a page about the dataset goes.
-        fix: An empty folder that a mended copy of the dataset goes into.
+        fix: An empty folder that a corrected copy of the dataset goes into.
 
     Raises:
         SettingsError: If a setting is wrong, or no dataset is given.

@@ -75,7 +75,7 @@ def convert(request: Request, folder: Path, reporter: Reporter, holdout: float |
         request: The dataset, as for a check.
         folder: Where to write; it does not exist, or is empty.
         reporter: Who shows what was found.
-        holdout: The share of the training images that becomes the validation split, where there is none.
+        holdout: The fraction of the training images that becomes the validation split, if there is none.
 
     Raises:
         DatasetError: If the dataset has errors; then nothing is written.

@@ -110,7 +110,7 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
     if task is None:
         raise SettingsError(Problem(f"{path} does not say its task.", "Write --task NAME."))
     if given.task is None:
-        reporter.note(f"Task {task}, told by {path}.")
+        reporter.note(f"Task: {task} (inferred from {path})")
     ours = task.rpartition(":")[2] == record.get("task")
     options = {k: v for k, v in options_of(record).items() if k not in request.off} if ours else {}
     for name, values in given.options.items():

@@ -223,7 +223,7 @@ class VideoFile:
         try:
             with writing(self.path):
                 if not self._is_whole():
-                    raise self._error("cannot write the video: the file is not whole.")
+                    raise self._error("cannot write the video: the file is incomplete.")
                 self._part.replace(self.path)
         finally:
             self.discard()
@@ -298,15 +298,17 @@ def try_output(path: Path) -> Path:
         StorageError: If something else is there, or if the folder takes no files.
     """
     if path.suffix.lower() not in OUTPUTS:
-        raise SettingsError(Problem(f"{path} is neither .json nor .csv.", "Name the file so."))
+        raise SettingsError(
+            Problem(f"{path} is neither .json nor .csv.", "Fix: write a name that ends in .json or .csv")
+        )
     fix = "Fix: give another file with --output"
     try:
         target = path.resolve()
         if target.exists():
             if target.is_dir():
-                raise StorageError(Problem("a folder has this name.", fix, str(path)))
+                raise StorageError(Problem("this is a folder.", fix, str(path)))
             if not os.access(target, os.W_OK):
-                raise StorageError(Problem("the file may not be overwritten.", fix, str(path)))
+                raise StorageError(Problem("no permission to overwrite the file.", fix, str(path)))
             if not target.is_file():
                 return target
         folder = next(parent for parent in target.parents if parent.exists())
@@ -349,7 +351,7 @@ def _about_image(prediction: dict[str, Any]) -> dict[str, Any]:
 
 
 def flatten(value: dict[str, Any]) -> dict[str, Any]:
-    """Return nested data with dotted keys: ``box.0``, or the name of a list's entry where it has one."""
+    """Return nested data with dotted keys: ``box.0``, or the name of a list's entry if it has one."""
     flat: dict[str, Any] = {}
     for key, entry in value.items():
         if isinstance(entry, dict):

@@ -195,7 +195,7 @@ def tell_task(given: Given, request: Request, reporter: Reporter) -> str:
                     f"Installed: {', '.join(names)}.",
                 )
             )
-        reporter.note(f"Task {found}, told by the model {model}.")
+        reporter.note(f"Task: {found} (inferred from the model {model})")
         return found
     absent = [p for p in [_missing_model(str(model or ""))] if p]
     try:
@@ -205,7 +205,7 @@ def tell_task(given: Given, request: Request, reporter: Reporter) -> str:
             raise SettingsError(*absent, *error.problems) from error
         raise
     if found:
-        reporter.note(f"Task {found}, told by the dataset {data}.")
+        reporter.note(f"Task: {found} (inferred from the dataset {data})")
         return found
     if absent:
         raise SettingsError(*absent)
@@ -356,7 +356,7 @@ def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:
         drawn = _draw_sample(chain, folder)
     resolved.settings["data"] = Setting(str(folder / drawn["data"]), "sample")
     resolved.default(drawn["settings"], "sample")
-    reporter.note(f"No dataset of yours: {'using' if fresh else 'drew'} the built-in sample in {nearby(folder)}.")
+    reporter.note(f"No dataset given: {'using' if fresh else 'generated'} the sample dataset in {nearby(folder)}")
 
 
 def _read_mark(mark: Path) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _architecture(ctx: ModelContext) -> dict[str, Any]:
         raise SettingsError(Problem(what, "Correct the file.")) from error
     except (FileNotFoundError, TypeError, ValueError, AssertionError) as error:
         raise SettingsError(
-            Problem(f"there is no model {ctx.cfg}.", "Give a model YAML, such as yolo11n.yaml, or a checkpoint.")
+            Problem(f"model {ctx.cfg} not found.", "Give a model YAML, such as yolo11n.yaml, or a checkpoint.")
         ) from error
     return cfg
 

@@ -63,7 +63,9 @@ def _trained_channels(data: Description, model: ModelFacts) -> Iterator[Finding]
 def _other_task(data: Description, model: ModelFacts, ctx: DataContext) -> Iterator[Finding]:
     task = model.keys.get("task")
     if isinstance(task, str) and task not in {ctx.engine_task, ctx.task}:
-        message = f"the task is {ctx.task} and the weights {model.name} are for {task}: those of the head are not used."
+        message = (
+            f"the task is {ctx.task} and the weights {model.name} are for {task}: the weights of the head are not used."
+        )
         yield data.of_key("", "model-task", message, "ignore this if only the other layers are wanted", "warning")
 
 
@@ -122,7 +124,7 @@ def _trained_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:
         return
     own, given = found
     common = {*map(_plain, own.values())} & {*map(_plain, given.values())}
-    used = "the weights of a class are found by its name" if common else "no name is the same"
+    used = "the weights of a class are found by its name" if common else "no names match"
     if not common and len(own) == len(given):
         used += ", so each class starts with the weights of the one of its number"
     fix = "ignore this for new classes; if the same are meant, write their names as the model has them"

@@ -140,7 +140,7 @@ def _sides(data: Description, flip_idx: list[int], fix: str) -> Iterator[Finding
         wrong = [(a, b) for a, b in side_pairs(names).items() if a < b and flip_idx[a] != b]
         if wrong:
             pairs = listed([f"{names[a]} and {names[b]}" for a, b in wrong])
-            message = f"flip_idx does not swap {pairs} of class {number}, so that left and right are learnt confused."
+            message = f"flip_idx does not swap {pairs} of class {number}, so the model will confuse left and right."
             yield data.of_key("flip_idx", "flip-idx-names", message, fix, "warning")
             return
 
@@ -208,10 +208,10 @@ def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
             yield _small_sigmas(data, f"{message} keypoint", keypoints)
         elif shape != (len(PERSON_SIGMAS), 3):
             share = f"1/{keypoints} = {1 / keypoints:.4g}"
-            message = f"there are no kpt_oks_sigmas, so loss and score use {share} for each keypoint."
+            message = f"kpt_oks_sigmas is not set: loss and metrics use {share} for each keypoint."
             fix = (
                 "ignore this, or write kpt_oks_sigmas: for each keypoint how far people who label it differ,"
-                " as a share of the object's size (COCO: eyes 0.025, hips 0.107)"
+                " as a fraction of the object's size (COCO: eyes 0.025, hips 0.107)"
             )
             yield data.of_key("kpt_oks_sigmas", "sigmas-default", message, fix, "warning")
         return

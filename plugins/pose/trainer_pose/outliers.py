@@ -54,7 +54,7 @@ class PlacedKeypoints:
         return cls(split, points, judged, np.where(judged, _from_box(split, points), 0))
 
     def pixels(self) -> Floats:
-        """Return the keypoints in pixels, float64 (m, K, 2); NaN where they are not judged."""
+        """Return the keypoints in pixels, float64 (m, K, 2); NaN if they are not judged."""
         sizes = image_sizes(self.split, self.points.rows)
         sizes[(sizes == 0).any(axis=1)] = 1
         return np.where(self.judged[..., None], self.points.xy, np.nan) * sizes[:, None]

@@ -130,7 +130,7 @@ def yaml_patch(data: Description) -> dict[str, Any]:
     """Return keys to add to a dataset YAML, or to change: what is certain from its labels and names, or suggested.
 
     ``kpt_shape`` where it is missing or improper and all rows agree on one; ``flip_idx`` from the names, or counted
-    from 0; where there are no ``kpt_oks_sigmas`` the engine's own, or larger ones for many keypoints; ``skeleton``
+    from 0; if there are no ``kpt_oks_sigmas`` the engine's own, or larger ones for many keypoints; ``skeleton``
     counted from 0.
     """
     given, shape = keypoint_shape(data), keypoint_shape(data) or likely_shape(data)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trainer_pose.checks import Keypoints
 
 EFFECT = {
-    "train": "there is nothing to learn keypoints from",
+    "train": "the model cannot learn keypoints",
     "val": "pose metrics are 0 there, and only boxes select best.pt",
 }
 """What follows from a split without labelled keypoints."""

@@ -22,7 +22,7 @@ def read_dataset(source: Source, holdout: float, margin: float = MARGIN) -> Desc
     Args:
         source: The files.
         holdout: The share of the images that is held out where one file has them all.
-        margin: How far a box that is made from keypoints reaches beyond them, as a share of their longer extent.
+        margin: How far a box that is made from keypoints reaches beyond them, as a fraction of their longer extent.
     """
     read = {path: read_coco(path) for path in dict.fromkeys(source.files.values())}
     source.findings += [f for coco in read.values() for f in coco.findings]

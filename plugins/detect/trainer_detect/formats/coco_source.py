@@ -92,13 +92,13 @@ def find_source(source: str, images: Sequence[str | Path], kind: Kind = COCO) ->
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a word such as ``Validation`` means; None where it means none."""
+    """Return the split that a word such as ``Validation`` means; None if it means none."""
     word = name.casefold()
     return next((split for split, words in SPLIT_NAMES.items() if word in words), None)
 
 
 def _files_of_folder(folder: Path, kind: Kind) -> dict[str, Path]:
-    """Return the files of the splits in a folder as tools export it; none where they cannot be told apart."""
+    """Return the files of the splits in a folder as tools export it; none if they cannot be told apart."""
     if not os.path.isdir(folder) or has_yaml(folder):  # noqa: PTH112 - of any name
         return {}
     if kind.for_each_image:

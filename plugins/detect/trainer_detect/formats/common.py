@@ -22,9 +22,9 @@ MILLION = 1e6
 """Shares are rounded to a millionth, which is what label files are written with: far less than a pixel."""
 
 LEAST = 0.05
-"""The least side of a box that is made from points, as a share of the image's longer side."""
+"""The least side of a box that is made from points, as a fraction of the image's longer side."""
 MARGIN = 0.1
-"""How far such a box reaches beyond its points on each side, as a share of their longer extent."""
+"""How far such a box reaches beyond its points on each side, as a fraction of their longer extent."""
 
 
 def shares(pixels: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
@@ -63,7 +63,7 @@ def boxes_around(
         points: x and y in pixels, (n, k, 2).
         labelled: Which of them count, at least one of each row, (n, k).
         sizes: Width and height of each row's image in pixels, (n, 2).
-        margin: How far a box reaches beyond its points, as a share of their longer extent.
+        margin: How far a box reaches beyond its points, as a fraction of their longer extent.
 
     Returns:
         Left, top, width and height in pixels, float64 (n, 4).

@@ -19,12 +19,12 @@ SIGNATURES = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg"}
 
 
 def put_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None = None) -> str | None:
-    """Put an image into the cache folder, and return its path; None where the bytes are not a PNG or a JPEG.
+    """Put an image into the cache folder, and return its path; None if the bytes are not a PNG or a JPEG.
 
     Args:
         content: The bytes that the file of labels carries.
         name: What it is called; nothing but its last part is used.
-        make: Makes the bytes of a PNG of those that are carried, where they are not an image as they are.
+        make: Makes the bytes of a PNG of those that are carried, if they are not an image as they are.
 
     Raises:
         StorageError: If it cannot be written.

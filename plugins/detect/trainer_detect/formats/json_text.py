@@ -153,6 +153,6 @@ def read_json(
             return scanner.document()
     except json.JSONDecodeError as error:
         what = f"JSON syntax: {error.msg[:1].lower()}{error.msg[1:]}, in column {error.colno}."
-        return Unreadable("syntax", what, "mend or replace the file", error.lineno)
+        return Unreadable("syntax", what, "correct or replace the file", error.lineno)
     except (ValueError, RecursionError):  # such as a number of thousands of digits
-        return Unreadable("syntax", "JSON that cannot be read.", "mend or replace the file", scanner.line_here())
+        return Unreadable("syntax", "JSON that cannot be read.", "correct or replace the file", scanner.line_here())

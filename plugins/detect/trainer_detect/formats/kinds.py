@@ -145,7 +145,7 @@ LABELME = Kind("labelme", "labelme file", ".json", for_each_image=True)
 
 
 def recognise(path: Path) -> str | None:
-    """Return the extension that reads a file, by its ending and its first bytes; None where none does."""
+    """Return the extension that reads a file, by its ending and its first bytes; None if none does."""
     suffix = path.suffix.lower()
     if suffix == ".xml":
         return CVAT.plugin if not os.path.exists(path) or _CVAT.search(_head(path)) else None  # noqa: PTH110
@@ -173,7 +173,7 @@ def _head(path: Path) -> bytes:
 
 
 def files_in(folder: Path, suffix: str) -> list[Path]:
-    """Return the files of a folder with an ending, in order; none where it cannot be read."""
+    """Return the files of a folder with an ending, in order; none if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             found = [e.name for e, _ in zip(entries, range(MOST_ENTRIES), strict=False)]

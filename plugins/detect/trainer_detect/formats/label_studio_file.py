@@ -277,7 +277,7 @@ def _fault(region: dict[str, Any], shape: str) -> str:
         needed = {"rectangle": ("width", "height"), "ellipse": ("radiusX", "radiusY")}.get(shape, ())
         values = [region.get(k) for k in ("x", "y", *needed)] + [region.get("rotation") or 0]
     wrong = next((v for v in values if not is_number(v, MOST_PERCENT)), 0)
-    return "" if wrong == 0 else f"has {str(wrong)[:40]} where a number of percent belongs"
+    return "" if wrong == 0 else f"has {str(wrong)[:40]}, which is not a percentage"
 
 
 def _pixels(region: dict[str, Any], x: float, y: float) -> tuple[float, float]:

@@ -57,8 +57,8 @@ def description_of(
         source: What the user gave.
         parts: The images of each split.
         names: The classes.
-        points: The keys that say what the keypoints are; none where there are no keypoints.
-        margin: How far a box that is made from keypoints reaches beyond them, as a share of their longer extent.
+        points: The keys that say what the keypoints are; none if there are no keypoints.
+        margin: How far a box that is made from keypoints reaches beyond them, as a fraction of their longer extent.
     """
     keys: dict[str, Any] = {"channels": 3, **points, **source.keys}
     keys |= {"names": dict(enumerate(names)), "nc": len(names)}

@@ -132,7 +132,7 @@ def _mark(labels: Labels, picture: Picture, shape: Any, line: int, who: str) -> 
 
 
 def _points(given: Any) -> list[tuple[float, float]] | None:
-    """Return the points of a shape; None where they are not pairs of numbers."""
+    """Return the points of a shape; None if they are not pairs of numbers."""
     if not isinstance(given, list) or not all(isinstance(p, list) and len(p) == 2 for p in given):
         return None
     if not all(is_number(v) for p in given for v in p):

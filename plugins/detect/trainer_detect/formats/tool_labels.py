@@ -43,7 +43,7 @@ class LabelledObject:
         label: Its class.
         box: Its box, if it has one.
         points: Its keypoints by name.
-        line: Its line in the file, 0 where it is not known.
+        line: Its line in the file, 0 if it is not known.
         who: What it is called in messages, such as "shape 3".
     """
 
@@ -60,7 +60,7 @@ class Picture:
 
     Attributes:
         names: Paths at which the image may be, the likeliest first, each relative or absolute.
-        line: Its line in the file, 0 where it is not known.
+        line: Its line in the file, 0 if it is not known.
         size: Width and height in pixels, if the file says them.
         objects: Its objects.
         faults: What is wrong with its labels.
@@ -124,11 +124,11 @@ class Labels:
         """Note how many labels are not read, and how many are read as boxes."""
         if self.skipped:
             what = f"not read: {_listed(self.skipped)}."
-            fix = "label objects with boxes or keypoints where they are to be learned"
+            fix = "label objects with boxes or keypoints to train on them"
             self.add("annotation-skipped", what, fix, severity="warning")
         if self.boxed:
             what = f"read as the box around each: {_listed(self.boxed)}."
-            self.add("annotation-boxed", what, "see the report whether the boxes fit", severity="warning")
+            self.add("annotation-boxed", what, "check in the report that the boxes fit", severity="warning")
 
 
 def _listed(counts: Counter[str]) -> str:
@@ -142,7 +142,7 @@ class Mark(NamedTuple):
         label: The class of a box, or the name of a point.
         box: The box, or None for a point.
         point: The point, or None for a box.
-        group: What has the same group is one object; None where the tool does not say.
+        group: What has the same group is one object; None if the tool does not say.
         line: Its line in the file.
         who: What it is called in messages.
     """

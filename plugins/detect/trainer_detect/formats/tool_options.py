@@ -9,10 +9,10 @@ class ToolOptions(BaseModel, frozen=True):
     """The options of every tool.
 
     Attributes:
-        holdout: The share of the images that is held out for validation where the labels have no splits; left out,
-            whole videos or tasks where there are several, else a fifth of the images.
-        margin: How far the box of an object without one reaches beyond its keypoints on each side, as a share of their
-            longer extent.
+        holdout: The fraction of the images that is held out for validation where the labels have no splits; left out,
+            whole videos or tasks if there are several, else a fifth of the images.
+        margin: How far the box of an object without one reaches beyond its keypoints on each side, as a fraction
+            of their longer extent.
     """
 
     holdout: float | None = Field(None, gt=0, lt=1)

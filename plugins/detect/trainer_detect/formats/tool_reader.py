@@ -55,7 +55,7 @@ def answer(ctx: DataContext, kind: Kind, read: Callable[[Path], Labels], options
 
 
 def told_keys(source: str, kind: Kind, points: re.Pattern[bytes]) -> set[str] | None:
-    """Return the keys that the dataset will have, without reading it; None where its files are not of a kind.
+    """Return the keys that the dataset will have, without reading it; None if its files are not of a kind.
 
     Args:
         source: What the user gave.
@@ -142,14 +142,14 @@ def _parts(source: Source, labels: dict[str, Labels], holdout: float | None) -> 
 
 
 def _held(source: Source, labels: Labels, pictures: Sequence[Picture], holdout: float | None) -> list[bool]:
-    """Return which images are held out: whole videos or tasks where there are several, else images by their names."""
+    """Return which images are held out: whole videos or tasks if there are several, else images by their names."""
     groups = sorted({p.group for p in pictures if p.group is not None})
     plugin = labels.kind.plugin
     if holdout is None and len(groups) > 1 and all(p.group is not None for p in pictures):
         chosen = {g for g, out in zip(groups, held_out(groups, SHARE), strict=True) if out}
         held = [p.group in chosen for p in pictures]
         what = f"held out for validation: {listed(sorted(chosen))}, {sum(held)} of {len(held)} images."
-        fix = f"give a share of the images of all: {plugin}.holdout={SHARE}"
+        fix = f"hold out a fraction of all images: {plugin}.holdout={SHARE}"
         source.findings.append(Finding("holdout", what, fix, str(labels.path), None, "warning"))
         return held
     held = held_out([p.key or p.names[0] for p in pictures], holdout or SHARE)
@@ -157,7 +157,9 @@ def _held(source: Source, labels: Labels, pictures: Sequence[Picture], holdout: 
         remedy = "label a second video to hold it out, since frames of one video resemble each other"
         source.findings.append(held_out_finding(labels.path, sum(held), len(held), remedy))
         return held
-    remedy = f"give the labels of each split to choose yourself: data=TRAIN,VAL; {plugin}.holdout=0.1 for another share"
+    remedy = (
+        f"give the labels of each split to choose yourself: data=TRAIN,VAL; {plugin}.holdout=0.1 for another fraction"
+    )
     source.findings.append(held_out_finding(labels.path, sum(held), len(held), remedy))
     return held
 
@@ -185,7 +187,7 @@ def _keypoint_names(source: Source, labels: Sequence[Labels]) -> list[str]:
         what = (
             f"the classes have different keypoints; each row has all {len(names)}, those of other classes not labelled."
         )
-        fix = "remove the classes that are not to be learned, where that is too many"
+        fix = "remove classes that you do not need, if that is too many"
         where = str(labels[0].path), None
         source.findings.append(Finding("annotation-keypoints-differ", what, fix, *where, severity="warning"))
     return names

@@ -113,10 +113,10 @@ def read_xml(path: Path, noun: str, take: Callable[[Element], None]) -> Unreadab
             return why
         builder.read(path)
     except FileNotFoundError:
-        return Unreadable("unreadable", "there is no such file.", f"give the path of a {noun}")
+        return Unreadable("unreadable", "file not found.", f"give the path of a {noun}")
     except OSError as error:
         what = f"the file cannot be read: {error.strerror}."
-        return Unreadable("unreadable", what, "check the path and its rights")
+        return Unreadable("unreadable", what, "check the path and its permissions")
     except expat.ExpatError as error:
         what = f"XML syntax: {expat.ErrorString(error.code)}, in column {error.offset + 1}."
         return Unreadable("syntax", what, "replace the file, or export the labels again", error.lineno)

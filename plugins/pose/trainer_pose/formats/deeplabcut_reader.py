@@ -67,7 +67,7 @@ def read_project(project: Project, margin: float, holdout: Holdout) -> Descripti
 
     Args:
         project: Its configuration.
-        margin: How far a box reaches beyond its points, as a share of their longer extent.
+        margin: How far a box reaches beyond its points, as a fraction of their longer extent.
         holdout: What is held out for validation.
     """
     names = [ANIMAL, SINGLE] if project.unique else [ANIMAL]

@@ -59,7 +59,7 @@ class EmbeddedImages:
         )
 
     def put(self, index: int, name: str) -> str | None:
-        """Put a frame into the cache folder, and return its path; None where the file does not carry it."""
+        """Put a frame into the cache folder, and return its path; None if the file does not carry it."""
         place = self.places.get(index)
         if place is None or place >= len(self.dataset):
             return None
