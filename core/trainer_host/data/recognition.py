@@ -33,13 +33,14 @@ from trainer_host.data.known_formats import (
     json_keys,
     known_file,
 )
+from trainer_host.data.meant_paths import texts
 from trainer_host.data.unwritten_yaml import is_labelled, yaml_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 YAML = (".yaml", ".yml")
-NDJSON = (".ndjson", ".jsonl")
+NDJSON, JSON_LINES = ".ndjson", ".jsonl"
 NOT_DATASET = "not-a-dataset"
 MOST_ENTRIES = 20_000
 """Entries of a folder, or of an archive, that are looked at."""
@@ -72,8 +73,12 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
         shipped: Names that mean a dataset without being a file.
     """
     parts = [p for p in source.split(",") if Path(p.strip()).is_file()]
-    if other := next((p.strip() for p in parts if known_file(Path(p.strip()))), None):
-        return error_for(other)  # one of several files
+    known = {p.strip(): found for p in parts if (found := known_file(Path(p.strip())))}
+    for name, kind in known.items():  # one of several files
+        if kind.labels and len(known) < source.count(",") + 1:
+            what = f"{name} is {kind.name}, and the others are not: a dataset has files of one kind."
+            return error_of(what, f"give each split in the same format; for this one: {kind.way_for(Path(name))}", name)
+        return error_for(name)
     path = Path(source)
     what = f"there is no dataset {source}."
     folder = path.parent
@@ -88,7 +93,8 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     near = stems.get(nearest(path.stem, stems) or "")
     if near is None and not path.suffix:
         near = nearest(path.name, [e.name for e in entries if e.is_dir()])
-    if near is None and folder == Path() and (near := nearest(source, shipped)):
+    published = {Path(n).stem: n for n in shipped}
+    if near is None and folder == Path() and (near := published.get(nearest(path.stem, published) or "")):
         return error_of(what, f"write data={near}, or {GIVE}", source, absent=True)
     way = f"write data={shlex.quote(str(folder / near))}" if near else GIVE
     return error_of(what, way, source, absent=True)
@@ -116,6 +122,7 @@ def _yaml_in(folder: Path) -> Path | None:
     if len(found) > 1:
         named = [f for f in found if f.stem == folder.name]
         described = [f for f in found if DATASET_KEYS & {str(k) for k in read_document(f).content}]
+        described = [f for f in described if not _other_yaml(f)] or described
         found = named if len(named) == 1 else described or found
     if len(found) > 1:
         names = ", ".join(shlex.quote(str(f)) for f in found[:SAMPLED]) + (", ..." if len(found) > SAMPLED else "")
@@ -152,28 +159,44 @@ def dataset_as_model(model: Any, data: Any) -> Problem | None:
 def error_for(source: str) -> TrainerError:
     """Return the error for something that exists and is not a dataset YAML."""
     path = Path(source)
-    if path.suffix.lower() in NDJSON and path.is_file():
-        return lists_addresses(source)
+    suffix, head = path.suffix.lower(), head_of(path) or b""
+    if path.is_file() and (suffix == NDJSON or (suffix == JSON_LINES and b"://" in head)):
+        return lists_addresses(source)  # the engine's own form has nothing else
     known = _known_folder(path) if path.is_dir() else _known_archive(path) or known_file(path)
     if known is not None and (path.is_dir() or known in PARTS) and (above := _yaml_above(path)):
         known = known._replace(way=f"give the dataset YAML above it: data={shlex.quote(nearby(above))}")
     if known is None:
         what = "this is not a dataset: neither a YAML nor a format that an installed plugin reads."
         return error_of(what, GIVE, source)
-    way = known.way.replace("{file}", shlex.quote(nearby(path))).replace("{name}", path.name)
+    way = known.way_for(path)
     reason = ", which no installed plugin reads" if known.labels else "" if path.is_dir() else ", not a dataset"
     reason = "" if known.name.startswith("an archive") else reason
     return error_of(f"this is {known.name}{reason}.", way, source)
 
 
 def _yaml_above(path: Path) -> Path | None:
-    """Return the one dataset YAML in a folder above a part of a dataset."""
+    """Return the one dataset YAML in a folder above a part of a dataset, whose splits lie there."""
     for folder in islice(path.absolute().parents, MOST_DEPTH - 2):
         yamls = [f for f in _entries(folder) if f.suffix.lower() in YAML and f.is_file()]
-        found = [f for f in yamls if {"train", "val"} <= {str(k) for k in read_document(f).content}]
+        found = [f for f in yamls if _names_part(f, path.absolute())]
         if found:
             return found[0] if len(found) == 1 else None
     return None
+
+
+def _names_part(file: Path, part: Path) -> bool:
+    """Return whether a dataset YAML has a split that lies in a folder or around it, with its images or its labels."""
+    from trainer_host.data.listing import label_folder
+
+    content = read_document(file).content
+    if not {"train", "val"} <= {str(k) for k in content}:
+        return False
+    root = file.parent / str(content.get("path") or "")
+    entries = [e for split in ("train", "val", "test") for e in texts(content.get(split))]
+    places = [Path(os.path.normpath(root / e)) for entry in entries for e in (entry, entry.removeprefix("../"))]
+    places += [Path(label_folder(str(place))) for place in places]
+    beside = part.is_file() and part.parent == file.parent
+    return beside or any(p.is_relative_to(part) or part.is_relative_to(p) for p in places)
 
 
 def lists_addresses(source: str) -> UnsafeError:
@@ -255,7 +278,7 @@ def _foreign_labels(folder: Path, found: _Folder) -> Known | None:
             first = next(f for f in files if known_file(f) == kind)
             count = f"{counted(len(files), f'{suffix} file')} and {counted(found.count, 'image')}"
             name = f"a folder with {count}; {first.name} is {kind.name}"
-            return kind._replace(name=name, way=kind.way.replace("{file}", shlex.quote(nearby(first))))
+            return kind._replace(name=name, way=kind.way_for(first))
         if suffix == ".json" and (coco := [f for f in files[:SAMPLED] if _is_coco(f)]):
             return _with_coco(found, coco)
     return None
@@ -316,8 +339,7 @@ def _videos(found: _Folder) -> Known | None:
     videos = sorted(f for s, files in found.files.items() if BY_SUFFIX.get(s) is VIDEO for f in files)
     if not videos or found.count:
         return None
-    way = VIDEO.way.replace("{file}", shlex.quote(nearby(videos[0])))
-    return VIDEO._replace(name=f"a folder of {counted(len(videos), 'video')}", way=way)
+    return VIDEO._replace(name=f"a folder of {counted(len(videos), 'video')}", way=VIDEO.way_for(videos[0]))
 
 
 def counted(number: int, noun: str) -> str:

@@ -313,7 +313,8 @@ def refuse_other_data(chain: Chain, data: Any) -> None:
 def _refuse_missing_file(data: str) -> None:
     """Refuse one file that a format knows by its ending, and that does not exist."""
     path = Path(data)
-    if path.suffix and "," not in data and "://" not in data and not path.exists():
+    there = path.exists() or ("*" in path.name and any(path.parent.glob(path.name)))
+    if path.suffix and "," not in data and "://" not in data and not there:
         raise missing(data)
 
 
