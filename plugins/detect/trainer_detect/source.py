@@ -73,7 +73,8 @@ def _by_engine(source: str, autodownload: bool) -> Path:
 
 
 def _unusable(source: str, error: Exception) -> DatasetError:
-    return DatasetError(f"the dataset {source} cannot be used: {' '.join(str(error).split())}")
+    said = " ".join(str(error).split()).removeprefix("❌ ")
+    return DatasetError(f"the dataset {source} cannot be used: {said}")
 
 
 def _shipped_yaml(ctx: DataContext) -> Path:
