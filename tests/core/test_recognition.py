@@ -17,6 +17,7 @@ import trainer_host
 from tests.core.helpers import Done, command
 from tests.corpus.generator import draw_base
 from tests.support.yolo import draw
+from trainer_detect.source import unusable
 from trainer_host import DatasetError, SettingsError, UnsafeError
 from trainer_host.data.known_formats import known_file, known_json
 from trainer_host.data.recognition import error_for
@@ -201,6 +202,24 @@ def test_a_folder_of_a_run_has_one_dataset_yaml(tmp_path: Path) -> None:
     root = sound(tmp_path / "train")
     write(root / "args.yaml", FILES["args.yaml"][0])
     assert trainer_host.check("train").dataset == str(root / "data.yaml")
+
+
+def test_a_folder_with_several_files_that_are_read_one_by_one(tmp_path: Path) -> None:
+    for name in ("train.slp", "more.slp"):
+        write(tmp_path / "mice" / name, b"\x89HDF\r\n\x1a\n")
+        write(tmp_path / "exports" / f"{name}.xml", FILES["images.xml"][0])
+    message, fix = said("mice")
+    assert "which no installed plugin reads" not in message
+    assert fix == "name the file of each split: trainer check mice/train.slp,mice/more.slp"
+    assert said("exports")[1].endswith("trainer check exports/train.slp.xml,exports/more.slp.xml")
+
+
+def test_an_archive_whose_dataset_cannot_be_used(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mice.zip", "w") as archive:
+        archive.writestr("data.yaml", "train: images\nnames: [a]\n")
+    (problem,) = unusable("mice.zip", SyntaxError("mice.zip 'val:' key missing ❌.\n'train' is required")).problems
+    assert problem.message == "the dataset mice.zip cannot be used: mice.zip 'val:' key missing. 'train' is required"
+    assert problem.fix == "Fix: unpack it: python -m zipfile -e mice.zip mice; then: trainer check mice"
 
 
 def test_files_of_different_formats(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 HEAD = 1 << 18
 """Bytes of a file that are looked at."""
+YAML = (".yaml", ".yml")
+LIKELY = (".slp", ".parquet", ".json", ".xml", ".csv", ".h5", ".mat", ".tfrecord")
+"""Endings of files that hold labels, in the order in which they say what a folder is."""
 MOST_KEYS = 200
 """Keys of a JSON file that are looked at."""
 
@@ -162,6 +165,11 @@ OF_ENTRIES: tuple[tuple[frozenset[str], Known], ...] = (
 """Kinds of JSON lists by keys that their first entry has."""
 TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?(?:"|\Z)|[\[\]{},:]', re.DOTALL)
 """A text, also one that is cut off, or a sign; so that no text is scanned twice."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def head_of(path: Path) -> bytes | None:

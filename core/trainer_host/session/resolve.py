@@ -15,7 +15,8 @@ from trainer_host.base.findings import FAIL, Tolerance, raise_errors
 from trainer_host.base.settings import Given, Setting, merge, name_of, read_settings_file
 from trainer_host.base.temporaries import sweep_once, temporary_folder
 from trainer_host.base.yaml_document import Document, line_of_key, read_document
-from trainer_host.data.recognition import dataset_as_model, error_for, missing, packed_document, yaml_of
+from trainer_host.data.archives import packed_document
+from trainer_host.data.recognition import dataset_as_model, error_for, missing, yaml_of
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.keys import engine_folder, engine_keys
