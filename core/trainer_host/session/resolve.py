@@ -269,7 +269,13 @@ def _keys_of_dataset(data: str, request: Request) -> set[str]:
 
 
 def _document_of(data: str) -> Document | None:
-    """Return the dataset YAML that ``data`` means; None for an address.
+    """Return the dataset YAML that ``data`` means, read; None for an address."""
+    found = _dataset_of(data)
+    return read_document(found) if isinstance(found, Path) else found
+
+
+def _dataset_of(data: str) -> Path | Document | None:
+    """Return the dataset YAML that ``data`` means, read where it is in an archive; None for an address.
 
     Raises:
         DatasetError: If it is something else.
@@ -283,12 +289,11 @@ def _document_of(data: str) -> Document | None:
         shipped = next((f for n in names if (f := folder / n).is_file()), None)
         if shipped is None:
             raise missing(data, [f.name for f in folder.glob("*.yaml")])
-        return read_document(shipped)
-    file = yaml_of(data)
-    document = read_document(file) if file is not None else packed_document(path)
-    if document is None:
+        return shipped
+    found = yaml_of(data) or packed_document(path)
+    if found is None:
         raise error_for(data)
-    return document
+    return found
 
 
 def refuse_other_data(chain: Chain, data: Any) -> None:
@@ -306,7 +311,7 @@ def refuse_other_data(chain: Chain, data: Any) -> None:
     with blamed(chain.manager):
         told = hooks.tell_dataset(source=data)
     if told is None:
-        _document_of(data)
+        _dataset_of(data)
     else:
         _refuse_missing_file(data)
 
