@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 import trainer_host
 from tests.corpus import BROKEN, CASES
@@ -78,6 +79,42 @@ def test_a_fix_works_when_it_is_followed(case: Case, tmp_path: Path, monkeypatch
         if case.name not in UNFINISHED:
             new = {f["code"] for f in after if f["severity"] == "error"} - {f["code"] for f in before}
             assert new == set(), finding["fix"]
+
+
+@pytest.mark.parametrize(
+    ("path", "train", "val"),
+    [
+        ("/content/mice", "/content/mice/images/train", "/content/mice/images/val"),
+        ("C:\\mice", "C:\\mice\\images\\train", "images/val"),
+        ("/kaggle/input/mice", "train/images", "val/images"),
+        ("/content/mice", "mice/images/train", "images/val"),
+        ("/content/mice", "images/train", None),
+    ],
+)
+def test_paths_of_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, train: str, val: str | None
+) -> None:
+    """All fixes together lead to the images, which lie beside the YAML."""
+    draw_base(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "data.yaml"
+    content = yaml.safe_load(data.read_text()) | {"path": path, "train": train, "val": val}
+    data.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
+    found = [f for f in trainer_host.check(data).findings if f.severity == "error"]
+    fixes = "; ".join(f.fix for f in found)
+    assert "remove path:" in fixes
+    content = {k: v for k, v in yaml.safe_load(data.read_text()).items() if k != "path"}
+    content |= dict(re.findall(r"\b(train|val): (images/\w+)", fixes))
+    data.write_text(yaml.safe_dump(content))
+    assert [f for f in trainer_host.check(data).findings if f.severity == "error"] == []
+
+
+def test_a_link_to_images_of_another_name_keeps_its_labels_in_sight(tmp_path: Path) -> None:
+    draw_base(tmp_path / "data")
+    (tmp_path / "data" / "images" / "train").rename(tmp_path / "elsewhere")
+    (tmp_path / "data" / "images" / "train").symlink_to(tmp_path / "elsewhere")
+    found = [f for f in trainer_host.check(tmp_path / "data" / "data.yaml").findings if f.code == "labels-none"]
+    assert f"move the label files of the train images from {tmp_path}/data/labels/train" in found[0].fix
 
 
 PASSING = [case for case in light(CASES) if not any(e.severity == "error" for e in case.expected)]

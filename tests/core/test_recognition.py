@@ -17,6 +17,7 @@ import trainer_host
 from tests.core.helpers import Done, command
 from tests.corpus.generator import draw_base
 from tests.support.yolo import draw
+from trainer_detect.source import unusable
 from trainer_host import DatasetError, SettingsError, UnsafeError
 from trainer_host.data.known_formats import known_file, known_json
 from trainer_host.data.recognition import error_for
@@ -34,7 +35,7 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
     "video.xml": ('<annotations><track id="0" label="m"/></annotations>', "CVAT for video 1.1", "Ultralytics YOLO"),
     "voc.xml": (VOC, "Pascal VOC", "Ultralytics YOLO or COCO"),
     "bomb.xml": (f"<!DOCTYPE a [{'<!ENTITY x SYSTEM [/etc/passwd]>' * 999}]><annotation/>", "Pascal VOC", "COCO"),
-    "labelme.json": (json.dumps(LABELME), "labelme", "trainer check FOLDER"),
+    "labelme.json": (json.dumps(LABELME), "labelme", "trainer check ."),
     "results.json": (
         json.dumps([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]),
         "COCO results",
@@ -54,6 +55,7 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
     "00.txt": ("0 .5 .5 .1 .1\n", "a label file of one image", "dataset YAML"),
     "empty": (b"", "an empty file", "data=my.yaml"),
     "empty.json": (b"", "an empty file", "data=my.yaml"),
+    "rows.jsonl": ('{"image": "a.jpg"}\n', "a file of JSON lines", "COCO file"),
     "arrays.npz": (b"PK\x03\x04", "NumPy", "dataset YAML"),
     "notes.txt": ("some words\n", "not a dataset", "data=my.yaml"),
     "model.yaml": ("nc: 1\nbackbone: []\nhead: []\n", "a model YAML", "model=model.yaml data=my.yaml"),
@@ -159,7 +161,7 @@ def test_folders_are_recognised(tmp_path: Path) -> None:
     expected = {
         "plain": ("2 images without labels", "export as Ultralytics YOLO or COCO"),
         "classes": ("as for classification", "labels of objects are needed"),
-        "labelme": ("2 .json files and 2 images; 0.json is an annotation of labelme", "trainer check FOLDER"),
+        "labelme": ("2 .json files and 2 images; 0.json is an annotation of labelme", "trainer check labelme"),
         "voc": ("Pascal VOC", "Ultralytics YOLO or COCO"),
         "videos": ("a folder of 2 videos", "source=videos/0.mp4"),
         "coco": ("1 COCO file and 1 image", "trainer check coco/annotations/train.json images=coco/images"),
@@ -181,6 +183,51 @@ def test_a_part_of_a_dataset_leads_to_its_yaml(tmp_path: Path) -> None:
     for part in ("images", "images/train", "labels", "labels/train/00.txt", "images/train/00.jpg", "train.txt"):
         _, fix = said(f"mice/{part}")
         assert fix == "give the dataset YAML above it: data=mice/data.yaml"
+
+
+def test_a_yaml_above_that_has_other_images_is_not_named(tmp_path: Path) -> None:
+    shutil.copyfile(sound(tmp_path / "mice") / "data.yaml", tmp_path / "data.yaml")
+    draw(tmp_path / "others" / "0.png")
+    assert "data.yaml" not in said("others")[1].removesuffix("trainer check data.yaml")
+
+
+def test_any_json_in_a_folder_is_not_a_coco_file(tmp_path: Path) -> None:
+    root = sound(tmp_path / "data")
+    (root / "data.yaml").unlink()
+    write(root / "dataset-metadata.json", '{"title": "Mice", "licenses": [{"name": "CC0-1.0"}]}')
+    assert "9 images and 9 label files, without a dataset YAML" in said("data")[0]
+
+
+def test_a_folder_of_a_run_has_one_dataset_yaml(tmp_path: Path) -> None:
+    root = sound(tmp_path / "train")
+    write(root / "args.yaml", FILES["args.yaml"][0])
+    assert trainer_host.check("train").dataset == str(root / "data.yaml")
+
+
+def test_a_folder_with_several_files_that_are_read_one_by_one(tmp_path: Path) -> None:
+    for name in ("train.slp", "more.slp"):
+        write(tmp_path / "mice" / name, b"\x89HDF\r\n\x1a\n")
+        write(tmp_path / "exports" / f"{name}.xml", FILES["images.xml"][0])
+    message, fix = said("mice")
+    assert "which no installed plugin reads" not in message
+    assert fix == "name the file of each split: trainer check mice/train.slp,mice/more.slp"
+    assert said("exports")[1].endswith("trainer check exports/train.slp.xml,exports/more.slp.xml")
+
+
+def test_an_archive_whose_dataset_cannot_be_used(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mice.zip", "w") as archive:
+        archive.writestr("data.yaml", "train: images\nnames: [a]\n")
+    (problem,) = unusable("mice.zip", SyntaxError("mice.zip 'val:' key missing ❌.\n'train' is required")).problems
+    assert problem.message == "the dataset mice.zip cannot be used: mice.zip 'val:' key missing. 'train' is required"
+    assert problem.fix == "Fix: unpack it: python -m zipfile -e mice.zip mice; then: trainer check mice"
+
+
+def test_files_of_different_formats(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", '{"images": [], "annotations": [], "categories": []}')
+    write(tmp_path / "b.json", json.dumps(LABELME))
+    message, fix = said("a.json,b.json")
+    assert "b.json is an annotation of labelme (JSON), and the others are not" in message
+    assert "in the same format" in fix
 
 
 def test_one_of_several_files_and_what_is_not_a_file(tmp_path: Path) -> None:
@@ -237,6 +284,8 @@ def test_a_list_of_addresses_is_refused_before_its_task_is_asked_for(tmp_path: P
         ("mice/instance.json", "write data=mice/instances.json"),
         ("coco8-pos.yaml", "write data=coco8-pose.yaml"),
         ("nowhere/data.yaml", "data=my.yaml"),
+        ("nowhere.yaml", "give the path of a dataset YAML: data=my.yaml"),
+        ("*.json", "data=my.yaml"),
     ],
 )
 def test_a_dataset_that_is_missing(tmp_path: Path, given: str, fix: str) -> None:

@@ -78,7 +78,7 @@ def divided(line: str, match: re.Match[str]) -> str:
 def move_labels(root: Path, _: Finding, match: re.Match[str]) -> None:
     source, target = root / match[1], root / match[2]
     target.mkdir(parents=True, exist_ok=True)
-    images = Path("/images".join(str(target).rsplit("/labels", 1)))
+    images = root / "/images".join(f"/{match[2]}".rsplit("/labels", 1))[1:]
     stems = {f.stem for f in images.iterdir()} | {f.name for f in images.iterdir()}
     for file in [f for f in source.iterdir() if f.suffix.lower() == ".txt" and f.stem in stems]:
         file.rename(target / (renamed(file.name, match[3], match[4]) if match[3] else file.name))

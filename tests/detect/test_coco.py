@@ -85,6 +85,36 @@ def both(folder: Path, **changes: Any) -> Description:
 # What is read
 
 
+@pytest.mark.parametrize("path", ["/content/photos/{}", "C:\\photos\\{}", "https://example.org/photos/{}"])
+def test_names_of_another_machine_are_shortened_to_what_is_there(folder: Path, path: str) -> None:
+    data = both(folder, images=[{**i, "file_name": path.format(i["file_name"])} for i in IMAGES])
+    assert codes(data) == ["path-habit"]
+    assert data.splits["train"].images == [str(folder / "a.png"), str(folder / "b.png")]
+
+
+def test_a_yaml_of_another_machine_around_files_beside_it(folder: Path) -> None:
+    put(folder / "all.json")
+    for path, entry, fix in (
+        ("/content", "all.json", "remove path:"),
+        (".", "C:\\x\\all.json", "write train: all.json"),
+        ("/content", "/other/x.json", "correct it; it is relative to the YAML"),
+    ):
+        file = folder / "data.yaml"
+        file.write_text(f"path: {path}\ntrain: {entry}\nval: {entry}\n")
+        found = [f for f in read(file).findings if f.code == "split-missing-path"]
+        assert found[0].fix == fix
+
+
+def test_a_box_of_nulls_is_no_box(folder: Path) -> None:
+    assert set(codes(both(folder, annotations=[{**DOG, "bbox": [None] * 4}]))) == {"coco-bbox-derived"}
+
+
+def test_a_file_without_content(folder: Path) -> None:
+    for content in ("", "\ufeff", " \n"):
+        (folder / "a.json").write_text(content, encoding="utf-8")
+        assert one(read(folder / "a.json"), "coco-syntax").message == "the file is empty."
+
+
 def test_boxes_keypoints_classes_and_crowds(folder: Path) -> None:
     data = both(folder)
     assert codes(data) == []
@@ -264,6 +294,7 @@ def test_the_share_that_is_held_out_is_a_share() -> None:
 @given(st.lists(st.text(), unique=True, min_size=2), st.floats(0.01, 0.99))
 def test_something_is_held_out_and_something_is_not(names: list[str], share: float) -> None:
     assert 0 < sum(held_out(names, share)) < len(names)
+    assert sum(held_out(names, share)) <= max(1, 2 * share * len(names) + 0.5)
 
 
 # What is wrong

@@ -483,8 +483,11 @@ def test_a_task_that_names_no_image(tmp_path: Path) -> None:
     draw(tmp_path / "0.png")
     tasks = [{**studio_task(1, ""), "data": {"text": "words"}}, studio_task(2, "0.png"), 5]
     data = read("label-studio", put(tmp_path / "a.json", tasks))
-    assert "task 1: its data names no image" in {f.message.rstrip(".") for f in data.findings}
-    assert "entry 3 is not a task" in one(data, "annotation-entry").message
+    assert {f.message for f in data.findings if f.code == "annotation-entry"} == {
+        "task 1: its data names no image.",
+        "entry 3 is not a task.",
+    }
+    assert "annotation-image-missing" not in codes(data)
     tasks[0] = {**studio_task(1, ""), "data": {"text": "words"}, "file_upload": "0a1b2c3d-0.png"}
     assert "its data" not in str(read("label-studio", put(tmp_path / "a.json", tasks)).findings)
 
@@ -710,3 +713,11 @@ def test_whatever_an_xml_holds_is_a_finding(tmp_path: Path, data: st.DataObject)
     put(file, text[:start] + data.draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=8)) + text[end:])
     for plugin in who_reads(file):
         assert read(plugin, file).findings
+
+
+def test_classes_that_names_does_not_have(tmp_path: Path) -> None:
+    cvat_images(tmp_path)
+    file = put(tmp_path / "data.yaml", "train: annotations.xml\nval: annotations.xml\nnames: [rat]\n")
+    found = one(read("cvat", file), "annotation-categories")
+    assert "only in this file: arena, mouse; only in names: rat" in found.message
+    assert 'write names: ["arena", "mouse"] in the YAML' in found.fix

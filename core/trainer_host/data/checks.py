@@ -45,15 +45,21 @@ def _misplaced(data: Description, split: Split, owned: Collection[str]) -> Mispl
     return find_misplaced(split, owned, [home for home in homes if home])
 
 
+def _none_has(split: Split, what: str) -> str:
+    if len(split) == 1:
+        return f"the only {split.name} image has no {what}"
+    return f"none of the {len(split)} {split.name} images has {what}"
+
+
 def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Iterator[Finding]:
     # Labels of which nothing could be used are told themselves.
     lost = any(f.split == split.name and f.image != f.file and f.severity == "error" for f in data.findings)
     if len(split) and not lost and not (split.labelled == FOUND).any():
-        what, fix = f"none of the {len(split)} {split.name} images has labels.", "label them"
+        what, fix = f"{_none_has(split, 'labels')}.", "label them"
         if data.engine_reads:
             first = nearby(Path(split.label_files[0]))
             empty = (split.labelled == EMPTY).all()
-            what = f"none of the {len(split)} {split.name} images has a label file with rows;"
+            what = f"{_none_has(split, 'label files with rows')};"
             what += f" the first is looked for at {first}."
             fix = f"put the label files into {nearby(Path(split.label_files[0]).parent)}"
             if empty:

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 
 def held_out(names: Sequence[str], share: float) -> list[bool]:
-    """Tell which names are held out, at least one and never all of several.
+    """Return which names are held out: at least one, at most about twice the share, and never all of several.
 
-    A name keeps its place when others come or go, because its own hash decides.
+    A name keeps its place when others come or go, because its own hash decides; the limit matters for few names alone.
     """
     marks = [int.from_bytes(hashlib.sha256(n.encode("utf-8", "surrogateescape")).digest()[:8], "big") for n in names]
     chosen = [mark < share * 2**64 for mark in marks]
+    most = max(1, round(2 * share * len(names)))
+    if sum(chosen) > most:
+        last = sorted(marks)[most - 1]
+        chosen = [mark <= last for mark in marks]
     if len(names) > 1 and (all(chosen) or not any(chosen)):
         odd = marks.index(max(marks) if all(chosen) else min(marks))
         chosen[odd] = not chosen[odd]
@@ -41,6 +45,9 @@ def hold_out(data: Description, share: float) -> None:
     """
     if not 0 < share < 1:
         raise SettingsError(Problem(f"--holdout {share:g} is not between 0 and 1.", "Write --holdout 0.2."))
+    if own := next((f for f in data.findings if f.code == "holdout"), None):
+        what = "a part of the images is held out for validation already."
+        raise SettingsError(Problem(what, f"Fix: leave out --holdout, or {own.fix}", data.file))
     if data.get("val") is not None or "val" in data.splits:
         raise SettingsError(Problem("the dataset has a validation split.", "Leave out --holdout.", data.file))
     train = data.splits.get("train")

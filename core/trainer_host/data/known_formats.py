@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
+from trainer_host.base.data import nearby
 from trainer_host.data.images import PICTURES, SUFFIXES
 
 if TYPE_CHECKING:
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 HEAD = 1 << 18
 """Bytes of a file that are looked at."""
+YAML = (".yaml", ".yml")
+LIKELY = (".slp", ".parquet", ".json", ".xml", ".csv", ".h5", ".mat", ".tfrecord")
+"""Endings of files that hold labels, in the order in which they say what a folder is."""
 MOST_KEYS = 200
 """Keys of a JSON file that are looked at."""
 
@@ -24,13 +29,22 @@ class Known(NamedTuple):
 
     Attributes:
         name: What it is, as the end of "FILE is ...".
-        way: What to do, as an imperative that begins with a small letter; ``{file}`` stands for the file.
+        way: What to do, as an imperative that begins with a small letter; ``{file}`` stands for the file, ``{folder}``
+            for its folder, ``{name}`` for its name.
         labels: Whether it holds labels of images, so that a folder of such files is a dataset in another format.
     """
 
     name: str
     way: str
     labels: bool = True
+
+    def way_for(self, file: Path, folder: Path | None = None) -> str:
+        """Return what to do with a file, or with a folder of such files."""
+        shown = {"{file}": file, "{folder}": folder or file.absolute().parent}
+        way = self.way.replace("{name}", file.name)
+        for mark, path in shown.items():
+            way = way.replace(mark, shlex.quote(nearby(path)))
+        return way
 
 
 OF_CVAT = (
@@ -49,7 +63,7 @@ CVAT_VIDEO = Known("an XML export of CVAT (CVAT for video 1.1)", OF_CVAT)
 VOC = Known("a Pascal VOC annotation of one image (XML)", OF_BOXES)
 LABELME = Known(
     "an annotation of labelme (JSON)",
-    "give the folder that holds it: trainer check FOLDER",
+    "give the folder that holds it: trainer check {folder}",
 )
 LABEL_STUDIO = Known(
     "a JSON export of Label Studio",
@@ -93,6 +107,7 @@ IMAGE = Known(
     "give a dataset: data=my.yaml; for predictions: trainer predict model=best.pt source={file}",
     labels=False,
 )
+JSON_LINES = Known("a file of JSON lines", TO_LABELS)
 VIDEO = Known("a video", OF_FRAMES, labels=False)
 MODEL = Known("a model", OF_MODEL, labels=False)
 LABEL_FILE = Known(
@@ -113,6 +128,7 @@ BY_SUFFIX = {
     **dict.fromkeys((f".{s}" for s in SUFFIXES | PICTURES), IMAGE),
     **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".m4v", ".ts"), VIDEO),
     **dict.fromkeys((".parquet", ".arrow"), PARQUET),
+    **dict.fromkeys((".ndjson", ".jsonl"), JSON_LINES),
     **dict.fromkeys((".xls", ".xlsx", ".ods"), Known("a spreadsheet", TO_LABELS)),
     **dict.fromkeys((".h5", ".hdf5"), Known("an HDF5 file", TO_LABELS)),
     **dict.fromkeys((".npy", ".npz"), Known("a NumPy array", TO_LABELS)),
@@ -149,6 +165,11 @@ OF_ENTRIES: tuple[tuple[frozenset[str], Known], ...] = (
 """Kinds of JSON lists by keys that their first entry has."""
 TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?(?:"|\Z)|[\[\]{},:]', re.DOTALL)
 """A text, also one that is cut off, or a sign; so that no text is scanned twice."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def head_of(path: Path) -> bytes | None:

@@ -150,9 +150,10 @@ def meant_root(data: Description, given: Any, beside: Path) -> str | None:
         given: What its ``path`` says.
         beside: The folder of its YAML.
     """
-    entries = [e for split in ("train", "val") for e in _texts(data.get(split))]
-    if not entries or any(is_absolute(e) for e in entries):
-        return None
+    named = [(split, e) for split in ("train", "val") for e in texts(data.get(split))]
+    entries = [e for _, e in named if not is_absolute(e)]
+    if not entries:  # absolute paths are judged by themselves
+        return "remove path:" if any(meant_split(e, split, beside) for split, e in named) else None
     parts = parts_of(given) if isinstance(given, str) else ()
     tails = ["/".join(parts[start:]) for start in range(len(parts))]
     corrected = _corrected(beside, parts) if parts else None
@@ -161,10 +162,24 @@ def meant_root(data: Description, given: Any, beside: Path) -> str | None:
     for place in places:
         if all((place / e).exists() and has_images(place / e) for e in entries):
             return "remove path:" if place == beside else f"write path: {as_yaml(os.path.relpath(place, beside))}"
-    return None
+    return _rewritten(named, beside)
 
 
-def _texts(value: Any) -> list[str]:
+def _rewritten(named: Sequence[tuple[str, str]], beside: Path) -> str | None:
+    """Return what to write in place of ``path`` and of entries that lead nowhere beside the YAML either."""
+    lines: list[str] = []
+    places: list[Path] = []
+    for split, entry in named:
+        found = entry if (beside / entry).exists() else meant_split(entry, split, beside, places)
+        if found is None or len(named) > len({s for s, _ in named}):  # lists are left to the user
+            return None
+        places.append((beside / found).resolve())
+        lines += [f"{split}: {as_yaml(found)}"] if found != entry and not is_absolute(entry) else []
+    return f"remove path:, and write {'; '.join(lines)}" if lines else None
+
+
+def texts(value: Any) -> list[str]:
+    """Return the paths of an entry of a dataset YAML, which is one path or a list."""
     return [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
 
 

@@ -96,7 +96,7 @@ def _best(
 ) -> tuple[str, str, dict[int, str]] | None:
     """Return the folder and the way of naming that give most images a label file, with these files."""
     best: tuple[str, str, dict[int, str]] | None = None
-    for place in dict.fromkeys(_candidates(folder, expected, homes)):
+    for place in dict.fromkeys(_candidates(folder, expected, homes, split.name)):
         names = _names_in(place, listed)
         for way in NAMES if names else ():
             if not _matches(split, indices[:PROBED], place, way, names, owned):
@@ -131,21 +131,22 @@ def _names_in(place: str, listed: dict[str, frozenset[str]]) -> frozenset[str]:
     return listed[place]
 
 
-def _candidates(folder: str, expected: str, homes: Sequence[str]) -> Iterator[str]:
+def _candidates(folder: str, expected: str, homes: Sequence[str], split: str) -> Iterator[str]:
     """Yield folders in which the label files of a folder of images may be."""
     yield expected
     yield folder
     images = Path(folder)
-    bases = [(above, images.relative_to(above).parts) for above in islice((images, *images.parents), MOST_LEVELS)]
-    bases += [(Path(home), images.parts[-2:]) for home in homes if not images.is_relative_to(home)]
+    bases = [(Path(home), images.parts[-2:]) for home in homes if not images.is_relative_to(home)]
+    bases += [(above, images.relative_to(above).parts) for above in islice((images, *images.parents), MOST_LEVELS)]
     for above, parts in bases:
         if above == Path(above.anchor):
             continue
-        # By position, below a folder beside that of the images, and by the names without "images".
-        ends = [(), parts[1:], parts[-1:], tuple(p for p in parts if p != "images"), parts, ("labels",)]
+        # By position, below a folder beside that of the images, by the names without "images", and by the split,
+        # where the folder of its images is a link to one of another name.
+        ends = [(), parts[1:], parts[-1:], tuple(p for p in parts if p != "images"), parts, ("labels",), (split,)]
         for name in _folders(above):
             yield from (str(above.joinpath(name, *end)) for end in ends)
-        if above in map(Path, homes):
+        if above in map(Path, homes) and images.is_relative_to(above):
             return
 
 
@@ -165,9 +166,9 @@ def _said(
     who = f"{count} of the {len(split)} {split.name} images"
     here, there = nearby(Path(place)), nearby(Path(expected))
     if kind is not None:
-        return f"{who} have labels in another format in {here}: {label} is {kind.name}.", kind.way.replace(
-            "{file}", here
-        )
+        what = f"{who} have labels in another format in {here}: {label} is {kind.name}."
+        folder = Path(place)  # of all splits, if each has a folder
+        return what, kind.way_for(folder, folder.parent if folder.name == split.name else folder)
     if label != wanted and place == expected:
         what = f"{who} have label files of another name: {label} for {name}, where {wanted} is read."
         return what, f"rename the label files in {here}: {label} to {wanted}, and the others alike"

@@ -14,7 +14,7 @@ from trainer_host.data.description import SPLITS
 from trainer_host.data.foreign_labels import LINK_OUT
 from trainer_host.data.images import SUFFIXES
 from trainer_host.data.listing import label_folder
-from trainer_host.data.meant_paths import as_yaml, is_absolute, meant_root, meant_split
+from trainer_host.data.meant_paths import as_yaml, is_absolute, meant_root, meant_split, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,7 +137,7 @@ def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
         what = f"{entry} is not there; {entry[len(UP) :]} is taken."
         data.findings.append(data.of_key(key, "path-habit", what, _written(key, entry[len(UP) :]), "warning"))
     if not place.exists():
-        if not (_is_folder(root) or Path(entry).is_absolute()):
+        if not (_is_folder(root) or is_absolute(entry)):
             return None  # which follows from the wrong path: that is told
         split = key.partition(".")[0]
         shown = entry if "://" in entry or is_absolute(entry) else nearby(place)
@@ -164,7 +164,7 @@ def _outside(data: Description, root: Path, found: Mapping[str, Sequence[Path]])
     homes = (root.resolve(), beside)
     for split, some in found.items():
         strange = [p for p in some if not any(p.is_relative_to(home) for home in homes)]
-        entries = _texts(data[split])
+        entries = texts(data[split])
         linked = [e for e in entries if any(_is_below(root / e, home) for home in (root, *homes))]
         if strange and linked and len(strange) <= len(linked):
             what = f"{split}: {linked[0]} is a link that leads out of the dataset, to {nearby(strange[0])}."
@@ -193,10 +193,6 @@ def _common(beside: Path, found: Mapping[str, Sequence[Path]]) -> str:
     return f"write {'; '.join(lines)}"
 
 
-def _texts(value: Any) -> list[str]:
-    return [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
-
-
 def _written(key: str, entry: str) -> str:
     """Return what to write in the place of an entry: a line of the YAML, or the entry alone within a list."""
     return f"write {as_yaml(entry)}" if "." in key else f"write {key}: {as_yaml(entry)}"
@@ -205,7 +201,7 @@ def _written(key: str, entry: str) -> str:
 def _taken(data: Description, root: Path) -> list[Path]:
     """Return the places that splits name already."""
     places = []
-    for entry in (e for s in SPLITS for e in _texts(data.get(s))):
+    for entry in (e for s in SPLITS for e in texts(data.get(s))):
         with suppress(OSError, ValueError, RuntimeError):
             places += [place] if (place := (root / entry).resolve()).exists() else []
     return places
@@ -216,8 +212,10 @@ def _meant(data: Description, key: str, entry: str, root: Path) -> str | None:
     split, beside = key.partition(".")[0], Path(data.file).parent.resolve()
     if "://" in entry:
         return None
-    if data.get("path") and root.resolve() != beside and (fix := meant_root(data, "", beside)):
+    elsewhere = data.get("path") and root.resolve() != beside
+    if elsewhere and not is_absolute(entry) and (fix := meant_root(data, "", beside)):
         return fix
+    root = _base(data, root)
     found = meant_split(entry, split, root, _taken(data, root))
     if found is None:
         return None
@@ -227,23 +225,29 @@ def _meant(data: Description, key: str, entry: str, root: Path) -> str | None:
     return _written(key, found)
 
 
+def _base(data: Description, root: Path) -> Path:
+    """Return the folder that proposals are relative to: that of the YAML if its path, which is to go, leads nowhere."""
+    return root if _is_folder(root) else Path(data.file).parent.resolve()
+
+
 def _has_texts(folder: Path) -> bool:
     return _is_folder(folder) and any(f.suffix == ".txt" for f in folder.iterdir())
 
 
 def images_elsewhere(data: Description, split: str, root: Path) -> str:
     """Return what to do about a place of a split without images."""
-    entries = [os.path.relpath(e, root) for e in _texts(data.get(split))]
+    entries = [os.path.relpath(e, root) for e in texts(data.get(split))]
     found = meant_split(entries[0], split, root, _taken(data, root)) if len(entries) == 1 else None
     return f"put images there, or {_written(split, found)}" if found else "put images there, or correct the path"
 
 
 def _proposal(data: Description, split: str, root: Path) -> str:
     """Return what to write for a split that names no images: those that are there, else those of another split."""
+    root = _base(data, root)
     found = meant_split("", split, root, _taken(data, root))
     if found:
         return f"write {split}: {as_yaml(found)}"
-    known = {place: e for s in SPLITS if s != split for e in _texts(data.get(s)) for place in [root / e]}
+    known = {place: e for s in SPLITS if s != split for e in texts(data.get(s)) for place in [root / e]}
     other = next((e for place, e in known.items() if _is_folder(place)), None)
     if other is not None and split != "train":
         return f"write {split}: {as_yaml(other)}, or better a folder of other images"

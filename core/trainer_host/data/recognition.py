@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import tarfile
-import zipfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,38 +17,47 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.data import nearby
 from trainer_host.base.errors import DatasetError, Problem, TrainerError, UnsafeError, nearest
 from trainer_host.base.findings import Finding
-from trainer_host.base.yaml_document import Document, read_document
+from trainer_host.base.yaml_document import read_document
+from trainer_host.data.archives import known_archive, unpacking
 from trainer_host.data.images import SUFFIXES
 from trainer_host.data.known_formats import (
     BY_SUFFIX,
+    CVAT_IMAGES,
+    CVAT_VIDEO,
     IMAGE,
     IMAGE_LIST,
     LABEL_FILE,
+    LABEL_STUDIO,
+    LABELME,
+    LIKELY,
     MODEL,
+    SLEAP,
     VIDEO,
+    YAML,
     Known,
+    counted,
     head_of,
     json_keys,
     known_file,
 )
+from trainer_host.data.meant_paths import texts
 from trainer_host.data.unwritten_yaml import is_labelled, yaml_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-YAML = (".yaml", ".yml")
-NDJSON = (".ndjson", ".jsonl")
+NDJSON, JSON_LINES = ".ndjson", ".jsonl"
 NOT_DATASET = "not-a-dataset"
 MOST_ENTRIES = 20_000
-"""Entries of a folder, or of an archive, that are looked at."""
+"""Entries of a folder that are looked at."""
 MOST_DEPTH = 5
 SAMPLED = 5
 """Files of an ending whose content is looked at."""
-LIKELY = (".slp", ".parquet", ".json", ".xml", ".csv", ".h5", ".mat", ".tfrecord")
-"""Endings of files that hold labels, in the order in which they say what a folder is."""
 DATASET_KEYS = frozenset({"train", "val", "validation", "test", "names", "nc"})
 ARCHITECTURE = frozenset({"backbone", "head"})
 RUN_KEYS = frozenset({"epochs", "lr0", "optimizer", "imgsz", "batch"})
+READ = (CVAT_IMAGES, CVAT_VIDEO, LABEL_STUDIO, SLEAP)
+"""What built-in readers take as a file; a folder of several does not say which split each is."""
 PARTS = (IMAGE, IMAGE_LIST, LABEL_FILE)
 """What is a part of a dataset, whose YAML may lie above."""
 GIVE = "give the path of a dataset YAML: data=my.yaml"
@@ -72,8 +79,12 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
         shipped: Names that mean a dataset without being a file.
     """
     parts = [p for p in source.split(",") if Path(p.strip()).is_file()]
-    if other := next((p.strip() for p in parts if known_file(Path(p.strip()))), None):
-        return error_for(other)  # one of several files
+    known = {p.strip(): found for p in parts if (found := known_file(Path(p.strip())))}
+    for name, kind in known.items():  # one of several files
+        if kind.labels and len(known) < source.count(",") + 1:
+            what = f"{name} is {kind.name}, and the others are not: a dataset has files of one kind."
+            return error_of(what, f"give each split in the same format; for this one: {kind.way_for(Path(name))}", name)
+        return error_for(name)
     path = Path(source)
     what = f"dataset {source} not found."
     folder = path.parent
@@ -88,7 +99,8 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     near = stems.get(nearest(path.stem, stems) or "")
     if near is None and not path.suffix:
         near = nearest(path.name, [e.name for e in entries if e.is_dir()])
-    if near is None and folder == Path() and (near := nearest(source, shipped)):
+    published = {Path(n).stem: n for n in shipped}
+    if near is None and folder == Path() and (near := published.get(nearest(path.stem, published) or "")):
         return error_of(what, f"write data={near}, or {GIVE}", source, absent=True)
     way = f"write data={shlex.quote(str(folder / near))}" if near else GIVE
     return error_of(what, way, source, absent=True)
@@ -116,6 +128,7 @@ def _yaml_in(folder: Path) -> Path | None:
     if len(found) > 1:
         named = [f for f in found if f.stem == folder.name]
         described = [f for f in found if DATASET_KEYS & {str(k) for k in read_document(f).content}]
+        described = [f for f in described if not _other_yaml(f)] or described
         found = named if len(named) == 1 else described or found
     if len(found) > 1:
         names = ", ".join(shlex.quote(str(f)) for f in found[:SAMPLED]) + (", ..." if len(found) > SAMPLED else "")
@@ -152,28 +165,44 @@ def dataset_as_model(model: Any, data: Any) -> Problem | None:
 def error_for(source: str) -> TrainerError:
     """Return the error for something that exists and is not a dataset YAML."""
     path = Path(source)
-    if path.suffix.lower() in NDJSON and path.is_file():
-        return lists_addresses(source)
-    known = _known_folder(path) if path.is_dir() else _known_archive(path) or known_file(path)
+    suffix, head = path.suffix.lower(), head_of(path) or b""
+    if path.is_file() and (suffix == NDJSON or (suffix == JSON_LINES and b"://" in head)):
+        return lists_addresses(source)  # the engine's own form has nothing else
+    known = _known_folder(path) if path.is_dir() else known_archive(path) or known_file(path)
     if known is not None and (path.is_dir() or known in PARTS) and (above := _yaml_above(path)):
         known = known._replace(way=f"give the dataset YAML above it: data={shlex.quote(nearby(above))}")
     if known is None:
         what = "this is not a dataset: neither a YAML nor a format that an installed plugin reads."
         return error_of(what, GIVE, source)
-    way = known.way.replace("{file}", shlex.quote(nearby(path))).replace("{name}", path.name)
+    way = known.way_for(path)
     reason = ", which no installed plugin reads" if known.labels else "" if path.is_dir() else ", not a dataset"
     reason = "" if known.name.startswith("an archive") else reason
     return error_of(f"this is {known.name}{reason}.", way, source)
 
 
 def _yaml_above(path: Path) -> Path | None:
-    """Return the one dataset YAML in a folder above a part of a dataset."""
+    """Return the one dataset YAML in a folder above a part of a dataset, whose splits lie there."""
     for folder in islice(path.absolute().parents, MOST_DEPTH - 2):
         yamls = [f for f in _entries(folder) if f.suffix.lower() in YAML and f.is_file()]
-        found = [f for f in yamls if {"train", "val"} <= {str(k) for k in read_document(f).content}]
+        found = [f for f in yamls if _names_part(f, path.absolute())]
         if found:
             return found[0] if len(found) == 1 else None
     return None
+
+
+def _names_part(file: Path, part: Path) -> bool:
+    """Return whether a dataset YAML has a split that lies in a folder or around it, with its images or its labels."""
+    from trainer_host.data.listing import label_folder
+
+    content = read_document(file).content
+    if not {"train", "val"} <= {str(k) for k in content}:
+        return False
+    root = file.parent / str(content.get("path") or "")
+    entries = [e for split in ("train", "val", "test") for e in texts(content.get(split))]
+    places = [Path(os.path.normpath(root / e)) for entry in entries for e in (entry, entry.removeprefix("../"))]
+    places += [Path(label_folder(str(place))) for place in places]
+    beside = part.is_file() and part.parent == file.parent
+    return beside or any(p.is_relative_to(part) or part.is_relative_to(p) for p in places)
 
 
 def lists_addresses(source: str) -> UnsafeError:
@@ -255,7 +284,10 @@ def _foreign_labels(folder: Path, found: _Folder) -> Known | None:
             first = next(f for f in files if known_file(f) == kind)
             count = f"{counted(len(files), f'{suffix} file')} and {counted(found.count, 'image')}"
             name = f"a folder with {count}; {first.name} is {kind.name}"
-            return kind._replace(name=name, way=kind.way.replace("{file}", shlex.quote(nearby(first))))
+            if kind in READ:  # as one file, or one for each split
+                same = [f for f in files[:SAMPLED] if known_file(f) == kind]
+                return Known(name, _naming(same, found), labels=False)
+            return kind._replace(name=name, way=kind.way_for(first), labels=kind != LABELME)
         if suffix == ".json" and (coco := [f for f in files[:SAMPLED] if _is_coco(f)]):
             return _with_coco(found, coco)
     return None
@@ -267,11 +299,17 @@ def _is_coco(file: Path) -> bool:
 
 
 def _with_coco(found: _Folder, coco: list[Path]) -> Known:
-    files = ",".join(shlex.quote(nearby(f)) for f in sorted(coco, key=lambda f: ("train" not in f.name, f.name))[:3])
+    name = f"a folder with {counted(len(coco), 'COCO file')} and {counted(found.count, 'image')}"
+    return Known(name, _naming(coco, found), labels=False)
+
+
+def _naming(files: list[Path], found: _Folder) -> str:
+    """Return how to name files of labels, that of the training first, and the one folder that has images."""
+    ordered = sorted(files, key=lambda f: ("train" not in f.name, f.name))[:3]
     most = max(found.images, key=lambda d: len(found.images[d]), default=None)
     images = f" images={shlex.quote(nearby(most))}" if most is not None and len(found.images) == 1 else ""
-    name = f"a folder with {counted(len(coco), 'COCO file')} and {counted(found.count, 'image')}"
-    return Known(name, f"name the files: trainer check {files}{images}", labels=False)
+    several = "the file of each split" if len(files) > 1 else "the file"
+    return f"name {several}: trainer check {','.join(shlex.quote(nearby(f)) for f in ordered)}{images}"
 
 
 def _without_yaml(folder: Path, found: _Folder) -> Known | None:
@@ -294,7 +332,7 @@ def _archives(found: _Folder) -> Known | None:
     packed = [f for s in (".zip", ".tar", ".gz", ".tgz") for f in found.files[s]]
     if not packed or found.count:
         return None
-    folder, unpack = _unpack(packed[0])
+    folder, unpack = unpacking(packed[0])
     name = f"a folder with an archive that is not unpacked ({packed[0].name})"
     return Known(name, f"{unpack}; then: trainer check {folder}", labels=False)
 
@@ -316,83 +354,10 @@ def _videos(found: _Folder) -> Known | None:
     videos = sorted(f for s, files in found.files.items() if BY_SUFFIX.get(s) is VIDEO for f in files)
     if not videos or found.count:
         return None
-    way = VIDEO.way.replace("{file}", shlex.quote(nearby(videos[0])))
-    return VIDEO._replace(name=f"a folder of {counted(len(videos), 'video')}", way=way)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return VIDEO._replace(name=f"a folder of {counted(len(videos), 'video')}", way=VIDEO.way_for(videos[0]))
 
 
 def _what_else(found: _Folder) -> str:
     counts = {s or "no ending": len(f) for s, f in found.files.items() if f}
     most = sorted(counts, key=lambda s: -counts[s])[:3]
     return f", with {', '.join(f'{counts[s]} {s}' for s in most)} files" if most else ""
-
-
-# Archives
-
-
-def _known_archive(path: Path) -> Known | None:
-    """Return what to say of an archive that is not one dataset; None for another file."""
-    names = _packed(path)
-    if names is None:
-        return None
-    yamls = [n for n in names if n.lower().endswith(YAML)]
-    folder, unpack = _unpack(path)
-    if len(yamls) > 1:
-        one = f"{folder}/{shlex.quote(yamls[0])}"
-        return Known(f"an archive with {len(yamls)} YAMLs", f"{unpack}; then: trainer check {one}", labels=False)
-    name = f"an archive of {counted(len(names), 'file')}, without a dataset YAML"
-    return Known(name, f"{unpack}; then: trainer check {folder}", labels=False)
-
-
-def _unpack(path: Path) -> tuple[str, str]:
-    """Return the folder to unpack an archive into, and the command that does."""
-    folder = shlex.quote(nearby(path.with_name(path.name.partition(".")[0] or "unpacked")))
-    module = "zipfile" if zipfile.is_zipfile(path) else "tarfile"
-    return folder, f"unpack it: python -m {module} -e {shlex.quote(nearby(path))} {folder}"
-
-
-def packed_document(path: Path) -> Document | None:
-    """Return the one dataset YAML in an archive, read without unpacking; None where there is not one."""
-    yamls = [n for n in _packed(path) or () if n.lower().endswith(YAML)]
-    if len(yamls) != 1:
-        return None
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch, "data.yaml")
-        file.write_bytes(_packed_bytes(path, yamls[0]))
-        return read_document(file)
-
-
-def _packed_bytes(path: Path, name: str) -> bytes:
-    from trainer_host.base.yaml_document import MOST_BYTES
-
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive, archive.open(name) as member:
-            return member.read(MOST_BYTES + 1)
-    with tarfile.open(path) as packed:
-        stream = packed.extractfile(name)
-        return stream.read(MOST_BYTES + 1) if stream is not None else b""
-
-
-def _packed(path: Path) -> list[str] | None:
-    """Return the names of the files in an archive, the first ones of many; None where it is none."""
-    if not path.is_file() or path.suffix.lower() in {*BY_SUFFIX, *LIKELY}:  # which may be zip files themselves
-        return None
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                names = [i.filename for i in archive.infolist() if not i.is_dir()]
-        elif tarfile.is_tarfile(path):
-            with tarfile.open(path) as packed:
-                members = zip(packed, range(MOST_ENTRIES), strict=False)
-                names = [m.name for m, _ in members if m.isfile()]
-        else:
-            return None
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, ValueError, NotImplementedError):
-        return None
-    return [n for n in names if "__MACOSX" not in n and not n.rpartition("/")[2].startswith(".")]

@@ -15,7 +15,8 @@ from trainer_host.base.findings import FAIL, Tolerance, raise_errors
 from trainer_host.base.settings import Given, Setting, merge, name_of, read_settings_file
 from trainer_host.base.temporaries import sweep_once, temporary_folder
 from trainer_host.base.yaml_document import Document, line_of_key, read_document
-from trainer_host.data.recognition import dataset_as_model, error_for, missing, packed_document, yaml_of
+from trainer_host.data.archives import packed_document
+from trainer_host.data.recognition import dataset_as_model, error_for, missing, yaml_of
 from trainer_host.engine.faults import blamed
 from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.keys import engine_folder, engine_keys
@@ -268,7 +269,13 @@ def _keys_of_dataset(data: str, request: Request) -> set[str]:
 
 
 def _document_of(data: str) -> Document | None:
-    """Return the dataset YAML that ``data`` means; None for an address.
+    """Return the dataset YAML that ``data`` means, read; None for an address."""
+    found = _dataset_of(data)
+    return read_document(found) if isinstance(found, Path) else found
+
+
+def _dataset_of(data: str) -> Path | Document | None:
+    """Return the dataset YAML that ``data`` means, read where it is in an archive; None for an address.
 
     Raises:
         DatasetError: If it is something else.
@@ -282,12 +289,11 @@ def _document_of(data: str) -> Document | None:
         shipped = next((f for n in names if (f := folder / n).is_file()), None)
         if shipped is None:
             raise missing(data, [f.name for f in folder.glob("*.yaml")])
-        return read_document(shipped)
-    file = yaml_of(data)
-    document = read_document(file) if file is not None else packed_document(path)
-    if document is None:
+        return shipped
+    found = yaml_of(data) or packed_document(path)
+    if found is None:
         raise error_for(data)
-    return document
+    return found
 
 
 def refuse_other_data(chain: Chain, data: Any) -> None:
@@ -305,7 +311,7 @@ def refuse_other_data(chain: Chain, data: Any) -> None:
     with blamed(chain.manager):
         told = hooks.tell_dataset(source=data)
     if told is None:
-        _document_of(data)
+        _dataset_of(data)
     else:
         _refuse_missing_file(data)
 
@@ -313,7 +319,8 @@ def refuse_other_data(chain: Chain, data: Any) -> None:
 def _refuse_missing_file(data: str) -> None:
     """Refuse one file that a format knows by its ending, and that does not exist."""
     path = Path(data)
-    if path.suffix and "," not in data and "://" not in data and not path.exists():
+    there = path.exists() or ("*" in path.name and any(path.parent.glob(path.name)))
+    if path.suffix and "," not in data and "://" not in data and not there:
         raise missing(data)
 
 

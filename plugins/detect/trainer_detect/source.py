@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host import DatasetError, Problem, UnsafeError
 from trainer_host.base.yaml_document import read_document
-from trainer_host.data.recognition import error_for, lists_addresses, missing, packed_document, yaml_of
+from trainer_host.data.archives import packed_document, unpacking
+from trainer_host.data.recognition import error_for, lists_addresses, missing, yaml_of
 from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.keys import engine_folder
 
@@ -68,12 +69,18 @@ def _by_engine(source: str, autodownload: bool) -> Path:
     try:
         data: dict[str, Any] = check_det_dataset(source, autodownload=autodownload)
     except Exception as error:  # the engine raises whatever comes
-        raise _unusable(source, error) from error
+        raise unusable(source, error) from error
     return Path(data["yaml_file"])
 
 
-def _unusable(source: str, error: Exception) -> DatasetError:
-    return DatasetError(f"the dataset {source} cannot be used: {' '.join(str(error).split())}")
+def unusable(source: str, error: Exception) -> DatasetError:
+    """Return the error for a dataset that the engine does not take, in the engine's own words."""
+    said = " ".join(str(error).replace("❌", "").split()).replace(" .", ".")
+    what, path = f"the dataset {source} cannot be used: {said}", Path(source)
+    if not path.is_file():
+        return DatasetError(what)
+    folder, unpack = unpacking(path)
+    return DatasetError(Problem(what, f"Fix: {unpack}; then: trainer check {folder}"))
 
 
 def _shipped_yaml(ctx: DataContext) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.common import counted, listed
@@ -22,13 +23,16 @@ def class_names(source: Source, files: Mapping[str, CocoFile]) -> list[str]:
     given = source.keys.get("names")
     wanted = list(given.values()) if isinstance(given, dict) else given
     names: list[str] = list(map(str, wanted)) if isinstance(wanted, list) else []
-    whose = "the names of the dataset" if names else ""
+    whose = "names" if names else ""
     for split, coco in files.items():
         own = list(dict.fromkeys(i.content["name"] for i in coco.categories.values()))
         if names and coco.images and set(own) != set(names):
-            differs = listed(sorted(set(own) ^ set(names)))
-            what = f"the categories are not those of {whose}: {differs} {'is' if ',' not in differs else 'are'} in one."
+            parts = {"this file": set(own) - set(names), whose: set(names) - set(own)}
+            differs = "; ".join(f"only in {where}: {listed(sorted(some))}" for where, some in parts.items() if some)
+            what = f"the classes of this file are not those of {whose}; {differs}."
             fix = "write the same categories into every file, also those without an annotation"
+            if whose == "names":
+                fix = f"write names: {json.dumps(own, ensure_ascii=False)} in the YAML, or correct the labels"
             source.findings.append(Finding(source.kind.codes.categories, what, fix, str(coco.path), split=split))
         whose = whose or coco.path.name
         names += [n for n in own if n not in names]

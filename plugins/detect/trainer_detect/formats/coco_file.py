@@ -191,7 +191,7 @@ def _keypoints_fault(found: Any, points: int, who: str) -> tuple[str, str] | Non
 def lacks_box(content: dict[str, Any]) -> bool:
     """Return whether an annotation has no box, or one without area, as tools of keypoints write it."""
     box = content.get("bbox")
-    if box is None or box == []:
+    if box in (None, [], [None] * 4):
         return True
     return _numbers(box) and len(box) == 4 and min(box[2:]) == 0
 

@@ -31,7 +31,7 @@ def read_dataset(source: Source, holdout: float, margin: float = MARGIN) -> Desc
     keys = keypoint_keys(source, files, names)
     parts = []
     for name, (coco, images) in _parts(source, files, holdout).items():
-        folder = find_folder(source, name, (i.content["file_name"] for i in images))
+        folder = find_folder(source, name, images)
         if folder is not None:
             parts.append(LabelledImages(name, coco, images, folder))
     return description_of(source, parts, names, keys, margin)

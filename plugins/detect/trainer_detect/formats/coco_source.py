@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.kinds import COCO, YAMLS, files_in, has_yaml
+from trainer_host.base.data import nearby
 from trainer_host.base.findings import MISSING_KEY, Finding
 from trainer_host.data.description import SPLITS
+from trainer_host.data.meant_paths import as_yaml, parts_of, tail_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
+    from trainer_detect.formats.coco_file import Item
     from trainer_detect.formats.kinds import Kind
 
 ANNOTATIONS = "annotations"
@@ -104,7 +107,8 @@ def _files_of_folder(folder: Path, kind: Kind) -> dict[str, Path]:
     if kind.for_each_image:
         return _folders_of_splits(folder, kind)
     for place in (folder, folder / ANNOTATIONS):
-        files = [f.absolute() for f in files_in(place, kind.suffix) if kind.claims(f)]
+        # Among other files of a dataset may be any JSON.
+        files = [f.absolute() for f in files_in(place, kind.suffix) if kind.claims(f) and kind.is_marked(f)]
         # Of COCO, a file of keypoints says all that the file of boxes of the same images says.
         files = [f for f in files if "keypoints" in f.stem] or files
         named = {split_of(f.stem.rpartition("_")[2]): f for f in files}
@@ -159,11 +163,22 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
     document = read_document(path)
     content, found = dict(document.content), Source(path.absolute(), kind, lines=document.lines)
     found.findings += document.findings
-    folder = found.file.parent / str(content.pop("path", None) or "")
+    beside, given = found.file.parent, str(content.pop("path", None) or "")
+    folder = beside / given
+    if not os.path.isdir(folder):  # noqa: PTH112 - of any name
+        named = [v for s in SPLITS if isinstance(v := content.get(s), str)]
+        near = any(tail_in(v, [beside]) for v in named)
+        fix = "remove path:" if near else "correct it; it is relative to the YAML"
+        found.add("split-missing-path", f"path: there is no folder {given}.", fix, "path")
+        folder = beside
     for split in SPLITS:
         value = content.pop(split, None)
         if _is_of(kind, value, folder):
             found.files[split] = folder / value
+            if not os.path.exists(folder / value) and (tail := tail_in(value, [folder])):  # noqa: PTH110
+                what = f"{split}: there is no file {value}."
+                found.add("split-missing-path", what, f"write {split}: {as_yaml(tail)}", split)
+                found.files[split] = folder / tail
         elif value is not None:
             what = f"{split} is {value!r}, while other splits are {kind.noun}s."
             found.add(kind.codes.mixed, what, f"give every split as a {kind.noun}", split)
@@ -183,18 +198,30 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
     return found
 
 
-def find_folder(source: Source, split: str, names: Iterable[str]) -> Path | None:
-    """Return the folder that has a split's images; None where none is found, which is among the findings then."""
+def find_folder(source: Source, split: str, images: Sequence[Item]) -> Path | None:
+    """Return the folder that has a split's images; None if none is found, which is among the findings then.
+
+    Names with a path of another machine are shortened to the part that is found here, with a finding.
+    """
     file = source.files.get(split) or source.files["train"]
     given = source.folders.get(split) or source.folders.get("train")
     bases = [given] if given else [file.parent, file.parent / "images", file.parent.parent / "images"]
     # Beside a file of one split, the images may lie in a folder of that split's name.
     stem = [p for p in (file.stem, file.stem.rpartition("_")[2]) if p != file.stem or len(bases) > 1]
     places = [b / part for b in bases for part in dict.fromkeys(["", split, *stem])]
-    probed = [n for n, _ in zip(names, range(PROBED), strict=False)]
+    probed = [i.content["file_name"] for i in images[:PROBED]]
     hits = [sum(os.path.exists(place / name) for name in probed) for place in places]  # noqa: PTH110 - many
     if not probed or max(hits):
         return places[hits.index(max(hits))]
+    short = next(((p, n, tail) for p in places for n in probed if (tail := tail_in(n, [p]))), None)
+    if short is not None:
+        place, name, tail = short
+        for item in images:
+            item.content["file_name"] = "/".join(parts_of(item.content["file_name"])[-tail.count("/") - 1 :])
+        what = f"the images are not at their paths, such as {name}; {tail} in {nearby(place)} is taken."
+        fix = "write each file_name relative to the folder of images"
+        source.findings.append(Finding("path-habit", what, fix, str(file), None, "warning", split))
+        return place
     looked = ", ".join(dict.fromkeys(str(b) for b in bases))
     what = f"none of the images that {file.name} names are in {looked}, such as {probed[0]}."
     source.findings.append(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30
 """Bytes of a file beyond which it is not read; the largest files of COCO itself have half of it."""
+EMPTY, AGAIN = "the file is empty.", "replace the file, or export the labels again"
 BLANK = re.compile(r"[ \t\n\r]*")
 Entries = list[tuple[int, Any]]
 """The entries of a list, each with the line where it begins, counted from 1."""
@@ -109,7 +110,7 @@ def refused(path: Path) -> Unreadable | None:
         return Unreadable("too-large", what, "split it into several files")
     if not path.is_file():
         return Unreadable("unreadable", "there is a folder or a device of this name.", "give a file")
-    return None
+    return None if size else Unreadable("syntax", EMPTY, AGAIN, 1)
 
 
 def read_text(path: Path, noun: str) -> str | Unreadable:
@@ -152,6 +153,8 @@ def read_json(
         with paused_collection():  # which would look at all objects again and again, for half of the time
             return scanner.document()
     except json.JSONDecodeError as error:
+        if not text.strip():
+            return Unreadable("syntax", EMPTY, AGAIN, 1)
         what = f"JSON syntax: {error.msg[:1].lower()}{error.msg[1:]}, in column {error.colno}."
         return Unreadable("syntax", what, "correct or replace the file", error.lineno)
     except (ValueError, RecursionError):  # such as a number of thousands of digits

@@ -30,6 +30,7 @@ _STUDIO = re.compile(
 )
 _STUDIO_TASK = re.compile(r'"result"\s*:\s*\[')
 _CVAT = re.compile(rb"<annotations[\s>]")
+_COCO = re.compile(rb'"(images|annotations|categories)"\s*:')
 
 
 class Codes(NamedTuple):
@@ -124,6 +125,10 @@ class Kind(NamedTuple):
         if path.suffix.lower() != self.suffix:
             return False
         return self.suffix not in SEVERAL or recognise(path) == self.plugin
+
+    def is_marked(self, path: Path) -> bool:
+        """Return whether the first bytes of a file say that it is of this kind, not only that it may be."""
+        return self.plugin != COCO.plugin or _COCO.search(_head(path)) is not None
 
     def files_of(self, path: Path) -> list[Path]:
         """Return the files that a path stands for: itself, those below a folder, or those beside a ``*``."""

@@ -66,7 +66,10 @@ def read_label_studio(path: Path) -> Labels:
         return labels
     entries = document if isinstance(document, list) else [(1, document)]
     for task in _tasks(labels, entries):
-        labels.pictures.append(_picture(labels, task))
+        if names := _image_of(task):
+            labels.pictures.append(_picture(labels, task, names))
+        else:
+            labels.add("annotation-entry", f"task {task.number}: its data names no image.", AGAIN, task.line)
     return labels
 
 
@@ -176,14 +179,15 @@ def _names(value: str) -> list[str]:
     return list(dict.fromkeys([*absolute, *names, PREFIX.sub("", last)]))
 
 
-def _picture(labels: Labels, task: _Task) -> Picture:
+def _image_of(task: _Task) -> list[str]:
+    """Return the paths at which the image of a task may be; none if its data names no image."""
     candidates = [task.data.get(task.image_key), task.data.get("image"), *task.data.values()]
     value = next((v for v in candidates if _is_image(v)), None)
-    names = _names(value) if value else []
-    picture = Picture(names or [f"task {task.number}"], task.line)
-    if not names:
-        what = f"task {task.number}: its data names no image."
-        picture.faults.append(Fault("annotation-entry", what, AGAIN, task.line))
+    return _names(value) if value else []
+
+
+def _picture(labels: Labels, task: _Task, names: list[str]) -> Picture:
+    picture = Picture(names, task.line)
     sizes = {(r["original_width"], r["original_height"]) for r in task.regions if _has_size(r)}
     picture.size = next(iter(sizes), None)
     if len(sizes) > 1:

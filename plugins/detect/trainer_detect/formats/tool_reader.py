@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.coco_classes import class_names, keypoint_keys
@@ -131,7 +132,8 @@ def _parts(source: Source, labels: dict[str, Labels], holdout: float | None) -> 
         return {s: (found, [p for p in pictures if subsets[p.subset] == s]) for s in SPLITS if s in subsets.values()}
     if len(pictures) == 1:
         alone = found.kind.for_each_image and found.path.is_file()
-        fix = "give the folder with the files of all images: data=FOLDER" if alone else "add images"
+        folder = shlex.quote(nearby(found.path.parent))
+        fix = f"give the folder with the files of all images: data={folder}" if alone else "add images"
         source.findings.append(one_image_finding(found.path, fix))
         return parts
     held = _held(source, found, pictures, holdout)
@@ -242,7 +244,10 @@ def _find_images(
         if any(f.code == labels.kind.codes.images and f.file == str(labels.path) for f in source.findings):
             return None, []  # which is told of the other split of the file
         looked = ", ".join(dict.fromkeys(map(str, places)))
-        what = f"none of the {len(labels.pictures)} images is in {looked}, such as {wanted[0].names[0]}."
+        first, count = wanted[0].names[0], len(labels.pictures)
+        what = f"none of the {count} images is in {looked}, such as {first}."
+        if count == 1:
+            what = f"the image {first} is not in {looked}."
         of = split if len(source.files) > 1 else None
         source.findings.append(Finding(labels.kind.codes.images, what, labels.remedy, str(labels.path), split=of))
         return None, []

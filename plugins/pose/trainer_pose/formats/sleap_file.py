@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SLEAP = Kind("sleap", "SLEAP file", ".slp")
 EXTRA = "pip install 'trainer-host[sleap]'"
 REMEDY = "in SLEAP choose Predict > Export Labels Package..., and give the .pkg.slp, which carries its frames"
+GIVE = "give a .slp or .pkg.slp file; open and save it in SLEAP to renew it"
 ANIMAL = "animal"
 UNNAMED = re.compile(r"Skeleton-\d+")
 """What SLEAP calls a skeleton that nobody named."""
@@ -62,6 +63,9 @@ def read_sleap(path: Path) -> Labels:
         if why := refused(path):
             labels.unreadable(why)
             return labels
+        if not h5py.is_hdf5(path):
+            labels.add("annotation-key", "this is not a SLEAP file: it is not HDF5.", GIVE)
+            return labels
         with h5py.File(path, "r") as file:
             _take(labels, file)
     except FileNotFoundError:
@@ -69,7 +73,7 @@ def read_sleap(path: Path) -> Labels:
     except (*FAULTS, RecursionError) as error:
         labels.pictures.clear()
         what = f"the labels cannot be read: {' '.join(str(error).split())[:120]}."
-        labels.add("annotation-key", what, "give a .slp or .pkg.slp file; open and save it in SLEAP to renew it")
+        labels.add("annotation-key", what, GIVE)
     return labels
 
 
