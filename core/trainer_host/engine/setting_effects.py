@@ -73,6 +73,7 @@ _INSTEAD: dict[tuple[str, Command], str] = {
     ("save", "val"): "plots=False writes no plots",
     ("plots", "predict"): "save=False writes no pictures",
     ("data", "predict"): "source= names the images",
+    ("save_json", "predict"): "--output FILE.json writes what was found",
     ("source", "run"): "data= names the dataset",
     ("source", "val"): "data= names the dataset",
     ("quantize", "run"): "amp= sets the precision of a training",
