@@ -313,3 +313,17 @@ def test_a_signal_while_libraries_are_unloaded_changes_no_exit_code(
     (tmp_path / "trainer").write_text(script)  # a name by which the command is known
     done = subprocess.run([sys.executable, str(tmp_path / "trainer")], env=environment(), capture_output=True)
     assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_a_signal_while_a_model_is_built_keeps_its_code(tmp_path: Path) -> None:
+    from tests.support.untrained import untrained
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "late.py").write_text(
+        "import os\nfrom trainer_host import hookimpl\n"
+        f"@hookimpl(wrapper=True)\ndef build_model(ctx):\n    os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
+        "    return (yield)\n"
+    )
+    done = command("predict", f"model={untrained(tmp_path)}", "source=in", "--plugin", "./late.py", cwd=tmp_path)
+    assert (done.code, done.problems) == (143, ["stopped by SIGTERM: what was found until then is written."])
+    assert not (tmp_path / "runs").exists()

@@ -163,6 +163,7 @@ def test_settings_that_are_not_honoured_are_refused(model: Path, settings: dict[
         ({"project": "here"}, "no file is written"),
         ({"name": "x", "save": False}, "no file is written"),
         ({"save_dir": "out"}, "no file is written"),
+        ({"quantize": 8}, "a .pt file computes with 16 or 32 bits"),
     ],
     ids=str,
 )
@@ -170,7 +171,13 @@ def test_settings_without_an_effect_are_reported(model: Path, settings: dict[str
     heard = Heard()
     predict(model, reporter=heard, **settings)
     key, value = next(iter(settings.items()))
-    assert heard.warnings == [f"{key}={value} has no effect: {why}."]
+    assert [w.partition(" Fix: ")[0] for w in heard.warnings] == [f"{key}={value} has no effect: {why}."]
+
+
+def test_half_precision_needs_a_gpu(model: Path) -> None:
+    heard = Heard()
+    predict(model, reporter=heard, quantize=16)
+    assert heard.warnings == ["quantize=16 has no effect on a CPU, which computes with 32 bits."]
 
 
 def test_values_of_python_mean_what_they_mean_to_the_command(model: Path) -> None:

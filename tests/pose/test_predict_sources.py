@@ -224,8 +224,20 @@ def test_settings_and_source_are_reported_together(model: Path) -> None:
     write("images/a.jpg")
     with pytest.raises(SettingsError, match=r"no source is given. Fix: source=images$"):
         predict(model, None, data="images")
-    with pytest.raises(SettingsError, match=r"^unknown setting 'input'. Write source=images$"):
-        predict(model, None, input="images")
+    for words, said in {
+        ("input=images", f"model={model}"): ["unknown setting 'input'. Write source=images"],
+        ("images=images", f"model={model}"): ["images= is not a setting of predict. Write source=images"],
+        ("modle=best.pt", "sorce=images"): [
+            "unknown setting 'modle'. Did you mean 'model'?",
+            "unknown setting 'sorce'. Did you mean 'source'?",
+        ],
+    }.items():
+        assert command("predict", *words, cwd=Path.cwd()).problems == said
+    done = command("predict", "best.pt", "images", cwd=Path.cwd())
+    assert done.problems == [
+        "'best.pt' is not a setting. Write model=best.pt",
+        "'images' is not a setting. Write source=images",
+    ]
 
 
 def test_the_screen_needs_a_package(model: Path) -> None:

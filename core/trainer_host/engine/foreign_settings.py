@@ -257,6 +257,8 @@ def _instead(key: str, value: Any) -> str | None:
     if names.get(_folded(key)) == "save_dir" and str(value).lower().endswith((".json", ".csv")):
         return f"Write --output {value}"
     found = names.get(_folded(key))
+    if found is None:  # letters that were swapped are taken for a slip, before names that merely look like it
+        found = next((k for k in engine_keys() if sorted(_folded(k)) == sorted(_folded(key))), None)
     if found is None:
         near = get_close_matches(_folded(key), names, n=1, cutoff=0.7 if len(key) > 4 else 0.75)
         found = names[near[0]] if near else None

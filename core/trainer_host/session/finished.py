@@ -20,7 +20,7 @@ from trainer_host.plugin.discovery import FILE, discover
 from trainer_host.session.folders import claim_folder, hold_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.engine.setting_effects import Command
@@ -89,10 +89,16 @@ def settings_problems(request: Request, mode: Command) -> list[Problem]:
     settings = _known(request.given.settings)
     unknown = unknown_settings(request.given.settings)
     problems = unknown + check_values(settings, mode) + unused_settings(settings, mode, None, lambda _: None)[0]
-    meant = any(str(problem.fix).startswith("Write model=") for problem in unknown)
-    if "model" not in request.given.settings and not meant:
+    if request.given.images and mode == "predict":
+        problems.append(Problem("images= is not a setting of predict.", f"Write source={request.given.images[0]}"))
+    if "model" not in request.given.settings and not is_meant("model", unknown):
         problems.append(Problem("no model is given.", "Write model=best.pt."))
     return problems
+
+
+def is_meant(key: str, problems: Iterable[Problem]) -> bool:
+    """Return whether a problem is that of a setting under another name, so that it need not be missed as well."""
+    return any(str(p.fix).startswith((f"Write {key}=", f"Did you mean {key!r}?")) for p in problems)
 
 
 def _known(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
 from trainer_host.engine.keys import engine_defaults
 from trainer_host.engine.state import preserved_state
-from trainer_host.session.finished import open_model, settings_problems
+from trainer_host.session.finished import is_meant, open_model, settings_problems
 from trainer_host.session.prediction_files import PredictionFiles, Wanted, try_output, write_predictions
 from trainer_host.session.sources import given_source, is_video
 
@@ -75,8 +75,7 @@ def _checked_source(request: Request) -> Source:
     try:
         source = given_source(request)
     except SettingsError as error:
-        meant = any(str(problem.fix).startswith("Write source=") for problem in problems)
-        own = () if meant and request.given.settings.get("source") is None else error.problems
+        own = () if is_meant("source", problems) and request.given.settings.get("source") is None else error.problems
         raise SettingsError(*problems, *own) from error
     if problems:
         raise SettingsError(*problems)
