@@ -5,6 +5,7 @@ are imported. Raising within an import would leave modules half made, so the pro
 is nothing to clean up. In a program of the user's nothing is installed.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -51,12 +52,22 @@ def _write(descriptor: int, text: str) -> None:
 
 
 def install() -> None:
-    """Leave at once on SIGINT and SIGTERM from now on; only the main thread can say so."""
+    """Leave at once on SIGINT and SIGTERM from now on; only the main thread can say so.
+
+    When Python ends it takes its handlers away, and unloading the libraries takes a while: a signal that comes then
+    would end the process with another code after the answer was given. What is ignored stays so.
+    """
     try:
         for number in SIGNALS:
             signal.signal(number, leave)
     except ValueError:
         return
+    atexit.register(_ignore)  # the first function that is registered is the last one to be called
+
+
+def _ignore() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 if is_command():

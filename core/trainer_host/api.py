@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def run(
 
     request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
     request.given.best_metric = best_metric
-    request.given.trackers = tuple(dict.fromkeys(trackers))
+    request.given.trackers = tuple(dict.fromkeys(_several(trackers)))
     return session(request, reporter or Silent())
 
 
@@ -118,7 +119,7 @@ def predict(
     source: Any,
     *,
     task: str | None = None,
-    outputs: Sequence[str | Path] = (),
+    outputs: str | Path | Sequence[str | Path] = (),
     pictures: bool = False,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[str] = (),
@@ -131,11 +132,12 @@ def predict(
 
     Args:
         model: The checkpoint.
-        source: The path of an image, a folder or a video; an array of numpy with one image, height x width x 3 in BGR
-            or height x width in gray, uint8; a picture of Pillow; or a list of images in any of these forms.
+        source: The path of an image, a folder or a video, a pattern, an address, or the number of a camera; an array
+            of numpy with one image, height x width x 3 in BGR or height x width in gray, uint8; a picture of Pillow;
+            or a list of images in any of these forms.
         task: Name of the task where the file does not say it.
         outputs: Files to write what was found into, ``.json`` or ``.csv``.
-        pictures: Whether to draw pictures.
+        pictures: Whether to draw pictures; ``save=True`` draws them too.
         options: Values by plugin and option.
         plugins: Extensions to switch on besides those of the file.
         no_plugins: Plugins to switch off.
@@ -155,7 +157,8 @@ def predict(
 
     wanted = {**settings, "model": str(model), "source": source}
     request = _request(task, wanted, options, plugins, no_plugins, False, offline, None)
-    return session(request, reporter or Silent(), [Path(o) for o in outputs], pictures)
+    files = [Path(output) for output in _several(outputs)]
+    return session(request, reporter or Silent(), files, pictures or settings.get("save") is True)
 
 
 @preserved_process()
@@ -274,9 +277,25 @@ def _request(
     from trainer_host.base.settings import Given
     from trainer_host.session.resolve import Request
 
-    plain = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
-    given = Given(task, plain, {k: dict(v) for k, v in (options or {}).items()}, [str(p) for p in plugins])
+    plain = {k: v if k == "source" and not isinstance(v, Path) else _plain(k, v) for k, v in settings.items()}
+    given = Given(task, plain, {k: dict(v) for k, v in (options or {}).items()}, [str(p) for p in _several(plugins)])
     given.bad = bad
-    given.images = (str(images),) if isinstance(images, (str, Path)) else tuple(map(str, images))
+    given.images = tuple(map(str, _several(images)))
     file = Path(settings_file) if settings_file is not None else None
-    return Request(given, file, tuple(no_plugins), exact, offline)
+    return Request(given, file, tuple(_several(no_plugins)), exact, offline)
+
+
+def _several(given: Any) -> Sequence[Any]:
+    """Return a list of what may be given by itself: a text is not taken for a list of its letters."""
+    return (given,) if isinstance(given, (str, Path)) else tuple(given)
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Return the value of a setting as the command would read it: of paths, of numpy, and of torch."""
+    if isinstance(value, Path):
+        # ``Path("./here")`` is ``here``: that a project is a path is known from its type alone.
+        return os.path.join(os.curdir, value) if key == "project" else str(value)  # noqa: PTH118
+    module = type(value).__module__
+    if module == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value) if module == "torch" and type(value).__name__ == "device" else value

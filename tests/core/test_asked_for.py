@@ -176,8 +176,8 @@ def test_the_engine_gives_trackers_to_the_drop_in_classes_alone(monkeypatch: pyt
 def test_a_list_opens_no_addresses(trainer: Trainer, name: str, content: str, entry: str) -> None:
     Path(name).write_text(content)
     done = trainer("predict", "model=best.pt", f"source={name}")
-    refused(done, 6, f"{entry}: addresses in a list are not opened", "Fix: give it by itself: source=")
-    refused(trainer("predict", "model=best.pt", f"source={name}", "--offline"), 6, entry, "remove it")
+    refused(done, 6, f"{entry}: an address in a list is not opened", "Fix: give it by itself: source=")
+    refused(trainer("predict", "model=best.pt", f"source={name}", "--offline"), 6, entry, "Fix: remove it")
 
 
 def test_an_address_as_source_is_refused_offline_alone(trainer: Trainer) -> None:

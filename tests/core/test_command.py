@@ -460,7 +460,7 @@ def test_a_broken_plugin_is_in_nobodys_way(trainer: Trainer, installed: Callable
     ("words", "said"),
     [
         (["val"], ["no model is given. Fix: write model=best.pt"]),
-        (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is no checkpoint."]),
+        (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is not a checkpoint."]),
         (["val", "model=damaged.pt", "imgzs=3"], ["unknown setting 'imgzs'. Did you mean 'imgsz'?"]),
         (["predict", "model=damaged.pt"], ["no source is given."]),
         (["predict", "model=damaged.pt", "source=nowhere"], ["there is no file or folder nowhere."]),

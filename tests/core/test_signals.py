@@ -274,3 +274,56 @@ def test_workers_leave_signals_to_the_run() -> None:
         "        print(os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]), stop.requested)\n"
     )
     assert python(code).split("\n")[:2] == ["9 False", f"{-signal.SIGTERM} False"]
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_while_a_plugin_is_imported_ends_the_command(
+    tmp_path: Path, data: Path, number: signal.Signals, code: int
+) -> None:
+    (tmp_path / "slow.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
+    done = command("check", str(data), "--task", "pose", "--plugin", "./slow.py", "--json", cwd=tmp_path)
+    assert (done.code, done.json["error"]) == (code, "StoppedError"), done.err
+    assert "broken" not in done.err
+
+
+def test_a_signal_while_an_image_is_read_is_not_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    from trainer_host.data.images import read_header
+
+    def stop(*_: Any) -> None:
+        StopRequest().handle(signal.SIGINT, None)
+
+    file = tmp_path / "a.webp"
+    Image.new("RGB", (32, 32)).save(file)
+    monkeypatch.setattr(Image, "open", stop)
+    with pytest.raises(StoppedError):
+        read_header(str(file), file.stat().st_size)
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_while_libraries_are_unloaded_changes_no_exit_code(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    script = (
+        "import os, sys\nimport trainer_host\n"
+        f"class Late:\n    def __del__(self, kill=os.kill, me=os.getpid()):\n        kill(me, {int(number)})\n"
+        "late = Late()\nsys.exit(3)\n"
+    )
+    (tmp_path / "trainer").write_text(script)  # a name by which the command is known
+    done = subprocess.run([sys.executable, str(tmp_path / "trainer")], env=environment(), capture_output=True)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_a_signal_while_a_model_is_built_keeps_its_code(tmp_path: Path) -> None:
+    from tests.support.untrained import untrained
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "late.py").write_text(
+        "import os\nfrom trainer_host import hookimpl\n"
+        f"@hookimpl(wrapper=True)\ndef build_model(ctx):\n    os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
+        "    return (yield)\n"
+    )
+    done = command("predict", f"model={untrained(tmp_path)}", "source=in", "--plugin", "./late.py", cwd=tmp_path)
+    assert (done.code, done.problems) == (143, ["stopped by SIGTERM: what was found until then is written."])
+    assert not (tmp_path / "runs").exists()

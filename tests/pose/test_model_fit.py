@@ -14,11 +14,11 @@ import torch
 
 import trainer_host
 from tests.core.helpers import command
+from tests.support.heard import Heard
 from tests.support.models import checkpoint, dataset, noise
 from tests.support.splits import make_context
 from trainer_detect.model_fit import check_models as check_classes
 from trainer_host import DatasetError, Finding, ModelFacts, SettingsError
-from trainer_host.base.reporting import Silent
 from trainer_host.engine.model_facts import starting_models
 from trainer_pose.model_fit import check_models as check_keypoints
 from trainer_pose.task import TASK
@@ -97,17 +97,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint(root / "boxes.pt", "detect", ["mouse", "rat"])
     dataset(root / "points")
     return root
-
-
-class Heard(Silent):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        """Keep one."""
-        self.warnings.append(text)
 
 
 @pytest.fixture

@@ -13,11 +13,21 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import trainer_host
 from tests.core.helpers import Done, command, environment
+from tests.support.heard import Heard
 from tests.support.untrained import untrained
-from trainer_host import DatasetError, ImagePrediction, PredictionContext, PredictResult, SettingsError, StorageError
+from trainer_host import (
+    DatasetError,
+    ImagePrediction,
+    PluginError,
+    PredictionContext,
+    PredictResult,
+    SettingsError,
+    StorageError,
+)
 
 RANDOM = np.random.default_rng(1)
 SETTINGS: dict[str, Any] = {"imgsz": 64, "conf": 0.0001, "max_det": 3, "device": "cpu"}
@@ -117,6 +127,8 @@ def test_label_files_and_crops_are_the_engines(model: Path, with_confidence: boo
 def test_nothing_found_leaves_no_label_file(model: Path) -> None:
     found = predict(model, save_txt=True, save_crop=True, conf=0.99)
     assert (found.files, found.objects, found.images) == ([], 0, 2)
+    assert found.save_dir is None
+    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(
@@ -142,12 +154,58 @@ def test_settings_that_are_not_honoured_are_refused(model: Path, settings: dict[
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"vid_stride": 3}, "the source has images only"),
+        ({"save_frames": True}, "the source has images only"),
+        ({"stream_buffer": True}, "the source is not a stream"),
+        ({"project": "here"}, "no file is written"),
+        ({"name": "x", "save": False}, "no file is written"),
+        ({"save_dir": "out"}, "no file is written"),
+        ({"quantize": 8}, "a .pt file computes with 16 or 32 bits"),
+    ],
+    ids=str,
+)
+def test_settings_without_an_effect_are_reported(model: Path, settings: dict[str, Any], why: str) -> None:
+    heard = Heard()
+    predict(model, reporter=heard, **settings)
+    key, value = next(iter(settings.items()))
+    assert [w.partition(" Fix: ")[0] for w in heard.warnings] == [f"{key}={value} has no effect: {why}."]
+
+
+def test_half_precision_needs_a_gpu(model: Path) -> None:
+    heard = Heard()
+    predict(model, reporter=heard, quantize=16)
+    assert heard.warnings == ["quantize=16 has no effect on a CPU, which computes with 32 bits."]
+
+
+def test_values_of_python_mean_what_they_mean_to_the_command(model: Path) -> None:
+    found = predict(
+        model,
+        outputs="o.json",
+        save=True,
+        project=Path("./here"),
+        imgsz=np.int64(64),
+        conf=np.float32(0.0001),
+        classes=np.array([0]),
+        device=torch.device("cpu"),
+    )
+    assert found.save_dir == Path("here/predict").absolute()
+    assert [f.name for f in found.files] == ["a.jpg", "b.jpg", "o.json"]
+    with pytest.raises(PluginError) as caught:
+        predict(model, plugins="absent")
+    assert [p.message for p in caught.value.problems] == ["unknown extension 'absent'."]
+
+
 def test_classes_and_strides_that_leave_nothing_are_errors(model: Path) -> None:
     with pytest.raises(SettingsError, match=r"the model has no class 99\. Fix: choose from 0 \(0\)"):
         predict(model, classes=[0, 99], pictures=True)
     assert not list(Path().glob("runs/pose/*"))
     write_video("v.mp4")
-    with pytest.raises(DatasetError, match="the video has 6 frames, and vid_stride=7 passes over them"):
+    with pytest.raises(
+        DatasetError, match=r"the video has 6 frames, and vid_stride=7 passes over them\. Fix: write vid_stride=6"
+    ):
         predict(model, "v.mp4", vid_stride=7)
 
 
@@ -344,4 +402,4 @@ def test_an_output_that_does_not_fit_leaves_the_old_one(model: Path) -> None:
     picture = limited(1000, "predict", f"model={model}", "source=in", *WORDS)
     assert picture.code == 9
     assert "a.jpg: cannot write the file: File too large." in picture.err
-    assert not list(Path("runs/pose").iterdir())
+    assert not Path("runs").exists()

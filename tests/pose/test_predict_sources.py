@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from PIL import Image
 
 import trainer_host
 from tests.core.helpers import command, environment
+from tests.support.heard import Heard
 from tests.support.untrained import untrained
 from trainer_host import DatasetError, PredictResult, SettingsError, TrainerError, UnsafeError
 from trainer_host.session.sources import VIDEOS
@@ -139,7 +141,25 @@ def test_the_command_names_what_it_could_not_read(model: Path, tmp_path: Path) -
     [
         ("nowhere.jpg", "there is no file or folder nowhere.jpg."),
         ("x" * 300, "File name too long"),
-        ("nested", "'source=nested/**/*.jpg'"),
+        ("nested", "Fix: 'source=nested/**/*.jpg'"),
+        ("several[1]", "Fix: 'source=several[[]1]/**/*'"),
+        ("veiled", "the folder veiled holds no image and no video"),
+        ("dead.jpg", "the link dead.jpg leads nowhere. Fix: give the file itself"),
+        ("  ", "source= has no value."),
+        (
+            "a.jpg,b.jpg",
+            "Fix: give one path; for several, a folder, a pattern, or a .txt file with one path in each line",
+        ),
+        ("['a.jpg','b.jpg']", "Fix: give one path; for several"),
+        ("s3://bucket/a.jpg", "begin with s3:// are not supported. Fix: download the file"),
+        ("file:///nowhere/x.jpg", "there is no file or folder /nowhere/x.jpg."),
+        ("https://youtu.be/x", "needs the package pytubefix, which is not installed. Fix: pip install pytubefix"),
+        ("data.yaml", "trainer val model=best.pt data=data.yaml"),
+        ("labels.txt", "labels.txt: the file is not a list of sources"),
+        (iter(["a.jpg"]), "an object of type list_iterator is not a source. Fix: give a list: list(source)"),
+        (PIXELS.astype(int), "must be uint8. Fix: image.astype('uint8') if its values go from 0 to 255"),
+        (PIXELS > 9, "must be uint8. Fix: image.astype('uint8') * 255"),
+        (Image.fromarray(PIXELS[..., 0].astype("float32")), "an array of float32 is not an image"),
         ("hollow", "holds no image and no video"),
         ("*.tif", "no image or video matches *.tif."),
         ("table.pdf", "table.pdf is neither an image nor a video"),
@@ -163,7 +183,9 @@ def test_the_command_names_what_it_could_not_read(model: Path, tmp_path: Path) -
     ids=lambda value: str(value)[:24] if isinstance(value, (str, list, dict)) else "array",
 )
 def test_what_is_no_source_is_an_error_of_the_settings(model: Path, source: Any, said: str) -> None:
-    write("nested/a/b.jpg")
+    write("nested/a/b.jpg", "several[1]/a/b.jpg", "several[1]/c/d.png", "veiled/.a.jpg", "veiled/.b/c.jpg", "data.yaml")
+    write("labels.txt", content=b"0 0.5 0.5 0.1 0.1\n")
+    Path("dead.jpg").symlink_to("gone.jpg")
     Path("hollow").mkdir()
     write("table.pdf", "empty.txt", "empty.streams", content=b"\n")
     write("gone.streams", content=b"gone.mp4\n")
@@ -173,6 +195,49 @@ def test_what_is_no_source_is_an_error_of_the_settings(model: Path, source: Any,
     assert said in str(caught.value)
     assert len(caught.value.problems) == 1
     assert not list(Path().glob("runs/pose/*"))
+
+
+def test_what_is_proposed_for_subfolders_works(model: Path) -> None:
+    write("cams[1]/a/b.jpg", "cams[1]/c/d.png")
+    with pytest.raises(SettingsError) as caught:
+        predict(model, "cams[1]")
+    words = shlex.split(str(caught.value.problems[0].fix).removeprefix("Fix: "))
+    assert predict(model, words[0].removeprefix("source=")).images == 2
+    write("cams[1]/e.jpg", "cams[1]/runs/pose/predict/e.jpg")
+    heard = Heard()
+    assert predict(model, "cams[1]", reporter=heard).images == 1
+    assert heard.notes[-1] == (
+        "the images in the subfolders of cams[1] are not read. To read them too: 'source=cams[[]1]/**/*'"
+    )
+    address = Path("cams[1]/e.jpg").absolute().as_uri()
+    assert predict(model, address).images == 1
+
+
+def test_settings_and_source_are_reported_together(model: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        predict(model, "nowhere.jpg", epoch=3, conf=7)
+    assert [p.message.split(".")[0] for p in caught.value.problems] == [
+        "unknown setting 'epoch'",
+        "'conf=7' is an invalid value",
+        "there is no file or folder nowhere",
+    ]
+    write("images/a.jpg")
+    with pytest.raises(SettingsError, match=r"no source is given. Fix: source=images$"):
+        predict(model, None, data="images")
+    for words, said in {
+        ("input=images", f"model={model}"): ["unknown setting 'input'. Write source=images"],
+        ("images=images", f"model={model}"): ["images= is not a setting of predict. Write source=images"],
+        ("modle=best.pt", "sorce=images"): [
+            "unknown setting 'modle'. Did you mean 'model'?",
+            "unknown setting 'sorce'. Did you mean 'source'?",
+        ],
+    }.items():
+        assert command("predict", *words, cwd=Path.cwd()).problems == said
+    done = command("predict", "best.pt", "images", cwd=Path.cwd())
+    assert done.problems == [
+        "'best.pt' is not a setting. Write model=best.pt",
+        "'images' is not a setting. Write source=images",
+    ]
 
 
 def test_the_screen_needs_a_package(model: Path) -> None:
@@ -223,12 +288,15 @@ def test_lists_and_patterns(model: Path) -> None:
         predict(model, "none.txt")
     Path("linked.txt").symlink_to("secret")
     Path("secret").write_text("root:hunter2\n")
-    with pytest.raises(DatasetError) as caught:
+    with pytest.raises(SettingsError, match=r"^linked.txt: the file is not a list of sources: no line names an image"):
         predict(model, "linked.txt")
-    assert [str(p) for p in caught.value.problems] == [
-        "linked.txt: line 1 names no image, video or folder. Fix: replace or remove it"
-    ]
-    with pytest.raises(UnsafeError, match="addresses in a list are not opened"):
+    Path("mixed.txt").write_text("none.jpg\nroot:hunter2\n")
+    with pytest.raises(DatasetError) as caught:
+        predict(model, "mixed.txt")
+    assert str(caught.value.problems[1]) == (
+        "mixed.txt: line 2 names no image, video or folder. Fix: correct or remove it in the list"
+    )
+    with pytest.raises(UnsafeError, match="an address in a list is not opened"):
         predict(model, ["in/a.jpg", "https://example.invalid/a.jpg"])
 
 

@@ -253,10 +253,12 @@ class UnreadableImage:
     Attributes:
         path: The file.
         reason: What is wrong with it.
+        fix: What to do about it.
     """
 
     path: Path
     reason: str
+    fix: str = "replace or remove it"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""

@@ -83,8 +83,12 @@ def name_of(plugin: str) -> str:
     return Path(plugin).stem if is_file(plugin) else plugin.rpartition(":")[2]
 
 
-def parse_pairs(words: tuple[str, ...]) -> Given:
+def parse_pairs(words: tuple[str, ...], path_key: str = "data") -> Given:
     """Parse ``key=value`` and ``PLUGIN.OPTION=VALUE``.
+
+    Args:
+        words: What was given.
+        path_key: The setting that a file or folder without one was probably meant for.
 
     Raises:
         SettingsError: If a word is neither; all of them are reported.
@@ -94,7 +98,7 @@ def parse_pairs(words: tuple[str, ...]) -> Given:
         key, equals, text = word.partition("=")
         key, text = key.strip(), text.strip()
         if not equals or not key:
-            problems.append(Problem(f"{word!r} is not a setting.", "Write key=value, such as epochs=10."))
+            problems.append(Problem(f"{word!r} is not a setting.", _as_pair(word, path_key)))
         elif not text:
             problems.append(Problem(f"{key}= has no value.", f"Write {key}=VALUE."))
         else:
@@ -102,6 +106,17 @@ def parse_pairs(words: tuple[str, ...]) -> Given:
     if problems:
         raise SettingsError(*problems)
     return given
+
+
+def _as_pair(word: str, path_key: str) -> str:
+    """Return how to write a word that is not of the form ``key=value``."""
+    if word.lower().endswith(".pt"):
+        return f"Write model={word}"
+    try:
+        is_path = Path(word).exists()
+    except (OSError, ValueError):
+        is_path = False
+    return f"Write {path_key}={word}" if is_path else "Write key=value, such as epochs=10."
 
 
 def _put(given: Given, key: str, value: Any) -> None:

@@ -127,7 +127,8 @@ def make_request(
     """Return the request that a command line makes."""
     from trainer_host.session.resolve import Request
 
-    given = parse_pairs(settings)
+    context = click.get_current_context(silent=True)
+    given = parse_pairs(settings, "source" if context is not None and context.info_name == "predict" else "data")
     given = replace(given, task=task or given.task, plugins=[*given.plugins, *plugins], bad=bad)
     given.best_metric = best_metric
     return Request(given, file, no_plugins, exact, offline, verbose)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer_host.base.errors import StoppedError
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import ALPHA, CHANNELS, DEEP, Description, Split
 
@@ -109,6 +110,8 @@ def _decoded(path: str, mode: str) -> NDArray[Any] | None:
                 if mode == "A":
                     return np.asarray(image.convert("RGBA").getchannel("A"))
                 return np.asarray(image)
+    except StoppedError:
+        raise
     except Exception:  # Pillow's decoders raise whatever comes; damage is reported elsewhere
         return None
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer_host.base.errors import StoppedError
 from trainer_host.base.findings import Finding, Severity
 from trainer_host.data.description import ALPHA, CHANNELS, DEEP, ImageFacts
 
@@ -265,6 +266,8 @@ def _judge_end(header: Header, path: str) -> None:
             with Image.open(path) as image:
                 several = image.format == "MPO"
                 image.load()
+    except StoppedError:
+        raise
     except Exception:  # Pillow's decoders raise whatever comes
         header.add("image-truncated", "the JPEG file ends before its picture does.", DAMAGED)
         return
@@ -400,6 +403,8 @@ def _open_other(header: Header, kind: str, path: str, size: int) -> None:
     except ImportError:
         what = "this format needs a package that is not installed."
         header.add("image-unreadable", what, "pip install pi-heif, or convert the image to PNG")
+    except StoppedError:
+        raise
     except Exception as error:  # Pillow's decoders raise whatever comes
         header.add("image-unreadable", f"the image cannot be read: {_without_path(error, path)}.", DAMAGED)
     else:

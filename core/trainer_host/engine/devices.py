@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Device
 
 GPU = re.compile(r"cuda|(cuda:)?-?\d+")
+HALF = frozenset({"16", "fp16"})
 OF_ENGINE = re.compile(r"|none|cpu|(npu|xpu).*")
 """Devices of which the engine itself says what is missing."""
 
@@ -48,3 +49,9 @@ def warn_of_fallback(asked: Any, device: Device) -> None:
     """Log that a device is not available, for which the engine takes the CPU without a word: Apple's."""
     if str(asked or "").lower().partition(":")[0] == "mps" and device.type != "mps":
         LOGGER.warning(f"device={asked} is not available on this machine: using {device}. Fix: device=cpu")
+
+
+def warn_of_precision(quantize: Any, device: Device) -> None:
+    """Log that a trained model computes with 32 bits on a CPU, whatever was asked: the engine does not say so."""
+    if str(quantize) in HALF and device.type == "cpu":
+        LOGGER.warning(f"quantize={quantize} has no effect on a CPU, which computes with 32 bits.")

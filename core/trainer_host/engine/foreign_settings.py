@@ -228,6 +228,10 @@ INSTEAD: dict[str, str] = {
     ),
     "Leave it out: quantize the model when you export it.": "int8",
     "Leave it out: the command is the mode (trainer run, val, predict).": "mode",
+    "Leave it out: results of a video or a stream are never all in memory, unless --json or --output ask for them.": (
+        "stream"
+    ),
+    "Leave it out: objects are not tracked over frames.": "persist track tracking",
 }
 """What to do where the engine has another idea, or none; each with the names that others have for it."""
 
@@ -250,7 +254,11 @@ def _unknown(key: str, value: Any, where: str | None) -> Problem:
 def _instead(key: str, value: Any) -> str | None:
     """Return what to write for a key: its meaning first, then the name that looks most like it."""
     names = _names()
+    if names.get(_folded(key)) == "save_dir" and str(value).lower().endswith((".json", ".csv")):
+        return f"Write --output {value}"
     found = names.get(_folded(key))
+    if found is None:  # letters that were swapped are taken for a slip, before names that merely look like it
+        found = next((k for k in engine_keys() if sorted(_folded(k)) == sorted(_folded(key))), None)
     if found is None:
         near = get_close_matches(_folded(key), names, n=1, cutoff=0.7 if len(key) > 4 else 0.75)
         found = names[near[0]] if near else None

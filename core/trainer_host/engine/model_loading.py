@@ -12,7 +12,7 @@ from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
 
 from trainer_host.base.collection import paused_collection
-from trainer_host.base.errors import PluginError, Problem, SettingsError, TrainerError
+from trainer_host.base.errors import PluginError, Problem, SettingsError, StoppedError, TrainerError
 from trainer_host.base.settings import is_file
 from trainer_host.engine.architecture import (
     PARTS,
@@ -235,6 +235,8 @@ def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled
     try:
         with mode:
             return build()
+    except StoppedError:
+        raise
     except TrainerError as error:
         raise type(error)(*(p if p.where else replace(p, where=where) for p in error.problems)) from error
     except TooLargeError:

@@ -73,6 +73,7 @@ _INSTEAD: dict[tuple[str, Command], str] = {
     ("save", "val"): "plots=False writes no plots",
     ("plots", "predict"): "save=False writes no pictures",
     ("data", "predict"): "source= names the images",
+    ("save_json", "predict"): "--output FILE.json writes what was found",
     ("source", "run"): "data= names the dataset",
     ("source", "val"): "data= names the dataset",
     ("quantize", "run"): "amp= sets the precision of a training",
@@ -110,6 +111,8 @@ _NEEDS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], str, str | None], .
     ("save_period", lambda s: s["save"], "save=False writes checkpoints after the last epoch only", None),
     ("save_conf", lambda s: s["save_txt"], "no text files are written", "add save_txt=True"),
     ("iou agnostic_nms", lambda s: s["nms"] is not False, "nms=False predicts without NMS", None),
+    ("quantize", lambda s: str(s["quantize"]).lower() in {"16", "fp16", "32", "fp32"},
+     "a .pt file computes with 16 or 32 bits", "quantize=16 for half precision on a GPU"),
     ("project name exist_ok", lambda s: not s["save_dir"], "save_dir= names the folder", None),
 )  # fmt: skip
 """Settings that have an effect only together with others: the condition on all settings, the reason, the fix."""

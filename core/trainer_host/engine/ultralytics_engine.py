@@ -36,7 +36,7 @@ from trainer_host.engine.contributions import (
     require_measured,
 )
 from trainer_host.engine.datasets import read_and_check
-from trainer_host.engine.devices import refuse_device, warn_of_fallback
+from trainer_host.engine.devices import refuse_device, warn_of_fallback, warn_of_precision
 from trainer_host.engine.drawing import drawable_image
 from trainer_host.engine.fonts import settle_fonts
 from trainer_host.engine.from_trainer import detached_trainer, new_trainer
@@ -271,6 +271,7 @@ class FinishedModel:
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
         self.device = select_device(self.args.device, verbose=False)
         warn_of_fallback(self.args.device, self.device)
+        warn_of_precision(self.args.quantize, self.device)
         data = self.checkpoint.record.get("data") or {}
         self.trainer = detached_trainer(plan, self.args, data, self.device, save_dir)
         ctx = with_layers(plan.chain.manager, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg")))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from trainer_host.base.errors import PluginError, Problem, SettingsError, unknown
+from trainer_host.base.errors import PluginError, Problem, SettingsError, StoppedError, unknown
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.plugin.deprecation import deprecations_noted
 from trainer_host.plugin.discovery import (
@@ -245,6 +245,8 @@ def _load_always(
             register(HookManager(), Member(record, spec))
         except PluginError as error:
             problems += error.problems
+        except StoppedError:
+            raise
         except Exception as error:  # whatever a declaration of options raises
             problems.append(Problem(f"extension {name!r} is broken: {type(error).__name__}: {error}".splitlines()[0]))
         else:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trainer_host.base.errors import PluginError, Problem
+from trainer_host.base.errors import PluginError, Problem, StoppedError
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.plugin.discovery import PluginRecord, select
 from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
@@ -31,6 +31,8 @@ def load_target(record: PluginRecord) -> Any:
         loaded: Any = importlib.import_module(module)
         for part in filter(None, attribute.split(".")):
             loaded = getattr(loaded, part)
+    except StoppedError:
+        raise
     except (Exception, SystemExit) as error:
         what = f"{record.kind} {record.name!r} from {record.origin} is broken: {_cause(error)}."
         off = f"TRAINER_NO_PLUGIN={record.name}" if record.kind == "command" else f"--no-plugin {record.name}"
@@ -75,7 +77,7 @@ def with_object(spec: S, record: PluginRecord) -> S:
         return spec
     try:
         return with_object(replace(spec, hooks=spec.hooks()), record)
-    except PluginError:
+    except (PluginError, StoppedError):
         raise
     except Exception as error:  # whatever a constructor raises
         what = f"{record.kind} {record.name!r} from {record.origin} is broken: {_cause(error)}."
@@ -101,6 +103,9 @@ def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
     sys.modules[module_name] = module  # dataclasses look there for the types of their fields
     try:
         spec.loader.exec_module(module)
+    except StoppedError:
+        del sys.modules[module_name]
+        raise
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         line = _last_line(error, path)

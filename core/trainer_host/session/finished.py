@@ -20,6 +20,8 @@ from trainer_host.plugin.discovery import FILE, discover
 from trainer_host.session.folders import claim_folder, hold_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from trainer_host.base.reporting import Reporter
     from trainer_host.engine.setting_effects import Command
     from trainer_host.engine.ultralytics_engine import FinishedModel
@@ -57,48 +59,72 @@ def open_model(
     """
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics_engine import FinishedModel, chain_of_checkpoint, find_weights
-    from trainer_host.engine.values import check_values
 
     given = request.given
-    known = engine_keys()
-    problems = unknown_settings(given.settings)
-    settings = {k: v for k, v in given.settings.items() if k in known and k != "source"}
-    problems += check_values(settings, mode)
-    problems += unused_settings(settings, mode, None, lambda _: None)[0]
-    if "model" not in given.settings:
-        problems.append(Problem("no model is given.", "Write model=best.pt."))
-    if problems:
+    if problems := settings_problems(request, mode):
         raise SettingsError(*problems)
+    settings = _known(given.settings)
     path = Path(find_weights(str(given.settings["model"]), request.offline, None))
     if path.suffix.lower() != ".pt":
-        raise SettingsError(Problem(f"{path} is no checkpoint.", f"Give a .pt file to {mode} with."))
+        raise SettingsError(Problem(f"{path} is not a checkpoint.", f"Give a .pt file to {mode} with."))
     told, record = chain_of_checkpoint(path)
     chain = _restore(told, record, request, reporter, path)
     for unused in unused_settings(settings, mode, chain.engine_task, lambda _: None)[1]:
         reporter.warn(str(unused))
     save_dir = Path.cwd()
     if claim:
-        save_dir = claim_folder(chain.name, settings, mode)
-        held.push(_EmptyFolder(save_dir))
+        made: list[Path] = []
+        save_dir = claim_folder(chain.name, settings, mode, made)
+        held.push(_EmptyFolder(made, always=mode == "predict"))
         held.callback(hold_folder(save_dir, reporter).release)
     plan = Plan(chain, exact=request.exact, offline=request.offline, images=given.images)
     with blamed(chain.manager):
         return FinishedModel(path, plan, settings, mode, save_dir)
 
 
-class _EmptyFolder:
-    """Removes a result folder that an error leaves empty."""
+def settings_problems(request: Request, mode: Command) -> list[Problem]:
+    """Return what is wrong with the settings of a command on a trained model, as far as they themselves say."""
+    from trainer_host.engine.values import check_values
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    settings = _known(request.given.settings)
+    unknown = unknown_settings(request.given.settings)
+    problems = unknown + check_values(settings, mode) + unused_settings(settings, mode, None, lambda _: None)[0]
+    if request.given.images and mode == "predict":
+        problems.append(Problem("images= is not a setting of predict.", f"Write source={request.given.images[0]}"))
+    if "model" not in request.given.settings and not is_meant("model", unknown):
+        problems.append(Problem("no model is given.", "Write model=best.pt."))
+    return problems
+
+
+def is_meant(key: str, problems: Iterable[Problem]) -> bool:
+    """Return whether a problem is that of a setting under another name, so that it need not be missed as well."""
+    return any(str(p.fix).startswith((f"Write {key}=", f"Did you mean {key!r}?")) for p in problems)
+
+
+def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
+    keys = engine_keys()
+    return {k: v for k, v in settings.items() if k in keys and k != "source"}
+
+
+class _EmptyFolder:
+    """Removes a result folder in which nothing was written, with the folders above it that were made for it.
+
+    Args:
+        folders: The result folder and those above it.
+        always: Whether to look after a success too.
+    """
+
+    def __init__(self, folders: Sequence[Path], always: bool) -> None:
+        self.folders, self.always = folders, always
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
+        if kind is not None or self.always:
             with suppress(OSError):  # not empty, so not ours alone
-                self.folder.rmdir()
+                for folder in self.folders:
+                    folder.rmdir()
 
 
 def _restore(told: str | None, record: dict[str, Any], request: Request, reporter: Reporter, path: Path) -> Chain:
@@ -136,7 +162,8 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
         chain = load_chain(task, extensions, options, request.no_plugins, EngineDefaults())
     except PluginError as error:
         needs = needs or [p["distribution"] for p in record.get("plugins", ())]
-        needs = [name for name in needs if not is_file(name)]
+        here = {record.distribution for record in discover()}
+        needs = [name for name in needs if not is_file(name) and name not in here]
         if needs and given.task is None:
             fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"
             raise PluginError(*error.problems, Problem(f"{path} was trained for the task {task!r}.", fix)) from error

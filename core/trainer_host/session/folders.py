@@ -20,7 +20,7 @@ MOST_SWEPT = 1000
 """Folders of earlier runs that are looked into."""
 
 
-def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") -> Path:
+def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train", made: list[Path] | None = None) -> Path:
     """Make the folder of a run, ``runs/TASK/NAME``, with a number behind it where the name is taken.
 
     A project that is a path, such as ``./here``, ``~/runs`` or ``/data/runs``, takes the place of ``runs/TASK``.
@@ -29,25 +29,26 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train") ->
         task: The task's name.
         settings: ``project``, ``name``, ``exist_ok`` and ``save_dir`` as the engine knows them.
         name: The default name.
+        made: Takes the folders that were made, the innermost first.
 
     Raises:
         SettingsError: If the name leads out of the project's folder.
         StorageError: If the folder cannot be made.
     """
     if settings.get("save_dir"):
-        return _make(Path(os.path.expanduser(str(settings["save_dir"]))).resolve(), exist_ok=True)  # noqa: PTH111
+        return _make(Path(os.path.expanduser(str(settings["save_dir"]))).resolve(), True, made)  # noqa: PTH111
     base = _project(task, str(settings.get("project") or ""))
     _sweep_runs(base)
     wanted = str(settings.get("name") or name)
     if Path(wanted).name != wanted or wanted in {".", ".."}:
         raise SettingsError(Problem(f"name={wanted} is not the name of a folder.", _split(wanted)))
     if settings.get("exist_ok"):
-        return _make((base / wanted).resolve(), exist_ok=True)
+        return _make((base / wanted).resolve(), True, made)
     for number in range(1, MOST_RUNS):
         folder = base / (wanted if number == 1 else f"{wanted}{number}")
         if not folder.exists():
             try:
-                return _make(folder.resolve(), exist_ok=False)
+                return _make(folder.resolve(), False, made)
             except FileExistsError:
                 continue  # another run took it this moment
     raise SettingsError(Problem(f"there are {MOST_RUNS} runs named {wanted}.", "Give another name=NAME."))
@@ -93,7 +94,8 @@ def _sweep_runs(base: Path) -> None:
         clear_dead_lock(Path(entry.path))
 
 
-def _make(folder: Path, exist_ok: bool) -> Path:
+def _make(folder: Path, exist_ok: bool, made: list[Path] | None) -> Path:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
     except FileExistsError:
@@ -103,4 +105,6 @@ def _make(folder: Path, exist_ok: bool) -> Path:
     except OSError as error:
         fix = "Give another folder with project=DIR."
         raise StorageError(Problem(f"the run's folder cannot be made: {error.strerror}.", fix, str(folder))) from error
+    if made is not None:
+        made += missing
     return folder

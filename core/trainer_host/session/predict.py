@@ -11,13 +11,14 @@ from trainer_host.base.errors import DatasetError, Problem, SettingsError, Train
 from trainer_host.base.results import PredictResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
+from trainer_host.engine.keys import engine_defaults
 from trainer_host.engine.state import preserved_state
-from trainer_host.session.finished import open_model
+from trainer_host.session.finished import is_meant, open_model, settings_problems
 from trainer_host.session.prediction_files import PredictionFiles, Wanted, try_output, write_predictions
-from trainer_host.session.sources import given_source
+from trainer_host.session.sources import given_source, is_video
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trainer_host.base.protocols import Prediction
     from trainer_host.base.reporting import Reporter
@@ -47,7 +48,7 @@ def predict(
     """
     files = _tried(outputs, request.given.settings.get("source"))
     with translated(), ExitStack() as held:
-        source = given_source(request)
+        source = _checked_source(request)
         held.enter_context(preserved_state())
         from trainer_host.engine.logs import engine_log, quiet_opencv
 
@@ -60,8 +61,25 @@ def predict(
             work = _Work(model, source, files, writer, keep or bool(files))
             with blamed(model.plan.chain.manager):
                 work.run(settings.get("batch") or 1)
-            work.warn(reporter)
+            work.warn(reporter, settings)
             return work.result()
+
+
+def _checked_source(request: Request) -> Source:
+    """Return the source; its problems and those of the other settings are reported together.
+
+    Raises:
+        SettingsError: If there are any.
+    """
+    problems = settings_problems(request, "predict")
+    try:
+        source = given_source(request)
+    except SettingsError as error:
+        own = () if is_meant("source", problems) and request.given.settings.get("source") is None else error.problems
+        raise SettingsError(*problems, *own) from error
+    if problems:
+        raise SettingsError(*problems)
+    return source
 
 
 def _tried(outputs: Sequence[Path], source: Any) -> dict[Path, Path]:
@@ -201,15 +219,19 @@ class _Work:
                 self.files.append(output)
 
     def _nothing_read(self) -> DatasetError:
-        problems = [Problem(f"{u.reason}.", "Fix: replace or remove it", str(u.path)) for u in self.unreadable[:SHOWN]]
+        problems = [Problem(f"{u.reason}.", f"Fix: {u.fix}", str(u.path)) for u in self.unreadable[:SHOWN]]
         if len(self.unreadable) > SHOWN:
             problems.append(
                 Problem(f"{len(self.unreadable) - SHOWN} more images cannot be read.", "Fix: --json lists them")
             )
         return DatasetError(*problems)
 
-    def warn(self, reporter: Reporter) -> None:
-        """Report what could not be read, and settings that the task's predictor does not honour."""
+    def warn(self, reporter: Reporter, settings: Mapping[str, Any]) -> None:
+        """Report what could not be read, what was passed over, and settings that had no effect."""
+        if self.source.note is not None:
+            reporter.note(str(self.source.note))
+        for key, why in self._unused(settings):
+            reporter.warn(f"{key}={settings[key]} has no effect: {why}.")
         for unreadable in self.unreadable[:SHOWN]:
             reporter.warn(f"{unreadable.path} cannot be read: {unreadable.reason}.")
         if len(self.unreadable) > SHOWN:
@@ -218,12 +240,28 @@ class _Work:
         for key in sorted(self.writer.lacks if self.writer is not None else ()):
             reporter.warn(f"{key}= has no effect: the predictor of task {task} does not support it.")
 
+    def _unused(self, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yield settings that have no effect on this source, or without a result folder, and why."""
+        still = self.source.stream is None and not any(is_video(entry) for entry in self.source.entries)
+        reasons = {
+            "vid_stride": "the source has images only" if still else "",
+            "save_frames": "the source has images only" if still else "",
+            "stream_buffer": "the source is not a stream" if self.source.stream is None else "",
+            **dict.fromkeys(
+                ("project", "name", "exist_ok", "save_dir"), "no file is written" if self.writer is None else ""
+            ),
+        }
+        defaults = engine_defaults()
+        for key, why in reasons.items():
+            if why and settings.get(key) not in (None, False, defaults.get(key)):
+                yield key, why
+
     def result(self) -> PredictResult:
         """Return what was found, and the files."""
         return PredictResult(
             self.model.plan.chain.name,
             self.model.checkpoint.path,
-            self.model.save_dir if self.writer is not None else None,
+            self.model.save_dir if self.writer is not None and self.writer.files else None,
             self.found,
             self.files,
             self.unreadable,

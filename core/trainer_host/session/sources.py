@@ -6,17 +6,21 @@ import csv
 import glob
 import os
 import re
+import shlex
 import stat
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError
 from trainer_host.base.results import LoadedImage, UnreadableImage
 from trainer_host.data.images import SUFFIXES, read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from trainer_host.session.resolve import Request
 
@@ -29,11 +33,16 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 CAMERA = re.compile(r"/dev/video(\d+)")
 VIDEOS = frozenset({"asf", "avi", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "wmv", "webm"})
 """Endings of files that the engine reads as videos."""
+ADDRESSES = frozenset({"http", "https", "rtmp", "rtsp", "tcp", "ul"})
+"""Schemes of addresses that the engine opens."""
 FORMATS = f"Fix: give an image ({', '.join(sorted(SUFFIXES))}) or a video ({', '.join(sorted(VIDEOS))})"
 FAULTS = frozenset({"image-empty", "image-not-image", "image-truncated", "image-bomb", "image-unreadable"})
 """Findings about an image's header for which no decoder is tried."""
 TIFF = frozenset({"dng", "tif", "tiff"})
 """Images whose decoder reads more kinds than the reader of headers."""
+SEVERAL = "give one path; for several, a folder, a pattern, or a .txt file with one path in each line"
+RESULTS = "runs"
+"""The folder of results, whose pictures are not taken for images of the user's."""
 AT_ONCE = 64
 """Images that are handed to a predictor together, so that a long list is not looked through before the first result."""
 
@@ -49,12 +58,14 @@ class Source:
         missing: Entries of a list that cannot be read.
         stream: A camera, an address, the screen, or a list of streams, for the engine to open; None for files.
         problem: Why a folder or a pattern gives no file; whether the model may be used is said before it.
+        note: Images that are not read although one may expect it, and how to read them; None if there are none.
     """
 
     entries: list[Entry] = field(default_factory=list)
     missing: list[UnreadableImage] = field(default_factory=list)
     stream: str | None = None
     problem: Problem | None = None
+    note: Problem | None = None
 
     def parts(self, batch: int) -> Iterator[tuple[list[Entry], list[UnreadableImage]]]:
         """Yield what a predictor is called with: some images, or one video; and what cannot be read among them.
@@ -66,7 +77,7 @@ class Source:
         images: list[Entry] = []
         faulty: list[UnreadableImage] = []
         for entry in self.entries:
-            video = isinstance(entry, Path) and suffix_of(entry) in VIDEOS
+            video = is_video(entry)
             if video and (images or faulty):
                 yield images, faulty
                 images, faulty = [], []
@@ -86,6 +97,11 @@ def suffix_of(path: Path) -> str:
     return path.name.rpartition(".")[-1].lower()
 
 
+def is_video(entry: Entry) -> bool:
+    """Return whether an entry is a file that the engine reads as a video."""
+    return isinstance(entry, Path) and suffix_of(entry) in VIDEOS
+
+
 def given_source(request: Request) -> Source:
     """Return the source of a prediction; files are listed, and none is opened.
 
@@ -95,7 +111,11 @@ def given_source(request: Request) -> Source:
     """
     source = request.given.settings.get("source")
     if source is None:
-        raise SettingsError(Problem("no source is given.", "Write source=IMAGE, a folder, or a video."))
+        data = request.given.settings.get("data")
+        fix = f"Fix: source={data}" if isinstance(data, str) and Path(data).is_dir() else None
+        raise SettingsError(Problem("no source is given.", fix or "Write source=IMAGE, a folder, or a video."))
+    if isinstance(source, str) and not source.strip():
+        raise SettingsError(Problem("source= has no value.", "Write source=VALUE."))
     if isinstance(source, (list, tuple)):
         return _listed(source, request.offline)
     if not isinstance(source, (str, int, float, os.PathLike)):
@@ -110,10 +130,10 @@ def given_source(request: Request) -> Source:
 
 def _named(text: str, offline: bool) -> Source:
     """Return the source that a text names: a path that exists, else a camera, an address, a screen or a pattern."""
+    if text.lower().startswith("file://"):
+        text = url2pathname(urlsplit(text).path)
     if "://" in text:
-        if offline:
-            raise UnsafeError(Problem(f"{text} would be fetched, and the run is offline.", "Give a local file."))
-        return Source(stream=text)
+        return _address(text, offline)
     path = Path(text)
     if not path.exists() and text.startswith("~"):
         path = path.expanduser()
@@ -121,8 +141,11 @@ def _named(text: str, offline: bool) -> Source:
         if text.isdigit() or text.lower() == "screen" or text.lower().startswith("screen "):
             return Source(stream=text)
         found = _matching(text) if set("*?[") & set(text) else None
-        if found is None:
-            raise SettingsError(Problem(f"there is no file or folder {text}.", "Check the path."))
+        if found is None and path.is_symlink():
+            raise SettingsError(Problem(f"the link {text} leads nowhere.", "Fix: give the file itself"))
+        if found is None or "," in text:
+            fix = f"Fix: {SEVERAL}" if "," in text else "Check the path."
+            raise SettingsError(Problem(f"there is no file or folder {text}.", fix))
         missing = Problem(f"no image or video matches {text}.", "Fix: check the pattern, and quote it")
         return Source(found, problem=None if found else missing)
     if path.is_dir():
@@ -136,8 +159,36 @@ def _named(text: str, offline: bool) -> Source:
         _refuse_addresses(path, offline)
         return _streams(path) if text.lower().endswith(STREAMS) else _table(path)
     if suffix_of(path) not in SUFFIXES | VIDEOS:
-        raise SettingsError(Problem(f"{text} is neither an image nor a video, by its ending.", FORMATS))
+        what = f"{text} is neither an image nor a video, by its ending."
+        raise SettingsError(Problem(what, _instead_of(text)))
     return Source([path.absolute()])
+
+
+def _address(text: str, offline: bool) -> Source:
+    """Return the source at an address.
+
+    Raises:
+        SettingsError: If the engine opens no addresses of its kind.
+        UnsafeError: If the run is offline.
+    """
+    scheme = text.partition("://")[0]
+    if scheme.lower() not in ADDRESSES:
+        what = f"source={text}: addresses that begin with {scheme}:// are not supported."
+        raise SettingsError(Problem(what, "Fix: download the file, and give its path"))
+    if offline:
+        raise UnsafeError(Problem(f"{text} would be fetched, and the run is offline.", "Give a local file."))
+    return Source(stream=text)
+
+
+def _instead_of(text: str) -> str:
+    """Return what to give instead of a file that is neither an image nor a video."""
+    if text.lower().endswith((".yaml", ".yml")):
+        return f"Fix: give the folder of the images; to evaluate on a dataset: trainer val model=best.pt data={text}"
+    if text.lower().endswith((".npy", ".npz")):
+        return "Fix: in Python, give the array: trainer_host.predict(model, numpy.load(file))"
+    if text.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")):
+        return "Fix: unpack it, and give the folder"
+    return FORMATS
 
 
 def _files(found: list[Path]) -> list[Entry]:
@@ -155,20 +206,25 @@ def _matching(pattern: str) -> list[Entry]:
 def _in_folder(folder: Path) -> Source:
     """Return the images and videos of a folder, without those in its folders."""
     found = _files([f for f in folder.iterdir() if not f.name.startswith(".")])
+    below = {f.suffix for f in _below(folder) if suffix_of(f) in SUFFIXES | VIDEOS}
+    if not below:
+        missing = Problem(f"the folder {folder} holds no image and no video.", FORMATS)
+        return Source(found, problem=None if found else missing)
+    name = "*" if found or len(below) > 1 else f"*{below.pop()}"
+    fix = shlex.quote(f"source={Path(glob.escape(str(folder)), '**', name)}")
     if found:
-        return Source(found)
-    below = next((f for f in _below(folder) if suffix_of(f) in SUFFIXES | VIDEOS), None)
-    if below is None:
-        return Source(problem=Problem(f"the folder {folder} holds no image and no video.", FORMATS))
-    fix = f"Fix: 'source={folder / '**' / f'*{below.suffix}'}'"
-    return Source(problem=Problem(f"the folder {folder} holds images in its subfolders only.", fix))
+        what = f"the images in the subfolders of {folder} are not read."
+        return Source(found, note=Problem(what, f"To read them too: {fix}"))
+    return Source(problem=Problem(f"the folder {folder} holds images in its subfolders only.", f"Fix: {fix}"))
 
 
 def _below(folder: Path, most: int = 10_000) -> Iterator[Path]:
-    """Yield files below a folder; a few suffice to say what it holds."""
+    """Yield files in the subfolders of a folder, without hidden ones; a few suffice to say what it holds."""
     for place, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (Path(place) / name for name in sorted(names))
+        top = Path(place) == folder
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and not (top and f == RESULTS))
+        if not top:
+            yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))
         most -= len(names) + 1
         if most < 0:
             return
@@ -185,6 +241,9 @@ def _table(file: Path) -> Source:
             _add(source, word, file.parent, (file, number))
     if not seen:
         raise SettingsError(Problem("the list of sources is empty.", "Fix: write one path in each line", str(file)))
+    if not source.entries and all(missing.path == file for missing in source.missing):
+        what = "the file is not a list of sources: no line names an image, a video or a folder."
+        raise SettingsError(Problem(what, "Fix: write one path in each line", str(file)))
     return source
 
 
@@ -202,7 +261,7 @@ def _add(source: Source, word: str, folder: Path, line: tuple[Path, int] | None 
         reason = f"{reason} ({line[0].name}:{line[1]})"
     elif line is not None:  # what is no name of an image is not quoted: the list may be a link to another file
         path, reason = line[0], f"line {line[1]} names no image, video or folder"
-    source.missing.append(UnreadableImage(path, reason))
+    source.missing.append(UnreadableImage(path, reason, "correct or remove it in the list"))
 
 
 def _entry(word: str, folder: Path) -> list[Entry]:
@@ -238,9 +297,8 @@ def _listed(given: Sequence[Any], offline: bool) -> Source:
             continue
         text = os.fsdecode(one)
         if "://" in text:
-            what = f"addresses in a list are not opened: {text}"
-            fix = "Remove it from the list." if offline else f"Give it by itself: source={text}"
-            raise UnsafeError(Problem(what, fix))
+            what = f"an address in a list is not opened: {text}."
+            raise UnsafeError(Problem(what, _alone(text, offline)))
         _add(source, text, Path())
     return source
 
@@ -259,7 +317,7 @@ def _loaded(given: Any, number: int) -> LoadedImage:
         name = str(getattr(given, "filename", "") or name)
         try:
             picture = ImageOps.exif_transpose(given)
-            if picture.mode.startswith("I;16"):
+            if picture.mode.startswith(("I", "F")):  # more than 8 bits, which Pillow would clip to 255
                 given = np.asarray(picture)
             else:
                 given = np.asarray(picture.convert("L" if picture.mode in {"1", "L"} else "RGB"))
@@ -268,11 +326,11 @@ def _loaded(given: Any, number: int) -> LoadedImage:
             what = f"the picture {name} cannot be decoded: {error}."
             raise SettingsError(Problem(what, "Fix: use another one")) from error
     if not isinstance(given, np.ndarray):
-        what = f"a {type(given).__module__}.{type(given).__qualname__} is not a source."
-        fix = (
-            "Fix: give a path, an array of numpy (height x width x BGR, uint8), a picture of Pillow, or a list of these"
-        )
-        raise SettingsError(Problem(what, fix))
+        kind = f"{type(given).__module__}.{type(given).__qualname__}".removeprefix("builtins.")
+        fix = "give a path, an array of numpy (height x width x BGR, uint8), a picture of Pillow, or a list of these"
+        if isinstance(given, (Iterator, Set)) and not hasattr(given, "read"):  # an open file iterates too
+            fix = "give a list: list(source)"
+        raise SettingsError(Problem(f"an object of type {kind} is not a source.", f"Fix: {fix}"))
     if given.dtype == np.uint16:
         given = (given >> 8).astype(np.uint8)
     return LoadedImage(Path(name), _checked(given))
@@ -283,7 +341,12 @@ def _checked(array: Any) -> Any:
     import numpy as np
 
     if array.dtype != np.uint8:
-        fix = "Fix: (image * 255).astype('uint8') if its values go from 0 to 1"
+        fixes = {
+            "b": "Fix: image.astype('uint8') * 255",
+            "f": "Fix: (image * 255).astype('uint8') if its values go from 0 to 1",
+            **dict.fromkeys("iu", "Fix: image.astype('uint8') if its values go from 0 to 255"),
+        }
+        fix = fixes.get(array.dtype.kind, "Fix: give a list: list(source)")
         raise SettingsError(Problem(f"an array of {array.dtype} is not an image: it must be uint8.", fix))
     image = array[..., None] if array.ndim == 2 else array
     if image.ndim != 3 or not image.size:
@@ -309,8 +372,10 @@ def _fault(entry: Entry) -> UnreadableImage | None:
             return UnreadableImage(entry, "the file is empty")
         header = read_header(str(entry), about.st_size) if suffix_of(entry) in SUFFIXES else None
     except OSError as error:
-        what = "the link leads nowhere" if entry.is_symlink() and not entry.exists() else str(error.strerror or error)
-        return UnreadableImage(entry, what)
+        if entry.is_symlink() and not entry.exists():
+            return UnreadableImage(entry, "the link leads nowhere")
+        fix = {"fix": "allow reading it"} if isinstance(error, PermissionError) else {}
+        return UnreadableImage(entry, str(error.strerror or error), **fix)
     codes = FAULTS - {"image-unreadable"} if suffix_of(entry) in TIFF else FAULTS
     faults = [f for f in header.faults if f[0] in codes and f[3] == "error"] if header is not None else []
     return UnreadableImage(entry, faults[0][1].rstrip(".")) if faults else None
@@ -326,8 +391,12 @@ def _refuse_addresses(file: Path, offline: bool) -> None:
     for number, entry in _entries(file):
         # A stream goes to the video library as it is, which knows more schemes than those with "://".
         if "://" in entry or (streams and SCHEME.match(entry)):
-            fix = "Remove it from the list." if offline else f"Give it by itself: source={entry}"
-            raise UnsafeError(Problem(f"addresses in a list are not opened: {entry}", fix, f"{file}:{number}"))
+            what = f"an address in a list is not opened: {entry}."
+            raise UnsafeError(Problem(what, _alone(entry, offline), f"{file}:{number}"))
+
+
+def _alone(address: str, offline: bool) -> str:
+    return "Fix: remove it from the list" if offline else f"Fix: give it by itself: source={address}"
 
 
 def _entries(file: Path) -> Iterator[tuple[int, str]]:

@@ -29,6 +29,8 @@ MISSING_FRAMES = 0.05
 """Fraction of a video's frames that may be missing at its end before it counts as cut off."""
 OPENING = re.compile(r"^(❌ |\d+/\d+: \S+\.\.\. ?)")
 """How the engine begins what it says of a source."""
+YOUTUBE = re.compile(r"^https?://(www\.)?(youtube\.com|youtu\.be)/", re.IGNORECASE)
+"""Addresses whose video the engine looks up with a package."""
 POOL = 8
 """Images of a batch from which on they are decoded in several threads, as the engine does."""
 
@@ -137,9 +139,8 @@ class FileLoader(LoadImagesAndVideos):
             if images:
                 yield [str(path)] * len(images), images, [f"{path}: "] * len(images)
         if seen and not read:
-            self._note(
-                path, f"the video has {seen} frame{'s' * (seen > 1)}, and vid_stride={self.vid_stride} passes over them"
-            )
+            what = f"the video has {seen} frame{'s' * (seen > 1)}, and vid_stride={self.vid_stride} passes over them"
+            self.unreadable.append(UnreadableImage(path, what, f"write vid_stride={seen} or less"))
         counted = path.suffix[1:].lower() in COUNTED
         if not seen:
             self._note(path, "no frame of the video can be read")
@@ -163,7 +164,9 @@ def open_stream(source: str, args: Any, channels: int) -> Any:
         SettingsError: If it cannot be opened.
     """
     if source.lower().split(" ")[0] == "screen":
-        _require_screen(source)
+        _require_package(source, "mss")
+    if YOUTUBE.search(source):
+        _require_package(source, "pytubefix")
     try:
         return load_inference_source(
             source, args.batch, vid_stride=args.vid_stride, buffer=args.stream_buffer, channels=channels
@@ -176,10 +179,10 @@ def open_stream(source: str, args: Any, channels: int) -> Any:
         raise SettingsError(Problem(what, "Fix: check that it is there and not in use, or give a file")) from error
 
 
-def _require_screen(source: str) -> None:
-    """Refuse a screen that cannot be captured: the engine would try to install what is missing."""
+def _require_package(source: str, package: str) -> None:
+    """Refuse a source that needs a package which is missing: the engine would try to install it."""
     import importlib.util
 
-    if importlib.util.find_spec("mss") is None:
-        what = f"source={source} needs the package mss, which is not installed."
-        raise SettingsError(Problem(what, "Fix: pip install mss"))
+    if importlib.util.find_spec(package) is None:
+        what = f"source={source} needs the package {package}, which is not installed."
+        raise SettingsError(Problem(what, f"Fix: pip install {package}"))
