@@ -52,7 +52,7 @@ _REFUSED: dict[tuple[str, Command], tuple[str, str]] = {
     ("cfg", "run"): ("is not supported", "name the settings file itself: trainer run {value}"),
     ("cfg", "val"): ("is not supported", "give the settings themselves, such as imgsz=640"),
     ("cfg", "predict"): ("is not supported", "give the settings themselves, such as imgsz=640"),
-    ("resume", "run"): ("is not supported yet", "start a new run from the checkpoint: model=last.pt"),
+    ("resume", "run"): ("is not supported yet", "start a new run from the checkpoint: model={file}"),
     ("embed", "predict"): (
         "is not supported: trainer predict returns detections, not features",
         "use YOLO('best.pt').embed(source) of ultralytics",
@@ -192,7 +192,8 @@ def unused_settings(
         effect = effect_of(key, command, kind)
         shown = f"{key}={value}"
         if effect.kind == "refused" and value not in (None, False):
-            fix = f"Fix: {(effect.fix or '').format(value=value)}"
+            file = "last.pt" if value is True else value
+            fix = f"Fix: {(effect.fix or '').format(value=value, file=file)}"
             refused.append(Problem(f"{shown} {effect.why}.", fix, where(key)))
         elif effect.kind == "unused":
             reason = f" in trainer {command}: {effect.why}."

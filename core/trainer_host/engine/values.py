@@ -66,10 +66,10 @@ def check_values(values: Mapping[str, Any], command: Command = "run") -> list[Pr
             problems.append(Problem(f"{shown} has characters that are not valid text.", f"Fix: correct {key}."))
         elif wanted := _general(key, value):
             problems.append(Problem(f"{shown} is not valid.", f"Fix: {wanted}."))
-        elif refusal := _refusal(key, value):
-            problems.append(Problem(refusal))
         elif wanted := {**CHECKS, **(TRAINED_ALONE if command != "run" else {})}.get(key, _good)(value):
             problems.append(Problem(f"{shown} is not valid.", f"Fix: {wanted}."))
+        elif refusal := _refusal(key, value):
+            problems.append(Problem(refusal))
         elif key == "augmentations":
             problems += wrong_augmentations(value)
     return problems
@@ -88,6 +88,9 @@ def _general(key: str, value: Any) -> str | None:
     """Return what to write for a value that is wrong for every setting of its type."""
     numeric = key in CFG_FLOAT_KEYS | CFG_FRACTION_KEYS | CFG_INT_KEYS or key == "scale"
     numbers = [v for v in _leaves(value) if isinstance(v, (int, float))]
+    real = key in CFG_FLOAT_KEYS | CFG_FRACTION_KEYS and value is not None and not isinstance(value, (int, float))
+    if real and key not in CHECKS:
+        return f"write a number, such as {key}={engine_defaults().get(key) or 0.5}"
     if numeric and any(isinstance(v, bool) for v in numbers):
         return f"write a number, such as {key}={engine_defaults().get(key) or 1}"
     if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
@@ -194,7 +197,7 @@ def _time(value: Any) -> str | None:
 
 
 def _scale(value: Any) -> str | None:
-    good = not isinstance(value, (list, tuple)) or (len(value) == 2 and 0 < value[0] <= value[1])
+    good = not isinstance(value, (list, tuple)) or (len(value) == 2 and all(isinstance(v, (int, float)) for v in value) and 0 < value[0] <= value[1])
     return None if good else "write the smallest and the largest factor, such as scale=(0.5,1.5)"
 
 

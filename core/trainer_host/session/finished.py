@@ -11,13 +11,13 @@ from trainer_host.base.results import ValResult
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
-from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.keys import engine_keys
 from trainer_host.engine.setting_effects import unused_settings
 from trainer_host.engine.state import preserved_state
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import FILE, discover
 from trainer_host.session.folders import claim_folder, hold_folder
+from trainer_host.session.resolve import unknown_of
 
 if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
@@ -61,7 +61,7 @@ def open_model(
 
     given = request.given
     known = engine_keys()
-    problems = unknown_settings(given.settings)
+    problems = unknown_of(request, given.settings)
     settings = {k: v for k, v in given.settings.items() if k in known and k != "source"}
     problems += check_values(settings, mode)
     problems += unused_settings(settings, mode, None, lambda _: None)[0]

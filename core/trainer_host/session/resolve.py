@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ from trainer_host.plugin.spec import TaskSpec
 from trainer_host.session.vetting import vetted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainer_host.base.reporting import Reporter
 
 SAMPLE = "sample:"
@@ -111,7 +114,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     given = _without_disabled(given, request)
     request = replace(request, exact=request.exact or given.exact)
     known = engine_keys()
-    problems = unknown_settings(given.settings, lambda key: _line(request, key))
+    problems = unknown_of(request, given.settings)
     problems += check_values({k: v for k, v in given.settings.items() if k in known})
     problems += _untested(request, reporter)
     swap = dataset_as_model(given.settings.get("model"), given.settings.get("data"))
@@ -129,6 +132,8 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     settings = {k: v for k, v in given.settings.items() if k in known}
     refused, unused = unused_settings(settings, "run", kind, lambda key: _line(request, key))
     problems += refused
+    if refused and "resume" in settings and "model" not in settings:
+        failed = None  # the model that is to be named instead says its task
     if failed is not None and not problems:
         raise failed
     if failed is not None or problems or chain is None:  # those of the settings are told first
@@ -155,6 +160,18 @@ def _without_disabled(given: Given, request: Request) -> Given:
     off = request.off - named
     options = {k: v for k, v in given.options.items() if k not in off or k in request.given.options}
     return replace(given, plugins=[p for p in given.plugins if name_of(p) not in off], options=options)
+
+
+def unknown_of(request: Request, settings: Mapping[str, Any]) -> list[Problem]:
+    """Return a problem for each setting of a request or its file that the engine does not have."""
+    if settings.keys() <= engine_keys():
+        return []
+    of_datasets: set[str] = set()
+    for record in discover(request.no_plugins):
+        if record.kind == "task" and record.state == "available":
+            with suppress(PluginError):  # a broken plugin that nobody asked for stops nothing
+                of_datasets.update(load_task(record).known_keys)
+    return unknown_settings(settings, lambda key: _line(request, key), of_datasets)
 
 
 def _line(request: Request, key: str) -> str | None:
