@@ -72,9 +72,10 @@ def run(
     from trainer_host.base.reporting import Silent
     from trainer_host.session.run import run as session
 
+    _require_text(best_metric=best_metric)
     request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
     request.given.best_metric = best_metric
-    request.given.trackers = tuple(dict.fromkeys(trackers))
+    request.given.trackers = tuple(dict.fromkeys(_names(trackers)))
     return session(request, reporter or Silent())
 
 
@@ -274,9 +275,34 @@ def _request(
     from trainer_host.base.settings import Given
     from trainer_host.session.resolve import Request
 
-    plain = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
-    given = Given(task, plain, {k: dict(v) for k, v in (options or {}).items()}, [str(p) for p in plugins])
+    _require_text(task=task, bad=bad)
+    plain = {k: v if k == "source" else _plain(v) for k, v in settings.items()}
+    given = Given(task, plain, {k: dict(v) for k, v in (options or {}).items()}, _names(plugins))
     given.bad = bad
     given.images = (str(images),) if isinstance(images, (str, Path)) else tuple(map(str, images))
     file = Path(settings_file) if settings_file is not None else None
-    return Request(given, file, tuple(no_plugins), exact, offline)
+    return Request(given, file, tuple(_names(no_plugins)), exact, offline)
+
+
+def _require_text(**given: object) -> None:
+    from trainer_host.base.errors import Problem, SettingsError
+
+    wrong = {key: value for key, value in given.items() if value is not None and not isinstance(value, str)}
+    if wrong:
+        raise SettingsError(*(Problem(f"{k}={v!r} is not text.", f'Write {k}="..."') for k, v in wrong.items()))
+
+
+def _names(plugins: Sequence[str | Path] | str | Path) -> list[str]:
+    return [str(p) for p in ([plugins] if isinstance(plugins, (str, Path)) else plugins)]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as a settings file could hold it: without types of NumPy and torch."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (set, frozenset, range)):
+        return sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
+    package = type(value).__module__.partition(".")[0]
+    if package in {"numpy", "torch"} and callable(getattr(value, "tolist", None)):
+        return value.tolist()
+    return str(value) if package == "torch" and type(value).__name__ == "device" else value

@@ -59,7 +59,7 @@ def test_every_command_has_the_same_rule(here: Path, name: str) -> None:
     [
         ("./mice", "Write project=. name=mice"),
         ("mice/night", "Write project=./mice name=night"),
-        ("mice/", "Write project=DIR with the folder of your runs."),
+        ("mice/", "Write name=mice"),
         ("../x", "Write project=.. name=x"),
         ("/data/x", "Write project=/data name=x"),
         ("~/runs/x", "Write project=~/runs name=x"),

@@ -83,6 +83,15 @@ def name_of(plugin: str) -> str:
     return Path(plugin).stem if is_file(plugin) else plugin.rpartition(":")[2]
 
 
+def _meant(word: str) -> str:
+    """Return what to write for a word without a key."""
+    if word.lower().endswith(".pt"):
+        return f"Write model={word}"
+    if word.lower().endswith((".yaml", ".yml")):
+        return f"Write data={word} for a dataset; settings are written as key=value"
+    return "Write key=value, such as epochs=10."
+
+
 def parse_pairs(words: tuple[str, ...]) -> Given:
     """Parse ``key=value`` and ``PLUGIN.OPTION=VALUE``.
 
@@ -94,7 +103,7 @@ def parse_pairs(words: tuple[str, ...]) -> Given:
         key, equals, text = word.partition("=")
         key, text = key.strip(), text.strip()
         if not equals or not key:
-            problems.append(Problem(f"{word!r} is not a setting.", "Write key=value, such as epochs=10."))
+            problems.append(Problem(f"{word!r} is not a setting.", _meant(word)))
         elif not text:
             problems.append(Problem(f"{key}= has no value.", f"Write {key}=VALUE."))
         else:
@@ -146,7 +155,7 @@ def _content(path: Path) -> dict[str, Any]:
     for found in document.findings:
         where = f"{path}:{found.line}" if found.line else str(path)
         if found.code == "dataset-missing":
-            problem = Problem(f"there is no settings file {path}.", "Check the path.")
+            problem = Problem(f"there is no settings file {path}.", "Check the path; a model is given as model=FILE.")
         elif found.code == "yaml-type":
             problem = Problem("a settings file is a mapping of keys.", "Write task: NAME, data: FILE.", str(path))
         elif found.code == "yaml-unreadable":

@@ -88,7 +88,8 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     near = stems.get(nearest(path.stem, stems) or "")
     if near is None and not path.suffix:
         near = nearest(path.name, [e.name for e in entries if e.is_dir()])
-    if near is None and folder == Path() and (near := nearest(source, shipped)):
+    names = {Path(n).stem: n for n in shipped}
+    if near is None and folder == Path() and (near := names.get(nearest(path.stem, names) or "")):
         return error_of(what, f"write data={near}, or {GIVE}", source, absent=True)
     way = f"write data={shlex.quote(str(folder / near))}" if near else GIVE
     return error_of(what, way, source, absent=True)

@@ -176,7 +176,7 @@ INSTEAD: dict[str, str] = {
     "Write device=0": "gpus gpu_ids num_gpus n_gpu n_gpus devices accelerator",
     "Write show_labels=False": "hide_labels",
     "Write show_conf=False": "hide_conf",
-    "Write quantize=16": "half",
+    "Write quantize=16 for val and predict, amp=True for run": "half",
     "Write nms=False": "end2end",
     "Write deterministic=False": "cudnn_benchmark benchmark",
     "Write --exact": "exact",

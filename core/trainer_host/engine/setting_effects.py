@@ -165,6 +165,15 @@ def effect_of(key: str, command: Command, kind: str | None = None) -> Effect:
     return Effect("unused", _REASONS.get(key) or f"it is a setting of {where}", fix)
 
 
+def _plural(reason: str) -> str:
+    return (
+        reason.replace("it is a setting of", "they are settings of")
+        .replace("it is a setting for", "they are settings for")
+        .replace("tasks use it", "tasks use them")
+        .replace("trains without it", "trains without them")
+    )
+
+
 def _listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
@@ -202,7 +211,8 @@ def unused_settings(
             unused.setdefault((f": {needs[key][2]}.", needs[key][3]), []).append(key)
     return refused, [
         Problem(
-            f"{_listed([f'{k}={settings[k]}' for k in keys])} {'has' if len(keys) == 1 else 'have'} no effect{reason}",
+            f"{_listed([f'{k}={settings[k]}' for k in keys])} {'has' if len(keys) == 1 else 'have'} no effect"
+            f"{reason if len(keys) == 1 else _plural(reason)}",
             f"Fix: {fix}" if fix else None,
             where(keys[0]),
         )

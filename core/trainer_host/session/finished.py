@@ -71,7 +71,9 @@ def open_model(
         raise SettingsError(*problems)
     path = Path(find_weights(str(given.settings["model"]), request.offline, None))
     if path.suffix.lower() != ".pt":
-        raise SettingsError(Problem(f"{path} is no checkpoint.", f"Give a .pt file to {mode} with."))
+        inside = next((f for f in (path / "best.pt", path / "weights" / "best.pt") if f.is_file()), None)
+        fix = f"Write model={inside}" if inside else f"Give a .pt file to {mode} with."
+        raise SettingsError(Problem(f"{path} is {'a folder' if path.is_dir() else 'not a .pt file'}.", fix))
     told, record = chain_of_checkpoint(path)
     chain = _restore(told, record, request, reporter, path)
     for unused in unused_settings(settings, mode, chain.engine_task, lambda _: None)[1]:

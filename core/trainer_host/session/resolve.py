@@ -106,8 +106,10 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         PluginError: If a plugin cannot be used.
         UnsafeError: If a settings file asks for what only the user may ask for.
     """
+    from trainer_host.engine.ultralytics_engine import wanted_threads
     from trainer_host.engine.values import check_values
 
+    wanted_threads()  # which raises if they are no number
     given = request.given
     if request.file is not None:
         given = merge(given, vetted(read_settings_file(request.file), given, request.off, request.file))
@@ -132,8 +134,8 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     settings = {k: v for k, v in given.settings.items() if k in known}
     refused, unused = unused_settings(settings, "run", kind, lambda key: _line(request, key))
     problems += refused
-    if refused and "resume" in settings and "model" not in settings:
-        failed = None  # the model that is to be named instead says its task
+    if refused and settings.keys() & {"resume", "cfg"} and "model" not in settings:
+        failed = None  # what is to be named instead says the task
     if failed is not None and not problems:
         raise failed
     if failed is not None or problems or chain is None:  # those of the settings are told first
