@@ -35,7 +35,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("..", "../train"),
         ("../mice", "../mice/train"),
         ("~/mice", "../home/mice/train"),
-        ("~no-such-user", "~no-such-user/train"),
     ],
 )
 def test_a_project_is_a_name_or_a_path(here: Path, project: str, folder: str) -> None:

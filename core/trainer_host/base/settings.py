@@ -190,7 +190,7 @@ def _best_metric(value: Any, path: Path) -> str | None:
     if value is None or isinstance(value, str):
         return value
     fix = "Write best_metric: NAME, or best_metric: min:NAME"
-    raise SettingsError(Problem(f"best_metric: {value} is no name.", fix, str(path)))
+    raise SettingsError(Problem(f"best_metric: {value} is not a name.", fix, str(path)))
 
 
 def _trackers(value: Any, path: Path) -> tuple[str, ...]:

@@ -81,13 +81,11 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
     name = str(check_model_file_from_stem(name))
     if "://" in name and not name.lower().endswith(".pt"):
         raise UnsafeError(Problem(f"model={name} is refused: the host fetches no architectures.", "Give a local file."))
-    if Path(name).is_file() or not name.lower().endswith((".pt", ".yaml", ".yml")):
+    if not name.lower().endswith(".pt") or Path(name).is_file():
         return name
     instead = f", or train from scratch: model={scratch}" if scratch else "."
     if problem := missing_model(name, instead):
         raise SettingsError(problem)
-    if not name.lower().endswith(".pt"):
-        return name  # an architecture that the engine brings
     if offline:
         what = f"the weights {name} are not here, and the run is offline."
         raise UnsafeError(Problem(what, f"Put the file here{instead}"))

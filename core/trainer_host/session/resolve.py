@@ -363,9 +363,10 @@ def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
 def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:
     chain = resolved.chain
     if name != chain.name:
-        raise SettingsError(
-            Problem(f"data=sample:{name} is for the task {name!r}, not {chain.name!r}.", f"Write --task {name}.")
-        )
+        known = name in {record.name for record in discover() if record.kind == "task"}
+        what = f"data=sample:{name} is for the task {name!r}, not {chain.name!r}."
+        fix = f"Write --task {name}." if known else f"Write data=sample:{chain.name}"
+        raise SettingsError(Problem(what if known else f"unknown sample data=sample:{name}.", fix))
     folder = Path.cwd() / "runs" / "samples" / name
     mark = folder / MARK
     drawn = _read_mark(mark)
