@@ -73,6 +73,7 @@ def run(
     from trainer_host.base.reporting import Silent
     from trainer_host.session.run import run as session
 
+    _require_text(best_metric=best_metric)
     request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
     request.given.best_metric = best_metric
     request.given.trackers = tuple(dict.fromkeys(_several(trackers)))
@@ -277,6 +278,7 @@ def _request(
     from trainer_host.base.settings import Given
     from trainer_host.session.resolve import Request
 
+    _require_text(task=task, bad=bad)
     plain = {k: v if k == "source" and not isinstance(v, Path) else _plain(k, v) for k, v in settings.items()}
     given = Given(task, plain, {k: dict(v) for k, v in (options or {}).items()}, [str(p) for p in _several(plugins)])
     given.bad = bad
@@ -285,17 +287,27 @@ def _request(
     return Request(given, file, tuple(_several(no_plugins)), exact, offline)
 
 
+def _require_text(**given: object) -> None:
+    from trainer_host.base.errors import Problem, SettingsError
+
+    wrong = {key: value for key, value in given.items() if value is not None and not isinstance(value, str)}
+    if wrong:
+        raise SettingsError(*(Problem(f"{k}={v!r} is not text.", f'Write {k}="..."') for k, v in wrong.items()))
+
+
 def _several(given: Any) -> Sequence[Any]:
     """Return a list of what may be given by itself: a text is not taken for a list of its letters."""
     return (given,) if isinstance(given, (str, Path)) else tuple(given)
 
 
 def _plain(key: str, value: Any) -> Any:
-    """Return the value of a setting as the command would read it: of paths, of numpy, and of torch."""
+    """Return the value of a setting as a settings file could hold it: without paths and types of NumPy and torch."""
     if isinstance(value, Path):
         # ``Path("./here")`` is ``here``: that a project is a path is known from its type alone.
         return os.path.join(os.curdir, value) if key == "project" else str(value)  # noqa: PTH118
-    module = type(value).__module__
-    if module == "numpy" and hasattr(value, "tolist"):
+    if isinstance(value, (set, frozenset, range)):
+        return sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
+    package = type(value).__module__.partition(".")[0]
+    if package in {"numpy", "torch"} and callable(getattr(value, "tolist", None)):
         return value.tolist()
-    return str(value) if module == "torch" and type(value).__name__ == "device" else value
+    return str(value) if package == "torch" and type(value).__name__ == "device" else value

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+import trainer_host
 from tests.core.helpers import Done, command, write_package
 from tests.support.figures import pose_dataset
 from trainer_host.version import __version__
@@ -63,6 +64,7 @@ def files(data: Path, tmp_path: Path, engine: None) -> Path:
     (tmp_path / "damaged.pt").write_bytes(b"this is no checkpoint")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "trap.pt").read_bytes()[:200])
     (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "folder.pt").mkdir()
     return tmp_path
 
 
@@ -158,6 +160,17 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "resume=True"], 3, ["resume=True is not supported yet"]),
         ([*FINE, "name=../x"], 3, ["name=../x is not the name of a folder"]),
         ([*FINE, "name=a/b"], 3, ["name=a/b is not the name of a folder"]),
+        ([*FINE, "name=a/"], 3, ["name=a/ is not the name of a folder. Write name=a"]),
+        ([*FINE, "project=~no-such-user"], 3, ["no user 'no-such-user'", "Write project=~/runs"]),
+        ([*FINE, "best.pt"], 3, ["'best.pt' is not a setting. Write model=best.pt"]),
+        (["resume=runs/last.pt"], 3, ["Fix: start a new run from the checkpoint: model=runs/last.pt"]),
+        (["cfg=exp.yaml"], 3, ["Fix: name the settings file itself: trainer run exp.yaml"]),
+        ([*FINE, "batch=auto"], 3, ["batch=auto is not valid. Fix: write a number of images such as batch=16"]),
+        ([*FINE, "lr0=fast"], 3, ["lr0=fast is not valid. Fix: write a number, such as lr0=0.01."]),
+        ([*FINE, "time=-1"], 3, ["time=-1 is not valid. Fix: write hours, such as time=1.5."]),
+        ([*FINE, "scale=['a','b']"], 3, ["scale=['a', 'b'] is not valid. Fix: write the smallest"]),
+        ([*FINE, "pretrained=yolo11n.yaml"], 3, ["write pretrained=FILE.pt"]),
+        (["--task", "pose", "model=folder.pt"], 3, ["model=folder.pt is a folder."]),
         ([*FINE, "name=.."], 3, ["name=.. is not the name of a folder"]),
         ([*FINE, "optimizer=Addam"], 3, ["optimizer", "Adam"]),
         ([*FINE, "batch=0"], 3, ["batch=0"]),
@@ -460,7 +473,7 @@ def test_a_broken_plugin_is_in_nobodys_way(trainer: Trainer, installed: Callable
     ("words", "said"),
     [
         (["val"], ["no model is given. Fix: write model=best.pt"]),
-        (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is not a checkpoint."]),
+        (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is not a .pt file."]),
         (["val", "model=damaged.pt", "imgzs=3"], ["unknown setting 'imgzs'. Did you mean 'imgsz'?"]),
         (["predict", "model=damaged.pt"], ["no source is given."]),
         (["predict", "model=damaged.pt", "source=nowhere"], ["there is no file or folder nowhere."]),
@@ -470,6 +483,42 @@ def test_a_broken_plugin_is_in_nobodys_way(trainer: Trainer, installed: Callable
 def test_finished_models_with_wrong_settings(trainer: Trainer, files: Path, words: list[str], said: list[str]) -> None:
     refused(trainer(*words), 3, *said)
     assert not (files / "runs").exists()
+
+
+def test_a_run_folder_in_place_of_its_checkpoint(trainer: Trainer, files: Path) -> None:
+    (files / "train" / "weights").mkdir(parents=True)
+    (files / "train" / "weights" / "best.pt").touch()
+    refused(trainer("val", "model=train"), 3, "train is a folder. Write model=train/weights/best.pt")
+
+
+@pytest.mark.parametrize("number", ["0", "x", "-1", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    monkeypatch.setenv("TRAINER_THREADS", number)
+    refused(trainer("run", *FINE, "--dry-run"), 3, f"TRAINER_THREADS={number} is not a number of threads.")
+
+
+def test_values_of_numpy_and_torch_are_those_of_python() -> None:
+    import numpy as np
+    import torch
+
+    from trainer_host.api import _plain
+
+    given = [np.int64(3), np.float32(0.5), np.array([1, 2]), torch.tensor(2), torch.device("cpu"), {2, 1}, range(2)]
+    assert [_plain(value) for value in given] == [3, 0.5, [1, 2], 2, "cpu", [1, 2], [0, 1]]
+    assert all(type(_plain(value)).__module__ == "builtins" for value in given)
+
+
+@pytest.mark.parametrize("wrong", [{"task": 3}, {"best_metric": 3}, {"bad": 0.1}])
+def test_what_is_not_text_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(trainer_host.SettingsError, match="is not text"):
+        trainer_host.run(**{"task": "pose", **wrong})
+
+
+def test_a_single_plugin_may_be_given_as_text() -> None:
+    with pytest.raises(trainer_host.PluginError, match="unknown extension 'cbam'"):
+        trainer_host.run("pose", model="yolo11n-pose.yaml", plugins="cbam")
 
 
 def test_a_checkpoint_that_is_missing_is_not_to_be_trained(trainer: Trainer) -> None:

@@ -109,6 +109,10 @@ def test_a_metric_may_be_named_without_its_group(name: str, full: str | None) ->
     assert full_name(name, METRICS) == full
 
 
+def test_a_name_without_its_part_of_the_model_names_each() -> None:
+    assert "Did you mean 'metrics/mAP50(B)' or 'metrics/mAP50(P)'?" in str(BestMetric.parse("map50").unknown(METRICS))
+
+
 def test_a_name_of_two_groups_is_not_taken() -> None:
     assert full_name("error", ["a/error", "b/error"]) is None
     problem = BestMetric.parse("error").unknown(["a/error", "b/error"])

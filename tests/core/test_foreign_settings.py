@@ -74,6 +74,28 @@ def test_a_misspelling_is_recognised(key: str, near: str) -> None:
     assert told(key, 1).endswith(f"Did you mean {near!r}?")
 
 
+@pytest.mark.parametrize(
+    ("key", "write"),
+    [
+        ("cls_weight", "cls=3"),
+        ("box_loss_gain", "box=3"),
+        ("lambda_dfl", "dfl=3"),
+        ("pose_weight", "pose=3"),
+        ("kobj_loss", "kobj=3"),
+    ],
+)
+def test_the_gain_of_a_part_of_the_loss_is_named(key: str, write: str) -> None:
+    assert told(key, 3) == f"unknown setting {key!r}. Write {write}"
+
+
+@pytest.mark.parametrize("words", [["run", "--dry-run"], ["val", "model=best.pt"], ["check", "my.yaml"]])
+def test_keys_of_a_dataset_belong_in_its_yaml(trainer: Callable[..., Done], words: list[str]) -> None:
+    for key, meant in (("kpt_shape", "kpt_shape"), ("oks_sigmas", "kpt_oks_sigmas"), ("flip-idx", "flip_idx")):
+        done = trainer(*words, "--task", "pose", f"{key}=[1,2]")
+        told = f"unknown setting {key!r}. Write it in the dataset YAML: {meant}: [1, 2]"
+        assert (done.code, told in done.problems) == (3, True), done.err
+
+
 def test_what_resembles_nothing_gets_no_advice() -> None:
     assert told("xyzzy", 1) == "unknown setting 'xyzzy'."
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.support.untrained import untrained
 from trainer_host.base.results import StartingWeights
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -106,3 +108,15 @@ def test_weights_that_were_not_taken_do_not_count() -> None:
 )
 def test_the_lines_for_people(weights: StartingWeights, lines: list[str]) -> None:
     assert weights.lines == lines
+
+
+def test_a_new_model_has_an_architecture_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine writes the dataset's shapes into it, which would hide how the checkpoint's differ."""
+    from trainer_host.engine import trainer as module
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
+
+    monkeypatch.setattr(module, "with_layers", lambda *_: SimpleNamespace(layers={}))
+    run: Any = SimpleNamespace(plan=SimpleNamespace(chain=SimpleNamespace(manager=None)), context=lambda *_: None)
+    cfg, weights = module.HostTrainer.start_from(run, read_checkpoint(untrained(tmp_path)))
+    assert cfg == weights.yaml
+    assert cfg is not weights.yaml

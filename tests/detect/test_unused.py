@@ -39,6 +39,10 @@ def test_boxes_and_polygons_pass(rows: list[list[float]]) -> None:
     assert check(rows) == []
 
 
-def test_other_tasks_and_evaluations_are_not_told() -> None:
+def test_other_tasks_are_not_told() -> None:
     assert check([POINTS], "pose", kpt_shape=[2, 3]) == []
-    assert check([POINTS], mode="val", kpt_shape=[2, 3]) == []
+
+
+def test_keypoints_that_are_not_evaluated_are_told() -> None:
+    (found,) = check([POINTS], mode="val", kpt_shape=[2, 3])
+    assert found.endswith("only boxes are evaluated. give a pose model to evaluate the keypoints too, or ignore this")

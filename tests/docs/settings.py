@@ -45,7 +45,7 @@ def _remark(key: str) -> str:
     fixes: dict[str, list[str]] = {}
     for command in COMMANDS:
         if (effect := effect_of(key, command)).fix:
-            fixes.setdefault(effect.fix.format(value="FILE"), []).append(command)
+            fixes.setdefault(effect.fix.format(value="FILE", file="last.pt"), []).append(command)
     remarks += [f"{' and '.join(commands)}: {fix}" for fix, commands in fixes.items()]
     return "; ".join(remarks)
 

@@ -112,6 +112,8 @@ def _as_pair(word: str, path_key: str) -> str:
     """Return how to write a word that is not of the form ``key=value``."""
     if word.lower().endswith(".pt"):
         return f"Write model={word}"
+    if word.lower().endswith((".yaml", ".yml")) and path_key == "data":
+        return f"Write data={word} for a dataset; settings are written as key=value"
     try:
         is_path = Path(word).exists()
     except (OSError, ValueError):
@@ -161,7 +163,7 @@ def _content(path: Path) -> dict[str, Any]:
     for found in document.findings:
         where = f"{path}:{found.line}" if found.line else str(path)
         if found.code == "dataset-missing":
-            problem = Problem(f"there is no settings file {path}.", "Check the path.")
+            problem = Problem(f"there is no settings file {path}.", "Check the path; a model is given as model=FILE.")
         elif found.code == "yaml-type":
             problem = Problem("a settings file is a mapping of keys.", "Write task: NAME, data: FILE.", str(path))
         elif found.code == "yaml-unreadable":
@@ -196,7 +198,7 @@ def _best_metric(value: Any, path: Path) -> str | None:
     if value is None or isinstance(value, str):
         return value
     fix = "Write best_metric: NAME, or best_metric: min:NAME"
-    raise SettingsError(Problem(f"best_metric: {value} is no name.", fix, str(path)))
+    raise SettingsError(Problem(f"best_metric: {value} is not a name.", fix, str(path)))
 
 
 def _trackers(value: Any, path: Path) -> tuple[str, ...]:

@@ -162,7 +162,8 @@ def normalised(data: Description, folder: Path, ctx: DataContext) -> Path:
     path = folder / NORMALISED
     if ctx.args.resume and path.resolve() == Path(data.file).resolve():
         return path  # a training that is resumed reads what it wrote when it began
-    if folder.resolve() == Path(data.file).parent.resolve():
+    file = Path(data.file)
+    if folder.resolve() in {file.parent.resolve(), (file.parent / str(data.get("path") or "")).resolve()}:
         what = "the run's folder is that of the dataset, which is not written to."
         raise SettingsError(Problem(what, "Give another folder: project=DIR name=NAME, or save_dir=DIR.", str(folder)))
     keys: dict[str, Any] = {k: plain(v) for k, v in data.items() if k not in {"yaml_file", "download", *SPLITS}}

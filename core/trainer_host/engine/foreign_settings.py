@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem
-from trainer_host.engine.keys import engine_keys
+from trainer_host.engine.keys import engine_comments, engine_defaults, engine_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 EXAMPLES: dict[str, Any] = {
     "model": "yolo11n.pt",
@@ -162,6 +163,9 @@ SAME_MEANING: dict[str, str] = {
 }
 """The names that others have for these keys; the value may stay as it was given."""
 
+GAIN = frozenset({"loss", "losses", "weight", "weights", "gain", "lambda", "coef", "coeff", "factor"})
+"""Words that others write before or behind the name of a part of the loss."""
+
 INSTEAD: dict[str, str] = {
     "Write save=False": "nosave no_save",
     "Write val=False": "noval notest no_val",
@@ -172,7 +176,7 @@ INSTEAD: dict[str, str] = {
     "Write device=0": "gpus gpu_ids num_gpus n_gpu n_gpus devices accelerator",
     "Write show_labels=False": "hide_labels",
     "Write show_conf=False": "hide_conf",
-    "Write quantize=16": "half",
+    "Write quantize=16 for val and predict, amp=True for run": "half",
     "Write nms=False": "end2end",
     "Write deterministic=False": "cudnn_benchmark benchmark",
     "Write --exact": "exact",
@@ -236,19 +240,38 @@ INSTEAD: dict[str, str] = {
 """What to do where the engine has another idea, or none; each with the names that others have for it."""
 
 
-def unknown_settings(settings: Mapping[str, Any], where: Callable[[str], str | None] = lambda _: None) -> list[Problem]:
+def unknown_settings(
+    settings: Mapping[str, Any],
+    where: Callable[[str], str | None] = lambda _: None,
+    of_datasets: Collection[str] = (),
+) -> list[Problem]:
     """Return a problem for each setting that the engine does not have, with what to write instead.
 
     Args:
         settings: What was given.
         where: Returns the place of a key in a file, or None.
+        of_datasets: Keys that belong in a dataset's YAML.
     """
     known = engine_keys()
-    return [_unknown(key, value, where(key)) for key, value in settings.items() if key not in known]
+    return [
+        Problem(f"unknown setting {key!r}.", _of_dataset(key, value, of_datasets) or _instead(key, value), where(key))
+        for key, value in settings.items()
+        if key not in known
+    ]
 
 
-def _unknown(key: str, value: Any, where: str | None) -> Problem:
-    return Problem(f"unknown setting {key!r}.", _instead(key, value), where)
+def _of_dataset(key: str, value: Any, of_datasets: Collection[str]) -> str | None:
+    """Return what to write for a key of a dataset's YAML, or one that resembles nothing more than such a key."""
+    names = {_folded(name): name for name in of_datasets}
+    near = get_close_matches(_folded(key), [*names, *_names()], n=1, cutoff=0.75)
+    found = names.get(near[0]) if near and _folded(key) not in _names() else None
+    return f"Write it in the dataset YAML: {found}: {value}" if found else None
+
+
+def _of_gain(key: str) -> str | None:
+    """Return the engine's key in a name such as ``cls_loss_weight`` or ``lambda_box``."""
+    words = [word for word in re.split(r"[\W_]+", key.lower()) if word not in GAIN]
+    return words[0] if len(words) == 1 and "loss" in engine_comments().get(words[0], "") else None
 
 
 def _instead(key: str, value: Any) -> str | None:
@@ -259,6 +282,8 @@ def _instead(key: str, value: Any) -> str | None:
     found = names.get(_folded(key))
     if found is None:  # letters that were swapped are taken for a slip, before names that merely look like it
         found = next((k for k in engine_keys() if sorted(_folded(k)) == sorted(_folded(key))), None)
+    if found is None and (gain := _of_gain(key)):
+        return f"Write {gain}={value if type(value) in (int, float) else engine_defaults()[gain]}"
     if found is None:
         near = get_close_matches(_folded(key), names, n=1, cutoff=0.7 if len(key) > 4 else 0.75)
         found = names[near[0]] if near else None

@@ -52,7 +52,7 @@ _REFUSED: dict[tuple[str, Command], tuple[str, str]] = {
     ("cfg", "run"): ("is not supported", "name the settings file itself: trainer run {value}"),
     ("cfg", "val"): ("is not supported", "give the settings themselves, such as imgsz=640"),
     ("cfg", "predict"): ("is not supported", "give the settings themselves, such as imgsz=640"),
-    ("resume", "run"): ("is not supported yet", "start a new run from the checkpoint: model=last.pt"),
+    ("resume", "run"): ("is not supported yet", "start a new run from the checkpoint: model={file}"),
     ("embed", "predict"): (
         "is not supported: trainer predict returns detections, not features",
         "use YOLO('best.pt').embed(source) of ultralytics",
@@ -172,6 +172,15 @@ def effect_of(key: str, command: Command, kind: str | None = None) -> Effect:
     return Effect("unused", _REASONS.get(key) or f"it is a setting of {where}", fix)
 
 
+def _plural(reason: str) -> str:
+    return (
+        reason.replace("it is a setting of", "they are settings of")
+        .replace("it is a setting for", "they are settings for")
+        .replace("tasks use it", "tasks use them")
+        .replace("trains without it", "trains without them")
+    )
+
+
 def _listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
@@ -198,7 +207,8 @@ def unused_settings(
         effect = effect_of(key, command, kind)
         shown = f"{key}={value}"
         if effect.kind == "refused" and value not in (None, False):
-            fix = f"Fix: {(effect.fix or '').format(value=value)}"
+            file = "last.pt" if value is True else value
+            fix = f"Fix: {(effect.fix or '').format(value=value, file=file)}"
             refused.append(Problem(f"{shown} {effect.why}.", fix, where(key)))
         elif effect.kind == "unused":
             reason = f" in trainer {command}: {effect.why}."
@@ -207,7 +217,8 @@ def unused_settings(
             unused.setdefault((f": {lacking[2]}.", lacking[3]), []).append(key)
     return refused, [
         Problem(
-            f"{_listed([f'{k}={settings[k]}' for k in keys])} {'has' if len(keys) == 1 else 'have'} no effect{reason}",
+            f"{_listed([f'{k}={settings[k]}' for k in keys])} {'has' if len(keys) == 1 else 'have'} no effect"
+            f"{reason if len(keys) == 1 else _plural(reason)}",
             f"Fix: {fix}" if fix else None,
             where(keys[0]),
         )

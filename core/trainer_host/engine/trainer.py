@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -266,7 +266,7 @@ class HostTrainer(BaseTrainer):
             return checkpoint.record.get("cfg"), model
         ctx = with_layers(self.plan.chain.manager, self.context(ModelContext))
         weights = starting_weights(checkpoint, ctx.layers)
-        return getattr(weights, "yaml", None), weights
+        return deepcopy(getattr(weights, "yaml", None)), weights  # the new model changes its own
 
     def trained(self, checkpoint: Checkpoint) -> Module:
         """Return the model of a checkpoint, built by the task."""

@@ -116,7 +116,13 @@ def missing_model(name: str, instead: str = ".") -> Problem | None:
             fix = f"Did you mean model={near}?" if near else "Fix: give the path of a model YAML, or of a checkpoint."
             return Problem(f"model {name} not found.", fix)
         return None
-    beside = [f.name for f in path.parent.glob("*.pt")] if path.parent.is_dir() else []
+    if path.is_dir():
+        return Problem(f"model={name} is a folder.", f"Give the path of a checkpoint{instead}")
+    if path.is_symlink():
+        return Problem(
+            f"the link {name} leads to a file that does not exist.", f"Give the path of a checkpoint{instead}"
+        )
+    beside = [f.name for f in path.parent.glob("*.pt") if f.is_file()] if path.parent.is_dir() else []
     near = nearest(path.name, beside) or nearest(path.name, GITHUB_ASSETS_NAMES)
     hint = f"Did you mean model={path.with_name(near)}? " if near else ""
     return Problem(f"model {name} not found.", f"{hint}Give the path of a checkpoint{instead}")
@@ -144,9 +150,17 @@ def wanted_threads() -> int | None:
     """Return what ``TRAINER_THREADS`` says; None leaves the number to the engine.
 
     ``OMP_NUM_THREADS`` does not count: the engine sets it to 1 when it is imported.
+
+    Raises:
+        SettingsError: If it is not a number of threads.
     """
-    wanted = os.environ.get("TRAINER_THREADS", "")
-    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else None
+    wanted = os.environ.get("TRAINER_THREADS", "").strip()
+    if not wanted:
+        return None
+    if not re.fullmatch(r"[0-9]{1,4}", wanted) or int(wanted) == 0:
+        what = f"TRAINER_THREADS={wanted} is not a number of threads."
+        raise SettingsError(Problem(what, "Fix: write TRAINER_THREADS=4, or unset it"))
+    return int(wanted)
 
 
 def _size_text(imgsz: Any) -> str:

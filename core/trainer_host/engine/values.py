@@ -47,7 +47,7 @@ MAX_COUNT = 2**63 - 1
 """The largest number that torch takes."""
 MAX_IMGSZ = 2**15 - 1
 """The largest size of an image that OpenCV warps, in pixels."""
-SIGNED = frozenset({"degrees", "shear", "batch", "save_period", "line_width", "opset"})
+SIGNED = frozenset({"degrees", "shear", "batch", "save_period", "line_width", "opset", "time"})
 """Numbers that may be negative, or have a check of their own."""
 
 
@@ -58,17 +58,15 @@ def check_values(values: Mapping[str, Any], command: Command = "run") -> list[Pr
         values: Settings that the engine has.
         command: The command that they are given to.
     """
-    problems = []
+    problems, checks = [], {**CHECKS, **(TRAINED_ALONE if command != "run" else {})}
     for key, value in values.items():
         shown = f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
         if not _is_text(value, any_bytes=command != "run" and key in PATHS):
             problems.append(Problem(f"{shown} has characters that are not valid text.", f"Fix: correct {key}."))
-        elif wanted := _general(key, value):
+        elif wanted := _general(key, value) or checks.get(key, _good)(value):
             problems.append(Problem(f"{shown} is not valid.", f"Fix: {wanted}."))
         elif refusal := _refusal(key, value):
             problems.append(Problem(refusal))
-        elif wanted := {**CHECKS, **(TRAINED_ALONE if command != "run" else {})}.get(key, _good)(value):
-            problems.append(Problem(f"{shown} is not valid.", f"Fix: {wanted}."))
         elif key == "augmentations":
             problems += wrong_augmentations(value)
     return problems
@@ -87,15 +85,19 @@ def _general(key: str, value: Any) -> str | None:
     """Return what to write for a value that is wrong for every setting of its type."""
     numeric = key in CFG_FLOAT_KEYS | CFG_FRACTION_KEYS | CFG_INT_KEYS or key == "scale"
     numbers = [v for v in _leaves(value) if isinstance(v, (int, float))]
+    real = key in CFG_FLOAT_KEYS | CFG_FRACTION_KEYS and value is not None and not isinstance(value, (int, float))
+    if real and key not in CHECKS:
+        return f"write a number, such as {key}={engine_defaults().get(key) or 0.5}"
     if numeric and any(isinstance(v, bool) for v in numbers):
-        return f"write a number, such as {key}={engine_defaults().get(key) or 1}"
+        return f"write a number, such as {key}={engine_defaults().get(key) or (1 if key in CFG_INT_KEYS else 0.5)}"
     if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
         return "write a finite number"
     if key in CFG_FLOAT_KEYS - SIGNED and any(v < 0 for v in numbers):
         return "write a number that is not negative"
     least, most = BOUNDS.get(key, (-1e12, 1e12))
     if numeric and any(not least <= v <= most for v in numbers):
-        return f"write a number from {least:g} to {most:g}" if most < 1e12 else f"write a number from {least:g}"
+        least = least if key in SIGNED else max(least, 0)
+        return f"write a number from {least:g}" + (f" to {most:g}" if most < math.inf else "")
     if isinstance(value, (dict, set)) or (value is not None and key in CFG_BOOL_KEYS and not isinstance(value, bool)):
         return f"write {key}=True or {key}=False" if key in CFG_BOOL_KEYS else "write a single value"
     return None
@@ -193,7 +195,9 @@ def _time(value: Any) -> str | None:
 
 
 def _scale(value: Any) -> str | None:
-    good = not isinstance(value, (list, tuple)) or (len(value) == 2 and 0 < value[0] <= value[1])
+    good = not isinstance(value, (list, tuple)) or (
+        len(value) == 2 and all(isinstance(v, (int, float)) for v in value) and 0 < value[0] <= value[1]
+    )
     return None if good else "write the smallest and the largest factor, such as scale=(0.5,1.5)"
 
 
@@ -212,6 +216,8 @@ def _name(value: Any) -> str | None:
 
 
 def _pretrained(value: Any) -> str | None:
+    if isinstance(value, (str, os.PathLike)) and str(value).lower().endswith((".yaml", ".yml")):
+        return "write pretrained=FILE.pt; an architecture is given as model="
     return None if isinstance(value, bool) else _path(value)
 
 

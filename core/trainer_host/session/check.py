@@ -15,11 +15,10 @@ from trainer_host.data.checking import examine, finding_of
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.selection import check_selection, chosen_classes
 from trainer_host.engine.faults import blamed
-from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.imports import engine_switches
 from trainer_host.engine.keys import engine_defaults
 from trainer_host.plugin.chain import load_chain
-from trainer_host.session.resolve import refuse_other_data, tell_task
+from trainer_host.session.resolve import refuse_other_data, tell_task, unknown_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -187,7 +186,7 @@ def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
         PluginError: If a plugin cannot be used.
     """
     given = request.given
-    problems = unknown_settings(given.settings)
+    problems = unknown_of(request, given.settings)
     if not given.settings.get("data"):
         problems.append(Problem("no dataset is given.", "Write: trainer check my.yaml"))
     problems += _wrong_values(given.settings)

@@ -11,13 +11,13 @@ from trainer_host.base.results import ValResult
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.faults import blamed, translated
-from trainer_host.engine.foreign_settings import unknown_settings
 from trainer_host.engine.keys import engine_keys
 from trainer_host.engine.setting_effects import unused_settings
 from trainer_host.engine.state import preserved_state
 from trainer_host.plugin.chain import Chain, load_chain
 from trainer_host.plugin.discovery import FILE, discover
 from trainer_host.session.folders import claim_folder, hold_folder
+from trainer_host.session.resolve import unknown_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +66,9 @@ def open_model(
     settings = _known(given.settings)
     path = Path(find_weights(str(given.settings["model"]), request.offline, None))
     if path.suffix.lower() != ".pt":
-        raise SettingsError(Problem(f"{path} is not a checkpoint.", f"Give a .pt file to {mode} with."))
+        inside = next((f for f in (path / "best.pt", path / "weights" / "best.pt") if f.is_file()), None)
+        fix = f"Write model={inside}" if inside else f"Give a .pt file to {mode} with."
+        raise SettingsError(Problem(f"{path} is {'a folder' if path.is_dir() else 'not a .pt file'}.", fix))
     told, record = chain_of_checkpoint(path)
     chain = _restore(told, record, request, reporter, path)
     for unused in unused_settings(settings, mode, chain.engine_task, lambda _: None)[1]:
@@ -87,7 +89,7 @@ def settings_problems(request: Request, mode: Command) -> list[Problem]:
     from trainer_host.engine.values import check_values
 
     settings = _known(request.given.settings)
-    unknown = unknown_settings(request.given.settings)
+    unknown = unknown_of(request, request.given.settings)
     problems = unknown + check_values(settings, mode) + unused_settings(settings, mode, None, lambda _: None)[0]
     if request.given.images and mode == "predict":
         problems.append(Problem("images= is not a setting of predict.", f"Write source={request.given.images[0]}"))

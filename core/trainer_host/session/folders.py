@@ -32,7 +32,7 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train", ma
         made: Takes the folders that were made, the innermost first.
 
     Raises:
-        SettingsError: If the name leads out of the project's folder.
+        SettingsError: If the name leads out of the project's folder, or the project is that of an unknown user.
         StorageError: If the folder cannot be made.
     """
     if settings.get("save_dir"):
@@ -57,6 +57,9 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train", ma
 def _project(task: str, project: str) -> Path:
     """Return the folder of a project: a plain name is below ``runs/TASK``, a path is what it says."""
     path = Path(os.path.expanduser(project))  # noqa: PTH111 (which raises nothing for a user that does not exist)
+    if str(path).startswith("~"):
+        what = f"project={project}: there is no user {path.parts[0][1:]!r} on this machine."
+        raise SettingsError(Problem(what, f"Write project=~/runs, or project=./{project} for a folder of this name"))
     return Path.cwd() / path if is_path(project) else Path.cwd() / "runs" / task / path
 
 
@@ -68,6 +71,8 @@ def is_path(project: str) -> bool:
 def _split(name: str) -> str:
     """Return how to write a path that was given as a name."""
     folder, last = os.path.split(name)
+    if not last and folder and folder not in {".", ".."}:  # as completion in a shell leaves it
+        return f"Write name={folder}" if os.sep not in folder else _split(folder)
     if not folder or last in {"", ".", ".."}:
         return "Write project=DIR with the folder of your runs."
     return f"Write project={folder if is_path(folder) else f'./{folder}'} name={last}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ from trainer_host.plugin.spec import TaskSpec
 from trainer_host.session.vetting import vetted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainer_host.base.reporting import Reporter
 
 SAMPLE = "sample:"
@@ -104,15 +107,17 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         PluginError: If a plugin cannot be used.
         UnsafeError: If a settings file asks for what only the user may ask for.
     """
+    from trainer_host.engine.ultralytics_engine import wanted_threads
     from trainer_host.engine.values import check_values
 
+    wanted_threads()  # which raises if they are no number
     given = request.given
     if request.file is not None:
         given = merge(given, vetted(read_settings_file(request.file), given, request.off, request.file))
     given = _without_disabled(given, request)
     request = replace(request, exact=request.exact or given.exact)
     known = engine_keys()
-    problems = unknown_settings(given.settings, lambda key: _line(request, key))
+    problems = unknown_of(request, given.settings)
     problems += check_values({k: v for k, v in given.settings.items() if k in known})
     problems += _untested(request, reporter)
     swap = dataset_as_model(given.settings.get("model"), given.settings.get("data"))
@@ -130,6 +135,8 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     settings = {k: v for k, v in given.settings.items() if k in known}
     refused, unused = unused_settings(settings, "run", kind, lambda key: _line(request, key))
     problems += refused
+    if refused and settings.keys() & {"resume", "cfg"} and "model" not in settings:
+        failed = None  # what is to be named instead says the task
     if failed is not None and not problems:
         raise failed
     if failed is not None or problems or chain is None:  # those of the settings are told first
@@ -156,6 +163,18 @@ def _without_disabled(given: Given, request: Request) -> Given:
     off = request.off - named
     options = {k: v for k, v in given.options.items() if k not in off or k in request.given.options}
     return replace(given, plugins=[p for p in given.plugins if name_of(p) not in off], options=options)
+
+
+def unknown_of(request: Request, settings: Mapping[str, Any]) -> list[Problem]:
+    """Return a problem for each setting of a request or its file that the engine does not have."""
+    if settings.keys() <= engine_keys():
+        return []
+    of_datasets: set[str] = set()
+    for record in discover(request.no_plugins):
+        if record.kind == "task" and record.state == "available":
+            with suppress(PluginError):  # a broken plugin that nobody asked for stops nothing
+                of_datasets.update(load_task(record).known_keys)
+    return unknown_settings(settings, lambda key: _line(request, key), of_datasets)
 
 
 def _line(request: Request, key: str) -> str | None:
@@ -351,9 +370,10 @@ def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
 def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:
     chain = resolved.chain
     if name != chain.name:
-        raise SettingsError(
-            Problem(f"data=sample:{name} is for the task {name!r}, not {chain.name!r}.", f"Write --task {name}.")
-        )
+        known = name in {record.name for record in discover() if record.kind == "task"}
+        what = f"data=sample:{name} is for the task {name!r}, not {chain.name!r}."
+        fix = f"Write --task {name}." if known else f"Write data=sample:{chain.name}"
+        raise SettingsError(Problem(what if known else f"unknown sample data=sample:{name}.", fix))
     folder = Path.cwd() / "runs" / "samples" / name
     mark = folder / MARK
     drawn = _read_mark(mark)

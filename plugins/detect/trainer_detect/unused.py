@@ -21,22 +21,24 @@ FIX = "add --task pose to train the keypoints too, or ignore this"
 
 def check_unused(ctx: DataContext) -> Iterator[Finding]:
     """Yield that keypoints are there and not used; tasks that build on this one look after their own."""
-    if ctx.task != NAME or ctx.mode == "val":
+    if ctx.task != NAME:
         return
     data = description(ctx)
     if data.get("kpt_shape") is not None:
-        yield _with_shape(data)
-    else:
+        yield _with_shape(data, evaluated=ctx.mode == "val")
+    elif ctx.mode != "val":
         yield from _taken_for_polygons(data)
 
 
-def _with_shape(data: Description) -> Finding:
+def _with_shape(data: Description, evaluated: bool) -> Finding:
     shape, rows = keypoint_shape(data), 0
     if shape is not None:
         rows = sum(int((split.columns == 5 + shape[0] * shape[1]).sum()) for split in data.splits.values())
     there = f"kpt_shape is {data['kpt_shape']!r:.80}" + (f", and {rows} rows have keypoints" if rows else "")
-    message = f"the dataset has keypoints ({there}), but the task is {NAME}: only boxes are trained."
-    return data.of_key("kpt_shape", "keypoints-unused", message, FIX, "warning")
+    message = f"the dataset has keypoints ({there}), but the task is {NAME}: only boxes are"
+    message += " evaluated." if evaluated else " trained."
+    fix = "give a pose model to evaluate the keypoints too, or ignore this" if evaluated else FIX
+    return data.of_key("kpt_shape", "keypoints-unused", message, fix, "warning")
 
 
 def _taken_for_polygons(data: Description) -> Iterator[Finding]:
