@@ -83,7 +83,7 @@ def registered(hooks: object) -> HookManager:
 
 def test_what_is_deprecated_is_told_in_a_line_that_names_the_plugin() -> None:
     manager = registered(Old())
-    who, do = "extension 'tuner' from trainer-tuner 1.2", "Upgrade trainer-tuner, or ask its author to"
+    who, do = "extension 'tuner' from trainer-tuner 1.2", "Fix: upgrade trainer-tuner, or ask its author to"
     assert sorted(str(p).partition(": docs")[0] for p in manager.deprecated) == [
         f"{who}: build_plan is deprecated since 0.4: write plan. {do}",
         f"{who}: tune's rate is deprecated since 0.4: use ctx.rate. {do}",

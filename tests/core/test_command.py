@@ -160,14 +160,14 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "resume=True"], 3, ["resume=True is not supported yet"]),
         ([*FINE, "name=../x"], 3, ["name=../x is not the name of a folder"]),
         ([*FINE, "name=a/b"], 3, ["name=a/b is not the name of a folder"]),
-        ([*FINE, "name=a/"], 3, ["name=a/ is not the name of a folder. Write name=a"]),
-        ([*FINE, "project=~no-such-user"], 3, ["no user 'no-such-user'", "Write project=~/runs"]),
-        ([*FINE, "best.pt"], 3, ["'best.pt' is not a setting. Write model=best.pt"]),
+        ([*FINE, "name=a/"], 3, ["name=a/ is not the name of a folder. Fix: write name=a"]),
+        ([*FINE, "project=~no-such-user"], 3, ["no user 'no-such-user'", "write project=~/runs"]),
+        ([*FINE, "best.pt"], 3, ["'best.pt' is not a setting. Fix: write model=best.pt"]),
         (["resume=runs/last.pt"], 3, ["Fix: start a new run from the checkpoint: model=runs/last.pt"]),
         (["cfg=exp.yaml"], 3, ["Fix: name the settings file itself: trainer run exp.yaml"]),
         ([*FINE, "batch=auto"], 3, ["batch=auto is not valid. Fix: write a number of images such as batch=16"]),
-        ([*FINE, "lr0=fast"], 3, ["lr0=fast is not valid. Fix: write a number, such as lr0=0.01."]),
-        ([*FINE, "time=-1"], 3, ["time=-1 is not valid. Fix: write hours, such as time=1.5."]),
+        ([*FINE, "lr0=fast"], 3, ["lr0=fast is not valid. Fix: write a number, such as lr0=0.01"]),
+        ([*FINE, "time=-1"], 3, ["time=-1 is not valid. Fix: write hours, such as time=1.5"]),
         ([*FINE, "scale=['a','b']"], 3, ["scale=['a', 'b'] is not valid. Fix: write the smallest"]),
         ([*FINE, "pretrained=yolo11n.yaml"], 3, ["write pretrained=FILE.pt"]),
         (["--task", "pose", "model=folder.pt"], 3, ["model=folder.pt is a folder."]),
@@ -488,7 +488,7 @@ def test_finished_models_with_wrong_settings(trainer: Trainer, files: Path, word
 def test_a_run_folder_in_place_of_its_checkpoint(trainer: Trainer, files: Path) -> None:
     (files / "train" / "weights").mkdir(parents=True)
     (files / "train" / "weights" / "best.pt").touch()
-    refused(trainer("val", "model=train"), 3, "train is a folder. Write model=train/weights/best.pt")
+    refused(trainer("val", "model=train"), 3, "train is a folder. Fix: write model=train/weights/best.pt")
 
 
 @pytest.mark.parametrize("number", ["0", "x", "-1", "1.5"])
@@ -506,8 +506,8 @@ def test_values_of_numpy_and_torch_are_those_of_python() -> None:
     from trainer_host.api import _plain
 
     given = [np.int64(3), np.float32(0.5), np.array([1, 2]), torch.tensor(2), torch.device("cpu"), {2, 1}, range(2)]
-    assert [_plain(value) for value in given] == [3, 0.5, [1, 2], 2, "cpu", [1, 2], [0, 1]]
-    assert all(type(_plain(value)).__module__ == "builtins" for value in given)
+    assert [_plain("imgsz", value) for value in given] == [3, 0.5, [1, 2], 2, "cpu", [1, 2], [0, 1]]
+    assert all(type(_plain("imgsz", value)).__module__ == "builtins" for value in given)
 
 
 @pytest.mark.parametrize("wrong", [{"task": 3}, {"best_metric": 3}, {"bad": 0.1}])

@@ -85,14 +85,14 @@ def test_a_misspelling_is_recognised(key: str, near: str) -> None:
     ],
 )
 def test_the_gain_of_a_part_of_the_loss_is_named(key: str, write: str) -> None:
-    assert told(key, 3) == f"unknown setting {key!r}. Write {write}"
+    assert told(key, 3) == f"unknown setting {key!r}. Fix: write {write}"
 
 
 @pytest.mark.parametrize("words", [["run", "--dry-run"], ["val", "model=best.pt"], ["check", "my.yaml"]])
 def test_keys_of_a_dataset_belong_in_its_yaml(trainer: Callable[..., Done], words: list[str]) -> None:
     for key, meant in (("kpt_shape", "kpt_shape"), ("oks_sigmas", "kpt_oks_sigmas"), ("flip-idx", "flip_idx")):
         done = trainer(*words, "--task", "pose", f"{key}=[1,2]")
-        told = f"unknown setting {key!r}. Write it in the dataset YAML: {meant}: [1, 2]"
+        told = f"unknown setting {key!r}. Fix: write it in the dataset YAML: {meant}: [1, 2]"
         assert (done.code, told in done.problems) == (3, True), done.err
 
 

@@ -225,8 +225,8 @@ def test_settings_and_source_are_reported_together(model: Path) -> None:
     with pytest.raises(SettingsError, match=r"no source is given. Fix: source=images$"):
         predict(model, None, data="images")
     for words, said in {
-        ("input=images", f"model={model}"): ["unknown setting 'input'. Write source=images"],
-        ("images=images", f"model={model}"): ["images= is not a setting of predict. Write source=images"],
+        ("input=images", f"model={model}"): ["unknown setting 'input'. Fix: write source=images"],
+        ("images=images", f"model={model}"): ["images= is not a setting of predict. Fix: write source=images"],
         ("modle=best.pt", "sorce=images"): [
             "unknown setting 'modle'. Did you mean 'model'?",
             "unknown setting 'sorce'. Did you mean 'source'?",
@@ -235,8 +235,8 @@ def test_settings_and_source_are_reported_together(model: Path) -> None:
         assert command("predict", *words, cwd=Path.cwd()).problems == said
     done = command("predict", "best.pt", "images", cwd=Path.cwd())
     assert done.problems == [
-        "'best.pt' is not a setting. Write model=best.pt",
-        "'images' is not a setting. Write source=images",
+        "'best.pt' is not a setting. Fix: write model=best.pt",
+        "'images' is not a setting. Fix: write source=images",
     ]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.findings import Finding
 
-REMARK = re.compile(r"(Did|Known|Installed|Its?|All|An?|Only|Is|The|Checks)\b")
+REMARK = re.compile(r"(Did|To|Known|Installed|Its?|All|An?|Only|Is|The|Checks)\b")
 """How the hints begin that help and are not an instruction."""
 
 

@@ -86,7 +86,7 @@ def _general(key: str, value: Any) -> str | None:
     numeric = key in CFG_FLOAT_KEYS | CFG_FRACTION_KEYS | CFG_INT_KEYS or key == "scale"
     numbers = [v for v in _leaves(value) if isinstance(v, (int, float))]
     real = key in CFG_FLOAT_KEYS | CFG_FRACTION_KEYS and value is not None and not isinstance(value, (int, float))
-    if real and key not in CHECKS:
+    if real and key not in CHECKS and not (key == "fraction" and isinstance(value, list)):
         return f"write a number, such as {key}={engine_defaults().get(key) or 0.5}"
     if numeric and any(isinstance(v, bool) for v in numbers):
         return f"write a number, such as {key}={engine_defaults().get(key) or (1 if key in CFG_INT_KEYS else 0.5)}"
