@@ -25,6 +25,8 @@ ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 """How an address begins; the engine takes one with a single slash too. One letter is a drive of Windows."""
 FETCHED = (".ndjson",)
 """Datasets that are lists of addresses."""
+OF_RUNS = ("args.yaml", "run.yaml", "results.csv")
+"""Files by which the folder of a run is known."""
 
 
 def vetted(told: Given, asked: Given, off: Collection[str], file: Path) -> Given:
@@ -105,3 +107,7 @@ def _folders(own: dict[str, Any], settings: dict[str, Any], file: Path) -> Itera
         if value and not f"{_real(str(value))}{os.sep}".startswith(here):
             what = f"{key}: {value} is outside of the working folder, and files there would be replaced."
             yield Problem(what, f"Fix: if you mean it, add {shlex.quote(f'{key}={value}')}", str(file))
+        elif value and key == "save_dir" and any(Path(value, name).exists() for name in OF_RUNS):
+            what = f"save_dir: {value} holds another run, whose files would be replaced."
+            fix = f"Fix: remove save_dir from the file; if you mean it, add {shlex.quote(f'save_dir={value}')}"
+            yield Problem(what, fix, str(file))
