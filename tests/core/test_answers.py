@@ -77,7 +77,7 @@ REFUSED = {
         "brings the metric 'metrics/x', of type int, without reset",
     ),
     "callback": (ANSWER.format(hook="callbacks", answer="{'on_train_end': 3}"), "the callback of on_train_end"),
-    "augmentations": (ANSWER.format(hook="augmentations", answer="lambda found: found"), "Return a list of functions"),
+    "augmentations": (ANSWER.format(hook="augmentations", answer="lambda found: found"), "return a list of functions"),
     "term": (ANSWER.format(hook="loss_terms", answer="{'x': 1}"), "the loss term 'x' that a plugin returned is a int"),
     "loss": (
         WRAPPER.format(hook="build_loss", arguments="ctx", answer=None),

@@ -72,7 +72,7 @@ def attempts(folder: Path, *doors: str) -> dict[str, Any]:
 def problem_with(attempt: dict[str, Any]) -> str | None:
     """Return what is wrong with how an attempt ended; None if it ended as it should."""
     code, said = attempt["code"], attempt["said"]
-    lines = [line for line in said.splitlines() if line.startswith("trainer: ")]
+    lines = [line for line in said.splitlines() if line.startswith(("trainer: ", "error: "))]
     if not isinstance(code, int):
         return f"an error that nobody expects: {code[-400:]}"
     if "Traceback" in said:

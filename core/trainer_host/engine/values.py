@@ -94,7 +94,9 @@ def _general(key: str, value: Any) -> str | None:
         return "write a finite number"
     if key in CFG_FLOAT_KEYS - SIGNED and any(v < 0 for v in numbers):
         return "write a number that is not negative"
-    least, most = BOUNDS.get(key, (-1e12, 1e12))
+    if numeric and any(isinstance(v, int) and abs(v) > MAX_COUNT for v in numbers):
+        return f"write a number of at most {MAX_COUNT}"  # which torch takes; more is an overflow in the training
+    least, most = BOUNDS.get(key, (-math.inf, math.inf))
     if numeric and any(not least <= v <= most for v in numbers):
         least = least if key in SIGNED else max(least, 0)
         return f"write a number from {least:g}" + (f" to {most:g}" if most < math.inf else "")
