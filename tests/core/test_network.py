@@ -94,6 +94,21 @@ assert not [k for k in changed if k.startswith("YOLO")], changed
     assert (done.code, done.requests) == (0, []), done.err
 
 
+@pytest.mark.parametrize("call", ["val('no.pt')", "predict('no.pt', 'no.jpg')", "run('detect', data='no.yaml')"])
+def test_a_first_call_that_is_refused_looks_nothing_up(tmp_path: Path, call: str) -> None:
+    code = f"""
+import trainer_host
+try:
+    trainer_host.{call}
+except trainer_host.TrainerError:
+    pass
+from ultralytics.utils import AUTOINSTALL, ONLINE
+assert not (AUTOINSTALL or ONLINE)
+"""
+    done = watched([sys.executable, "-c", code], tmp_path)
+    assert (done.code, done.requests) == (0, []), done.err
+
+
 def test_a_plugin_that_imports_the_engine_makes_no_look_up_in_a_check(tmp_path: Path) -> None:
     pose_dataset(tmp_path / "data", images=2)
     hook = "@hookimpl\ndef callbacks(ctx):\n    return {}\n"

@@ -39,6 +39,8 @@ def val(request: Request, reporter: Reporter) -> ValResult:
 
         stop = StopRequest(when="before the measurement was done")
         with engine_log(reporter, request.verbose), stop.listening(), ExitStack() as held:
+            if problems := settings_problems(request, "val"):
+                raise SettingsError(*problems)
             model = open_model(request, "val", reporter, held)
             with blamed(model.plan.chain.manager):
                 metrics = model.validate()
@@ -51,7 +53,7 @@ def open_model(
     """Read a checkpoint and restore the chain that it was trained with.
 
     Args:
-        request: The settings; ``model`` is required.
+        request: The settings, in which `settings_problems` finds nothing wrong.
         mode: ``val`` or ``predict``.
         reporter: Who shows warnings.
         held: What keeps other runs out of the result folder until it is closed.
@@ -61,8 +63,6 @@ def open_model(
     from trainer_host.engine.ultralytics_engine import FinishedModel, chain_of_checkpoint, find_weights
 
     given = request.given
-    if problems := settings_problems(request, mode):
-        raise SettingsError(*problems)
     settings = _known(given.settings)
     path = Path(find_weights(str(given.settings["model"]), request.offline, None))
     if path.suffix.lower() != ".pt":

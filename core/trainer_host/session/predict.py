@@ -48,8 +48,8 @@ def predict(
     """
     files = _tried(outputs, request.given.settings.get("source"))
     with translated(), ExitStack() as held:
+        held.enter_context(preserved_state())  # imports the engine without its look-ups, before the values are checked
         source = _checked_source(request)
-        held.enter_context(preserved_state())
         from trainer_host.engine.logs import engine_log, quiet_opencv
 
         settings = request.given.settings
