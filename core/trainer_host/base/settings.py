@@ -64,6 +64,11 @@ def parse_value(text: str) -> Any:
     return value if _is_plain(value) else text
 
 
+def shown_value(value: Any) -> str:
+    """Return a value as one word of the command."""
+    return str(list(value) if isinstance(value, tuple) else value).replace(" ", "")
+
+
 def _is_plain(value: Any) -> bool:
     """Return whether a settings file can hold a value."""
     if isinstance(value, dict):

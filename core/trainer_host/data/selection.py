@@ -10,6 +10,7 @@ import numpy as np
 from trainer_host.base.data import nearby
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.findings import Finding
+from trainer_host.base.settings import shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -52,7 +53,7 @@ def refuse_unknown_classes(classes: Any, names: Any, owner: str) -> None:
         return
     absent = [str(number) for number in dict.fromkeys(chosen) if number not in known]
     if absent:
-        what = f"classes={_text(classes)}: {owner} has no class {', '.join(absent)}."
+        what = f"classes={shown_value(classes)}: {owner} has no class {', '.join(absent)}."
         raise SettingsError(Problem(what, f"Fix: choose from {_listed(sorted(known), known)}"))
 
 
@@ -79,7 +80,9 @@ def check_selection(data: Description, args: Any, used: Collection[str]) -> list
         left = rows & (split.image < count)
         if (left if chosen is None else left & np.isin(split.head(1)[:, 0], chosen)).any():
             continue
-        given = [f"classes={_text(classes)}"] * (chosen is not None) + [f"fraction={share}"] * (count < len(split))
+        given = [f"classes={shown_value(classes)}"] * (chosen is not None) + [f"fraction={share}"] * (
+            count < len(split)
+        )
         message = f"no label is left in {name} with {' and '.join(given)}"
         message += f", which keeps {count} of {len(split)} images" if count < len(split) else ""
         names = {} if args.single_cls else class_names(data.get("names"))
@@ -121,7 +124,3 @@ def _listed(numbers: Collection[int], names: Mapping[int, str]) -> str:
     words = [f"{n} ({names[n]})" if n in names else str(n) for n in numbers]
     more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
     return ", ".join(words[:SHOWN]) + more
-
-
-def _text(classes: Any) -> str:
-    return str(list(classes) if isinstance(classes, tuple) else classes).replace(" ", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.settings import shown_value
 
 if TYPE_CHECKING:
     from trainer_host.base.protocols import Module
@@ -22,7 +23,7 @@ def refuse_freeze(freeze: Any, model: Module) -> None:
         return
     modules = {name for name, _ in model.named_modules()}
     layers = sum(name.startswith("model.") and name.removeprefix("model.").isdigit() for name in modules)
-    given = f"freeze={_text(freeze)}"
+    given = f"freeze={shown_value(freeze)}"
     if not layers:
         raise SettingsError(Problem(f"{given}: this model has no numbered layers.", "Fix: leave freeze out"))
     known = f"the model has {layers} layers, 0 to {layers - 1}"
@@ -36,7 +37,3 @@ def refuse_freeze(freeze: Any, model: Module) -> None:
     frozen = (*(f"model.{layer}." for layer in wanted), ".dfl")
     if all(any(part in name for part in frozen) for name, _ in model.named_parameters()):
         raise SettingsError(Problem(f"{given} leaves nothing to train; {known}.", fix))
-
-
-def _text(freeze: Any) -> str:
-    return str(list(freeze) if isinstance(freeze, tuple) else freeze).replace(" ", "")
