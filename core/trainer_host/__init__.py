@@ -45,7 +45,7 @@ from trainer_host.base.errors import (
     UnsafeError,
 )
 from trainer_host.base.findings import Finding
-from trainer_host.base.layers import Layer
+from trainer_host.base.layer_spec import Layer
 from trainer_host.base.results import (
     ImagePrediction,
     LoadedImage,
@@ -57,7 +57,7 @@ from trainer_host.base.results import (
 from trainer_host.base.vision import AnnotatedImage, Detections
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.markers import DONE, hookimpl
-from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
+from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 from trainer_host.version import __version__
 
 __all__ = [

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.process_state import preserved_process
+from trainer_host.base.interpreter_state import preserved_process
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import PredictResult, RunResult, ValResult
     from trainer_host.plugin.discovery import PluginRecord
-    from trainer_host.session.check import CheckResult
-    from trainer_host.session.convert import ConvertResult
-    from trainer_host.session.resolve import Request
+    from trainer_host.session.dataset_check import CheckResult
+    from trainer_host.session.dataset_conversion import ConvertResult
+    from trainer_host.session.resolution import Request
 
 
 @preserved_process()
@@ -70,14 +70,14 @@ def run(
         StorageError: If a file cannot be written.
         StoppedError: If a signal stopped the run.
     """
-    from trainer_host.base.reporting import Silent
-    from trainer_host.session.run import run as session
+    from trainer_host.base.reporting import NullReporter
+    from trainer_host.session.training import run as session
 
     _require_text(best_metric=best_metric)
     request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
     request.given.best_metric = best_metric
     request.given.trackers = tuple(dict.fromkeys(_several(trackers)))
-    return session(request, reporter or Silent())
+    return session(request, reporter or NullReporter())
 
 
 @preserved_process()
@@ -107,11 +107,11 @@ def val(
     Raises:
         TrainerError: As `run` does.
     """
-    from trainer_host.base.reporting import Silent
-    from trainer_host.session.finished import val as session
+    from trainer_host.base.reporting import NullReporter
+    from trainer_host.session.evaluation import val as session
 
     request = _request(task, {**settings, "model": str(model)}, options, plugins, no_plugins, False, offline, None)
-    return session(request, reporter or Silent())
+    return session(request, reporter or NullReporter())
 
 
 @preserved_process()
@@ -153,13 +153,13 @@ def predict(
         DatasetError: If none of the images can be read.
         TrainerError: As `run` does.
     """
-    from trainer_host.base.reporting import Silent
-    from trainer_host.session.predict import predict as session
+    from trainer_host.base.reporting import NullReporter
+    from trainer_host.session.prediction import predict as session
 
     wanted = {**settings, "model": str(model), "source": source}
     request = _request(task, wanted, options, plugins, no_plugins, False, offline, None)
     files = [Path(output) for output in _several(outputs)]
-    return session(request, reporter or Silent(), files, pictures or settings.get("save") is True)
+    return session(request, reporter or NullReporter(), files, pictures or settings.get("save") is True)
 
 
 @preserved_process()
@@ -202,13 +202,13 @@ def check(
         PluginError: If a plugin cannot be used.
         StorageError: If the report or the copy cannot be written.
     """
-    from trainer_host.base.reporting import Silent
-    from trainer_host.session.check import check as session
+    from trainer_host.base.reporting import NullReporter
+    from trainer_host.session.dataset_check import check as session
 
     given = {**settings, "data": str(data)}
     request = _request(task, given, options, plugins, no_plugins, False, offline, None, None, images)
     report, fix = (Path(p) if p is not None else None for p in (report, fix))
-    return session(request, reporter or Silent(), deep=deep, report=report, fix=fix)
+    return session(request, reporter or NullReporter(), deep=deep, report=report, fix=fix)
 
 
 @preserved_process()
@@ -244,12 +244,12 @@ def convert(
         SettingsError: If a setting is wrong, or if the folder cannot be used.
         StorageError: If the dataset cannot be written.
     """
-    from trainer_host.base.reporting import Silent
-    from trainer_host.session.convert import convert as session
+    from trainer_host.base.reporting import NullReporter
+    from trainer_host.session.dataset_conversion import convert as session
 
     given = {"data": str(data)}
     request = _request(task, given, options, plugins, no_plugins, False, False, None, bad, images)
-    return session(request, Path(folder), reporter or Silent(), holdout)
+    return session(request, Path(folder), reporter or NullReporter(), holdout)
 
 
 def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:
@@ -276,7 +276,7 @@ def _request(
     images: str | Path | Sequence[str | Path] = (),
 ) -> Request:
     from trainer_host.base.settings import Given
-    from trainer_host.session.resolve import Request
+    from trainer_host.session.resolution import Request
 
     _require_text(task=task, bad=bad)
     plain = {k: v if k == "source" and not isinstance(v, Path) else _plain(k, v) for k, v in settings.items()}

@@ -24,7 +24,7 @@ from ultralytics.nn.tasks import load_checkpoint
 
 from tests.benchmarks.timing import in_turn, print_times, ratio
 from trainer_host.engine.checkpoint.reading import read_checkpoint
-from trainer_host.engine.model_loading import starting_weights
+from trainer_host.engine.ultralytics.model_loading import starting_weights
 
 MODELS = (
     "yolov8n-pose.yaml",
@@ -51,7 +51,7 @@ import sys, time
 import torch
 from ultralytics.nn.tasks import load_checkpoint
 from trainer_host.engine.checkpoint.reading import read_checkpoint
-from trainer_host.engine.model_loading import starting_weights
+from trainer_host.engine.ultralytics.model_loading import starting_weights
 
 torch.set_num_threads(1)
 began = time.perf_counter()

@@ -22,8 +22,8 @@ import trainer_host
 from tests.benchmarks.timing import in_turn, print_times, ratio
 from trainer_host.plugin.chain import HookManager, Member, register
 from trainer_host.plugin.discovery import PluginRecord
-from trainer_host.plugin.spec import ExtensionSpec
-from trainer_host.plugin.specs import HookSpecs
+from trainer_host.plugin.hookspecs import HookSpecs
+from trainer_host.plugin.plugin_spec import ExtensionSpec
 
 CALLS = 2000
 AIM = 0.005

@@ -90,7 +90,7 @@ def host(data: Path, watch: Stopwatch) -> Callable[[], int]:
     """What a run does: read and check both splits, and build the same datasets from what was read."""
     from trainer_detect.dataset import ParsedDataset
     from trainer_host import DataContext
-    from trainer_host.data.checking import examine
+    from trainer_host.data.check_runner import examine
     from trainer_host.plugin.chain import load_chain
 
     args, kind, chain = settings(), timed(ParsedDataset, watch), load_chain("pose")

@@ -34,7 +34,7 @@ def trainer(tmp_path: Path, site: Path) -> Trainer:
 def test_a_format_is_part_of_every_run(trainer: Trainer) -> None:
     listed = {r["name"]: r for r in trainer("plugins", "--json").json["plugins"]}
     assert listed["point-table"]["always"]
-    assert trainer("plugins", "show", "point-table", "--json").json["hooks"] == ["read_dataset", "tell_dataset"]
+    assert trainer("plugins", "show", "point-table", "--json").json["hooks"] == ["read_dataset", "sniff_dataset"]
 
 
 def test_a_dataset_of_the_format_is_checked(trainer: Trainer) -> None:

@@ -19,7 +19,7 @@ from trainer_detect.formats.common import box_shares, shares
 from trainer_host import DataContext, Finding
 from trainer_host.data.description import Description
 from trainer_host.data.holdout import held_out
-from trainer_host.plugin.options import parse_options
+from trainer_host.plugin.plugin_options import parse_options
 
 MOUSE = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "mouse-openfield"
 PEOPLE = MOUSE.with_name("coco4-keypoints") / "person_keypoints.json"
@@ -201,10 +201,10 @@ def test_other_datasets_are_left_to_others(folder: Path) -> None:
         "\0",
         str(folder / "none.yaml"),
     ):
-        assert EXTENSION.hooks.tell_dataset(source) is None
-    assert "kpt_shape" in EXTENSION.hooks.tell_dataset(str(put(folder / "all.json")))
-    assert "kpt_shape" not in EXTENSION.hooks.tell_dataset(str(put(folder / "none.json", categories=[])))
-    assert EXTENSION.hooks.tell_dataset(str(folder / "missing.json"))
+        assert EXTENSION.hooks.sniff_dataset(source) is None
+    assert "kpt_shape" in EXTENSION.hooks.sniff_dataset(str(put(folder / "all.json")))
+    assert "kpt_shape" not in EXTENSION.hooks.sniff_dataset(str(put(folder / "none.json", categories=[])))
+    assert EXTENSION.hooks.sniff_dataset(str(folder / "missing.json"))
 
 
 # Images
@@ -422,7 +422,7 @@ def test_a_file_that_is_missing_or_too_large(folder: Path, monkeypatch: pytest.M
     assert codes(read(file, file)) == ["coco-unreadable"]
     os.mkfifo(folder / "pipe.json")
     assert codes(read(folder / "pipe.json")) == ["coco-unreadable"]
-    assert "kpt_shape" not in EXTENSION.hooks.tell_dataset(str(folder / "pipe.json"))
+    assert "kpt_shape" not in EXTENSION.hooks.sniff_dataset(str(folder / "pipe.json"))
     with file.open("wb") as sparse:
         sparse.truncate(2 << 30)
     assert codes(read(file, file)) == ["coco-too-large"]
@@ -564,7 +564,7 @@ def test_what_cvat_exports_as_coco(tmp_path: Path) -> None:
         assert len(rows) == 4
         assert [row[7] for row in rows] == [2] * 4
         assert [row[10:14] for row in rows] == [[1, 0, 0, 0]] * 4, "occluded, and outside of the image"
-    assert "kpt_shape" in EXTENSION.hooks.tell_dataset(str(export))
+    assert "kpt_shape" in EXTENSION.hooks.sniff_dataset(str(export))
 
 
 def test_the_subsets_of_a_project_of_cvat_are_the_splits(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import trainer_host
 from tests.support.figures import detect_dataset
-from trainer_host.engine.faults import translated
+from trainer_host.engine.error_translation import translated
 
 
 @pytest.mark.train

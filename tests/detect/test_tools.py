@@ -61,11 +61,11 @@ def read(plugin: str, *sources: Path | str, images: tuple[Path, ...] = (), **opt
 def who_reads(source: Path | str) -> list[str]:
     """Return the extensions that take a dataset for theirs."""
     found = {**EXTENSIONS, "coco": coco}
-    return [name for name, module in found.items() if module.EXTENSION.hooks.tell_dataset(str(source)) is not None]
+    return [name for name, module in found.items() if module.EXTENSION.hooks.sniff_dataset(str(source)) is not None]
 
 
 def told(plugin: str, source: Path) -> set[str]:
-    keys = EXTENSIONS[plugin].EXTENSION.hooks.tell_dataset(str(source))
+    keys = EXTENSIONS[plugin].EXTENSION.hooks.sniff_dataset(str(source))
     assert keys is not None
     return set(keys)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.splits import make_context
-from trainer_detect.unused import check_unused
+from trainer_detect.unused_keypoints import check_unused
 
 BOX = [0, 0.5, 0.5, 0.2, 0.2]
 POINTS = [*BOX, 0.5, 0.5, 2, 0.45, 0.5, 1]

@@ -18,14 +18,14 @@ from typing import Any
 import trainer_host
 from trainer_host.base import contexts, protocols
 from trainer_host.plugin.chain import READERS
-from trainer_host.plugin.specs import HookSpecs
+from trainer_host.plugin.hookspecs import HookSpecs
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "hooks.md"
 MARK = "<!-- Below: written by `python -m tests.docs.hooks` from the sources. -->\n"
 
 STAGES: Mapping[str, tuple[str, ...]] = {
     "Hooks of the dataset": (
-        *("tell_dataset", "read_dataset", "check_dataset", "suggest_keys", "annotate", "histograms", "sample"),
+        *("sniff_dataset", "read_dataset", "check_dataset", "suggest_keys", "annotate", "histograms", "sample"),
     ),
     "Hooks of the loaders": (
         *("augmentations", "build_dataset", "build_sampler", "build_dataloader", "preprocess_batch", "plot"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.docs.settings import PAGE, page
-from trainer_host.engine.keys import engine_keys
-from trainer_host.engine.setting_effects import _USED, COMMANDS, effect_of, kinds_of_task
+from trainer_host.engine.ultralytics.engine_settings import engine_keys
+from trainer_host.engine.ultralytics.setting_effects import _USED, COMMANDS, effect_of, kinds_of_task
 
 
 def test_the_page_of_settings_is_that_of_the_sources() -> None:

@@ -114,7 +114,7 @@ def reachable(engine_folder: Path) -> dict[str, type]:
     """The classes that a name in a model YAML can lead to, of all that the engine's parser looks at."""
     from ultralytics.nn import tasks
 
-    from trainer_host.engine.architecture import is_layer
+    from trainer_host.engine.ultralytics.architecture import is_layer
 
     return {name: getattr(tasks, name) for name in vars(tasks) if is_layer(name)}
 

@@ -9,7 +9,7 @@ import ultralytics
 
 from tests.core.helpers import command, write_package
 from trainer_host.testing import VerificationError, check_task
-from trainer_host.testing.engines import engine_overlay
+from trainer_host.testing.engine_overlay import engine_overlay
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRES = ["trainer-host>=0.1"]

@@ -19,7 +19,7 @@ from tests.kit.toy import TASK
 from trainer_host import TaskSpec
 from trainer_host.testing import parametrize_with_checks
 
-pytest_plugins = ["trainer_host.testing.plugin"]
+pytest_plugins = ["trainer_host.testing.pytest_plugin"]
 FEW = {"hooks", "host-version", "options", "trains"}
 
 

@@ -21,7 +21,7 @@ import trainer_host
 from tests.support.figures import pose_dataset
 from tests.support.training import ROOT, differences, train
 from tests.support.yolo import examined
-from trainer_host.base.reporting import Silent
+from trainer_host.base.reporting import NullReporter
 
 pytestmark = pytest.mark.train
 
@@ -161,7 +161,7 @@ def test_a_cache_that_cannot_be_written_is_told_and_left_out(
     assert tree(data.parent) == before
 
 
-class Listening(Silent):
+class Listening(NullReporter):
     def __init__(self) -> None:
         self.warnings: list[str] = []
 

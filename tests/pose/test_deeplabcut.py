@@ -12,7 +12,7 @@ import pytest
 
 from trainer_host import DataContext, Finding
 from trainer_host.data.description import EMPTY, FOUND, Description
-from trainer_host.plugin.options import parse_options
+from trainer_host.plugin.plugin_options import parse_options
 from trainer_pose.formats import completed
 from trainer_pose.formats.deeplabcut import EXTENSION, DeepLabCut
 from trainer_pose.formats.deeplabcut_table import read_h5
@@ -183,14 +183,14 @@ def test_several_animals_and_parts_that_there_is_one_of(tmp_path: Path) -> None:
 
 def test_a_folder_is_its_config(tmp_path: Path) -> None:
     assert read(project(tmp_path).parent).file == str(tmp_path / "config.yaml")
-    assert set(EXTENSION.hooks.tell_dataset(str(tmp_path))) >= {"names", "kpt_shape"}
+    assert set(EXTENSION.hooks.sniff_dataset(str(tmp_path))) >= {"names", "kpt_shape"}
 
 
 @pytest.mark.parametrize("text", ["train: a\nval: b\nnames: [x]\n", "scorer: Ann\n", "bodyparts: [a]\n", "[", ""])
 def test_other_files_are_left_to_others(tmp_path: Path, text: str) -> None:
     (tmp_path / "data.yaml").write_text(text, encoding="utf-8")
     for source in (tmp_path / "data.yaml", tmp_path, tmp_path / "none.yaml", "coco8", "x" * 5000, "\0"):
-        assert EXTENSION.hooks.tell_dataset(str(source)) is None
+        assert EXTENSION.hooks.sniff_dataset(str(source)) is None
 
 
 # What is held out

@@ -74,9 +74,9 @@ def measure(task: str, folder: Path, metrics: Any = None, keep: Any = None) -> t
         postprocess=keep,
     )
     if task == "pose":
-        from trainer_pose.val import KeypointValidator as Kind
+        from trainer_pose.validator import KeypointValidator as Kind
     else:
-        from trainer_detect.val import BoxValidator as Kind
+        from trainer_detect.validator import BoxValidator as Kind
     validator = Kind.of(ctx)
     validator.data, validator.device = {"kpt_shape": [points, 3], "val": ""}, torch.device("cpu")
     validator.init_metrics(SimpleNamespace(names={0: "thing"}, end2end=True))
@@ -209,7 +209,7 @@ def test_results_of_the_engine_become_detections_and_come_back(kind: str) -> Non
 
 
 def predicting(postprocess: Any) -> Any:
-    from trainer_pose.predict import KeypointPredictor
+    from trainer_pose.predictor import KeypointPredictor
 
     predictor = object.__new__(KeypointPredictor)
     model = SimpleNamespace(kpt_names={0: ["nose", "tail"]})

@@ -19,7 +19,7 @@ from tests.support.models import checkpoint, dataset, noise
 from tests.support.splits import make_context
 from trainer_detect.model_fit import check_models as check_classes
 from trainer_host import DatasetError, Finding, ModelFacts, SettingsError
-from trainer_host.engine.model_facts import starting_models
+from trainer_host.engine.ultralytics.model_facts import starting_models
 from trainer_pose.model_fit import check_models as check_keypoints
 from trainer_pose.task import TASK
 

@@ -69,7 +69,7 @@ def test_a_folder_becomes_pictures_of_which_none_overwrites_another(
 
 def test_drawing_uses_the_datasets_skeleton(trained: tuple[RunResult, Path]) -> None:
     from trainer_host import ImagePrediction, PredictionContext
-    from trainer_pose.predict import draw_keypoints
+    from trainer_pose.predictor import draw_keypoints
 
     _, data = trained
     image = cv2.imread(str(next((data.parent / "images" / "val").iterdir())))

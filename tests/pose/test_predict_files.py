@@ -224,7 +224,7 @@ def test_what_is_drawn_follows_the_settings() -> None:
     from types import SimpleNamespace
 
     from trainer_detect import draw_boxes
-    from trainer_pose.predict import draw_keypoints
+    from trainer_pose.predictor import draw_keypoints
 
     image = np.zeros((200, 200, 3), np.uint8)
     points = [{"name": "left", "x": 60.0, "y": 120.0, "confidence": 0.9}]

@@ -22,7 +22,7 @@ from tests.core.helpers import command, environment
 from tests.support.heard import Heard
 from tests.support.untrained import untrained
 from trainer_host import DatasetError, PredictResult, SettingsError, TrainerError, UnsafeError
-from trainer_host.session.sources import VIDEOS
+from trainer_host.session.prediction_sources import VIDEOS
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 255, (96, 128, 3), dtype=np.uint8)
@@ -364,7 +364,7 @@ def test_an_interrupted_stream_keeps_what_was_found(model: Path, tmp_path: Path)
     write("a.jpg")
     code = """
 import os, signal, sys
-from trainer_host.engine.ultralytics_engine import FinishedModel
+from trainer_host.engine.ultralytics.training_engine import FinishedModel
 from trainer_host.cli.main import main
 
 class Endless(FinishedModel):
@@ -377,7 +377,7 @@ class Endless(FinishedModel):
                 if seen == 3:
                     os.kill(os.getpid(), signal.SIGINT)
 
-import trainer_host.engine.ultralytics_engine as engine
+import trainer_host.engine.ultralytics.training_engine as engine
 engine.FinishedModel = Endless
 main()
 """
@@ -396,22 +396,22 @@ main()
 
 
 def test_what_was_found_is_kept_only_if_asked_for(model: Path) -> None:
-    from trainer_host.base.reporting import Silent
+    from trainer_host.base.reporting import NullReporter
     from trainer_host.base.settings import Given
-    from trainer_host.session.predict import predict as session
-    from trainer_host.session.resolve import Request
+    from trainer_host.session.prediction import predict as session
+    from trainer_host.session.resolution import Request
 
     write("in/a.jpg", "in/b.jpg")
     request = Request(Given(settings={"model": str(model), "source": "in", **SETTINGS}))
-    found = session(request, Silent(), pictures=False, keep=False)
-    kept = session(request, Silent(), pictures=False)
+    found = session(request, NullReporter(), pictures=False, keep=False)
+    kept = session(request, NullReporter(), pictures=False)
     assert (found.predictions, found.images) == ([], 2)
     assert found.objects == kept.objects == sum(len(p["objects"]) for p in kept.predictions) > 0
     assert found.save_dir is None
 
 
 def test_an_image_that_only_its_decoder_finds_damaged(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer_host.session import sources
+    from trainer_host.session import prediction_sources as sources
 
     monkeypatch.setattr(sources, "FAULTS", frozenset())
     write("in/a.jpg", *(f"in/{n}.jpg" for n in range(9)))

@@ -11,7 +11,7 @@ import yaml
 from tests.core.helpers import command
 from tests.support.figures import pose_dataset
 from trainer_host import RunResult, SettingsError, run
-from trainer_host.base.reporting import EpochReport, Silent
+from trainer_host.base.reporting import EpochReport, NullReporter
 
 pytestmark = pytest.mark.train
 
@@ -33,7 +33,7 @@ def log(ctx):
 """
 
 
-class Listener(Silent):
+class Listener(NullReporter):
     """A reporter that remembers what it was told."""
 
     def __init__(self) -> None:

@@ -40,7 +40,7 @@ def equal(path: Path) -> Any:
     from ultralytics.nn.tasks import load_checkpoint
 
     from trainer_host.engine.checkpoint.reading import read_checkpoint
-    from trainer_host.engine.model_loading import starting_weights
+    from trainer_host.engine.ultralytics.model_loading import starting_weights
 
     before = torch.get_rng_state()
     ours = starting_weights(read_checkpoint(path), {})
@@ -83,7 +83,7 @@ def test_a_layer_without_tensors_that_is_not_an_activation_is_refused(tmp_path: 
 
     from trainer_host import SettingsError
     from trainer_host.engine.checkpoint.reading import read_checkpoint
-    from trainer_host.engine.model_loading import starting_weights
+    from trainer_host.engine.ultralytics.model_loading import starting_weights
 
     model = YOLO("yolo11n-pose.yaml").model
     model.model[0].act = torch.nn.Softmax(dim=1)

@@ -60,7 +60,7 @@ USUAL = {"annotation-skipped", "annotation-box-derived"}
 @pytest.mark.parametrize("carried", ["png", "hdf5", "images"])
 def test_instances_and_frames(tmp_path: Path, carried: str) -> None:
     file = sleap_file(tmp_path / "a.slp", carried=carried, channel_order="RGB")
-    assert set(EXTENSION.hooks.tell_dataset(str(file))) >= {"names", "kpt_shape"}
+    assert set(EXTENSION.hooks.sniff_dataset(str(file))) >= {"names", "kpt_shape"}
     data = read(file)
     assert codes(data) == USUAL
     assert one(data, "annotation-skipped").message == "not read: 1 predicted instances."
@@ -166,7 +166,7 @@ def test_files_that_are_not_sleaps(tmp_path: Path) -> None:
     with (tmp_path / "large.slp").open("wb") as sparse:
         sparse.truncate(2 << 30)
     assert codes(read(tmp_path / "large.slp")) == {"annotation-too-large"}
-    assert EXTENSION.hooks.tell_dataset(str(tmp_path / "a.h5")) is None
+    assert EXTENSION.hooks.sniff_dataset(str(tmp_path / "a.h5")) is None
 
 
 def test_nothing_of_another_file_is_read(tmp_path: Path) -> None:

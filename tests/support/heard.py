@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trainer_host.base.reporting import Silent
+from trainer_host.base.reporting import NullReporter
 
 
-class Heard(Silent):
+class Heard(NullReporter):
     """Keeps notes and warnings, in their order."""
 
     def __init__(self) -> None:

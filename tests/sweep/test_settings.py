@@ -11,7 +11,7 @@ import pytest
 import trainer_host
 from tests.core.helpers import Done
 from tests.sweep.conftest import Tiny
-from trainer_host.engine.keys import engine_keys
+from trainer_host.engine.ultralytics.engine_settings import engine_keys
 
 Trainer = Callable[..., Done]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trainer_host.base.layers import Layer
+    from trainer_host.base.layer_spec import Layer
     from trainer_host.base.protocols import (
         Augmentation,
         Batch,

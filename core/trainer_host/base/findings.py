@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trainer_host.base.data import nearby
+from trainer_host.base.atomic_io import display_path
 from trainer_host.base.errors import DatasetError, DatasetKeyError, Problem, SettingsError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Finding:
 
     def problem(self) -> Problem:
         """Return the finding as a problem that an error can carry."""
-        place = nearby(Path(self.file)) if self.file else None
+        place = display_path(Path(self.file)) if self.file else None
         where = f"{place}:{self.line}" if place and self.line else place
         return Problem(self.message, f"Fix: {self.fix}" if self.fix else None, where)
 

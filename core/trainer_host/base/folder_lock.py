@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import Problem, StorageError
-from trainer_host.base.processes import Process
+from trainer_host.base.process_identity import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable

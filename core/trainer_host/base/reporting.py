@@ -72,7 +72,7 @@ class Reporter(Protocol):
         """End whatever is being drawn."""
 
 
-class Silent:
+class NullReporter:
     """A reporter that shows nothing."""
 
     def note(self, text: str) -> None:

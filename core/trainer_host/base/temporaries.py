@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer_host.base.processes import Process
+from trainer_host.base.process_identity import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

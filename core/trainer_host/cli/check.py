@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainer_host.cli.options import make_request, shared_by_datasets, task_option
+from trainer_host.cli.shared_options import make_request, shared_by_datasets, task_option
 
 if TYPE_CHECKING:
-    from trainer_host.session.check import CheckResult
+    from trainer_host.session.dataset_check import CheckResult
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,9 +55,9 @@ def check(
     The exit code is 4 where there is an error.
     """
     from trainer_host.base.errors import ExitCode
-    from trainer_host.cli.console import make_reporter
+    from trainer_host.cli.console_reporter import make_reporter
     from trainer_host.cli.main import emit
-    from trainer_host.session.check import check as session
+    from trainer_host.session.dataset_check import check as session
 
     reporter = make_reporter()
     request = make_request(_named(settings), task, plugins, no_plugins, offline, verbose)
@@ -81,7 +81,7 @@ def _named(words: tuple[str, ...]) -> tuple[str, ...]:
 def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
     from trainer_host.base.display import escaped
     from trainer_host.base.findings import SHOWN, grouped
-    from trainer_host.session.check import summary
+    from trainer_host.session.dataset_check import summary
 
     for line in summary(result):
         click.echo(escaped(line), err=True)

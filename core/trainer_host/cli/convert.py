@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from trainer_host.cli.options import bad_option, make_request, shared_by_datasets, task_option
+from trainer_host.cli.shared_options import bad_option, make_request, shared_by_datasets, task_option
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,9 +42,9 @@ def convert(
     The first word is the dataset, the last the folder. Errors of the dataset stop it, and nothing is written then.
     """
     from trainer_host.base.findings import by_code, grouped
-    from trainer_host.cli.console import make_reporter
+    from trainer_host.cli.console_reporter import make_reporter
     from trainer_host.cli.main import emit
-    from trainer_host.session.convert import convert as session
+    from trainer_host.session.dataset_conversion import convert as session
 
     reporter = make_reporter()
     words, folder = _split(settings)

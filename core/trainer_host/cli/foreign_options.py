@@ -23,7 +23,7 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> click.Cl
         return error
     from trainer_host.base.errors import Problem
     from trainer_host.base.settings import parse_value
-    from trainer_host.engine.foreign_settings import what_to_write
+    from trainer_host.engine.ultralytics.foreign_settings import what_to_write
 
     text = _value(error.option_name, arguments)
     fix = what_to_write(error.option_name.lstrip("-").replace("-", "_"), None if text is None else parse_value(text))

@@ -22,7 +22,7 @@ from trainer_host.base.errors import (
     TrainerError,
 )
 from trainer_host.base.signals import StopRequest, handled_by
-from trainer_host.cli.streams import (
+from trainer_host.cli.standard_streams import (
     ClosedPipeError,
     close_output,
     flushed,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("trainer_host.cli.run", "Train a model."),
-    "val": ("trainer_host.cli.finished", "Measure a finished model."),
+    "val": ("trainer_host.cli.val", "Measure a finished model."),
     "predict": ("trainer_host.cli.predict", "Find objects in images, folders or videos."),
     "check": ("trainer_host.cli.check", "Check a dataset, to the file and the line."),
     "convert": ("trainer_host.cli.convert", "Write a dataset of another format as a YOLO one."),
@@ -79,8 +79,8 @@ class LazyGroup(click.Group):
                 module = importlib.import_module(COMMANDS[cmd_name][0])
             command: click.Command = getattr(module, cmd_name)
             return command
-        from trainer_host.plugin.commands import installed_commands, load_command
         from trainer_host.plugin.discovery import select
+        from trainer_host.plugin.plugin_commands import installed_commands, load_command
 
         records = installed_commands()
         known = {r.name for r in records} | {f"{r.distribution}:{r.name}" for r in records}
@@ -195,8 +195,8 @@ def _code_of(error: BaseException, arguments: list[str], answered: bool) -> int:
         return close_output()
     if isinstance(error, OSError) and is_output_error(error):
         return close_output(error)
-    from trainer_host.engine.faults import known_error
-    from trainer_host.plugin.commands import crash_of_command
+    from trainer_host.engine.error_translation import known_error
+    from trainer_host.plugin.plugin_commands import crash_of_command
 
     known = (crash_of_command(error) if isinstance(error, Exception) else None) or known_error(error)
     if known is None:

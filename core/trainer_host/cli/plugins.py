@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from trainer_host.base.display import escaped
-from trainer_host.cli.new import new
-from trainer_host.cli.verify import verify
+from trainer_host.cli.plugins_new import new
+from trainer_host.cli.plugins_verify import verify
 from trainer_host.plugin.discovery import FILE, PluginRecord, discover
 
 
@@ -26,7 +26,7 @@ def plugins(ctx: click.Context, as_json: bool, check: bool, no_plugins: tuple[st
     if ctx.invoked_subcommand is not None:
         return
     if check:
-        from trainer_host.plugin.probe import check_all
+        from trainer_host.plugin.import_check import check_all
 
         records = check_all(no_plugins)
     else:
@@ -72,7 +72,7 @@ def show(name: str, as_json: bool) -> None:
 
     NAME is that of an installed plugin, of a package that brings one, or the path of an extension's file.
     """
-    from trainer_host.plugin.probe import describe
+    from trainer_host.plugin.import_check import describe
 
     found = describe(name)
     if as_json:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from trainer_host.base.errors import ExitCode
-from trainer_host.cli.options import load_engine, make_request, quiet_engine, shared, task_option
+from trainer_host.cli.shared_options import load_engine, make_request, quiet_engine, shared, task_option
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,15 +39,15 @@ def predict(
     trainer predict model=best.pt source=images/
     trainer predict model=best.pt source=video.mp4 conf=0.5 --output found.csv
     """
-    from trainer_host.base.data import nearby
-    from trainer_host.cli.console import make_reporter
+    from trainer_host.base.atomic_io import display_path
+    from trainer_host.cli.console_reporter import make_reporter
     from trainer_host.cli.main import emit
 
     reporter = make_reporter()
     with quiet_engine():
         request = make_request(settings, task, plugins, no_plugins, offline, verbose)
         load_engine()
-        from trainer_host.session.predict import predict as session
+        from trainer_host.session.prediction import predict as session
 
         result = session(request, reporter, outputs, not no_pictures, keep=as_json)
     found = f"{result.objects} object{'s' * (result.objects != 1)}"
@@ -55,7 +55,7 @@ def predict(
     made = [file for file in result.files if file not in outputs]
     if result.save_dir is not None and made:
         pictures = any(file.parent == result.save_dir for file in made)
-        reporter.note(f"{'Pictures' if pictures else 'Results'} are in {nearby(result.save_dir)}.")
+        reporter.note(f"{'Pictures' if pictures else 'Results'} are in {display_path(result.save_dir)}.")
     for output in outputs:
         reporter.note(f"Written: {output}")
     if as_json:

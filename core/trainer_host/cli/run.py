@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.cli.options import (
+from trainer_host.cli.shared_options import (
     bad_option,
     load_engine,
     make_request,
@@ -18,7 +18,7 @@ from trainer_host.cli.options import (
 
 if TYPE_CHECKING:
     from trainer_host.base.results import RunResult
-    from trainer_host.session.resolve import Request
+    from trainer_host.session.resolution import Request
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,7 +71,7 @@ def run(
     SETTINGS are key=value for the engine, PLUGIN.OPTION=VALUE for plugins, and at most one settings file.
     What the command line says goes before the file, the file before the task's defaults.
     """
-    from trainer_host.cli.console import make_reporter
+    from trainer_host.cli.console_reporter import make_reporter
 
     file, words = split_file(settings)
     reporter = make_reporter()
@@ -83,7 +83,7 @@ def run(
         if dry_run:
             shown = _settings(request, reporter)
         else:
-            from trainer_host.session.run import run as session
+            from trainer_host.session.training import run as session
 
             result = session(request, reporter)
     if dry_run:
@@ -93,12 +93,12 @@ def run(
 
 
 def _settings(request: Request, reporter: Any) -> dict[str, Any]:
-    from trainer_host.engine.faults import translated
+    from trainer_host.engine.error_translation import translated
 
     with translated():
-        from trainer_host.engine.logs import engine_log
-        from trainer_host.session.record import settings_as_data
-        from trainer_host.session.resolve import resolve
+        from trainer_host.engine.ultralytics.engine_log import engine_log
+        from trainer_host.session.resolution import resolve
+        from trainer_host.session.run_record import settings_as_data
 
         with engine_log(reporter, request.verbose):
             return settings_as_data(resolve(request, reporter))

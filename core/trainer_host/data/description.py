@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer_host.base.data import plain
+from trainer_host.base.atomic_io import plain
 from trainer_host.base.findings import Finding, Severity
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Split:
         Returns:
             The split, and what is wrong with the images.
         """
-        from trainer_host.data.images import read_images
+        from trainer_host.data.image_headers import read_images
 
         order = sorted(range(len(images)), key=lambda i: os.fspath(images[i]))
         paths = [os.path.abspath(images[i]) for i in order]  # noqa: PTH100 - links stay
@@ -269,7 +269,7 @@ class Description(dict[str, Any]):
 
         It does not depend on where the dataset lies, on times, or on how the label files are written.
         """
-        from trainer_host.data.cache import extracted_folder
+        from trainer_host.data.scan_cache import extracted_folder
 
         file = Path(self.file)
         root = str(Path(self.get("path") or (file if file.is_dir() else file.parent)).resolve())

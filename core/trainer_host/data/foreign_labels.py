@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trainer_host.data.image_listing import Listing
     from trainer_host.data.label_files import Rows
-    from trainer_host.data.listing import Listing
 
 CODE = "label-outside"
 LINK_OUT = "link-outside"

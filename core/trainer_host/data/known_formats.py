@@ -7,8 +7,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainer_host.base.data import nearby
-from trainer_host.data.images import PICTURES, SUFFIXES
+from trainer_host.base.atomic_io import display_path
+from trainer_host.data.image_headers import PICTURES, SUFFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ class Known(NamedTuple):
         shown = {"{file}": file, "{folder}": folder or file.absolute().parent}
         way = self.way.replace("{name}", file.name)
         for mark, path in shown.items():
-            way = way.replace(mark, shlex.quote(nearby(path)))
+            way = way.replace(mark, shlex.quote(display_path(path)))
         return way
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer_host.base.data import nearby
+from trainer_host.base.atomic_io import display_path
 from trainer_host.data.description import MISSING
 from trainer_host.data.known_formats import known_file
 
@@ -164,7 +164,7 @@ def _said(
     name, label = Path(image).name, Path(file).name
     wanted = f"{Path(image).stem}.txt"
     who = f"{count} of the {len(split)} {split.name} images"
-    here, there = nearby(Path(place)), nearby(Path(expected))
+    here, there = display_path(Path(place)), display_path(Path(expected))
     if kind is not None:
         what = f"{who} have labels in another format in {here}: {label} is {kind.name}."
         folder = Path(place)  # of all splits, if each has a folder

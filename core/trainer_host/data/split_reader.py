@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer_host.base.findings import Finding
-from trainer_host.data import cache
-from trainer_host.data.cache import Contents
+from trainer_host.data import scan_cache as cache
 from trainer_host.data.description import EMPTY, FOUND, MISSING, Split
 from trainer_host.data.foreign_labels import links_out, withheld
-from trainer_host.data.images import read_header, unreadable
+from trainer_host.data.image_headers import read_header, unreadable
+from trainer_host.data.image_listing import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, UNREADABLE, Listing
 from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, Fault, Rows, join_rows, parse_labels
-from trainer_host.data.listing import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, UNREADABLE, Listing
+from trainer_host.data.scan_cache import Contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,1 +1,1 @@
-"""The one place in the host that imports ultralytics: trainer, checkpoints, validation, prediction."""
+"""What every engine needs: checkpoints, the state of the process, progress, and errors of the system."""

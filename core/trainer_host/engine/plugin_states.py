@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer_host.base.errors import PluginError, Problem
-from trainer_host.plugin.claims import implementers, mappings
+from trainer_host.plugin.hook_collection import implementers, mappings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

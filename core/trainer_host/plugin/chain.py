@@ -19,21 +19,21 @@ from trainer_host.plugin.discovery import (
     record_of_module,
     select,
 )
-from trainer_host.plugin.loading import load_extension, load_named, load_task
+from trainer_host.plugin.hookspecs import BASE_FIRST, HookSpecs
 from trainer_host.plugin.markers import PROJECT
-from trainer_host.plugin.options import parse_options
-from trainer_host.plugin.specs import BASE_FIRST, HookSpecs
+from trainer_host.plugin.plugin_loading import load_extension, load_named, load_task
+from trainer_host.plugin.plugin_options import parse_options
 from trainer_host.plugin.unused_hooks import ignored_hooks, no_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
+    from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 
 
 DEFAULTS = "the engine's defaults"
 """The name under which the answers of the engine are registered."""
-READERS = frozenset({"read_dataset", "tell_dataset"})
+READERS = frozenset({"read_dataset", "sniff_dataset"})
 """First-result hooks that an extension may answer itself: the dataset tells who reads it, not the task."""
 
 

@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem
+from trainer_host.plugin.hookspecs import HookSpecs
 from trainer_host.plugin.markers import PROJECT
-from trainer_host.plugin.spec import ExtensionSpec, TaskSpec
-from trainer_host.plugin.specs import HookSpecs
+from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

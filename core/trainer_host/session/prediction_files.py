@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.data import write_whole
+from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.display import csv_cell, json_text
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.plain_path import fitting_name, plain_path
 from trainer_host.base.temporaries import temporary_folder
-from trainer_host.data.images import SUFFIXES
-from trainer_host.session.sources import VIDEOS, suffix_of
+from trainer_host.data.image_headers import SUFFIXES
+from trainer_host.session.prediction_sources import VIDEOS, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -281,7 +281,7 @@ def _write(path: Path, content: bytes, fix: str = SPACE) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
             return
-        write_whole(path, content, parents=True)
+        atomic_write(path, content, parents=True)
 
 
 def folder_name(name: str) -> str:

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 from trainer_host import api
 from trainer_host.base.errors import PluginCrashError, TrainerError
 from trainer_host.plugin.discovery import only
-from trainer_host.plugin.spec import ExtensionSpec
-from trainer_host.testing.outcome import CHECKS, Check, CheckFailedError, CheckSkippedError, Outcome
-from trainer_host.testing.subject import holding
+from trainer_host.plugin.plugin_spec import ExtensionSpec
+from trainer_host.testing.check_outcome import CHECKS, Check, CheckFailedError, CheckSkippedError, Outcome
+from trainer_host.testing.plugin_under_test import holding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from trainer_host.base.results import RunResult
-    from trainer_host.testing.probe import Recording
-    from trainer_host.testing.sample import TinyDataset
-    from trainer_host.testing.subject import Spec, Subject
+    from trainer_host.testing.plugin_under_test import Spec, Subject
+    from trainer_host.testing.tiny_dataset import TinyDataset
+    from trainer_host.testing.training_probe import Recording
 
 EPOCHS = 4
 FILES = ("model", "pretrained")
@@ -123,7 +123,7 @@ class Bench:
         Raises:
             CheckSkippedError: If there is none.
         """
-        from trainer_host.testing.sample import tiny_dataset
+        from trainer_host.testing.tiny_dataset import tiny_dataset
 
         if self._dataset is None:
             try:
@@ -198,7 +198,7 @@ class Bench:
         beside: Mapping[str, Spec],
     ) -> Training:
         from trainer_host.testing.leftovers import watched
-        from trainer_host.testing.probe import NAME, Probe
+        from trainer_host.testing.training_probe import NAME, Probe
 
         probe = Probe(stop_after, measure)
         dataset = self.dataset

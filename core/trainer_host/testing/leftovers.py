@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer_host.engine.imports import import_engine
-from trainer_host.testing.probe import random_state
+from trainer_host.engine.ultralytics.engine_import import import_engine
+from trainer_host.testing.training_probe import random_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

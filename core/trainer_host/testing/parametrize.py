@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.plugin.discovery import discover
-from trainer_host.plugin.spec import TaskSpec
-from trainer_host.testing.outcome import Check, CheckFailedError
-from trainer_host.testing.subject import name_of
-from trainer_host.testing.verify import checks_for, workbench
+from trainer_host.plugin.plugin_spec import TaskSpec
+from trainer_host.testing.check_outcome import Check, CheckFailedError
+from trainer_host.testing.plugin_under_test import name_of
+from trainer_host.testing.verification import checks_for, workbench
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trainer_host.plugin.discovery import Kind
     from trainer_host.testing.bench import Bench
-    from trainer_host.testing.subject import Spec
+    from trainer_host.testing.plugin_under_test import Spec
 
 
 @dataclass

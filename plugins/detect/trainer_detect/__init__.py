@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer_detect.model import build_model
-    from trainer_detect.predict import BoxPredictor, draw_boxes
+    from trainer_detect.predictor import BoxPredictor, draw_boxes
     from trainer_detect.sample import corner_row, outline_row, shapes_sample
     from trainer_detect.trainer import DetectionTrainer
-    from trainer_detect.val import ReadLabels
+    from trainer_detect.validator import ReadLabels
 
 __all__ = [
     "BoxPredictor",

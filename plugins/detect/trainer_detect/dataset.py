@@ -19,10 +19,10 @@ from trainer_detect.augment import Augment
 from trainer_detect.labels import BOX, engine_labels, polygon_labels
 from trainer_detect.rows import keypoint_shape
 from trainer_host import DatasetError, PluginError, Problem
-from trainer_host.base.collection import paused_collection
-from trainer_host.data.cache import cache_folder
+from trainer_host.base.gc_pause import gc_paused
 from trainer_host.data.description import Description
-from trainer_host.data.listing import list_split
+from trainer_host.data.image_listing import list_split
+from trainer_host.data.scan_cache import cache_folder
 from trainer_host.data.split_reader import read_split
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
     def get_labels(self) -> list[dict[str, Any]]:
         """Return the labels of the images."""
-        with paused_collection():
+        with gc_paused():
             return self._labels(len(self.im_files))
 
     def _labels(self, count: int) -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host import Problem, SettingsError
-from trainer_host.engine.architecture import vet_architecture
-from trainer_host.engine.layers import model_class
+from trainer_host.engine.ultralytics.architecture import vet_architecture
+from trainer_host.engine.ultralytics.plugin_layers import model_class
 from trainer_host.plugin.discovery import discover
 
 if TYPE_CHECKING:

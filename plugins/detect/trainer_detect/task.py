@@ -35,7 +35,7 @@ class DetectHooks:
     @hookimpl
     def read_dataset(self, ctx: DataContext) -> Mapping[str, Any]:
         """Read a dataset YAML with its images and labels."""
-        from trainer_detect.data import read_dataset
+        from trainer_detect.reading import read_dataset
 
         return read_dataset(ctx)
 
@@ -44,7 +44,7 @@ class DetectHooks:
         """Check rows, classes and boxes, and whether the models of the run fit them."""
         from trainer_detect.checks import check_dataset
         from trainer_detect.model_fit import check_models
-        from trainer_detect.unused import check_unused
+        from trainer_detect.unused_keypoints import check_unused
 
         return chain(check_dataset(ctx), check_unused(ctx), check_models(ctx))
 
@@ -65,21 +65,21 @@ class DetectHooks:
     @hookimpl
     def build_dataset(self, ctx: DataContext) -> Any:
         """Return the engine's dataset."""
-        from trainer_detect.data import build_dataset
+        from trainer_detect.reading import build_dataset
 
         return build_dataset(ctx)
 
     @hookimpl
     def build_dataloader(self, ctx: DataContext, dataset: Any) -> Any:
         """Return the engine's loader, unshuffled where batches have different shapes."""
-        from trainer_detect.data import build_loader
+        from trainer_detect.reading import build_loader
 
         return build_loader(ctx, dataset)
 
     @hookimpl
     def preprocess_batch(self, ctx: RunContext, batch: dict[str, Any]) -> dict[str, Any]:
         """Move the batch to the device, scale pixels to [0, 1], and vary the size for ``multi_scale``."""
-        from trainer_detect.data import preprocess_batch
+        from trainer_detect.reading import preprocess_batch
 
         return preprocess_batch(ctx, batch)
 
@@ -110,14 +110,14 @@ class DetectHooks:
     @hookimpl
     def autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
         """Return how many objects a mosaic of training images can hold."""
-        from trainer_detect.data import autobatch_hints
+        from trainer_detect.reading import autobatch_hints
 
         return autobatch_hints(ctx)
 
     @hookimpl
     def build_validator(self, ctx: ValidationContext) -> Any:
         """Return the engine's validator of boxes."""
-        from trainer_detect.val import BoxValidator
+        from trainer_detect.validator import BoxValidator
 
         return BoxValidator.of(ctx)
 
@@ -135,14 +135,14 @@ class DetectHooks:
     @hookimpl
     def build_predictor(self, ctx: PredictionContext) -> Any:
         """Return a predictor of boxes."""
-        from trainer_detect.predict import BoxPredictor
+        from trainer_detect.predictor import BoxPredictor
 
         return BoxPredictor(ctx)
 
     @hookimpl
     def draw(self, ctx: PredictionContext, prediction: Any) -> Any:
         """Draw boxes with class and confidence."""
-        from trainer_detect.predict import draw_boxes
+        from trainer_detect.predictor import draw_boxes
 
         return draw_boxes(prediction, ctx.args)
 

@@ -27,10 +27,10 @@ from trainer_detect.checks import (
 )
 from trainer_detect.rows import description, fitting_shapes, image_sizes, keypoint_shape
 from trainer_host import Finding
-from trainer_pose.keys import check_keys, padding_text
+from trainer_pose.keypoint_schema import check_keys, padding_text
 from trainer_pose.outliers import PlacedKeypoints, far_keypoints
 from trainer_pose.suggestions import name_lists
-from trainer_pose.unlabelled import unlabelled_splits
+from trainer_pose.unlabelled_keypoints import unlabelled_splits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -42,7 +42,7 @@ class PoseHooks:
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
         """Check keypoints, the keys that describe them, and whether the models of the run fit them."""
         from trainer_pose.checks import check_dataset
-        from trainer_pose.device import check_device
+        from trainer_pose.device_checks import check_device
         from trainer_pose.model_fit import check_models
 
         return chain(check_dataset(ctx), check_models(ctx), check_device(ctx))
@@ -90,15 +90,15 @@ class PoseHooks:
     @hookimpl
     def build_validator(self, ctx: ValidationContext) -> Any:
         """Return the engine's validator of boxes and keypoints."""
-        from trainer_pose.val import KeypointValidator
+        from trainer_pose.validator import KeypointValidator
 
         return KeypointValidator.of(ctx)
 
     @hookimpl
     def build_predictor(self, ctx: PredictionContext) -> Any:
         """Return a predictor of boxes and keypoints."""
-        from trainer_pose.device import warn_of_device
-        from trainer_pose.predict import KeypointPredictor
+        from trainer_pose.device_checks import warn_of_device
+        from trainer_pose.predictor import KeypointPredictor
 
         warn_of_device(ctx)
         return KeypointPredictor(ctx)
@@ -106,7 +106,7 @@ class PoseHooks:
     @hookimpl
     def draw(self, ctx: PredictionContext, prediction: Any) -> Any:
         """Draw boxes, keypoints and the dataset's skeleton."""
-        from trainer_pose.predict import draw_keypoints
+        from trainer_pose.predictor import draw_keypoints
 
         return draw_keypoints(ctx, prediction)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer_host.base.data import write_whole
+from trainer_host.base.atomic_io import atomic_write
 from trainer_host.data.description import EMPTY, FOUND, MISSING
 from trainer_host.data.report.charts import chart, own_histograms, size_chart
 from trainer_host.data.report.gallery import Gallery
@@ -57,7 +57,7 @@ def write_report(path: Path, data: Description, findings: Sequence[Finding], hoo
         "Statistics": _statistics(data, hooks, ctx),
     }
     content = _page(data, findings, ctx.task, {title: body for title, body in sections.items() if body})
-    write_whole(path, content.encode(), parents=True)
+    atomic_write(path, content.encode(), parents=True)
 
 
 def _page(data: Description, findings: Sequence[Finding], task: str, sections: dict[str, str]) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer_host.base.collection import paused_collection
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError
+from trainer_host.base.gc_pause import gc_paused
 from trainer_host.engine.checkpoint.archive import Archive
 from trainer_host.engine.checkpoint.inert_pickle import TensorRef, UnreadableError, read_pickle
 from trainer_host.engine.checkpoint.record import RECORD, STATE, record_problem
@@ -189,7 +189,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise SettingsError(Problem(f"checkpoint {path} not found.", "Give the path of a checkpoint, such as best.pt."))
     try:
         archive = Archive(path)
-        with paused_collection():  # many small objects, none of which is garbage
+        with gc_paused():  # many small objects, none of which is garbage
             described = read_pickle(archive.pickle())
         content = described.value
         if isinstance(content, dict):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer_host.base.data import plain
+from trainer_host.base.atomic_io import plain
 from trainer_host.base.errors import Problem
-from trainer_host.engine.versions import engine_version
-from trainer_host.plugin.options import options_as_data
+from trainer_host.engine.ultralytics.release_window import engine_version
+from trainer_host.plugin.plugin_options import options_as_data
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:

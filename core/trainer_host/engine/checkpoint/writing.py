@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer_host.base.data import plain
+from trainer_host.base.atomic_io import plain
 from trainer_host.base.errors import PluginError, Problem
 from trainer_host.base.settings import is_file
 from trainer_host.engine.checkpoint.inert_pickle import UnreadableError, read_pickle

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 # isort: off
-from trainer_host.testing.checks import contract, data, training, results, process, extensions
+from trainer_host.testing.checks import (
+    contract_checks,
+    data_checks,
+    training_checks,
+    result_checks,
+    process_checks,
+    extension_checks,
+)
 
-__all__ = ["contract", "data", "extensions", "process", "results", "training"]
+__all__ = ["contract_checks", "data_checks", "extension_checks", "process_checks", "result_checks", "training_checks"]

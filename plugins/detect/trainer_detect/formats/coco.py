@@ -47,7 +47,7 @@ class CocoHooks:
         return read_dataset(find_source(ctx.source, ctx.images), options.holdout, options.margin)
 
     @hookimpl
-    def tell_dataset(self, source: str) -> Collection[str] | None:
+    def sniff_dataset(self, source: str) -> Collection[str] | None:
         """Return the keys that the description will have."""
         from trainer_detect.formats.coco_file import told_keys
         from trainer_detect.formats.coco_source import find_source, names_kind

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.kinds import COCO, YAMLS, files_in, has_yaml
-from trainer_host.base.data import nearby
+from trainer_host.base.atomic_io import display_path
 from trainer_host.base.findings import MISSING_KEY, Finding
 from trainer_host.data.description import SPLITS
-from trainer_host.data.meant_paths import as_yaml, parts_of, tail_in
+from trainer_host.data.path_suggestions import as_yaml, parts_of, tail_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,7 +218,7 @@ def find_folder(source: Source, split: str, images: Sequence[Item]) -> Path | No
         place, name, tail = short
         for item in images:
             item.content["file_name"] = "/".join(parts_of(item.content["file_name"])[-tail.count("/") - 1 :])
-        what = f"the images are not at their paths, such as {name}; {tail} in {nearby(place)} is taken."
+        what = f"the images are not at their paths, such as {name}; {tail} in {display_path(place)} is taken."
         fix = "write each file_name relative to the folder of images"
         source.findings.append(Finding("path-habit", what, fix, str(file), None, "warning", split))
         return place

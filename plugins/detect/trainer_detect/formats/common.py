@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer_host.base.findings import Finding
-from trainer_host.data.images import SUFFIXES
+from trainer_host.data.image_headers import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -35,7 +35,7 @@ class CvatHooks:
         return answer(ctx, CVAT, read_cvat, ctx.options_for(CvatOptions))
 
     @hookimpl
-    def tell_dataset(self, source: str) -> Collection[str] | None:
+    def sniff_dataset(self, source: str) -> Collection[str] | None:
         """Return the keys that the description will have."""
         from trainer_detect.formats.kinds import CVAT
         from trainer_detect.formats.tool_reader import told_keys

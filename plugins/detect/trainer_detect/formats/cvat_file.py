@@ -23,7 +23,7 @@ from trainer_detect.formats.tool_labels import (
     path_endings,
 )
 from trainer_detect.formats.xml_text import read_xml
-from trainer_host.data.images import SUFFIXES
+from trainer_host.data.image_headers import SUFFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer_host.base.data import write_whole
+from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.errors import Problem, StorageError
-from trainer_host.data.cache import extracted_folder
+from trainer_host.data.scan_cache import extracted_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +38,9 @@ def put_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None =
     try:
         if make:
             if not place.is_file():
-                write_whole(place, make(content), parents=True)
+                atomic_write(place, make(content), parents=True)
         elif not (place.is_file() and place.read_bytes() == content):
-            write_whole(place, content, parents=True)
+            atomic_write(place, content, parents=True)
     except OSError as error:
         what = f"an image that the labels carry cannot be put into the cache folder: {error.strerror}."
         fix = "Set TRAINER_CACHE_DIR to a folder that can be written to and has space."

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer_host.base.collection import paused_collection
+from trainer_host.base.gc_pause import gc_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -150,7 +150,7 @@ def read_json(
         return text
     scanner = _Scanner(text, lists, hook)
     try:
-        with paused_collection():  # which would look at all objects again and again, for half of the time
+        with gc_paused():  # which would look at all objects again and again, for half of the time
             return scanner.document()
     except json.JSONDecodeError as error:
         if not text.strip():

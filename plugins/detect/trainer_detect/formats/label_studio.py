@@ -35,7 +35,7 @@ class LabelStudioHooks:
         return answer(ctx, LABEL_STUDIO, read_label_studio, ctx.options_for(LabelStudioOptions))
 
     @hookimpl
-    def tell_dataset(self, source: str) -> Collection[str] | None:
+    def sniff_dataset(self, source: str) -> Collection[str] | None:
         """Return the keys that the description will have."""
         from trainer_detect.formats.kinds import LABEL_STUDIO
         from trainer_detect.formats.tool_reader import told_keys

@@ -25,7 +25,7 @@ from trainer_detect.formats.tool_labels import (
     objects_of,
     path_endings,
 )
-from trainer_host.data.images import SUFFIXES
+from trainer_host.data.image_headers import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -35,7 +35,7 @@ class LabelmeHooks:
         return answer(ctx, LABELME, read_labelme, ctx.options_for(LabelmeOptions))
 
     @hookimpl
-    def tell_dataset(self, source: str) -> Collection[str] | None:
+    def sniff_dataset(self, source: str) -> Collection[str] | None:
         """Return the keys that the description will have."""
         from trainer_detect.formats.kinds import LABELME
         from trainer_detect.formats.tool_reader import told_keys

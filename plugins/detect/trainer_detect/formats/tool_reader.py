@@ -18,7 +18,7 @@ from trainer_detect.formats.common import (
 from trainer_detect.formats.json_text import MOST_BYTES
 from trainer_detect.formats.labelled_images import LabelledImages, description_of
 from trainer_detect.formats.tool_labels import Fault
-from trainer_host.base.data import nearby
+from trainer_host.base.atomic_io import display_path
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import SPLITS
 from trainer_host.data.holdout import held_out
@@ -132,7 +132,7 @@ def _parts(source: Source, labels: dict[str, Labels], holdout: float | None) -> 
         return {s: (found, [p for p in pictures if subsets[p.subset] == s]) for s in SPLITS if s in subsets.values()}
     if len(pictures) == 1:
         alone = found.kind.for_each_image and found.path.is_file()
-        folder = shlex.quote(nearby(found.path.parent))
+        folder = shlex.quote(display_path(found.path.parent))
         fix = f"give the folder with the files of all images: data={folder}" if alone else "add images"
         source.findings.append(one_image_finding(found.path, fix))
         return parts
@@ -306,7 +306,7 @@ def _tell_faults(source: Source, part: LabelledImages, pictures: Sequence[Pictur
         faults = list(picture.faults)
         if path in first:
             other = first[path]
-            where = nearby(other.file) if other.file else f"line {other.line}"
+            where = display_path(other.file) if other.file else f"line {other.line}"
             what = f"the image {path} is labelled twice, first in {where}."
             faults.append(Fault("annotation-duplicate-image", what, "keep one of them", picture.line))
         first.setdefault(path, picture)

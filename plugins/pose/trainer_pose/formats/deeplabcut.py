@@ -52,7 +52,7 @@ class DeepLabCutHooks:
         return read_project(project, options.margin, options.holdout)
 
     @hookimpl
-    def tell_dataset(self, source: str) -> Collection[str] | None:
+    def sniff_dataset(self, source: str) -> Collection[str] | None:
         """Return the keys that the description will have."""
         from trainer_pose.formats.deeplabcut_project import find_project
 

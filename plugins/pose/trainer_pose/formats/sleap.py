@@ -30,7 +30,7 @@ class SleapHooks:
         return answer(ctx, SLEAP, read_sleap, ctx.options_for(SleapOptions))
 
     @hookimpl
-    def tell_dataset(self, source: str) -> Collection[str] | None:
+    def sniff_dataset(self, source: str) -> Collection[str] | None:
         """Return the keys that the description will have."""
         from trainer_detect.formats.coco_source import names_kind
         from trainer_pose.formats.sleap_file import SLEAP

@@ -33,8 +33,8 @@ class Hooks:
         return self.noted("read_dataset", (yield))
 
     @hookimpl(wrapper=True)
-    def tell_dataset(self, source):
-        return self.noted("tell_dataset", (yield))
+    def sniff_dataset(self, source):
+        return self.noted("sniff_dataset", (yield))
 
     @hookimpl
     def check_dataset(self, ctx):

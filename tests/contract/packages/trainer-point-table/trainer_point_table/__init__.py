@@ -32,7 +32,7 @@ class PointTableHooks:
     """Answers where the dataset is a CSV; None leaves it to others."""
 
     @hookimpl
-    def tell_dataset(self, source: str) -> Collection[str] | None:
+    def sniff_dataset(self, source: str) -> Collection[str] | None:
         """Return the keys that the description will have."""
         return KEYS if source.endswith(".csv") else None
 
@@ -47,7 +47,7 @@ class PointTableHooks:
 def read(file: Path, options: PointTable) -> Description:
     """Read a table. Nothing is raised for what is wrong with it."""
     from trainer_host.data.description import Description, Split  # imported late, because they need numpy
-    from trainer_host.data.images import read_images
+    from trainer_host.data.image_headers import read_images
 
     points: dict[str, dict[str, tuple[int, float, float]]] = {}
     findings = []

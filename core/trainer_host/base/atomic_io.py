@@ -1,0 +1,69 @@
+"""Plain data, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from trainer_host.base.temporaries import naming, sweep_once, temporary_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLAIN = (str, int, float, bool, type(None))
+
+
+def plain(value: Any) -> Any:
+    """Return plain data as it is, containers copied, and paths as text; None for anything else."""
+    if isinstance(value, PLAIN):
+        # A subclass, such as a number of numpy or an enumeration, would be written by its class.
+        return value if type(value) in PLAIN else next(t(value) for t in (int, float, str) if isinstance(value, t))
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {plain(k): plain(v) for k, v in value.items() if isinstance(k, PLAIN)}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else None
+
+
+@contextmanager
+def appearing_whole(path: Path, parents: bool = False) -> Iterator[IO[bytes]]:
+    """Open a file for writing and reading that appears under its name once it is whole, or not at all.
+
+    Args:
+        path: The file.
+        parents: Whether to make the folder. One that was there before and is gone now stays gone without it.
+
+    Raises:
+        OSError: If it cannot be written; it names the file.
+    """
+    part = temporary_path(path)
+    try:
+        with naming(path, part):
+            if parents:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            sweep_once(path.parent)
+            with part.open("w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+    finally:
+        with suppress(OSError):  # the folder may be gone, or have become read-only
+            part.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, content: bytes, parents: bool = False) -> None:
+    """Write a file so that it appears whole or not at all; ``parents`` makes its folder."""
+    with appearing_whole(path, parents) as file:
+        file.write(content)
+
+
+def display_path(path: Path) -> str:
+    """Return a path as one would type it here: relative where it lies below the working folder."""
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return str(path)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

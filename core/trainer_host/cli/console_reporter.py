@@ -1,0 +1,157 @@
+"""What people see: a live bar in a terminal, plain lines in a log file."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from trainer_host.base.atomic_io import display_path
+from trainer_host.base.display import escaped
+from trainer_host.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rich.progress import TaskID
+
+    from trainer_host.base.reporting import EpochReport
+    from trainer_host.base.reporting import Progress as Standing
+    from trainer_host.base.results import RunResult
+
+WIDTH = 9
+HEAD_EVERY = 25
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people, such as ``1 h 02 min``, ``3 min 20 s`` or ``8 s``."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def short(metric: str) -> str:
+    """Return a metric's name without its group."""
+    return metric.removeprefix("metrics/")
+
+
+class ConsoleReporter:
+    """Writes to standard error: a table of epochs, and in a terminal a bar below it.
+
+    Args:
+        console: Where to write.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar: Progress | None = None
+        self.bar_task: TaskID | None = None
+        self.rows = 0
+        self.seconds = 0.0
+        self.said: set[str] = set()
+
+    def head(self) -> None:
+        """Show the program's name and version."""
+        self.note(f"trainer {__version__}")
+
+    def note(self, text: str) -> None:
+        """Show something that is worth knowing, in one line."""
+        self.console.print(Text(escaped(text)), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Show something that needs attention, once."""
+        if text not in self.said:
+            self.said.add(text)
+            self.console.print(Text("Warning: ", "yellow") + Text(escaped(" ".join(text.split()))), soft_wrap=True)
+
+    def progress(self, progress: Standing) -> None:
+        """Move the bar; a log file gets a line for each epoch instead."""
+        if not self.console.is_terminal:
+            return
+        if self.bar is None:
+            left_column = TextColumn("{task.fields[left]}", markup=False)
+            columns = TextColumn("{task.description}"), BarColumn(24), left_column
+            self.bar = Progress(*columns, console=self.console, transient=True, refresh_per_second=4)
+            self.bar_task = self.bar.add_task("", left="")
+            self.bar.start()
+        left = f"{duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+        losses = "  ".join(f"{k.removesuffix('_loss')} {v:.3g}" for k, v in progress.losses.items())
+        if self.bar_task is not None:
+            self.bar.update(
+                self.bar_task,
+                description=f"epoch {progress.epoch}/{progress.epochs}",
+                completed=(progress.epoch - 1) * progress.batches + progress.batch,
+                total=progress.epochs * progress.batches,
+                left=escaped(f"{left}  {losses}"),
+            )
+
+    def epoch(self, report: EpochReport) -> None:
+        """Add a line to the table of epochs."""
+        losses = {k.removesuffix("_loss"): v for k, v in report.losses.items()}
+        metrics = {short(k): v for k, v in report.metrics.items()}
+        epoch = f"{report.epoch:>5}/{report.epochs:<3}"
+        if self.rows % HEAD_EVERY == 0:
+            heads = "".join(f"  {n:>{max(WIDTH, len(n))}}" for n in [*losses, *metrics])
+            self.note(f"{'epoch':>{len(epoch)}}{'time left':>14}{heads}")
+        self.rows += 1
+        self.seconds += report.seconds
+        cells = [f"  {v:>{max(WIDTH, len(k))}.4g}" for k, v in losses.items()]
+        cells += [f"  {'-' if v is None else format(v, '.3f'):>{max(WIDTH, len(k))}}" for k, v in metrics.items()]
+        best = "  best" if report.best else ""
+        self.note(f"{epoch}{duration(report.seconds_left):>14}{''.join(cells)}{best}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def metrics(self, metrics: Mapping[str, float]) -> None:
+        """Show metrics as a table."""
+        table = Table("  metric", "value", box=None, pad_edge=False, show_edge=False)
+        for name, value in metrics.items():
+            table.add_row(Text(f"  {escaped(short(name))}"), f"{value:.4f}")
+        self.console.print(table)
+
+    def summary(self, result: RunResult) -> None:
+        """Say what was done, and where to look."""
+        epochs = f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
+        self.note("")
+        self.note(f"Done: {epochs} in {duration(self.seconds)}. {_capitalised(result.ending.message)}{_whose(result)}")
+        shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics
+        self.metrics(shown)
+        places: list[tuple[str, Path | None]] = [
+            ("best model", result.best),
+            ("last model", result.last if result.best is None else None),
+            ("predictions", result.predictions),
+            ("everything", result.save_dir),
+        ]
+        for name, path in places:
+            if path is not None:
+                self.note(f"  {name:<12} {display_path(path)}")
+        if model := result.best or result.last:
+            self.note(f"Use it: trainer predict model={display_path(model)} source=IMAGE_OR_FOLDER")
+
+
+def _capitalised(sentence: str | None) -> str:
+    return f"{sentence[0].upper()}{sentence[1:]}. " if sentence else ""
+
+
+def _whose(result: RunResult) -> str:
+    """Return the head of the table of metrics: which model they belong to."""
+    if result.best is not None:
+        epoch = f" (epoch {result.best_epoch})" if result.best_epoch else ""
+        return f"The best model on held-out images{epoch}:"
+    saved = "best.pt was not saved" if result.last is not None else "No checkpoint was saved"
+    return f"{saved}. The model of the last epoch on held-out images:"
+
+
+def make_reporter() -> ConsoleReporter:
+    """Return a reporter that writes to standard error, without control characters where that is no terminal."""
+    return ConsoleReporter(Console(file=sys.stderr, highlight=False, legacy_windows=False))

@@ -1,0 +1,68 @@
+"""A dataset YAML with all its images and label files, read once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer_host.base.atomic_io import display_path
+from trainer_host.base.yaml_document import read_document
+from trainer_host.data.description import Description
+from trainer_host.data.file_checks import check_files
+from trainer_host.data.image_listing import list_split
+from trainer_host.data.path_resolution import images_elsewhere, root_of, sources_of
+from trainer_host.data.split_reader import read_split
+from trainer_host.data.yaml_schema import name_classes_of_labels, note_download, settle_channels, settle_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def read_keys(file: Path) -> Description:
+    """Read a dataset YAML, and settle what its keys mean for every task; images and labels are not looked at."""
+    document = read_document(file)
+    data = Description(document.content, file=file.absolute(), findings=document.findings, lines=document.lines)
+    if not document.content:
+        return data
+    settle_classes(data)
+    settle_channels(data)
+    note_download(data)
+    data["yaml_file"] = str(data.file)
+    return data
+
+
+def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed: str = "") -> Description:
+    """Read a dataset YAML with all its images and label files.
+
+    Nothing raises: what is wrong is among the findings, and what could not be read is left out.
+
+    Args:
+        file: The YAML.
+        datasets: Returns the engine's folder of datasets, where that may be meant.
+        needed: A split that has to be there besides ``train`` and ``val``.
+    """
+    data = read_keys(file)
+    if "yaml_file" not in data:
+        return data
+    data.engine_reads = True
+    root = root_of(data, datasets)
+    sources = sources_of(data, root, needed)
+    data["path"] = root
+    listings = {}
+    for name, places in sources.items():
+        listing = list_split(name, places, root, Path(data.file).parent)
+        data.findings += listing.findings
+        if not listing.images:
+            # Errors say themselves why there are none; a warning, such as of a link, lets nothing be trained on.
+            if all(f.severity != "error" for f in listing.findings):
+                what = f"{name}: no images in {', '.join(map(display_path, places))}."
+                finding = data.of_key(name, "split-empty", what, images_elsewhere(data, name, root))
+                data.findings.append(replace(finding, split=name))
+            continue
+        listings[name] = listing
+        data.splits[name], found = read_split(name, places, listing)
+        data.findings += found
+    name_classes_of_labels(data)
+    data.findings += check_files(data, listings)
+    return data

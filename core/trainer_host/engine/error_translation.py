@@ -1,0 +1,188 @@
+"""What the engine, torch and the system raise, told as the errors that the host documents."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer_host.base.errors import (
+    DatasetError,
+    EnvironmentProblemError,
+    LossError,
+    Problem,
+    SettingsError,
+    StorageError,
+    TrainerError,
+)
+from trainer_host.engine.resource_limits import exhausted
+from trainer_host.plugin.error_attribution import crash_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainer_host.plugin.chain import HookManager
+
+_NUMBERS = (
+    *("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "EEXIST", "ENOTDIR", "EISDIR"),
+    *("ENAMETOOLONG", "ELOOP", "ESTALE", "ENODEV", "ENXIO", "EBUSY"),
+)
+STORAGE_ERRORS = frozenset(getattr(errno, name) for name in _NUMBERS if hasattr(errno, name))
+ERRNO = re.compile(r"\[Errno (?P<number>\d+)\] (?P<reason>[^:\n]+)(?:: '(?P<file>[^'\n]+)')?")
+NO_IMAGE = re.compile(r"Image Not Found (?P<file>.+)")
+IMAGES = frozenset(
+    (
+        *(".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpeg2000", ".jpg"),
+        *(".mpo", ".npy", ".png", ".tif", ".tiff", ".webp"),
+    )
+)
+"""Suffixes of images, and of what the engine keeps of them."""
+MOVED = "Fix: leave the files in place while a run lasts"
+HEADLESS = "Run: pip uninstall -y opencv-python && pip install opencv-python-headless"
+
+
+def missing_library(error: ImportError) -> TrainerError | None:
+    """Return what to say where a system library is missing that OpenCV or torch needs, or None."""
+    text = str(error)
+    if ".so" not in text and "DLL load failed" not in text:
+        return None
+    library = text.split(":", 1)[0]
+    return EnvironmentProblemError(
+        Problem(f"the system library {library} is missing, so OpenCV cannot be imported.", HEADLESS)
+        if error.name == "cv2"
+        or any(x in text for x in ("libGL", "libgthread", "libglib", "libSM", "libXext", "libxcb"))
+        else Problem(f"a library cannot be loaded: {text}.", "Install it, or reinstall the package that needs it.")
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn errors that have a known cause and remedy into the documented ones; let every other one through."""
+    try:
+        yield
+    except TrainerError:
+        raise
+    except Exception as error:
+        known = known_error(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+@contextmanager
+def blamed(manager: HookManager) -> Iterator[None]:
+    """Turn errors of a plugin's code into one that names the plugin; let those through that have a known cause.
+
+    Args:
+        manager: The plugins whose code may run.
+    """
+    try:
+        yield
+    except TrainerError:
+        raise
+    except (Exception, SystemExit) as error:
+        known = _known_cause(error)
+        own = isinstance(error, OSError) and vanished(error, str(error)) is not None  # a file that a plugin looks for
+        crash = crash_of(error, manager) if known is None or own else None
+        if crash is None:
+            raise
+        raise crash from error
+
+
+def known_error(error: BaseException, folder: Path | None = None) -> TrainerError | None:
+    """Return what to report for an error that has a known cause and remedy; None for a bug, and for what is known.
+
+    Args:
+        error: The error.
+        folder: Where results go, for an error of a disk that names no file.
+    """
+    if isinstance(error, TrainerError) or not isinstance(error, Exception):
+        return None
+    if folder is not None and isinstance(error, OSError) and not folder.is_dir():
+        return StorageError(Problem("the run's folder disappeared during the run.", MOVED, str(folder)))
+    return _known_cause(error, folder)
+
+
+def _known_cause(error: BaseException, folder: Path | None = None) -> TrainerError | None:
+    text = str(error)
+    if limited := exhausted(error, text):
+        return limited
+    if isinstance(error, ImportError):
+        return missing_library(error)
+    if isinstance(error, OSError):
+        return vanished(error, text) or (
+            _storage(error, text, folder) if _errno(error, text) in STORAGE_ERRORS else None
+        )
+    if not isinstance(error, (RuntimeError, ValueError)):
+        return None
+    if "NaN persisted" in text or "corrupted with NaN" in text:
+        return loss_error()
+    if "PytorchStreamWriter failed" in text or "unexpected pos" in text:
+        where = str(folder) if folder is not None else None
+        return StorageError(Problem("cannot write the checkpoint.", "Fix: free space on the disk", where))
+    if text.startswith("final batch=1 training"):
+        least = re.search(r">= (\d+)", text)
+        fix = f"Fix: change batch, or train at imgsz={least[1] if least else 64} or more"
+        return SettingsError(Problem("the last batch of an epoch has one image, too few at this imgsz.", fix))
+    if text.startswith("bfloat16 autocast requires"):
+        what = "amp=bf16 needs a CUDA GPU that supports bfloat16."
+        return SettingsError(Problem(what, "Fix: write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
+    if text.startswith("Invalid") and "device=" in text:
+        return SettingsError(Problem(text.strip().splitlines()[0], "Without a GPU leave it out, or write device=cpu."))
+    return None
+
+
+def _errno(error: OSError, text: str) -> int | None:
+    """Return the number of a system's error, which a loader's process passes on as text only."""
+    found = None if error.errno is not None else ERRNO.search(text)
+    return int(found["number"]) if found else error.errno
+
+
+def vanished(error: OSError, text: str) -> TrainerError | None:
+    """Return what to report for a file that was there when the run began; None for anything else."""
+    if image := NO_IMAGE.search(text):
+        return _unread_image(Path(image["file"].strip()))
+    if _errno(error, text) not in {errno.ENOENT, errno.ESTALE}:
+        return None
+    found = ERRNO.search(text)
+    file = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else found and found["file"]
+    if not file or "site-packages" in file:
+        return None
+    if Path(file).suffix.lower() in IMAGES:
+        return DatasetError(Problem("the image disappeared during the run: No such file or directory.", MOVED, file))
+    what = "the file or folder does not exist, or disappeared meanwhile."
+    return StorageError(Problem(what, "Fix: check the path, and leave files in place while a run lasts", file))
+
+
+def _unread_image(file: Path) -> TrainerError:
+    """Return why an image cannot be read, which the engine does not say."""
+    try:
+        with file.open("rb"):
+            what = "cannot decode the image, which was readable when the run began."
+    except OSError as error:
+        if limited := exhausted(error, str(error)):
+            return limited
+        gone = error.errno in {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
+        what = f"the image {'disappeared' if gone else 'became unreadable'} during the run: {error.strerror}."
+    return DatasetError(Problem(what, MOVED, str(file)))
+
+
+def _storage(error: OSError, text: str, folder: Path | None) -> StorageError:
+    found = ERRNO.search(text)
+    file = error.filename or (found and found["file"]) or folder
+    reason = error.strerror or (found and found["reason"].strip()) or "input/output error"
+    fix = "Fix: free space, or give another folder with project=DIR"
+    return StorageError(Problem(f"cannot read or write: {reason}.", fix, str(file) if file else None))
+
+
+def loss_error() -> LossError:
+    """Return the error of a loss that is not finite."""
+    return LossError(
+        Problem(
+            "the loss became NaN or infinite.",
+            "Lower lr0, train with amp=False, or check the labels for wild values.",
+        )
+    )

@@ -1,0 +1,209 @@
+"""What a run changes in its process, put back afterwards, from the import of the engine on."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.gc_pause import gc_paused
+from trainer_host.base.interpreter_state import preserved_process
+from trainer_host.engine.ultralytics.engine_import import import_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def preserved_state() -> Iterator[None]:
+    """Import the engine, and restore on leaving, also after an exception, what it changes in the process.
+
+    That is: what `preserved_process` restores, the random generators of numpy and torch, deterministic and cudnn flags,
+    torch's default type, numbers of threads, how numbers are printed, the backend of matplotlib, the engine's default
+    callbacks and its default activation.
+
+    The engine sets some of this when it is imported. So that every call runs as the first one does, it is set again.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(preserved_process())
+        stack.enter_context(_plotting())
+        _import_libraries()
+        for part in (_random, _torch_flags, _libraries):
+            stack.enter_context(part())
+        _import_or_apply()
+        stack.enter_context(_engine())
+        stack.enter_context(warnings.catch_warnings())
+        yield
+
+
+@dataclass
+class _Import:
+    """What the import of the engine has set in the process.
+
+    Attributes:
+        environment: Variables.
+        filters: Filters of warnings.
+        printing: How numpy prints numbers.
+        torch_printing: How torch does.
+        fresh_torch: The number of threads that torch had when the host imported it; None if it was there before.
+    """
+
+    environment: dict[str, str] = field(default_factory=dict)
+    filters: list[Any] = field(default_factory=list)
+    printing: dict[str, Any] = field(default_factory=dict)
+    torch_printing: dict[str, Any] = field(default_factory=dict)
+    fresh_torch: int | None = None
+
+
+_imported = _Import()
+
+
+def _import_libraries() -> None:
+    """Import what the engine would import, so that the state that it changes can be seen before."""
+    if "ultralytics" in sys.modules:
+        return
+    environment, fresh = dict(os.environ), "torch" not in sys.modules
+    with gc_paused():
+        torch = importlib.import_module("torch")
+        importlib.import_module("cv2")
+    _imported.environment |= _added(environment)
+    if fresh:
+        _imported.fresh_torch = torch.get_num_threads()
+
+
+def _import_or_apply() -> None:
+    import numpy as np
+    import torch
+
+    if _imported.fresh_torch == torch.get_num_threads() and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)  # as where the engine is imported first, which sets the variable
+    if "ultralytics" not in sys.modules:
+        environment, filters = dict(os.environ), warnings.filters[:]
+        import_engine()
+        importlib.import_module("trainer_host.engine.ultralytics.training_engine")
+        _imported.environment |= _added(environment)
+        _imported.filters = [f for f in warnings.filters if f not in filters]
+        _imported.printing, _imported.torch_printing = dict(np.get_printoptions()), _torch_printing()
+        return
+    os.environ.update({k: v for k, v in _imported.environment.items() if k not in os.environ})
+    active: Any = warnings.filters
+    active[:0] = [f for f in _imported.filters if f not in active]
+    if _imported.printing:
+        np.set_printoptions(**_imported.printing)
+        torch.set_printoptions(**_imported.torch_printing)  # type: ignore[no-untyped-call]
+        import cv2
+
+        cv2.setNumThreads(0)
+
+
+def _added(before: dict[str, str]) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if before.get(k) != v}
+
+
+@contextmanager
+def _plotting() -> Iterator[None]:
+    """Leave the choice of matplotlib's backend open if it was; reading it the usual way would make the choice."""
+    before: Any = sys.modules.get("matplotlib")
+    backend = dict.get(before.rcParams, "backend") if before is not None else None
+    try:
+        yield
+    finally:
+        now: Any = sys.modules.get("matplotlib")
+        if now is not None and hasattr(now, "rcParamsOrig"):
+            backend = dict.get(now.rcParamsOrig, "backend") if before is None else backend
+            dict.update(now.rcParams, {"backend": backend})
+
+
+@contextmanager
+def _random() -> Iterator[None]:
+    import numpy as np
+    import torch
+
+    numpy_state, cpu = np.random.get_state(), torch.get_rng_state()
+    initialised = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cuda = torch.cuda.get_rng_state_all() if initialised else None
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+@contextmanager
+def _torch_flags() -> Iterator[None]:
+    import torch
+
+    deterministic, dtype = _determinism(), torch.get_default_dtype()
+    gradients, anomalies = torch.is_grad_enabled(), torch.is_anomaly_enabled()
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
+    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        # Not called without need, because it imports torch's compiler, which takes a second.
+        if _determinism() != deterministic:
+            torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
+        memory.fill_uninitialized_memory = fill
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(gradients)
+        torch.autograd.set_detect_anomaly(anomalies)
+        torch.set_num_threads(threads)
+
+
+def _determinism() -> tuple[bool, bool]:
+    import torch
+
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+@contextmanager
+def _libraries() -> Iterator[None]:
+    import cv2
+    import numpy as np
+    import torch
+
+    printing: dict[str, Any] = dict(np.get_printoptions())
+    torch_printing, threads = _torch_printing(), cv2.getNumThreads()
+    errors = np.geterr()
+    try:
+        yield
+    finally:
+        np.set_printoptions(**printing)
+        np.seterr(**errors)
+        torch.set_printoptions(**torch_printing)  # type: ignore[no-untyped-call]
+        if cv2.getNumThreads() != threads:
+            cv2.setNumThreads(threads)
+
+
+def _torch_printing() -> dict[str, Any]:
+    """Return how torch prints numbers, which it does not say in public."""
+    options = importlib.import_module("torch._tensor_str").PRINT_OPTS
+    return {k: getattr(options, k) for k in ("precision", "threshold", "edgeitems", "linewidth", "sci_mode")}
+
+
+@contextmanager
+def _engine() -> Iterator[None]:
+    from ultralytics.nn.modules.conv import Conv
+    from ultralytics.utils import callbacks
+
+    events = callbacks.default_callbacks
+    kept: dict[str, list[Any]] = {event: functions[:] for event, functions in events.items()}
+    activation = Conv.default_act
+    try:
+        yield
+    finally:
+        # The engine itself swaps these objects; what it put there is filled with what stood there before.
+        current = callbacks.default_callbacks
+        current.clear()
+        current.update(kept)
+        if Conv.default_act is not activation:
+            Conv.default_act = activation

@@ -1,0 +1,1 @@
+"""The ultralytics engine: the one place in the host that imports ultralytics."""

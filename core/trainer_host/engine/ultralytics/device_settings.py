@@ -1,0 +1,57 @@
+"""The setting ``device``, checked before the engine reads it: what it does not know ends in a traceback there."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ultralytics.utils import LOGGER
+
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.engine.ultralytics.settings_validation import several_devices
+
+if TYPE_CHECKING:
+    from trainer_host.base.protocols import Device
+
+GPU = re.compile(r"cuda|(cuda:)?-?\d+")
+HALF = frozenset({"16", "fp16"})
+OF_ENGINE = re.compile(r"|none|cpu|(npu|xpu).*")
+"""Devices of which the engine itself says what is missing."""
+
+
+def refuse_device(device: Any) -> None:
+    """Refuse a ``device`` that is unknown or missing here, and for which the engine would crash or use the CPU.
+
+    Raises:
+        SettingsError: If it is one.
+    """
+    if several_devices(device) or isinstance(device, torch.device):
+        return  # several are refused elsewhere
+    if isinstance(device, (list, tuple)):
+        device = device[0] if device else ""
+    name = str("" if device is None else device).strip().lower()
+    if OF_ENGINE.fullmatch(name):
+        return
+    if GPU.fullmatch(name):
+        # A number that is too large may be one that CUDA_VISIBLE_DEVICES has; the engine knows.
+        why = "" if torch.cuda.is_available() and torch.cuda.device_count() else "there is no GPU that CUDA can use"
+    elif name in {"mps", "mps:0"}:
+        return  # where there is none, the engine takes the CPU, which a warning says
+    else:
+        fix = "Fix: write device=cpu, device=0 for the first GPU, or device=mps on a Mac"
+        raise SettingsError(Problem(f"device={device}: unknown device.", fix))
+    if why:
+        raise SettingsError(Problem(f"device={device}: {why}.", "Fix: leave it out, or write device=cpu"))
+
+
+def warn_of_fallback(asked: Any, device: Device) -> None:
+    """Log that a device is not available, for which the engine takes the CPU without a word: Apple's."""
+    if str(asked or "").lower().partition(":")[0] == "mps" and device.type != "mps":
+        LOGGER.warning(f"device={asked} is not available on this machine: using {device}. Fix: device=cpu")
+
+
+def warn_of_precision(quantize: Any, device: Device) -> None:
+    """Log that a trained model computes with 32 bits on a CPU, whatever was asked: the engine does not say so."""
+    if str(quantize) in HALF and device.type == "cpu":
+        LOGGER.warning(f"quantize={quantize} has no effect on a CPU, which computes with 32 bits.")

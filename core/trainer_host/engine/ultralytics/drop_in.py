@@ -1,0 +1,82 @@
+"""The base of classes that stand in for the engine's own trainers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from ultralytics.utils import DEFAULT_CFG, LOGGER
+
+from trainer_host.base.best_metric import BestMetric
+from trainer_host.engine.error_translation import blamed
+from trainer_host.engine.plan import Plan
+from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
+from trainer_host.engine.ultralytics.host_trainer import HostTrainer
+from trainer_host.engine.ultralytics.release_window import untested_engine
+from trainer_host.plugin.chain import load_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+D = TypeVar("D", bound="DropInTrainer")
+
+
+class DropInTrainer(HostTrainer):
+    """A host trainer that is constructed as the engine's own trainers are, and always runs exact.
+
+    Attributes:
+        task: Name of the task.
+        plugins: Extensions that are switched on, as names or as paths of Python files.
+        options: Values by plugin and option.
+        best_metric: The metric that tells the best checkpoint, ``NAME`` or ``min:NAME``, or None for the
+            engine's own judgement.
+    """
+
+    task: ClassVar[str]
+    plugins: ClassVar[Sequence[str]] = ()
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    best_metric: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: dict[str, list[Any]] | None = None,
+    ) -> None:
+        chain = load_chain(self.task, self.plugins, self.options, defaults=EngineDefaults())
+        untested = untested_engine()
+        for problem in (*chain.notices, *([untested] if untested else [])):
+            LOGGER.warning(str(problem))
+        best = BestMetric.parse(self.best_metric) if self.best_metric else None
+        with blamed(chain.manager):
+            super().__init__(cfg, overrides, _callbacks, plan=Plan(chain, exact=True, drop_in=True, best_metric=best))
+
+    def train(self) -> None:
+        """Train.
+
+        Raises:
+            PluginCrashError: If a plugin's code raises an error, which is its ``__cause__``.
+        """
+        with blamed(self.plan.chain.manager):
+            super().train()
+
+    @classmethod
+    def configured(
+        cls: type[D],
+        *,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        plugins: Sequence[str] = (),
+        best_metric: str | None = None,
+    ) -> type[D]:
+        """Return a class with plugins and options, for `YOLO.train(trainer=...)`, which constructs it itself.
+
+        Args:
+            options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
+            plugins: Extensions to switch on, as names or as paths of Python files.
+            best_metric: The metric that tells the best checkpoint.
+        """
+        merged = {name: dict(values) for name, values in cls.options.items()}
+        for name, values in (options or {}).items():
+            merged.setdefault(name, {}).update(values)
+        best = best_metric or cls.best_metric
+        fields = {"options": merged, "plugins": (*cls.plugins, *plugins), "best_metric": best}
+        return type(cls.__name__, (cls,), {**fields, "__module__": cls.__module__, "__doc__": cls.__doc__})

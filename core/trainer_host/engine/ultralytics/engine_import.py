@@ -1,0 +1,43 @@
+"""Importing the engine, which reads some of its switches at that moment."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from trainer_host.base.gc_pause import gc_paused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def engine_switches() -> Iterator[None]:
+    """Have the engine, if it is imported meanwhile, install no packages and make no requests by itself.
+
+    What the user asks for by name is still fetched: downloads do not ask the engine's flag. The environment is left as
+    it was. An engine that was imported before keeps the switches of that time.
+    """
+    # Installing packages can be switched on again; nobody misses the requests that the engine makes unasked.
+    switches = {"YOLO_AUTOINSTALL": os.environ.get("YOLO_AUTOINSTALL", "false"), "YOLO_OFFLINE": "true"}
+    kept = {key: os.environ.get(key) for key in switches}
+    os.environ.update(switches)
+    try:
+        yield
+    finally:
+        for key, value in kept.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+def import_engine() -> None:
+    """Import the engine so that it installs no packages and makes no requests by itself."""
+    if "ultralytics" in sys.modules:
+        return
+    with engine_switches(), gc_paused():
+        importlib.import_module("ultralytics.utils.checks")

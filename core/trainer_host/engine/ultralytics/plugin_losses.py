@@ -1,0 +1,76 @@
+"""Losses of plugins, and the terms that they add."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ultralytics.nn.tasks import BaseModel
+from ultralytics.utils.torch_utils import unwrap_model
+
+from trainer_host.base.contexts import LossContext
+from trainer_host.base.errors import PluginError, Problem
+from trainer_host.engine.ultralytics.contributions import require_function
+from trainer_host.plugin.hook_collection import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainer_host.base.protocols import Batch, Loss, LossTerm, Tensor
+    from trainer_host.engine.ultralytics.host_trainer import HostTrainer
+
+
+class JoinedLoss:
+    """A loss and the terms that plugins add to it.
+
+    Whatever else the engine asks of a loss, such as ``update`` after an epoch, goes to the loss itself.
+
+    Args:
+        base: The loss.
+        terms: What is added to it, by name.
+    """
+
+    def __init__(self, base: Loss, terms: Mapping[str, LossTerm]) -> None:
+        self.base, self.terms = base, dict(terms)
+
+    def __call__(self, preds: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sum of all, and each part by name: a term's own for an image, as the engine tells its parts."""
+        loss, items = self.base(preds, batch)
+        total, parts = loss.sum(), dict(items)
+        for name, term in self.terms.items():
+            if name in items:
+                raise PluginError(Problem(f"the loss has a part {name!r} already.", "Rename the term."))
+            value = term(preds, batch)
+            if getattr(value, "ndim", None) != 0:
+                what = f"the loss term {name!r} returned {type(value).__name__}, not a tensor without dimensions."
+                raise PluginError(Problem(what, "Return the term's sum over the batch."))
+            total = total + value
+            parts[name] = value.detach() / len(batch["img"])
+        return total, parts
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the loss itself."""
+        if name.startswith("__") or name == "base":  # asked while copying, before there is a loss
+            raise AttributeError(name)
+        return getattr(self.base, name)
+
+
+def add_losses(trainer: HostTrainer) -> None:
+    """Give the models of a training the loss that plugins build; without any the engine builds its own when needed.
+
+    Raises:
+        PluginError: If the task's model computes its loss itself.
+    """
+    chain = trainer.plan.chain
+    if not (chain.answers("build_loss") or chain.answers("loss_terms")):
+        return
+    for model in (unwrap_model(trainer.model), trainer.ema.ema):
+        if not isinstance(model, BaseModel):
+            what = f"the model of task {chain.name!r} computes its loss itself, so that plugins cannot change it."
+            raise PluginError(Problem(what, "Leave out the extensions that bring losses."))
+        ctx = trainer.context(LossContext, model=model)
+        base = chain.manager.hook.build_loss(ctx=ctx)
+        terms = joined(chain.manager, "loss_terms", "loss term", ctx=ctx)
+        require_function("the loss", base)
+        for name, term in terms.items():
+            require_function(f"the loss term {name!r}", term)
+        model.criterion = JoinedLoss(base, terms)  # a loss that is a module would become a part of the model

@@ -1,0 +1,36 @@
+"""Commands that packages add to ``trainer``, in the entry-point group ``trainer_host.commands``."""
+
+from __future__ import annotations
+
+import click
+
+from trainer_host.base.errors import PluginCrashError, PluginError, Problem
+from trainer_host.plugin.chain import HookManager
+from trainer_host.plugin.discovery import PluginRecord, discover
+from trainer_host.plugin.error_attribution import crash_of
+from trainer_host.plugin.plugin_loading import load_target
+
+
+def installed_commands() -> list[PluginRecord]:
+    """Return the commands that packages bring; none is imported."""
+    return [r for r in discover() if r.kind == "command"]
+
+
+def load_command(record: PluginRecord) -> click.Command:
+    """Import a command.
+
+    Raises:
+        PluginError: If the import fails, or if the entry point names something else.
+    """
+    command = load_target(record)
+    if not isinstance(command, click.Command):
+        what = f"command {record.name!r} from {record.origin} is broken: {record.target} is not a click command."
+        raise PluginError(Problem(what, "Decorate it with @click.command()."))
+    return command
+
+
+def crash_of_command(error: Exception) -> PluginCrashError | None:
+    """Return the error that names the command whose code raised ``error``, or None where none did."""
+    manager = HookManager()
+    manager.records |= {f"{r.distribution}:{r.name}": r for r in installed_commands()}
+    return crash_of(error, manager)

@@ -1,0 +1,93 @@
+"""A dataset of any format, written as a YOLO one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.atomic_io import display_path
+from trainer_host.base.errors import DatasetError, Problem
+from trainer_host.base.findings import Tolerance
+from trainer_host.data.check_runner import examine, settle
+from trainer_host.data.holdout import hold_out
+from trainer_host.data.yolo_writer import Written, write_yolo
+from trainer_host.engine.error_translation import blamed
+from trainer_host.engine.ultralytics.engine_import import engine_switches
+from trainer_host.session.dataset_check import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from trainer_host.base.findings import Finding
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.session.resolution import Request
+
+
+@dataclass(frozen=True)
+class ConvertResult:
+    """What a conversion wrote.
+
+    Attributes:
+        written: The new dataset.
+        left_out: For each split the images that were left out because they cannot be used.
+        findings: What was found in the dataset that was read.
+    """
+
+    written: Written
+    left_out: dict[str, list[str]]
+    findings: Sequence[Finding]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as JSON can hold it."""
+        written = self.written
+        return {
+            "data": str(written.file),
+            "images": written.images,
+            "rows": written.rows,
+            "crowds_left_out": written.crowds,
+            "images_left_out": self.left_out,
+            "linked": written.linked,
+            "renamed": written.renamed,
+            "warnings": len(self.findings),
+        }
+
+    def lines(self) -> list[str]:
+        """Return what was written, for people."""
+        written = self.written
+        shown = [f"  {name:<6}{n:>7} images, {written.rows[name]} objects" for name, n in written.images.items()]
+        total = sum(written.images.values())
+        shown.append(f"  {written.linked} images are hard links, {total - written.linked} are copies")
+        if written.renamed:
+            shown.append(f"  {written.renamed} images have new names, because their label files would share one")
+        if written.crowds:
+            shown.append(f"  {written.crowds} rows that mark crowds are left out, which label files cannot say")
+        for name, images in self.left_out.items():
+            shown.append(f"  {len(images)} {name} images are left out, because they cannot be used")
+        return [*shown, f"Use it: trainer run data={display_path(written.file)}"]
+
+
+@engine_switches()  # plugins may import it
+def convert(request: Request, folder: Path, reporter: Reporter, holdout: float | None = None) -> ConvertResult:
+    """Read a dataset, check it, and write it as a YOLO one.
+
+    Args:
+        request: The dataset, as for a check.
+        folder: Where to write; it does not exist, or is empty.
+        reporter: Who shows what was found.
+        holdout: The fraction of the training images that becomes the validation split, if there is none.
+
+    Raises:
+        DatasetError: If the dataset has errors; then nothing is written.
+        SettingsError: If a setting is wrong, or if the folder cannot be used.
+        StorageError: If the dataset cannot be written.
+    """
+    chain, ctx = prepare(request, reporter)
+    with blamed(chain.manager):
+        data = examine(chain, ctx)
+    if holdout is not None:
+        hold_out(data, holdout)
+    settle(data, Tolerance.parse(request.given.bad or "fail"))
+    if not data.splits:
+        raise DatasetError(Problem("there are no images to convert.", None, data.file))
+    return ConvertResult(write_yolo(data, folder), data.left_out, data.findings)

@@ -1,0 +1,167 @@
+"""Checks of what a training leaves: metrics, checkpoints, predictions."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from trainer_host import api
+from trainer_host.base.errors import SettingsError, TrainerError
+from trainer_host.testing.bench import reason
+from trainer_host.testing.check_outcome import CheckFailedError, CheckSkippedError, check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trainer_host.testing.bench import Bench
+
+NEEDS = ("trains",)
+SIZES = ((61, 47), (33, 130), (64, 64))
+"""Width and height of the images that are predicted on."""
+CLOSE = 1e-3
+
+
+@check(
+    "metrics-finite-json",
+    why="A metric that is not a number cannot be compared, and JSON and CSV cannot hold it.",
+    mend="Return finite floats: 0 where there is nothing to measure, float(value) for tensors.",
+    needs=NEEDS,
+)
+def metrics_finite_json(bench: Bench) -> str:
+    """Whether every metric of every epoch is a finite number that JSON can hold."""
+    training = bench.first()
+    for epoch, metrics in enumerate([*training.recording.metrics, training.result.metrics], 1):
+        for name, value in metrics.items():
+            when = f"after epoch {epoch}" if epoch <= len(training.recording.metrics) else "of the best checkpoint"
+            try:
+                json.dumps(value)
+            except TypeError as error:
+                kind = type(value).__name__
+                raise CheckFailedError(f"{name} {when} is a {kind}, which JSON cannot hold.") from error
+            if not math.isfinite(value):
+                raise CheckFailedError(f"{name} {when} is {value}.")
+    return f"{len(training.result.metrics)} metrics, all of them finite."
+
+
+@check(
+    "metrics-same-after-reload",
+    why="The metrics that a run ends with are those that people expect of its best.pt.",
+    mend="Keep in the model, in its attributes or in the hook state_dict all that predictions and metrics depend on.",
+    needs=NEEDS,
+)
+def metrics_same_after_reload(bench: Bench) -> str:
+    """Whether a validation of best.pt gives the metrics that the training ended with."""
+    training = bench.first()
+    settings = {k: v for k, v in bench.engine_keys.items() if k in {"device", "plots", "workers", "imgsz"}}
+    batch = 2 * bench.engine_keys["batch"]  # as in training
+    try:
+        found = api.val(
+            str(training.result.best),
+            plugins=bench.subject.plugins,
+            options=bench.options_of(bench.subject.plugins),
+            offline=True,
+            data=str(bench.dataset.file),
+            save_dir=str(bench.folder / "runs" / "val"),
+            batch=batch,
+            **settings,
+        ).metrics
+    except Exception as error:
+        raise CheckFailedError(f"best.pt cannot be validated: {reason(error)}.") from error
+    different = _different(training.result.metrics, found)
+    if different:
+        name, before, after = different[0]
+        raise CheckFailedError(f"{name} is {before:.5g} at the end of the training, and {after:.5g} of best.pt again.")
+    return f"{len(found)} metrics of best.pt are those that the training ended with."
+
+
+def _different(before: Mapping[str, float], after: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    both = [(name, before[name], after[name]) for name in before if name in after]
+    return [
+        (name, a, b)
+        for name, a, b in both
+        if not (math.isclose(a, b, rel_tol=CLOSE, abs_tol=CLOSE) or (math.isnan(a) and math.isnan(b)))
+    ]
+
+
+@check(
+    "checkpoint-plain",
+    why="A file that names a class of a plugin runs code when it is opened, and breaks with the plugin's next release.",
+    mend="Save state dicts, numbers, text, lists and dicts; the host writes checkpoints so by itself.",
+    needs=NEEDS,
+)
+def checkpoint_plain(bench: Bench) -> str:
+    """Whether checkpoints name classes of torch, NumPy and the engine alone, and load without running code."""
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.checkpoint.writing import foreign_names
+
+    folder = bench.first().result.save_dir
+    files = sorted(f for ending in ("*.pt", "*.pth", "*.ckpt") for f in folder.rglob(ending))
+    for file in files:
+        shown = file.relative_to(folder)
+        if foreign := sorted(foreign_names(file)):
+            raise CheckFailedError(f"{shown} names {', '.join(foreign[:3])}.")
+        try:
+            read_checkpoint(file)
+        except SettingsError:
+            continue  # no checkpoint of the host's
+        except TrainerError as error:
+            raise CheckFailedError(f"{shown} does not load safely: {error}") from error
+    return f"{len(files)} files, which hold plain data and classes of torch, NumPy and the engine."
+
+
+@check(
+    "prediction-odd-sizes",
+    why="Images of users have any size, and often nothing on them.",
+    mend="Resize or pad in the predictor, and return an empty list where nothing is found.",
+    needs=NEEDS,
+)
+def prediction_odd_sizes(bench: Bench) -> str:
+    """Predictions on images of odd sizes, on one with nothing on it, and on a single image."""
+    from trainer_host.plugin.chain import load_chain
+
+    if not load_chain(bench.subject.task).manager.hook.build_predictor.get_hookimpls():
+        raise CheckSkippedError("the task does not predict.")
+    folder = bench.folder / "odd"
+    _draw(folder)
+    found = _predict(bench, folder)
+    shapes = sorted((p["width"], p["height"]) for p in found)
+    if shapes != sorted(SIZES):
+        raise CheckFailedError(f"images of {sorted(SIZES)} pixels gave predictions for {shapes}.")
+    if len(_predict(bench, folder / "odd0.png")) != 1:
+        raise CheckFailedError("a single image does not give one prediction.")
+    for prediction in found:
+        try:
+            json.dumps(prediction, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise CheckFailedError(f"a prediction cannot be written as JSON: {error}.") from error
+    return f"{len(found)} images, of odd sizes and with nothing on them."
+
+
+def _draw(folder: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    folder.mkdir()
+    noise = np.random.default_rng(0)
+    for number, (width, height) in enumerate(SIZES):
+        pixels = noise.integers(0, 256, (height, width, 3), dtype=np.uint8) * (number < len(SIZES) - 1)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"odd{number}.png")
+
+
+def _predict(bench: Bench, source: Path) -> list[dict[str, Any]]:
+    try:
+        return api.predict(
+            str(bench.first().result.best),
+            source,
+            pictures=True,
+            plugins=bench.subject.plugins,
+            options=bench.options_of(bench.subject.plugins),
+            offline=True,
+            conf=0.001,
+            device="cpu",
+            save_dir=str(bench.folder / "runs" / "predict"),
+        ).predictions
+    except Exception as error:
+        raise CheckFailedError(f"the prediction fails: {reason(error)}.") from error

@@ -1,0 +1,56 @@
+"""Other releases of the engine, each in a folder of its own that goes before the installed one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from trainer_host.base.child_process import module_command
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.temporaries import temporary_folder
+from trainer_host.data.scan_cache import cache_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENGINE = "ultralytics"
+
+
+def engine_overlay(version: str) -> Path:
+    """Return a folder with a release of the engine and nothing else, installed on first use.
+
+    Raises:
+        SettingsError: If there is no such release, or if it cannot be had.
+    """
+    if not re.fullmatch(r"\d+(\.\d+)*", version):
+        raise SettingsError(Problem(f"--engine {version} is no version.", "Write one such as --engine 8.4.190"))
+    folder = cache_folder() / "engines" / version
+    if folder.is_dir():
+        return folder
+    with temporary_folder(folder) as scratch:
+        put = ["install", "--quiet", "--no-deps", "--disable-pip-version-check", "--target", str(scratch)]
+        command = module_command("pip", *put, f"{ENGINE}=={version}")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            raise SettingsError(_problem(version, done.stderr))
+        if not folder.exists():
+            shutil.copytree(scratch, folder)
+    return folder
+
+
+def _problem(version: str, said: str) -> Problem:
+    if "No module named pip" in said:
+        return Problem("this environment has no pip to install another engine with.", "python -m ensurepip")
+    if "No matching distribution" in said and "from versions: none" not in said:
+        return Problem(f"there is no release {version} of {ENGINE}.", "Give another one.")
+    lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines() or ["no reason told"]
+    return Problem(f"{ENGINE} {version} cannot be installed: {lines[-1]}.", "Is there a network, and a package index?")
+
+
+def environment_with(folder: Path) -> dict[str, str]:
+    """Return the environment of a process that imports from ``folder`` first."""
+    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}

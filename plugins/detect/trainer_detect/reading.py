@@ -1,0 +1,127 @@
+"""Reading datasets of boxes, and the engine's loader for them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from trainer_detect.dataset_source import dataset_yaml, datasets_folder
+from trainer_host.data.dataset_reader import read_dataset as read_yaml
+
+if TYPE_CHECKING:
+    from trainer_host import AutobatchHints, DataContext, RunContext
+    from trainer_host.data.description import Description
+
+PREFETCHED = 4
+"""Batches that each worker process has ready."""
+
+
+def read_dataset(ctx: DataContext) -> Description:
+    """Read a dataset YAML with its images and labels.
+
+    Raises:
+        DatasetError: If there is none.
+        UnsafeError: If something would be fetched that nobody asked for.
+    """
+    return read_yaml(dataset_yaml(ctx), datasets_folder, ctx.split)
+
+
+def build_dataset(ctx: DataContext) -> Any:
+    """Return the engine's dataset; validation images are padded to rectangles.
+
+    Raises:
+        DatasetError: If the engine cannot use the images, the labels, or the keys of the dataset.
+    """
+    from trainer_detect.dataset import parsed_dataset
+
+    rect = ctx.mode == "val"
+    return parsed_dataset(ctx.args, ctx.path, ctx.batch_size, ctx.data, ctx.mode, ctx.stride, rect, ctx.augmentations)
+
+
+def build_loader(ctx: DataContext, dataset: Any) -> Any:
+    """Return the engine's loader.
+
+    Rectangular training batches differ in shape, so that a shuffled loader could not stack them.
+
+    Raises:
+        SettingsError: If a sampler is to choose the images of several processes.
+        PluginError: If what is to choose the images is no sampler.
+    """
+    if ctx.sampler is not None:
+        return sampled_loader(ctx, dataset, ctx.sampler)
+    import numpy as np
+    from ultralytics.data import build_dataloader
+    from ultralytics.utils import LOGGER
+
+    training = ctx.mode == "train"
+    shuffle = training
+    if training and getattr(dataset, "rect", False) and np.any(dataset.batch_shapes != dataset.batch_shapes[0]):
+        LOGGER.warning("'rect=True' is incompatible with DataLoader shuffle, setting shuffle=False")
+        shuffle = False
+    return build_dataloader(
+        dataset,
+        batch=ctx.batch_size,
+        workers=ctx.args.workers * (1 if training else 2),
+        shuffle=shuffle,
+        rank=ctx.rank,
+        drop_last=ctx.args.compile and training,
+        device=ctx.device,
+    )
+
+
+def sampled_loader(ctx: DataContext, dataset: Any, sampler: Any) -> Any:
+    """Return a loader like the engine's own, which takes no sampler, of the images that a sampler chooses.
+
+    Raises:
+        SettingsError: If it is to choose the images of several processes.
+        PluginError: If it is no sampler.
+    """
+    import torch
+    from ultralytics.data.build import InfiniteDataLoader, seed_worker
+
+    from trainer_host import PluginError, Problem, SettingsError
+
+    if ctx.rank != -1:
+        raise SettingsError(Problem("a plugin's sampler cannot train on several devices.", "Name one: device=0"))
+    try:
+        images = len(sampler)
+    except TypeError:
+        images = 0
+    if not images:
+        fix = "Return a torch.utils.data.Sampler with a length: docs/how-to/choose-the-images-of-an-epoch.md."
+        raise PluginError(Problem(f"the sampler {type(sampler).__name__} chooses no images.", fix))
+    batch = min(ctx.batch_size, len(dataset))
+    batches = -(-images // batch)
+    workers = min(os.cpu_count() or 1, ctx.args.workers, batches if batches > 1 else 0)
+    return InfiniteDataLoader(
+        dataset=dataset,
+        batch_size=batch,
+        sampler=sampler,
+        num_workers=workers,
+        prefetch_factor=PREFETCHED if workers else None,
+        pin_memory=getattr(ctx.device, "type", "cpu") == "cuda",
+        collate_fn=getattr(dataset, "collate_fn", None),
+        worker_init_fn=seed_worker,
+        generator=torch.Generator().manual_seed(torch.initial_seed()),
+        drop_last=bool(ctx.args.compile) and images > batch and images % batch != 0,
+    )
+
+
+def preprocess_batch(ctx: RunContext, batch: dict[str, Any]) -> dict[str, Any]:
+    """Have the engine's detection trainer prepare the batch."""
+    from ultralytics.models.yolo.detect import DetectionTrainer as Engine
+
+    prepared: dict[str, Any] = Engine.preprocess_batch(ctx.engine, batch)
+    return prepared
+
+
+def autobatch_hints(ctx: RunContext) -> AutobatchHints:
+    """Return four times the objects of the fullest training image, since a mosaic joins four."""
+    from ultralytics.utils.patches import override_configs
+
+    from trainer_host import AutobatchHints
+
+    trainer = ctx.engine
+    with override_configs(trainer.args, overrides={"cache": False}) as trainer.args:
+        dataset = trainer.build_dataset(trainer.data["train"], mode="train", batch=16)
+    return AutobatchHints(max(len(label["cls"]) for label in dataset.labels) * 4, len(dataset))

@@ -1,0 +1,194 @@
+"""The engine's validator of boxes, on the labels that the host has read."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.utils import LOGGER
+
+from trainer_detect.dataset import parsed_dataset
+from trainer_detect.detections import from_measured, postprocessed, to_measured
+from trainer_host import PluginError, Problem
+from trainer_host.base.atomic_io import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trainer_host import ValidationContext
+    from trainer_host.base.protocols import Metric, Postprocess
+
+V = TypeVar("V", bound="ReadLabels")
+
+
+class ReadLabels:
+    """Gives a validator of the engine what was read of the dataset, and what plugins add to it.
+
+    Args:
+        read: The dataset; what the engine reads of it again is its YAML alone.
+        measured: Metrics of plugins by name.
+        kept: What becomes of predictions before they are measured.
+    """
+
+    args: Any
+    data: Any
+    save_dir: Path
+    jdict: list[dict[str, Any]]
+    stride: int
+    metrics: Any
+
+    def __init__(
+        self,
+        *args: Any,
+        read: Mapping[str, Any],
+        measured: Mapping[str, Metric] | None = None,
+        kept: Postprocess | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.read, self.measured, self.kept = read, dict(measured or {}), kept
+        self._shape = (0, 0)
+        self._found: list[tuple[str, int]] = []
+        super().__init__(*args, **kwargs)
+        if self.measured:
+            self.metrics = with_columns(self.metrics, self.measured)
+
+    @classmethod
+    def of(cls: type[V], ctx: ValidationContext) -> V:
+        """Return the validator that a context describes."""
+        return cls(
+            ctx.loader,
+            save_dir=ctx.save_dir,
+            args=ctx.args,
+            _callbacks=ctx.callbacks,
+            read=ctx.data,
+            measured=ctx.metrics,
+            kept=ctx.postprocess,
+        )
+
+    def build_dataset(self, img_path: Any, mode: str = "val", batch: int | None = None) -> Any:
+        """Return the dataset of the images at ``img_path``."""
+        return parsed_dataset(self.args, img_path, batch, self.read, mode, self.stride, rect=False)
+
+    def init_metrics(self, model: Any) -> None:
+        """Begin a new measurement."""
+        super().init_metrics(model)  # type: ignore[misc]
+        self._found = []
+        for metric in self.measured.values():
+            metric.reset()
+
+    def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return the batch, ready for the model."""
+        prepared: dict[str, Any] = super().preprocess(batch)  # type: ignore[misc]
+        self._shape = tuple(prepared["img"].shape[2:])
+        return prepared
+
+    def postprocess(self, preds: Any) -> Any:
+        """Return what was found in each image of the batch, less what plugins leave out."""
+        found = super().postprocess(preds)  # type: ignore[misc]
+        if self.kept is None:
+            return found
+        return [to_measured(d) for d in postprocessed(self.kept, [from_measured(f, self._shape) for f in found])]
+
+    def update_metrics(self, preds: Any, batch: dict[str, Any]) -> None:
+        """Take in what was found in a batch."""
+        super().update_metrics(preds, batch)  # type: ignore[misc]
+        if not self.measured:
+            return
+        for index, pred in enumerate(preds):
+            labels = self._prepare_batch(index, batch)  # type: ignore[attr-defined]
+            found, truth = from_measured(pred, self._shape), from_measured(labels, self._shape)
+            for metric in self.measured.values():
+                metric.update(found, truth)
+
+    def pred_to_json(self, predn: dict[str, Any], pbatch: dict[str, Any]) -> None:
+        """Note what was found in an image, for ``predictions.json``."""
+        super().pred_to_json(predn, pbatch)  # type: ignore[misc]
+        self._found += [(str(pbatch["im_file"]), int(c)) for c in predn["cls"]]
+
+    def eval_json(self, stats: dict[str, Any]) -> dict[str, Any]:
+        """Return the metrics with those of COCO's evaluation; write the dataset's own ids to ``predictions.json``."""
+        if find_spec("faster_coco_eval") is None:
+            LOGGER.warning("save_json: COCO's own metrics need the package faster-coco-eval: predictions.json only.")
+        else:
+            stats = super().eval_json(stats)  # type: ignore[misc]
+        ids = getattr(self.read, "ids", None)
+        if ids is not None and ids.images:
+            entries = [
+                {**entry, "image_id": ids.images[image], "category_id": ids.classes[number]}
+                for entry, (image, number) in zip(self.jdict, self._found, strict=True)
+            ]
+            atomic_write(self.save_dir / "predictions.json", json.dumps(entries).encode())
+        return stats
+
+    def get_desc(self) -> str:
+        """Return the head of the table that the engine prints."""
+        head: str = super().get_desc()  # type: ignore[misc]
+        return head + "".join(f"{name.rpartition('/')[2]:>11}" for name in self.measured)
+
+    def get_stats(self) -> dict[str, Any]:
+        """Return the metrics, with those of plugins behind the validator's own.
+
+        Raises:
+            PluginError: If one of them is no finite number.
+        """
+        if self.measured:
+            self.metrics.figures = {name: _figure(name, metric.compute()) for name, metric in self.measured.items()}
+        stats: dict[str, Any] = super().get_stats()  # type: ignore[misc]
+        return stats
+
+
+class BoxValidator(ReadLabels, DetectionValidator):
+    """Measures boxes."""
+
+
+def _figure(name: str, value: Any) -> float:
+    try:
+        figure = float(value)
+    except (TypeError, ValueError) as error:
+        what = f"the metric {name!r} is a {type(value).__name__}, not a number."
+        raise PluginError(Problem(what, "Return a float from compute().")) from error
+    if not math.isfinite(figure):
+        what = f"the metric {name!r} is {figure}."
+        raise PluginError(Problem(what, "Return a number, also where nothing was found or there are no labels."))
+    return figure
+
+
+class Columns:
+    """Metrics of the engine, with those of plugins behind them.
+
+    Attributes:
+        figures: The figures of the plugins' metrics by name.
+    """
+
+    figures: dict[str, float]
+
+    @property
+    def keys(self) -> list[str]:
+        """The names: the columns of ``results.csv`` in every epoch, measured or not."""
+        return [*super().keys, *self.figures]  # type: ignore[misc]
+
+    def mean_results(self) -> list[float]:
+        """Return the figures for all classes together."""
+        return [*super().mean_results(), *self.figures.values()]  # type: ignore[misc]
+
+    def class_result(self, i: int) -> tuple[float, ...]:
+        """Return the figures of a class, for which plugins have none."""
+        return (*super().class_result(i), *[math.nan] * len(self.figures))  # type: ignore[misc]
+
+
+def with_columns(metrics: Any, names: Mapping[str, Any]) -> Any:
+    """Return the engine's metrics, whatever their class, with columns for those of plugins.
+
+    Raises:
+        PluginError: If one of them has the name of the engine's own.
+    """
+    if taken := [name for name in names if name in {*metrics.keys, "fitness"}]:
+        raise PluginError(Problem(f"the metric {taken[0]!r} is measured by the task itself.", "Rename it."))
+    kind = type(metrics)
+    extended: Any = object.__new__(type(kind.__name__, (Columns, kind), {"__module__": __name__}))
+    vars(extended).update(vars(metrics), figures=dict.fromkeys(names, 0.0))
+    return extended

@@ -1,0 +1,11 @@
+"""The engine's validator of boxes and keypoints, on the labels that the host has read."""
+
+from __future__ import annotations
+
+from ultralytics.models.yolo.pose import PoseValidator
+
+from trainer_detect.validator import ReadLabels
+
+
+class KeypointValidator(ReadLabels, PoseValidator):
+    """Measures boxes and keypoints."""

@@ -1,0 +1,133 @@
+"""Python files that lie in the working folder: none stands in for a module, however the command is started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.core.helpers import ROOT, environment
+from tests.support.figures import detect_dataset
+from trainer_host._working_folder import leave
+from trainer_host.base.child_process import module_command
+
+MODULES = [
+    "click",
+    "json",
+    "typing",
+    "re",
+    "pathlib",
+    "yaml",
+    "torch",
+    "numpy",
+    "__future__",
+    "traceback",
+    "abc",
+    "runpy",
+    "ast",
+    "dataclasses",
+    "enum",
+    "inspect",
+    "logging",
+    "importlib_metadata",
+    "pluggy",
+    "rich",
+    "PIL",
+    "cv2",
+    "ultralytics",
+    "trainer_detect",
+    "pip",
+]
+SCRIPT = "import sys; sys.argv[0] = 'trainer'; from trainer_host.cli.main import main; main()"
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """Return a working folder with a dataset, and modules of many names that say when they are run."""
+    folder = tmp_path / "data"
+    detect_dataset(folder, 2)
+    for name in MODULES:
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write(__name__ + '\\n')\n")
+    (folder / "evil-1.0.dist-info").mkdir()
+    (folder / "evil-1.0.dist-info" / "METADATA").write_text("Name: evil\nVersion: 1.0\n")
+    (folder / "evil-1.0.dist-info" / "entry_points.txt").write_text("[trainer_host.always]\nevil = pip\n")
+    return folder
+
+
+def start(trap: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, cwd=trap, env=environment(), capture_output=True, text=True, check=False)
+    ran = trap.parent / "ran"
+    assert not ran.exists(), ran.read_text()
+    return done
+
+
+@pytest.mark.parametrize("words", ["--help", "plugins", "plugins --check", "check data.yaml"])
+@pytest.mark.parametrize("way", ["module", "attached", "script"])
+def test_no_file_of_the_working_folder_is_imported(trap: Path, way: str, words: str) -> None:
+    script = trap.parent / "trainer"  # as an installer writes it
+    script.write_text(SCRIPT)
+    begin = {"module": ["-m", "trainer_host"], "attached": ["-mtrainer_host"], "script": [str(script)]}[way]
+    done = start(trap, sys.executable, *begin, *words.split())
+    assert done.returncode == 0, done.stderr
+    assert "evil" not in done.stdout
+
+
+def test_a_module_of_the_package_is_as_safe(trap: Path) -> None:
+    assert start(trap, sys.executable, "-m", "trainer_host.plugin.import_check", "task", "detect").returncode == 0
+
+
+def test_the_hosts_own_processes_are_safe(trap: Path) -> None:
+    assert start(trap, *module_command("trainer_host", "plugins")).returncode == 0
+    assert start(trap, *module_command("trainer_host.plugin.import_check", "task", "detect")).returncode == 0
+    assert "pip" in start(trap, *module_command("pip", "--version")).stdout
+
+
+def test_every_process_of_the_host_is_started_so() -> None:
+    sources = [p for p in (ROOT / "core").rglob("*.py") if "sys.executable" in p.read_text(encoding="utf-8")]
+    assert {p.name for p in sources} == {"child_process.py", "contract.py"}  # the latter gives code that does the same
+
+
+def test_what_python_imports_before_is_told(tmp_path: Path) -> None:
+    code = f"import sys; sys.path.remove({str(tmp_path)!r}); del sys.modules['contextlib']; from contextlib import *"
+    (tmp_path / "contextlib.py").write_text(
+        f"{code}\nfrom contextlib import contextmanager, suppress\n"
+        "import contextlib as real\n__all__ = real.__all__\n"
+        "sys.modules['contextlib'] = sys.modules['zz'] = real\n"
+        f"real.__file__ = {str(tmp_path / 'contextlib.py')!r}\nsys.path.insert(0, {str(tmp_path)!r})\n"
+    )
+    words = [sys.executable, "-m", "trainer_host", "--help"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (6, ""), done.stderr
+    assert "contextlib.py was run in place of Python's own module. Fix: call trainer" in done.stderr
+
+
+@pytest.mark.parametrize("folder", [Path(os.__file__).parent, Path(os.__file__).parents[1]])
+def test_pythons_own_folder_is_no_matter(folder: Path) -> None:
+    words = [sys.executable, "-m", "trainer_host", "--version"]
+    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_checkout_is_put_last() -> None:
+    path = ["/src", "/lib"]
+    leave(path, "/src", "/src/trainer_host")
+    assert path == ["/lib", "/src"]
+    leave(path, "/src", "/src/trainer_host")
+    assert path == ["/lib", "/src"]
+    leave(path, "/lib", "/site/trainer_host")
+    assert path == ["/src"]
+
+
+def test_the_package_is_found_where_it_is_the_working_folders(tmp_path: Path) -> None:
+    variables = {k: v for k, v in environment().items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer_host", "--version"],
+        cwd=ROOT / "core",
+        env=variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
