@@ -71,13 +71,15 @@ def run(
         StoppedError: If a signal stopped the run.
     """
     from trainer_host.base.reporting import NullReporter
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.training import run as session
 
     _require_text(best_metric=best_metric)
     request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
     request.given.best_metric = best_metric
     request.given.trackers = tuple(dict.fromkeys(_several(trackers)))
-    return session(request, reporter or NullReporter())
+    registry = Registry.installed(request.no_plugins)
+    return session(request, registry, reporter or NullReporter())
 
 
 @preserved_process()
@@ -108,10 +110,12 @@ def val(
         TrainerError: As `run` does.
     """
     from trainer_host.base.reporting import NullReporter
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.evaluation import val as session
 
     request = _request(task, {**settings, "model": str(model)}, options, plugins, no_plugins, False, offline, None)
-    return session(request, reporter or NullReporter())
+    registry = Registry.installed(request.no_plugins)
+    return session(request, registry, reporter or NullReporter())
 
 
 @preserved_process()
@@ -154,12 +158,19 @@ def predict(
         TrainerError: As `run` does.
     """
     from trainer_host.base.reporting import NullReporter
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.prediction import predict as session
 
     wanted = {**settings, "model": str(model), "source": source}
     request = _request(task, wanted, options, plugins, no_plugins, False, offline, None)
     files = [Path(output) for output in _several(outputs)]
-    return session(request, reporter or NullReporter(), files, pictures or settings.get("save") is True)
+    return session(
+        request,
+        Registry.installed(request.no_plugins),
+        reporter or NullReporter(),
+        files,
+        pictures or settings.get("save") is True,
+    )
 
 
 @preserved_process()
@@ -203,12 +214,15 @@ def check(
         StorageError: If the report or the copy cannot be written.
     """
     from trainer_host.base.reporting import NullReporter
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_check import check as session
 
     given = {**settings, "data": str(data)}
     request = _request(task, given, options, plugins, no_plugins, False, offline, None, None, images)
     report, fix = (Path(p) if p is not None else None for p in (report, fix))
-    return session(request, reporter or NullReporter(), deep=deep, report=report, fix=fix)
+    return session(
+        request, Registry.installed(request.no_plugins), reporter or NullReporter(), deep=deep, report=report, fix=fix
+    )
 
 
 @preserved_process()
@@ -245,11 +259,13 @@ def convert(
         StorageError: If the dataset cannot be written.
     """
     from trainer_host.base.reporting import NullReporter
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_conversion import convert as session
 
     given = {"data": str(data)}
     request = _request(task, given, options, plugins, no_plugins, False, False, None, bad, images)
-    return session(request, Path(folder), reporter or NullReporter(), holdout)
+    registry = Registry.installed(request.no_plugins)
+    return session(request, registry, Path(folder), reporter or NullReporter(), holdout)
 
 
 def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:

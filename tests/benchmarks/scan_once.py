@@ -91,9 +91,9 @@ def host(data: Path, watch: Stopwatch) -> Callable[[], int]:
     from trainer_detect.dataset import ParsedDataset
     from trainer_host import DataContext
     from trainer_host.data.check_runner import examine
-    from trainer_host.plugin.chain import load_chain
+    from trainer_host.plugin.registry import Registry
 
-    args, kind, chain = settings(), timed(ParsedDataset, watch), load_chain("pose")
+    args, kind, chain = settings(), timed(ParsedDataset, watch), Registry.installed().chain("pose")
     ctx = DataContext(task="pose", engine_task="pose", args=args, source=str(data))
 
     def scan() -> int:

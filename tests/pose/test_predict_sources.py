@@ -22,6 +22,7 @@ from tests.core.helpers import command, environment
 from tests.support.heard import Heard
 from tests.support.untrained import untrained
 from trainer_host import DatasetError, PredictResult, SettingsError, TrainerError, UnsafeError
+from trainer_host.plugin.registry import Registry
 from trainer_host.session.prediction_sources import VIDEOS
 
 RANDOM = np.random.default_rng(0)
@@ -403,8 +404,8 @@ def test_what_was_found_is_kept_only_if_asked_for(model: Path) -> None:
 
     write("in/a.jpg", "in/b.jpg")
     request = Request(Given(settings={"model": str(model), "source": "in", **SETTINGS}))
-    found = session(request, NullReporter(), pictures=False, keep=False)
-    kept = session(request, NullReporter(), pictures=False)
+    found = session(request, Registry.installed(), NullReporter(), pictures=False, keep=False)
+    kept = session(request, Registry.installed(), NullReporter(), pictures=False)
     assert (found.predictions, found.images) == ([], 2)
     assert found.objects == kept.objects == sum(len(p["objects"]) for p in kept.predictions) > 0
     assert found.save_dir is None

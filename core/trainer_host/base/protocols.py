@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from trainer_host.base.results import Outcome, StartingWeights, UnreadableImage
+    from trainer_host.base.results import UnreadableImage
     from trainer_host.base.vision import AnnotatedImage, Detections
 
 Module: TypeAlias = Any
@@ -123,44 +123,4 @@ class Prediction(Protocol):
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as JSON can hold it."""
-        ...
-
-
-class Training(Protocol):
-    """What a session asks of an engine to train with. Another engine has to give no more than this."""
-
-    def prepare(self) -> dict[str, Any]:
-        """Read and check the dataset, and set up what training needs; return what the run's record says of it."""
-        ...
-
-    def describe(self) -> str:
-        """Return in a few words what is going to be trained, and on what."""
-        ...
-
-    def warnings(self) -> list[str]:
-        """Return what the settings do that is easily missed."""
-        ...
-
-    def starting_weights(self) -> StartingWeights | None:
-        """Return the weights that the training starts from; None while they are not known."""
-        ...
-
-    def train(self) -> Outcome:
-        """Train, and return the outcome."""
-        ...
-
-
-class Finished(Protocol):
-    """What a session asks of an engine for a finished model."""
-
-    def validate(self) -> dict[str, float]:
-        """Measure the model."""
-        ...
-
-    def predict(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
-        """Yield what the model finds, image by image."""
-        ...
-
-    def draw(self, prediction: Prediction) -> Image | None:
-        """Return a picture of a prediction, or None where there is none."""
         ...

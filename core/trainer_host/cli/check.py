@@ -57,11 +57,12 @@ def check(
     from trainer_host.base.errors import ExitCode
     from trainer_host.cli.console_reporter import make_reporter
     from trainer_host.cli.main import emit
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_check import check as session
 
     reporter = make_reporter()
     request = make_request(_named(settings), task, plugins, no_plugins, offline, verbose)
-    result = session(request, reporter, deep=deep, report=report, fix=fix)
+    result = session(request, Registry.installed(no_plugins), reporter, deep=deep, report=report, fix=fix)
     _show(result, verbose, strict)
     for line in result.notes:
         reporter.note(line)

@@ -44,12 +44,13 @@ def convert(
     from trainer_host.base.findings import by_code, grouped
     from trainer_host.cli.console_reporter import make_reporter
     from trainer_host.cli.main import emit
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_conversion import convert as session
 
     reporter = make_reporter()
     words, folder = _split(settings)
     request = make_request(words, task, plugins, no_plugins, offline, verbose, bad=bad)
-    result = session(request, folder, reporter, holdout)
+    result = session(request, Registry.installed(no_plugins), folder, reporter, holdout)
     for group in by_code(result.findings).values():
         for problem in grouped(group, len(group) if verbose else 3):
             reporter.warn(str(problem))

@@ -23,10 +23,11 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> click.Cl
         return error
     from trainer_host.base.errors import Problem
     from trainer_host.base.settings import parse_value
-    from trainer_host.engine.ultralytics.foreign_settings import what_to_write
+    from trainer_host.engine.factory import make_engine
 
     text = _value(error.option_name, arguments)
-    fix = what_to_write(error.option_name.lstrip("-").replace("-", "_"), None if text is None else parse_value(text))
+    name = error.option_name.lstrip("-").replace("-", "_")
+    fix = make_engine().settings.instead_of_option(name, None if text is None else parse_value(text))
     if fix is None:
         return error
     why = " Settings are written without dashes." if fix.startswith("Write ") and not fix.startswith("Write --") else ""

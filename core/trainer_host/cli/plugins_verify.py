@@ -42,14 +42,14 @@ def verify(
     if engine is not None:
         return _with_engine(engine, [name, *settings], task, data, names, as_json)
     from trainer_host.base.settings import parse_pairs
-    from trainer_host.engine.ultralytics.engine_import import import_engine
+    from trainer_host.engine.factory import make_engine
     from trainer_host.testing.verification import checks_for, making, workbench
 
     outcomes: list[Outcome] = []
     given = parse_pairs(settings)
     with workbench(name, task=task, data=data, options=given.options, settings=given.settings) as bench:
         checks_for(bench.subject.record.kind, names)
-        import_engine()
+        make_engine().load()
         for outcome in making(bench, names):
             outcomes.append(outcome)
             if not as_json:
@@ -70,9 +70,9 @@ def _print(outcome: Outcome) -> None:
 
 def _emit(name: str, outcomes: list[Outcome]) -> None:
     from trainer_host.cli.main import emit
-    from trainer_host.engine.ultralytics.release_window import engine_version
+    from trainer_host.engine.factory import make_engine
 
-    found: dict[str, Any] = {"plugin": name, "engine": engine_version()}
+    found: dict[str, Any] = {"plugin": name, "engine": make_engine().version()}
     emit({**found, "ok": all(o.state != "failed" for o in outcomes), "checks": [o.as_json() for o in outcomes]})
 
 

@@ -42,6 +42,7 @@ def predict(
     from trainer_host.base.atomic_io import display_path
     from trainer_host.cli.console_reporter import make_reporter
     from trainer_host.cli.main import emit
+    from trainer_host.plugin.registry import Registry
 
     reporter = make_reporter()
     with quiet_engine():
@@ -49,7 +50,7 @@ def predict(
         load_engine()
         from trainer_host.session.prediction import predict as session
 
-        result = session(request, reporter, outputs, not no_pictures, keep=as_json)
+        result = session(request, Registry.installed(no_plugins), reporter, outputs, not no_pictures, keep=as_json)
     found = f"{result.objects} object{'s' * (result.objects != 1)}"
     reporter.note(f"Found {found} in {result.images} image{'s' * (result.images != 1)}.")
     made = [file for file in result.files if file not in outputs]

@@ -18,6 +18,7 @@ from trainer_host.cli.shared_options import (
 
 if TYPE_CHECKING:
     from trainer_host.base.results import RunResult
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.resolution import Request
 
 
@@ -72,6 +73,7 @@ def run(
     What the command line says goes before the file, the file before the task's defaults.
     """
     from trainer_host.cli.console_reporter import make_reporter
+    from trainer_host.plugin.registry import Registry
 
     file, words = split_file(settings)
     reporter = make_reporter()
@@ -81,27 +83,27 @@ def run(
         request.given.trackers = tuple(dict.fromkeys(trackers))
         load_engine()
         if dry_run:
-            shown = _settings(request, reporter)
+            shown = _settings(request, Registry.installed(no_plugins), reporter)
         else:
             from trainer_host.session.training import run as session
 
-            result = session(request, reporter)
+            result = session(request, Registry.installed(no_plugins), reporter)
     if dry_run:
         _print_settings(shown, as_json)
         return
     _print_result(result, reporter, as_json)
 
 
-def _settings(request: Request, reporter: Any) -> dict[str, Any]:
+def _settings(request: Request, registry: Registry, reporter: Any) -> dict[str, Any]:
     from trainer_host.engine.error_translation import translated
 
     with translated():
-        from trainer_host.engine.ultralytics.engine_log import engine_log
+        from trainer_host.engine.factory import make_engine
         from trainer_host.session.resolution import resolve
         from trainer_host.session.run_record import settings_as_data
 
-        with engine_log(reporter, request.verbose):
-            return settings_as_data(resolve(request, reporter))
+        with make_engine().log(reporter, request.verbose):
+            return settings_as_data(resolve(request, registry, reporter))
 
 
 def _print_settings(shown: dict[str, Any], as_json: bool) -> None:

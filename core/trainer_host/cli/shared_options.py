@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,11 +29,11 @@ class Setting(click.ParamType):  # type: ignore[type-arg]
         """Complete the name of a key."""
         from click.shell_completion import CompletionItem
 
-        from trainer_host.engine.ultralytics.engine_settings import engine_keys
+        from trainer_host.engine.factory import make_engine
 
         if "=" in incomplete:
             return []
-        keys = [CompletionItem(f"{k}=") for k in sorted(engine_keys()) if k.startswith(incomplete)]
+        keys = [CompletionItem(f"{k}=") for k in sorted(make_engine().settings.keys()) if k.startswith(incomplete)]
         return keys or [CompletionItem(incomplete, type="file")]
 
 
@@ -151,15 +150,12 @@ def load_engine() -> None:
     Raising within an import would leave modules half made, and the engine's libraries swallow some of what is raised.
     """
     from trainer_host._early_signals import leave
-    from trainer_host.base.gc_pause import gc_paused
     from trainer_host.base.signals import handled_by
     from trainer_host.engine.error_translation import translated
-    from trainer_host.engine.ultralytics.engine_import import import_engine
+    from trainer_host.engine.factory import make_engine
 
     with handled_by(leave), translated():
-        import_engine()
-        with gc_paused():
-            importlib.import_module("trainer_host.engine.ultralytics.training_engine")
+        make_engine().load()
 
 
 def split_file(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:

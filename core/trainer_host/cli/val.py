@@ -33,6 +33,7 @@ def val(
     from trainer_host.base.atomic_io import display_path
     from trainer_host.cli.console_reporter import make_reporter
     from trainer_host.cli.main import emit
+    from trainer_host.plugin.registry import Registry
 
     reporter = make_reporter()
     with quiet_engine():
@@ -40,7 +41,7 @@ def val(
         load_engine()
         from trainer_host.session.evaluation import val as session
 
-        result = session(request, reporter)
+        result = session(request, Registry.installed(no_plugins), reporter)
     reporter.metrics(result.metrics)
     if has_pictures(result.save_dir):
         reporter.note(f"Plots are in {display_path(result.save_dir)}.")

@@ -15,7 +15,6 @@ from trainer_host.plugin.discovery import (
     HOST,
     PluginRecord,
     disabled_by_environment,
-    discover,
     record_of_module,
     select,
 )
@@ -161,6 +160,7 @@ def task_chain(name: str, records: Sequence[PluginRecord]) -> list[tuple[PluginR
 
 
 def load_chain(
+    records: Sequence[PluginRecord],
     task: str,
     extensions: Iterable[str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -170,6 +170,7 @@ def load_chain(
     """Import what a run needs, and register it base first.
 
     Args:
+        records: The plugins to choose from.
         task: The task's name, or ``distribution:name``.
         extensions: Names of installed extensions, or paths of Python files.
         options: Values by plugin and option.
@@ -180,7 +181,6 @@ def load_chain(
         PluginError: If a plugin is missing, broken, or breaks the contract of a hook.
         SettingsError: If an option is unknown or of the wrong type; all of them are reported.
     """
-    records = discover(disabled)
     extensions = list(dict.fromkeys(extensions))
     loaded: list[tuple[PluginRecord, TaskSpec | ExtensionSpec]] = [*task_chain(task, records)]
     depth = len(loaded)
@@ -254,12 +254,11 @@ def _load_always(
     return loaded, problems
 
 
-def load_formats(extensions: Iterable[str] = (), disabled: Collection[str] = ()) -> HookManager:
+def load_formats(records: Sequence[PluginRecord], extensions: Iterable[str] = ()) -> HookManager:
     """Register the extensions of a run alone, to ask them about a dataset before its task is known.
 
     One that cannot be used is left out here; loading the chain says why.
     """
-    records = discover(disabled)
     manager = HookManager()
     for record in [r for r in records if r.kind == "extension" and r.state == "available"]:
         if record.always or record.name in set(extensions):

@@ -111,7 +111,7 @@ def main(kind: str, name: str) -> int:
     """Import one plugin as a run would; print why it is broken and return 1 where it is."""
     try:
         if kind == "task":
-            load_chain(name)
+            load_chain(discover(), name)
         elif kind == "command":
             load_command(select(name, "command", discover()))
         else:

@@ -15,9 +15,7 @@ from trainer_host.data.check_runner import examine, finding_of
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.subset_settings import check_selection, chosen_classes
 from trainer_host.engine.error_translation import blamed
-from trainer_host.engine.ultralytics.engine_import import engine_switches
-from trainer_host.engine.ultralytics.engine_settings import engine_defaults
-from trainer_host.plugin.chain import load_chain
+from trainer_host.engine.factory import make_engine
 from trainer_host.session.resolution import infer_task, refuse_other_data, unknown_of
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from trainer_host.base.findings import Finding
     from trainer_host.base.reporting import Reporter
     from trainer_host.plugin.chain import Chain
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.resolution import Request
 
 
@@ -92,14 +91,20 @@ def _relative(file: str | None, root: Path) -> str | None:
     return shown.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
-@engine_switches()  # plugins may import it
 def check(
-    request: Request, reporter: Reporter, *, deep: bool = False, report: Path | None = None, fix: Path | None = None
+    request: Request,
+    registry: Registry,
+    reporter: Reporter,
+    *,
+    deep: bool = False,
+    report: Path | None = None,
+    fix: Path | None = None,
 ) -> CheckResult:
     """Read a dataset and check it; nothing is trained, and the dataset is not written to.
 
     Args:
         request: What is to be checked.
+        registry: The plugins to choose from.
         reporter: Who shows warnings about plugins.
         deep: Whether to decode every image.
         report: Where a page about the dataset goes.
@@ -109,12 +114,13 @@ def check(
         SettingsError: If a setting is wrong, or no dataset is given.
         PluginError: If a plugin cannot be used.
     """
-    try:
-        chain, ctx = prepare(request, reporter)
-    except DatasetError as error:  # a file that does not even tell its task
-        return _unread(error, str(request.given.settings["data"]), None)
-    with blamed(chain.manager):
-        return _checked(chain, ctx, deep, report, fix)
+    with make_engine().switches():  # plugins may import the engine
+        try:
+            chain, ctx = prepare(request, registry, reporter)
+        except DatasetError as error:  # a file that does not even say its task
+            return _unread(error, str(request.given.settings["data"]), None)
+        with blamed(chain.manager):
+            return _checked(chain, ctx, deep, report, fix)
 
 
 def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fix: Path | None) -> CheckResult:
@@ -178,7 +184,7 @@ def _mend(
     return lines
 
 
-def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
+def prepare(request: Request, registry: Registry, reporter: Reporter) -> tuple[Chain, DataContext]:
     """Load the plugins that read and check the dataset of a request.
 
     Raises:
@@ -186,18 +192,18 @@ def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
         PluginError: If a plugin cannot be used.
     """
     given = request.given
-    problems = unknown_of(request, given.settings)
+    problems = unknown_of(request, registry, given.settings)
     if not given.settings.get("data"):
         problems.append(Problem("no dataset is given.", "Write: trainer check my.yaml"))
     problems += _wrong_values(given.settings)
     if problems:
         raise SettingsError(*problems)
     source = str(given.settings["data"])
-    task = given.task or infer_task(given, request, reporter)
-    chain = load_chain(task, given.plugins, given.options, request.no_plugins)
+    task = given.task or infer_task(given, request, registry, reporter)
+    chain = registry.chain(task, given.plugins, given.options)
     for problem in chain.notices:
         reporter.warn(str(problem))
-    args = SimpleNamespace(**{**engine_defaults(), **given.settings, "mode": "train"})
+    args = SimpleNamespace(**{**make_engine().settings.defaults(), **given.settings, "mode": "train"})
     ctx = DataContext(
         task=chain.name,
         engine_task=chain.engine_task,
@@ -219,7 +225,7 @@ def _wrong_values(settings: Mapping[str, Any]) -> list[Problem]:
     if classes is not None and chosen_classes(classes) is None:
         wrong = [Problem(f"classes={classes} is not valid.", "Fix: write numbers of classes, such as classes=[0,2]")]
     return wrong + [
-        Problem(f"{key}={settings[key]} is not valid.", f"Its default is {engine_defaults()[key]}.")
+        Problem(f"{key}={settings[key]} is not valid.", f"Its default is {make_engine().settings.defaults()[key]}.")
         for key, kind in kinds.items()
         if key in settings and (not isinstance(settings[key], kind) or (key == "split" and settings[key] not in SPLITS))
     ]

@@ -12,7 +12,7 @@ from trainer_host.data.check_runner import examine, settle
 from trainer_host.data.holdout import hold_out
 from trainer_host.data.yolo_writer import Written, write_yolo
 from trainer_host.engine.error_translation import blamed
-from trainer_host.engine.ultralytics.engine_import import engine_switches
+from trainer_host.engine.factory import make_engine
 from trainer_host.session.dataset_check import prepare
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.findings import Finding
     from trainer_host.base.reporting import Reporter
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.resolution import Request
 
 
@@ -67,12 +68,14 @@ class ConvertResult:
         return [*shown, f"Use it: trainer run data={display_path(written.file)}"]
 
 
-@engine_switches()  # plugins may import it
-def convert(request: Request, folder: Path, reporter: Reporter, holdout: float | None = None) -> ConvertResult:
+def convert(
+    request: Request, registry: Registry, folder: Path, reporter: Reporter, holdout: float | None = None
+) -> ConvertResult:
     """Read a dataset, check it, and write it as a YOLO one.
 
     Args:
         request: The dataset, as for a check.
+        registry: The plugins to choose from.
         folder: Where to write; it does not exist, or is empty.
         reporter: Who shows what was found.
         holdout: The fraction of the training images that becomes the validation split, if there is none.
@@ -82,9 +85,10 @@ def convert(request: Request, folder: Path, reporter: Reporter, holdout: float |
         SettingsError: If a setting is wrong, or if the folder cannot be used.
         StorageError: If the dataset cannot be written.
     """
-    chain, ctx = prepare(request, reporter)
-    with blamed(chain.manager):
-        data = examine(chain, ctx)
+    with make_engine().switches():  # plugins may import the engine
+        chain, ctx = prepare(request, registry, reporter)
+        with blamed(chain.manager):
+            data = examine(chain, ctx)
     if holdout is not None:
         hold_out(data, holdout)
     settle(data, Tolerance.parse(request.given.bad or "fail"))

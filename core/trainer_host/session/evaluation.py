@@ -11,11 +11,8 @@ from trainer_host.base.results import ValResult
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, translated
-from trainer_host.engine.process_state import preserved_state
-from trainer_host.engine.ultralytics.engine_settings import engine_keys
-from trainer_host.engine.ultralytics.setting_effects import unused_settings
-from trainer_host.plugin.chain import Chain, load_chain
-from trainer_host.plugin.discovery import FILE, discover
+from trainer_host.engine.factory import make_engine
+from trainer_host.plugin.discovery import FILE
 from trainer_host.session.resolution import unknown_of
 from trainer_host.session.run_folders import claim_folder, hold_folder
 
@@ -23,55 +20,56 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from trainer_host.base.reporting import Reporter
-    from trainer_host.engine.ultralytics.setting_effects import Command
-    from trainer_host.engine.ultralytics.training_engine import FinishedModel
+    from trainer_host.engine.protocol import Command, TrainedModel
+    from trainer_host.plugin.chain import Chain
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.resolution import Request
 
 
-def val(request: Request, reporter: Reporter) -> ValResult:
+def val(request: Request, registry: Registry, reporter: Reporter) -> ValResult:
     """Measure a finished model, and return its metrics.
 
     Raises:
         TrainerError: For every cause that is expected.
     """
-    with translated(), preserved_state():
-        from trainer_host.engine.ultralytics.engine_log import engine_log
-
+    engine = make_engine()
+    with translated(), engine.preserved_state():
         stop = StopRequest(when="before the measurement was done")
-        with engine_log(reporter, request.verbose), stop.listening(), ExitStack() as held:
-            if problems := settings_problems(request, "val"):
+        with engine.log(reporter, request.verbose), stop.listening(), ExitStack() as held:
+            if problems := settings_problems(request, registry, "val"):
                 raise SettingsError(*problems)
-            model = open_model(request, "val", reporter, held)
+            model = open_model(request, registry, "val", reporter, held)
             with blamed(model.plan.chain.manager):
                 metrics = model.validate()
             return ValResult(model.plan.chain.name, model.checkpoint.path, model.save_dir, metrics)
 
 
 def open_model(
-    request: Request, mode: Command, reporter: Reporter, held: ExitStack, claim: bool = True
-) -> FinishedModel:
+    request: Request, registry: Registry, mode: Command, reporter: Reporter, held: ExitStack, claim: bool = True
+) -> TrainedModel:
     """Read a checkpoint and restore the chain that it was trained with.
 
     Args:
         request: The settings, in which `settings_problems` finds nothing wrong.
+        registry: The plugins to choose from.
         mode: ``val`` or ``predict``.
         reporter: Who shows warnings.
         held: What keeps other runs out of the result folder until it is closed.
         claim: Whether to make a result folder.
     """
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
     from trainer_host.engine.plan import Plan
-    from trainer_host.engine.ultralytics.training_engine import FinishedModel, chain_of_checkpoint, find_weights
 
-    given = request.given
+    given, engine = request.given, make_engine()
     settings = _known(given.settings)
-    path = Path(find_weights(str(given.settings["model"]), request.offline, None))
+    path = Path(engine.find_weights(str(given.settings["model"]), request.offline, None))
     if path.suffix.lower() != ".pt":
         inside = next((f for f in (path / "best.pt", path / "weights" / "best.pt") if f.is_file()), None)
         fix = f"Write model={inside}" if inside else f"Give a .pt file to {mode} with."
         raise SettingsError(Problem(f"{path} is {'a folder' if path.is_dir() else 'not a .pt file'}.", fix))
-    told, record = chain_of_checkpoint(path)
-    chain = _restore(told, record, request, reporter, path)
-    for unused in unused_settings(settings, mode, chain.engine_task, lambda _: None)[1]:
+    checkpoint = read_checkpoint(path)
+    chain = _restore(checkpoint.task, checkpoint.record, request, registry, reporter, path)
+    for unused in engine.settings.unused(settings, mode, chain.engine_task)[1]:
         reporter.warn(str(unused))
     save_dir = Path.cwd()
     if claim:
@@ -81,16 +79,15 @@ def open_model(
         held.callback(hold_folder(save_dir, reporter).release)
     plan = Plan(chain, exact=request.exact, offline=request.offline, images=given.images)
     with blamed(chain.manager):
-        return FinishedModel(path, plan, settings, mode, save_dir)
+        return engine.trained_model(path, plan, settings, mode, save_dir)
 
 
-def settings_problems(request: Request, mode: Command) -> list[Problem]:
+def settings_problems(request: Request, registry: Registry, mode: Command) -> list[Problem]:
     """Return what is wrong with the settings of a command on a trained model, as far as they themselves say."""
-    from trainer_host.engine.ultralytics.settings_validation import check_values
-
+    schema = make_engine().settings
     settings = _known(request.given.settings)
-    unknown = unknown_of(request, request.given.settings)
-    problems = unknown + check_values(settings, mode) + unused_settings(settings, mode, None, lambda _: None)[0]
+    unknown = unknown_of(request, registry, request.given.settings)
+    problems = unknown + schema.invalid(settings, mode) + schema.unused(settings, mode, None)[0]
     if request.given.images and mode == "predict":
         problems.append(Problem("images= is not a setting of predict.", f"Write source={request.given.images[0]}"))
     if "model" not in request.given.settings and not is_meant("model", unknown):
@@ -104,7 +101,7 @@ def is_meant(key: str, problems: Iterable[Problem]) -> bool:
 
 
 def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
-    keys = engine_keys()
+    keys = make_engine().settings.keys()
     return {k: v for k, v in settings.items() if k in keys and k != "source"}
 
 
@@ -129,9 +126,10 @@ class _EmptyFolder:
                     folder.rmdir()
 
 
-def _restore(told: str | None, record: dict[str, Any], request: Request, reporter: Reporter, path: Path) -> Chain:
+def _restore(
+    told: str | None, record: dict[str, Any], request: Request, registry: Registry, reporter: Reporter, path: Path
+) -> Chain:
     from trainer_host.engine.checkpoint.record import extensions_of, options_of
-    from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
 
     given = request.given
     task = given.task or told
@@ -143,7 +141,7 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
     options = {k: v for k, v in options_of(record).items() if k not in request.off} if ours else {}
     for name, values in given.options.items():
         options.setdefault(name, {}).update(values)
-    installed = {r.name for r in discover(request.no_plugins) if r.kind == "extension" and r.state == "available"}
+    installed = {r.name for r in registry.available("extension")}
     recorded = [name for name in extensions_of(record) if name not in request.off]
     files = {p["name"]: p["distribution"] for p in record.get("plugins", ()) if p.get("version") == FILE}
     # An extension that was trained with but is gone matters only where the model is made of it.
@@ -161,10 +159,10 @@ def _restore(told: str | None, record: dict[str, Any], request: Request, reporte
         )
     extensions = [name for name in recorded if name not in missing] + given.plugins
     try:
-        chain = load_chain(task, extensions, options, request.no_plugins, EngineDefaults())
+        chain = registry.chain(task, extensions, options, make_engine().default_hooks())
     except PluginError as error:
         needs = needs or [p["distribution"] for p in record.get("plugins", ())]
-        here = {record.distribution for record in discover()}
+        here = {record.distribution for record in registry.records}
         needs = [name for name in needs if not is_file(name) and name not in here]
         if needs and given.task is None:
             fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"

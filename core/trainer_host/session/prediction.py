@@ -11,8 +11,7 @@ from trainer_host.base.errors import DatasetError, Problem, SettingsError, Train
 from trainer_host.base.results import PredictResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, translated
-from trainer_host.engine.process_state import preserved_state
-from trainer_host.engine.ultralytics.engine_settings import engine_defaults
+from trainer_host.engine.factory import make_engine
 from trainer_host.session.evaluation import is_meant, open_model, settings_problems
 from trainer_host.session.prediction_files import PredictionFiles, Wanted, try_output, write_predictions
 from trainer_host.session.prediction_sources import given_source, is_video
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
     from trainer_host.base.protocols import Prediction
     from trainer_host.base.reporting import Reporter
-    from trainer_host.engine.ultralytics.training_engine import FinishedModel
+    from trainer_host.engine.protocol import TrainedModel
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.prediction_sources import Source
     from trainer_host.session.resolution import Request
 
@@ -31,12 +31,18 @@ SHOWN = 10
 
 
 def predict(
-    request: Request, reporter: Reporter, outputs: Sequence[Path] = (), pictures: bool = True, keep: bool = True
+    request: Request,
+    registry: Registry,
+    reporter: Reporter,
+    outputs: Sequence[Path] = (),
+    pictures: bool = True,
+    keep: bool = True,
 ) -> PredictResult:
     """Run a trained model on images, folders or videos, draw what it finds, and write it on request.
 
     Args:
         request: The settings; ``model`` and ``source`` are required.
+        registry: The plugins to choose from.
         reporter: Who shows the progress.
         outputs: Files to write what was found into, as JSON or CSV by their names.
         pictures: Whether to draw pictures; ``save=False`` draws none either.
@@ -47,16 +53,17 @@ def predict(
         TrainerError: For every other cause that is expected.
     """
     files = _tried(outputs, request.given.settings.get("source"))
+    engine = make_engine()
     with translated(), ExitStack() as held:
-        held.enter_context(preserved_state())  # imports the engine without its look-ups, before the values are checked
-        source = _checked_source(request)
-        from trainer_host.engine.ultralytics.engine_log import engine_log, quiet_opencv
+        held.enter_context(engine.preserved_state())  # before the values are checked
+        source = _checked_source(request, registry)
+        from trainer_host.engine.opencv_output import quiet_opencv
 
         settings = request.given.settings
         wanted = _wanted(settings, pictures)
         stop = StopRequest(when="what was found until then is written")
-        with engine_log(reporter, request.verbose), quiet_opencv(request.verbose), stop.listening():
-            model = open_model(request, "predict", reporter, held, wanted.any())
+        with engine.log(reporter, request.verbose), quiet_opencv(request.verbose), stop.listening():
+            model = open_model(request, registry, "predict", reporter, held, wanted.any())
             writer = PredictionFiles(model, model.save_dir, wanted) if wanted.any() else None
             work = _Work(model, source, files, writer, keep or bool(files))
             with blamed(model.plan.chain.manager):
@@ -65,13 +72,13 @@ def predict(
             return work.result()
 
 
-def _checked_source(request: Request) -> Source:
+def _checked_source(request: Request, registry: Registry) -> Source:
     """Return the source; its problems and those of the other settings are reported together.
 
     Raises:
         SettingsError: If there are any.
     """
-    problems = settings_problems(request, "predict")
+    problems = settings_problems(request, registry, "predict")
     try:
         source = given_source(request)
     except SettingsError as error:
@@ -136,7 +143,7 @@ class _Work:
         keep: Whether to keep what was found.
     """
 
-    model: FinishedModel
+    model: TrainedModel
     source: Source
     outputs: Mapping[Path, Path]
     writer: PredictionFiles | None
@@ -251,7 +258,7 @@ class _Work:
                 ("project", "name", "exist_ok", "save_dir"), "no file is written" if self.writer is None else ""
             ),
         }
-        defaults = engine_defaults()
+        defaults = make_engine().settings.defaults()
         for key, why in reasons.items():
             if why and settings.get(key) not in (None, False, defaults.get(key)):
                 yield key, why

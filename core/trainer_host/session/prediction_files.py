@@ -25,7 +25,8 @@ from trainer_host.session.prediction_sources import VIDEOS, suffix_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from trainer_host.base.protocols import Finished, Image, Prediction
+    from trainer_host.base.protocols import Image, Prediction
+    from trainer_host.engine.protocol import TrainedModel
 
 OUTPUTS = (".json", ".csv")
 VIDEO_CODEC = "mp4v"
@@ -75,7 +76,7 @@ class PredictionFiles:
         lacks: Settings that the task's predictor does not honour.
     """
 
-    def __init__(self, model: Finished, folder: Path, wanted: Wanted) -> None:
+    def __init__(self, model: TrainedModel, folder: Path, wanted: Wanted) -> None:
         self.model, self.folder, self.wanted = model, folder, wanted
         self.files: dict[Path, None] = {}
         self.lacks: set[str] = set()

@@ -19,13 +19,9 @@ from trainer_host.base.yaml_document import Document, line_of_key, read_document
 from trainer_host.data.dataset_archives import packed_document
 from trainer_host.data.source_recognition import dataset_as_model, error_for, missing, yaml_of
 from trainer_host.engine.error_translation import blamed
-from trainer_host.engine.ultralytics.engine_settings import engine_folder, engine_keys
-from trainer_host.engine.ultralytics.foreign_settings import unknown_settings
-from trainer_host.engine.ultralytics.release_window import untested_engine
-from trainer_host.engine.ultralytics.setting_effects import unused_settings
-from trainer_host.engine.ultralytics.trackers import refuse_remote_trackers, tracker_problems
-from trainer_host.plugin.chain import Chain, load_chain, load_formats
-from trainer_host.plugin.discovery import HOST, PluginRecord, disabled_by_environment, discover
+from trainer_host.engine.factory import make_engine
+from trainer_host.engine.thread_count import wanted_threads
+from trainer_host.plugin.discovery import HOST, PluginRecord, disabled_by_environment
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
 from trainer_host.session.settings_file_safety import vetted
@@ -34,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainer_host.base.reporting import Reporter
+    from trainer_host.plugin.chain import Chain
+    from trainer_host.plugin.registry import Registry
 
 SAMPLE = "sample:"
 MARK = ".drawn-by"
@@ -99,7 +97,7 @@ class Resolved:
             self.settings.setdefault(key, Setting(value, origin))
 
 
-def resolve(request: Request, reporter: Reporter) -> Resolved:
+def resolve(request: Request, registry: Registry, reporter: Reporter) -> Resolved:
     """Return what a run does, with every problem of the settings in one report.
 
     Raises:
@@ -107,33 +105,31 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         PluginError: If a plugin cannot be used.
         UnsafeError: If a settings file asks for what only the user may ask for.
     """
-    from trainer_host.engine.ultralytics.settings_validation import check_values
-    from trainer_host.engine.ultralytics.training_engine import wanted_threads
-
-    wanted_threads()  # which raises if they are no number
+    engine = make_engine()
+    wanted_threads()  # which raises for text that is not a number
     given = request.given
     if request.file is not None:
         given = merge(given, vetted(read_settings_file(request.file), given, request.off, request.file))
     given = _without_disabled(given, request)
     request = replace(request, exact=request.exact or given.exact)
-    known = engine_keys()
-    problems = unknown_of(request, given.settings)
-    problems += check_values({k: v for k, v in given.settings.items() if k in known})
+    known = engine.settings.keys()
+    problems = unknown_of(request, registry, given.settings)
+    problems += engine.settings.invalid({k: v for k, v in given.settings.items() if k in known})
     problems += _untested(request, reporter)
     swap = dataset_as_model(given.settings.get("model"), given.settings.get("data"))
-    problems += tracker_problems(given.trackers)
+    problems += engine.tracker_problems(given.trackers)
     if swap is not None:  # which says nothing about the task
         raise SettingsError(swap, *problems)
     chain, bad, failed = None, FAIL, None
     try:
         bad = Tolerance.parse(given.bad or FAIL.text)
-        chain = _load(given.task or infer_task(given, request, reporter), given, request)
+        chain = _load(given.task or infer_task(given, request, registry, reporter), given, registry)
         refuse_other_data(chain, given.settings.get("data"))
     except (SettingsError, DatasetError) as error:
         failed = error
     kind = chain.engine_task if chain is not None else None
     settings = {k: v for k, v in given.settings.items() if k in known}
-    refused, unused = unused_settings(settings, "run", kind, lambda key: _line(request, key))
+    refused, unused = engine.settings.unused(settings, "run", kind, lambda key: _line(request, key))
     problems += refused
     if refused and settings.keys() & {"resume", "cfg"} and "model" not in settings:
         failed = None  # what is to be named instead says the task
@@ -144,7 +140,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
     for problem in unused:
         reporter.warn(str(problem))
     if request.offline:
-        refuse_remote_trackers(given.trackers)
+        engine.refuse_remote_trackers(given.trackers)
     resolved = Resolved(chain, exact=request.exact, offline=request.offline, bad=bad, images=given.images)
     resolved.trackers = given.trackers
     resolved.best_metric = BestMetric.parse(given.best_metric) if given.best_metric else None
@@ -152,7 +148,7 @@ def resolve(request: Request, reporter: Reporter) -> Resolved:
         reporter.warn(str(problem))
     for key, value in given.settings.items():
         resolved.settings[key] = Setting(value, "command" if key in request.given.settings else "file")
-    _choose_data(resolved, reporter)
+    _choose_data(resolved, registry, reporter)
     _use_task_settings(resolved)
     return resolved
 
@@ -165,16 +161,16 @@ def _without_disabled(given: Given, request: Request) -> Given:
     return replace(given, plugins=[p for p in given.plugins if name_of(p) not in off], options=options)
 
 
-def unknown_of(request: Request, settings: Mapping[str, Any]) -> list[Problem]:
+def unknown_of(request: Request, registry: Registry, settings: Mapping[str, Any]) -> list[Problem]:
     """Return a problem for each setting of a request or its file that the engine does not have."""
-    if settings.keys() <= engine_keys():
+    schema = make_engine().settings
+    if settings.keys() <= schema.keys():
         return []
     of_datasets: set[str] = set()
-    for record in discover(request.no_plugins):
-        if record.kind == "task" and record.state == "available":
-            with suppress(PluginError):  # a broken plugin that nobody asked for stops nothing
-                of_datasets.update(load_task(record).known_keys)
-    return unknown_settings(settings, lambda key: _line(request, key), of_datasets)
+    for record in registry.available("task"):
+        with suppress(PluginError):  # a broken plugin that nobody asked for stops nothing
+            of_datasets.update(load_task(record).known_keys)
+    return schema.unknown(settings, lambda key: _line(request, key), of_datasets)
 
 
 def _line(request: Request, key: str) -> str | None:
@@ -184,14 +180,12 @@ def _line(request: Request, key: str) -> str | None:
     return f"{request.file}:{line_of_key(request.file, key) or 1}"
 
 
-def _load(task: str, given: Given, request: Request) -> Chain:
-    from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
-
-    return load_chain(task, given.plugins, given.options, request.no_plugins, EngineDefaults())
+def _load(task: str, given: Given, registry: Registry) -> Chain:
+    return registry.chain(task, given.plugins, given.options, make_engine().default_hooks())
 
 
 def _untested(request: Request, reporter: Reporter) -> list[Problem]:
-    problem = untested_engine()
+    problem = make_engine().untested()
     if problem is None:
         return []
     if request.exact:
@@ -200,15 +194,15 @@ def _untested(request: Request, reporter: Reporter) -> list[Problem]:
     return []
 
 
-def infer_task(given: Given, request: Request, reporter: Reporter) -> str:
+def infer_task(given: Given, request: Request, registry: Registry, reporter: Reporter) -> str:
     """Return the task that the model or the dataset tells, and say so."""
-    records = [r for r in discover(request.no_plugins) if r.kind == "task" and r.state == "available"]
+    records = registry.available("task")
     names = sorted(r.name for r in records)
     model, data = given.settings.get("model"), given.settings.get("data")
     if isinstance(data, str) and data.startswith(SAMPLE):
         return data.removeprefix(SAMPLE)
-    if model and (found := _task_of_model(str(model))):
-        if found not in names and not any(r.name == found for r in discover(request.no_plugins)):
+    if model and (found := make_engine().infer_task(str(model))):
+        if found not in names and not any(r.name == found for r in registry.records):
             raise PluginError(
                 Problem(
                     f"the model {model} is for the task {found!r}, which is not installed.",
@@ -219,7 +213,7 @@ def infer_task(given: Given, request: Request, reporter: Reporter) -> str:
         return found
     absent = [p for p in [_missing_model(str(model or ""))] if p]
     try:
-        found = _task_of_dataset(str(data), records, request) if data else None
+        found = _task_of_dataset(str(data), request, registry) if data else None
     except DatasetError as error:
         if absent:
             raise SettingsError(*absent, *error.problems) from error
@@ -233,24 +227,12 @@ def infer_task(given: Given, request: Request, reporter: Reporter) -> str:
     raise SettingsError(Problem(f"{told}.", f"Write --task NAME. Installed: {', '.join(names) or 'none'}."))
 
 
-def _task_of_model(model: str) -> str | None:
-    from trainer_host.engine.ultralytics.training_engine import chain_of_checkpoint, task_of_model
-
-    if model.endswith(".pt") and Path(model).is_file():
-        return chain_of_checkpoint(Path(model))[0]
-    return task_of_model(model)
-
-
 def _missing_model(model: str) -> Problem | None:
-    if not model:
-        return None  # before the import of the engine, which a check does without
-    from trainer_host.engine.ultralytics.training_engine import missing_model
-
-    return missing_model(model)
+    return make_engine().missing_model(model) if model else None  # a check does without the import of the engine
 
 
-def _task_of_dataset(data: str, records: list[PluginRecord], request: Request) -> str | None:
-    keys = _keys_of_dataset(data, request)
+def _task_of_dataset(data: str, request: Request, registry: Registry) -> str | None:
+    records, keys = registry.available("task"), _keys_of_dataset(data, request, registry)
     found = _task_of_keys(keys, records)
     if found is None and keys & {"train", "val", "nc"}:
         # What a dataset lacks can be told once its task is.
@@ -271,9 +253,9 @@ def _task_of_keys(keys: set[str], records: list[PluginRecord]) -> str | None:
     return most[0] if len(most) == 1 else None
 
 
-def _keys_of_dataset(data: str, request: Request) -> set[str]:
+def _keys_of_dataset(data: str, request: Request, registry: Registry) -> set[str]:
     """Return the keys of a dataset's description: by a plugin that knows its format, or of its YAML."""
-    formats = load_formats(request.given.plugins, request.no_plugins)
+    formats = registry.formats(request.given.plugins)
     with blamed(formats):
         told = formats.hook.sniff_dataset(source=data)
     if told is not None:
@@ -302,12 +284,11 @@ def _dataset_of(data: str) -> Path | Document | None:
     """
     if "://" in data:
         return None
-    path, folder = Path(data), engine_folder() / "cfg" / "datasets"
+    path, engine = Path(data), make_engine()
     if not path.exists():
-        names = [data, f"{data}.yaml", f"{data}.yml"] if path.parent == Path() else []
-        shipped = next((f for n in names if (f := folder / n).is_file()), None)
+        shipped = engine.shipped_dataset(data) if path.parent == Path() else None
         if shipped is None:
-            raise missing(data, [f.name for f in folder.glob("*.yaml")])
+            raise missing(data, engine.shipped_datasets())
         return shipped
     found = yaml_of(data) or packed_document(path)
     if found is None:
@@ -343,16 +324,15 @@ def _refuse_missing_file(data: str) -> None:
         raise missing(data)
 
 
-def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
+def _choose_data(resolved: Resolved, registry: Registry, reporter: Reporter) -> None:
     """Settle dataset and model: what the user gave, the task's default weights, or the task's sample."""
     from trainer_host.engine.checkpoint.reading import read_checkpoint
-    from trainer_host.engine.ultralytics.training_engine import find_weights
 
     chain, given = resolved.chain, resolved.settings.get("data")
     source = given.value if given is not None else None
     scratch = chain.attribute("scratch_model")
     if source is None or str(source).startswith(SAMPLE):
-        _use_sample(resolved, str(source or SAMPLE + chain.name).removeprefix(SAMPLE), reporter)
+        _use_sample(resolved, str(source or SAMPLE + chain.name).removeprefix(SAMPLE), registry, reporter)
     elif "model" not in resolved.settings:
         default = chain.attribute("default_model")
         if default:
@@ -361,16 +341,16 @@ def _choose_data(resolved: Resolved, reporter: Reporter) -> None:
         setting = resolved.settings.get(key)
         if setting is None or (key != "model" and not isinstance(setting.value, str)):
             continue  # pretrained may be true or false
-        found = find_weights(str(setting.value), resolved.offline, scratch if key == "model" else None)
+        found = make_engine().find_weights(str(setting.value), resolved.offline, scratch if key == "model" else None)
         resolved.settings[key] = Setting(found, setting.origin)
         if found.lower().endswith(".pt"):
             read_checkpoint(found)  # before any work, and for --dry-run
 
 
-def _use_sample(resolved: Resolved, name: str, reporter: Reporter) -> None:
+def _use_sample(resolved: Resolved, name: str, registry: Registry, reporter: Reporter) -> None:
     chain = resolved.chain
     if name != chain.name:
-        known = name in {record.name for record in discover() if record.kind == "task"}
+        known = name in {record.name for record in registry.records if record.kind == "task"}
         what = f"data=sample:{name} is for the task {name!r}, not {chain.name!r}."
         fix = f"Write --task {name}." if known else f"Write data=sample:{chain.name}"
         raise SettingsError(Problem(what if known else f"unknown sample data=sample:{name}.", fix))
@@ -430,12 +410,11 @@ def _use_task_settings(resolved: Resolved) -> None:
     Raises:
         PluginError: If the engine does not take one of them.
     """
-    from trainer_host.engine.ultralytics.settings_validation import check_values
-
+    schema = make_engine().settings
     for member in reversed(resolved.chain.tasks):
         settings = dict(member.spec.settings) if isinstance(member.spec, TaskSpec) else {}
-        wrong = unknown_settings(settings)
-        if problems := wrong or check_values(settings):
+        wrong = schema.unknown(settings)
+        if problems := wrong or schema.invalid(settings):
             who = f"task {member.record.name!r} from {member.record.origin}"
             raise PluginError(*(replace(p, message=f"{who} has wrong settings: {p.message}") for p in problems))
         resolved.default(settings, "task")

@@ -17,7 +17,7 @@ from trainer_host.base.errors import (
 from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error, translated
-from trainer_host.engine.process_state import preserved_state
+from trainer_host.engine.factory import make_engine
 from trainer_host.session.resolution import Resolved, resolve
 from trainer_host.session.run_folders import claim_folder, hold_folder
 from trainer_host.session.run_record import FILE, RunRecord
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer_host.base.folder_lock import FolderLock
-    from trainer_host.base.protocols import Finished, Training
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import Outcome
     from trainer_host.engine.plan import Plan
+    from trainer_host.engine.protocol import Training
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.resolution import Request
 
 PICTURES = 6
@@ -40,19 +41,18 @@ FACTS = (
 """What the record of a run says of its outcome, under the names that the JSON has."""
 
 
-def run(request: Request, reporter: Reporter) -> RunResult:
+def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
     """Train, and return the outcome. The process is left as it was found.
 
     Raises:
         TrainerError: For every cause that is expected.
     """
-    with translated(), preserved_state():
-        from trainer_host.engine.ultralytics.engine_log import engine_log
-
+    engine = make_engine()
+    with translated(), engine.preserved_state():
         stop = StopRequest()
-        with engine_log(reporter, request.verbose), stop.listening():
+        with engine.log(reporter, request.verbose), stop.listening():
             try:
-                return _train(resolve(request, reporter), reporter, stop)
+                return _train(resolve(request, registry, reporter), reporter, stop)
             finally:
                 reporter.close()
 
@@ -70,10 +70,9 @@ def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Re
     import torch
 
     from trainer_host.engine.plan import Plan
-    from trainer_host.engine.ultralytics.release_window import engine_version
-    from trainer_host.engine.ultralytics.training_engine import TrainingEngine
 
-    versions = {"ultralytics": engine_version(), "torch": str(torch.__version__)}
+    used = make_engine()
+    versions = {used.name: used.version(), "torch": str(torch.__version__)}
     before = {entry.name for entry in save_dir.iterdir()}
     record = RunRecord(save_dir, resolved, versions)
     plan = Plan(
@@ -85,7 +84,7 @@ def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Re
         best_metric=resolved.best_metric,
         trackers=resolved.trackers,
     )
-    engine: Training = TrainingEngine(plan, resolved.values(), save_dir, reporter, stop)
+    engine: Training = used.training(plan, resolved.values(), save_dir, reporter, stop)
     began = False
     try:
         with blamed(resolved.chain.manager):
@@ -153,7 +152,7 @@ def _status(error: BaseException) -> str:
 
 def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -> Path | None:
     """Draw predictions on the first held-out images; a run is not lost over a picture."""
-    from trainer_host.engine.ultralytics.training_engine import FinishedModel, montage
+    from trainer_host.engine.montage import montage
 
     images = [str(f) for f in outcome.held_out[:PICTURES]]
     checkpoint = outcome.best or outcome.last
@@ -161,7 +160,7 @@ def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -
         return None
     try:
         with blamed(plan.chain.manager):
-            model: Finished = FinishedModel(checkpoint, plan, {}, "predict", save_dir)
+            model = make_engine().trained_model(checkpoint, plan, {}, "predict", save_dir)
             drawn = [model.draw(p) for p in model.predict(images) if not isinstance(p, UnreadableImage)]
         return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
     except StoppedError:

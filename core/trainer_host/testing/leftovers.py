@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer_host.engine.ultralytics.engine_import import import_engine
+from trainer_host.engine.factory import make_engine
 from trainer_host.testing.training_probe import random_state
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @contextmanager
 def watched(changes: list[str], folders: Sequence[Path]) -> Iterator[None]:
     """Add what has changed on leaving to ``changes``: in the process, and in folders that nobody has to write to."""
-    import_engine()
+    make_engine().load()
     before = _state(folders)
     threads = set(threading.enumerate())
     try:

@@ -10,10 +10,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import PluginError, Problem
-from trainer_host.plugin.chain import load_chain, task_chain
+from trainer_host.plugin.chain import task_chain
 from trainer_host.plugin.discovery import PluginRecord, discover, named, only, select
 from trainer_host.plugin.plugin_loading import load_extension, load_file, load_target, load_task
 from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
+from trainer_host.plugin.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +125,7 @@ def _task_with_sample(records: Sequence[PluginRecord]) -> str:
     with only(records):
         for record in [r for r in records if r.kind == "task" and r.state == "available"]:
             try:
-                chain = load_chain(record.name)
+                chain = Registry.installed().chain(record.name)
             except PluginError:
                 continue  # somebody else's, and not what is checked
             if chain.manager.hook.sample.get_hookimpls():

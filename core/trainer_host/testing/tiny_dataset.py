@@ -10,7 +10,7 @@ from trainer_host.base.contexts import SampleContext
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.settings import Given
 from trainer_host.data.check_runner import examine
-from trainer_host.plugin.chain import load_chain
+from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
 from trainer_host.session.resolution import Request
 from trainer_host.testing.check_outcome import CheckSkippedError
@@ -65,7 +65,7 @@ def tiny_dataset(task: str, folder: Path, data: str | Path | None = None) -> Tin
     Raises:
         CheckSkippedError: If the task has no sample, and no dataset is given.
     """
-    chain = load_chain(task)
+    chain = Registry.installed().chain(task)
     if data is not None:
         scratch = chain.attribute("scratch_model")
         model = {"model": scratch} if scratch else {}
@@ -87,7 +87,7 @@ def _tiny(chain: Chain, given: Mapping[str, Any] | None = None) -> dict[str, Any
 
 def _cut(chain: Chain, file: Path, folder: Path) -> None:
     """Remove all but a few images, with their labels, where the host has read which these are."""
-    ctx = prepare(Request(Given(chain.name, {"data": str(file)})), NullReporter())[1]
+    ctx = prepare(Request(Given(chain.name, {"data": str(file)})), Registry.installed(), NullReporter())[1]
     for name, split in examine(chain, ctx).splits.items():
         if split.shares_files:
             continue

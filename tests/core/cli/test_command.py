@@ -539,11 +539,13 @@ def test_a_model_with_layers_of_a_plugin_file_names_the_file(trainer: Trainer, d
     import torch
 
     from trainer_host.engine.checkpoint.record import make_record
-    from trainer_host.plugin.chain import load_chain
+    from trainer_host.plugin.registry import Registry
 
     file = tmp_path / "ghost.py"
     file.write_text("from trainer_host import hookimpl\n@hookimpl\ndef log(ctx):\n    pass\n")
-    record = make_record(load_chain("pose", [str(file)]), {"nc": 1, "names": {0: "figure"}, "kpt_shape": [17, 3]})
+    record = make_record(
+        Registry.installed().chain("pose", [str(file)]), {"nc": 1, "names": {0: "figure"}, "kpt_shape": [17, 3]}
+    )
     record |= {"state_dict": {}, "cfg": GHOST, "needs": [str(file)]}
     torch.save({"model": torch.nn.Identity(), "trainer_host": record, "train_args": {"imgsz": 64}}, tmp_path / "own.pt")
     done = trainer("val", "model=own.pt", f"data={data}")

@@ -21,6 +21,7 @@ from trainer_host.base.findings import FAIL
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.settings import Given
 from trainer_host.data.check_runner import examine, settle
+from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
 from trainer_host.session.resolution import Request
 
@@ -148,7 +149,7 @@ def test_an_error_in_a_split_that_is_not_used(tmp_path: Path) -> None:
 
 def accepted_by_run(data: Path) -> bool:
     try:
-        chain, ctx = prepare(Request(Given("pose", {"data": str(data)})), NullReporter())
+        chain, ctx = prepare(Request(Given("pose", {"data": str(data)})), Registry.installed(), NullReporter())
         read = examine(chain, ctx)
         settle(read, FAIL, {"train", "val"})
         ctx.args.task = "pose"

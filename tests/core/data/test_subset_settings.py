@@ -14,6 +14,7 @@ from trainer_host import SettingsError
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.settings import Given
 from trainer_host.data.subset_settings import check_selection, chosen_classes, class_names, images_used, share_of
+from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
 from trainer_host.session.resolution import Request
 
@@ -34,7 +35,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def selected(data: Path, *used: str, **settings: Any) -> list[str]:
     """Return the warnings about what settings leave of the splits that are used."""
-    _, ctx = prepare(Request(Given("detect", {**settings, "data": str(data)})), NullReporter())
+    _, ctx = prepare(Request(Given("detect", {**settings, "data": str(data)})), Registry.installed(), NullReporter())
     read = examined(data, "detect", **settings)
     return [f"{f.split}: {f.message}" for f in check_selection(read, ctx.args, used or ("train", "val"))]
 

@@ -349,9 +349,9 @@ def test_objects_that_are_data_are_read_as_data(tmp_path: Path) -> None:
 
 def test_the_record_of_a_run_is_plain_and_restores_its_plugins() -> None:
     from trainer_host.engine.checkpoint.record import extensions_of, make_record, options_of
-    from trainer_host.plugin.chain import load_chain
+    from trainer_host.plugin.registry import Registry
 
-    chain = load_chain("pose")
+    chain = Registry.installed().chain("pose")
     record = make_record(chain, {"nc": 1, "names": {0: "x"}, "train": Path("a"), "odd": object()})
     assert only_plain(record)
     assert (record["task"], record["chain"]) == ("pose", ["detect", "pose"])
@@ -365,9 +365,9 @@ def test_the_record_of_a_run_is_plain_and_restores_its_plugins() -> None:
 
 def test_what_is_not_plain_is_never_written() -> None:
     from trainer_host.engine.checkpoint.writing import serialise
-    from trainer_host.plugin.chain import load_chain
+    from trainer_host.plugin.registry import Registry
 
-    chain = load_chain("detect")
+    chain = Registry.installed().chain("detect")
     assert serialise({"epoch": 1}, chain)[:2] == b"PK"
     for value, said in ((SimpleNamespace(), "types.SimpleNamespace"), (lambda: 0, "lambda"), (Colour.RED, "Colour")):
         with pytest.raises(PluginError, match="not plain data") as caught:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from trainer_host.engine.drawable_image import drawable_image
-from trainer_host.engine.ultralytics.training_engine import montage
+from trainer_host.engine.montage import montage
 
 
 @pytest.mark.parametrize("channels", [0, 1, 2, 3, 4, 6])

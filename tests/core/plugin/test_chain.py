@@ -21,9 +21,10 @@ from trainer_host import (
     TaskSpec,
     hookimpl,
 )
-from trainer_host.plugin.chain import READERS, Chain, HookManager, Member, load_chain, register
+from trainer_host.plugin.chain import READERS, Chain, HookManager, Member, register
 from trainer_host.plugin.discovery import discover
 from trainer_host.plugin.hookspecs import BASE_FIRST, HookSpecs
+from trainer_host.plugin.registry import Registry
 
 Install = Callable[..., Path]
 
@@ -278,18 +279,18 @@ THREE = {
 
 def test_a_chain_of_three_is_loaded_base_first(installed: Install) -> None:
     installed("p", tasks={n: f"{n}:TASK" for n in THREE}, modules=THREE)
-    chain = load_chain("three")
+    chain = Registry.installed().chain("three")
     assert [m.record.name for m in chain.tasks] == ["one", "two", "three"]
     assert (chain.name, chain.engine_task, chain.extensions) == ("three", "detect", ())
     assert chain.attribute("best_metric") == "n"
-    assert load_chain("two").attribute("best_metric") == "m"
-    assert load_chain("p:two").name == "two"
+    assert Registry.installed().chain("two").attribute("best_metric") == "m"
+    assert Registry.installed().chain("p:two").name == "two"
 
 
 def test_a_task_without_a_kind_is_told_by_its_own_name(installed: Install) -> None:
     code = "from trainer_host import TaskSpec\nTASK = TaskSpec(hooks=object())\n"
     installed("p", tasks={"alone": "alone:TASK"}, modules={"alone": code})
-    assert load_chain("alone").engine_task == "alone"
+    assert Registry.installed().chain("alone").engine_task == "alone"
 
 
 def test_a_run_holds_its_chain_and_nothing_else(installed: Install) -> None:
@@ -301,9 +302,9 @@ def test_a_run_holds_its_chain_and_nothing_else(installed: Install) -> None:
         modules=THREE | {"bomb": bomb},
     )
     always = [f"extension:{r.name}" for r in discover() if r.always]
-    assert [name for name, _ in load_chain("one").manager.list_name_plugin()] == ["task:one", *always]
+    assert [name for name, _ in Registry.installed().chain("one").manager.list_name_plugin()] == ["task:one", *always]
     off = [r.name for r in discover() if r.always]
-    assert [name for name, _ in load_chain("one", disabled=off).manager.list_name_plugin()] == ["task:one"]
+    assert [name for name, _ in Registry.installed(off).chain("one").manager.list_name_plugin()] == ["task:one"]
 
 
 def test_bases_in_a_circle_are_refused(installed: Install) -> None:
@@ -311,15 +312,15 @@ def test_bases_in_a_circle_are_refused(installed: Install) -> None:
     bases = {"round": "about", "about": "round", "own": "own"}
     installed("p", tasks={n: f"{n}:TASK" for n in bases}, modules={n: code.format(base=b) for n, b in bases.items()})
     with pytest.raises(PluginError, match=r"bases of task 'round' run in a circle at 'round' \(p 1\.0\)"):
-        load_chain("round")
+        Registry.installed().chain("round")
     with pytest.raises(PluginError, match="circle at 'own'"):
-        load_chain("own")
+        Registry.installed().chain("own")
 
 
 def test_a_missing_base_is_told_with_who_needs_it(installed: Install) -> None:
     installed("p", tasks={"two": "two:TASK", "three": "three:TASK"}, modules=THREE)
     with pytest.raises(PluginError) as caught:
-        load_chain("three")
+        Registry.installed().chain("three")
     assert "'two' from p 1.0" in str(caught.value)
     assert "'one'" in str(caught.value)
 
@@ -346,7 +347,7 @@ def test_a_target_that_is_no_task_is_refused(installed: Install, target: str, sa
     }
     installed("p", "2.0", tasks={"odd": target}, modules=modules)
     with pytest.raises(PluginError) as caught:
-        load_chain("odd")
+        Registry.installed().chain("odd")
     assert str(caught.value).startswith("task 'odd' from p 2.0 is broken: ")
     assert said in str(caught.value)
 
@@ -386,26 +387,26 @@ def always(installed: Install) -> Install:
 
 def test_what_is_part_of_every_run_comes_between_the_tasks_and_what_was_asked_for(always: Install) -> None:
     always("[trainer_host.always]\nb = usual:SECOND\na = usual:FIRST\n[trainer_host.plugins]\nc = usual:ASKED\n")
-    chain = load_chain("one", ["c"])
+    chain = Registry.installed().chain("one", ["c"])
     own = [m.record.name for m in chain.always if m.record.distribution == "p"]
     assert own == ["a", "b"]
     assert [m.record.name for m in chain.extensions] == ["c"]
     assert chain.members == chain.tasks + chain.extensions, "a record of the run names what was asked for"
     assert chain.options["a"].gain == 1.0
     assert chain.notices == ()
-    changed = load_chain("one", ["c"], {"a": {"gain": 2}})
+    changed = Registry.installed().chain("one", ["c"], {"a": {"gain": 2}})
     assert changed.options["a"].gain == 2.0
-    again = load_chain("one", [m.record.name for m in changed.again], {"a": {"gain": 2}})
+    again = Registry.installed().chain("one", [m.record.name for m in changed.again], {"a": {"gain": 2}})
     orders = [[n for n, _ in c.manager.list_name_plugin() if n[-2:] in {":a", ":c"}] for c in (changed, again)]
     assert orders == [["extension:a", "extension:c"]] * 2
     with pytest.raises(SettingsError, match=r"a\.gain='much'"):
-        load_chain("one", options={"a": {"gain": "much"}})
+        Registry.installed().chain("one", options={"a": {"gain": "much"}})
 
 
 def test_what_is_part_of_every_run_can_be_switched_off_or_asked_for(always: Install) -> None:
     always("[trainer_host.always]\na = usual:FIRST\n")
-    assert "a" not in [m.record.name for m in load_chain("one", disabled=["a"]).always]
-    chain = load_chain("one", ["p:a"])
+    assert "a" not in [m.record.name for m in Registry.installed(["a"]).chain("one").always]
+    chain = Registry.installed().chain("one", ["p:a"])
     assert [m.record.name for m in chain.extensions] == ["a"]
     assert "a" not in [m.record.name for m in chain.always]
 
@@ -413,7 +414,9 @@ def test_what_is_part_of_every_run_can_be_switched_off_or_asked_for(always: Inst
 def test_a_class_gives_each_run_an_object_of_its_own(always: Install) -> None:
     code = "from trainer_host import hookimpl\nclass Hooks:\n  @hookimpl\n  def after_setup(self): ...\n"
     always("[trainer_host.always]\na = usual:FIRST\nown = own:Hooks\n", own=code)
-    first, second = (next(m for m in load_chain("one").always if m.record.name == "own") for _ in range(2))
+    first, second = (
+        next(m for m in Registry.installed().chain("one").always if m.record.name == "own") for _ in range(2)
+    )
     assert type(first.spec.hooks) is type(second.spec.hooks)
     assert first.spec.hooks is not second.spec.hooks
 
@@ -438,7 +441,7 @@ def test_a_class_gives_each_run_an_object_of_its_own(always: Install) -> None:
 )
 def test_a_broken_one_is_skipped_and_told(always: Install, code: str, said: str) -> None:
     always("[trainer_host.always]\na = usual:FIRST\nbad = bad:BAD\n", bad=code)
-    chain = load_chain("one")
+    chain = Registry.installed().chain("one")
     assert "a" in [m.record.name for m in chain.always]
     assert "bad" not in [m.record.name for m in chain.always]
     (problem,) = chain.notices
@@ -449,7 +452,7 @@ def test_a_broken_one_is_skipped_and_told(always: Install, code: str, said: str)
 def test_one_that_is_in_conflict_is_skipped_and_told(always: Install, installed: Install) -> None:
     always("[trainer_host.always]\na = usual:FIRST\n")
     installed("q", entry_points="[trainer_host.always]\na = usual:SECOND\n")
-    chain = load_chain("one")
+    chain = Registry.installed().chain("one")
     assert "a" not in [m.record.name for m in chain.always]
     assert ["p and q both bring" in str(p) for p in chain.notices] == [True]
 
@@ -457,7 +460,7 @@ def test_one_that_is_in_conflict_is_skipped_and_told(always: Install, installed:
 def test_a_broken_one_that_was_asked_for_stops_the_run(always: Install) -> None:
     always("[trainer_host.always]\nbad = bad:BAD\n", bad="1 / 0\n")
     with pytest.raises(PluginError, match="ZeroDivisionError"):
-        load_chain("one", ["bad"])
+        Registry.installed().chain("one", ["bad"])
 
 
 # Files
@@ -488,16 +491,16 @@ def file(tmp_path: Path, installed: Install) -> Path:
 
 
 def test_a_file_is_an_extension_for_one_run(file: Path) -> None:
-    chain = load_chain("one", [str(file)], {"mine": {"gain": "0.5"}})
+    chain = Registry.installed().chain("one", [str(file)], {"mine": {"gain": "0.5"}})
     assert [m.record.name for m in chain.extensions] == ["mine"]
     assert chain.options["mine"].gain == 0.5
     assert call(chain.manager, "callbacks") == [{"on_train_end": print}]
-    assert [m.record.name for m in load_chain("one").members] == ["one"]
+    assert [m.record.name for m in Registry.installed().chain("one").members] == ["one"]
 
 
 def test_a_file_may_be_its_own_hooks(file: Path) -> None:
     file.write_text("from trainer_host import hookimpl\n@hookimpl\ndef callbacks(ctx):\n    return {}\n")
-    assert call(load_chain("one", [str(file)]).manager, "callbacks") == [{}]
+    assert call(Registry.installed().chain("one", [str(file)]).manager, "callbacks") == [{}]
 
 
 @pytest.mark.parametrize(
@@ -507,16 +510,16 @@ def test_a_file_may_be_its_own_hooks(file: Path) -> None:
 def test_a_broken_file_is_told_with_its_line(file: Path, code: str, said: str) -> None:
     file.write_text(code)
     with pytest.raises(PluginError, match=rf"mine\.py.*{said}|mine\.py{said}"):
-        load_chain("one", [str(file)])
+        Registry.installed().chain("one", [str(file)])
 
 
 def test_a_file_that_is_missing_or_no_code(file: Path) -> None:
     with pytest.raises(PluginError, match="there is no plugin file"):
-        load_chain("one", [str(file.with_name("none.py"))])
+        Registry.installed().chain("one", [str(file.with_name("none.py"))])
     text = file.with_suffix(".txt")
     text.write_text("x")
     with pytest.raises(PluginError, match="not a Python file"):
-        load_chain("one", [str(text)])
+        Registry.installed().chain("one", [str(text)])
 
 
 # Options
@@ -565,25 +568,25 @@ def optional(installed: Install) -> Any:
 
 def problems(given: dict[str, dict[str, Any]], extensions: tuple[str, ...] = ("cbam",)) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        load_chain("opt", extensions, given)
+        Registry.installed().chain("opt", extensions, given)
     return [str(p) for p in caught.value.problems]
 
 
 def test_options_have_defaults_and_types(optional: Any) -> None:
-    chain = load_chain("opt", ["cbam", "bare"])
+    chain = Registry.installed().chain("opt", ["cbam", "bare"])
     always = {m.record.name: m.options for m in chain.always}
     assert chain.options == {"opt": optional.TaskOptions(), "cbam": optional.ModelOptions(), **always}
     given = {
         "opt": {"rate": 1, "steps": "4", "names": ("a", "b"), "kind": "Sum"},
         "cbam": {"gain": "2e-1", "on": False},
     }
-    chain = load_chain("opt", ["cbam"], given)
+    chain = Registry.installed().chain("opt", ["cbam"], given)
     assert chain.options["opt"] == optional.TaskOptions(1.0, 4, ["a", "b"], "Sum")
     assert chain.options["cbam"] == optional.ModelOptions(gain=0.2, on=False)
 
 
 def test_options_of_a_base_are_given_by_its_name(optional: Any) -> None:
-    assert load_chain("leaf", options={"opt": {"rate": 2}}).options["opt"] == optional.TaskOptions(2.0)
+    assert Registry.installed().chain("leaf", options={"opt": {"rate": 2}}).options["opt"] == optional.TaskOptions(2.0)
 
 
 @pytest.mark.usefixtures("optional")
@@ -645,6 +648,6 @@ def test_contexts_and_chains_are_frozen() -> None:
 
 
 def test_blame_finds_the_plugin_of_a_module(file: Path) -> None:
-    chain = load_chain("one", [str(file)])
+    chain = Registry.installed().chain("one", [str(file)])
     assert chain.blame("one.inner.Class").name == "one"
     assert chain.blame("elsewhere") is None

@@ -15,9 +15,10 @@ import pytest
 from tests.support.figures import pose_dataset
 from trainer_host import PluginCrashError, SettingsError, StoppedError, StorageError
 from trainer_host.engine.error_translation import blamed, translated
-from trainer_host.plugin.chain import HookManager, Member, load_chain, register
+from trainer_host.plugin.chain import HookManager, Member, register
 from trainer_host.plugin.plugin_commands import crash_of_command
 from trainer_host.plugin.plugin_loading import load_file
+from trainer_host.plugin.registry import Registry
 
 Install = Callable[..., Path]
 HEAD = "from trainer_host import hookimpl\n"
@@ -29,7 +30,7 @@ def managed(tmp_path: Path) -> Callable[..., HookManager]:
     """Return a function that registers plugin files, written on the spot, in the order in which they are named."""
 
     def make(**files: str) -> HookManager:
-        manager = load_chain("detect").manager
+        manager = Registry.installed().chain("detect").manager
         for name, code in files.items():
             path = tmp_path / f"{name}.py"
             path.write_text(HEAD + code)

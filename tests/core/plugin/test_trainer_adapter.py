@@ -16,10 +16,11 @@ from trainer_host import PluginError, SettingsError, TaskSpec, hookimpl
 from trainer_host.engine.plan import Plan
 from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer, new_trainer
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
-from trainer_host.plugin.chain import Chain, HookManager, Member, load_chain, register
+from trainer_host.plugin.chain import Chain, HookManager, Member, register
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.import_check import describe
 from trainer_host.plugin.plugin_spec import ExtensionSpec
+from trainer_host.plugin.registry import Registry
 from trainer_host.plugin.trainer_adapter import load_trainer
 
 Words = dict[str, Any]
@@ -54,12 +55,14 @@ FINE = TaskSpec.from_trainer("{__name__}:Mine", base="pose")
 """
     installed("p", tasks={"late": "late_trainers:LATE", "fine": "late_trainers:FINE"}, modules={"late_trainers": code})
     with pytest.raises(PluginError) as caught:
-        load_chain("late")
+        Registry.installed().chain("late")
     assert str(caught.value) == (
         "task 'late' from p 1.0 is broken: its trainer nowhere.trainer:Mine is imported late, so that its base is not "
         "known. Fix: give from_trainer the task that 'late' builds on: base=NAME"
     )
-    assert load_chain("fine").attribute("base") == "pose", "another task of the module is not in the way"
+    assert Registry.installed().chain("fine").attribute("base") == "pose", (
+        "another task of the module is not in the way"
+    )
 
 
 def test_the_hooks_that_are_shown_are_those_that_the_class_overrides(installed: Callable[..., Path]) -> None:
@@ -78,7 +81,7 @@ def test_a_class_that_needs_more_arguments_is_named(installed: Callable[..., Pat
     code = f"from trainer_host import TaskSpec\nTASK = TaskSpec.from_trainer('{__name__}:Sized', base='pose')\n"
     installed("trainer-sized", tasks={"sized": "sized_trainers:TASK"}, modules={"sized_trainers": code})
     with pytest.raises(PluginError) as caught:
-        new_trainer(Plan(load_chain("sized")), {}, {})
+        new_trainer(Plan(Registry.installed().chain("sized")), {}, {})
     assert str(caught.value) == (
         "task 'sized': its trainer Sized cannot be made: missing a required argument: 'cfg'. All arguments of its "
         "__init__ need defaults, with overrides=None and _callbacks=None among them."

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainer_host import PluginError
-from trainer_host.plugin.chain import load_chain
+from trainer_host.plugin.registry import Registry
 
 HEAD = "from trainer_host import ExtensionSpec, TaskSpec, hookimpl\n"
 CLASS = "class Hooks:\n    @hookimpl\n    def callbacks(self, ctx):\n        return {}\n"
@@ -42,7 +42,7 @@ def file(tmp_path: Path, installed: Callable[..., Path]) -> Path:
 def test_a_file_without_a_hook_is_refused(file: Path, code: str, fix: str) -> None:
     file.write_text(HEAD + code, encoding="utf-8")
     with pytest.raises(PluginError) as caught:
-        load_chain("one", [str(file)])
+        Registry.installed().chain("one", [str(file)])
     (problem,) = caught.value.problems
     assert problem.message == f"extension 'mine' from {file} implements no hook, so it would do nothing."
     assert problem.fix is not None
@@ -82,7 +82,7 @@ def test_a_file_without_a_hook_is_refused(file: Path, code: str, fix: str) -> No
 )
 def test_a_part_that_has_no_effect_is_reported(file: Path, code: str, fixes: list[str]) -> None:
     file.write_text(HEAD + code, encoding="utf-8")
-    chain = load_chain("one", [str(file)])
+    chain = Registry.installed().chain("one", [str(file)])
     assert [p.fix for p in chain.notices] == fixes
     assert {p.message for p in chain.notices} <= {f"a part of extension 'mine' from {file} has no effect."}
 
@@ -90,4 +90,4 @@ def test_a_part_that_has_no_effect_is_reported(file: Path, code: str, fixes: lis
 def test_an_installed_extension_without_a_hook_is_refused(installed: Callable[..., Path], file: Path) -> None:
     installed("q", extensions={"idle": "idle:HOOKS"}, modules={"idle": "class Hooks:\n    pass\nHOOKS = Hooks()\n"})
     with pytest.raises(PluginError, match=r"extension 'idle' from q 1\.0 implements no hook"):
-        load_chain("one", ["idle"])
+        Registry.installed().chain("one", ["idle"])

@@ -149,11 +149,11 @@ def test_the_engine_gives_trackers_to_the_drop_in_classes_alone(monkeypatch: pyt
     from trainer_detect import DetectionTrainer
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics import adapted_trainer as from_trainer
-    from trainer_host.plugin.chain import load_chain
+    from trainer_host.plugin.registry import Registry
     from trainer_pose import PoseTrainer
 
     assert "Trainer" in PoseTrainer.__name__ and "Trainer" in DetectionTrainer.configured().__name__
-    plan = Plan(load_chain("pose"))
+    plan = Plan(Registry.installed().chain("pose"))
     assert from_trainer.trainer_class(plan) is None  # so that a run has the host's own
     assert "Trainer" not in from_trainer.HostTraining.__name__
     mine = type("MyTrainer", (), {})
@@ -279,7 +279,7 @@ def test_set_up_decides_without_test_weights(
     from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
     from trainer_host.engine.ultralytics.reimplemented import mixed_precision
     from trainer_host.engine.ultralytics.training_engine import TrainingEngine
-    from trainer_host.plugin.chain import load_chain
+    from trainer_host.plugin.registry import Registry
 
     def skip_test(trainer: Any) -> Any:  # on a card that is not here
         return mixed_precision.skip_test(SimpleNamespace(args=trainer.args, device=SimpleNamespace(type="cuda")))  # type: ignore[arg-type]
@@ -290,7 +290,7 @@ def test_set_up_decides_without_test_weights(
     monkeypatch.setattr(mixed_precision, "amp_works", lambda device: works)
     monkeypatch.setattr(mixed_precision, "grad_scaler", lambda device: "on")
     values = {"data": str(data), "model": "yolo11n-pose.yaml", "imgsz": 32, "amp": True, "plots": False, "batch": 2}
-    plan = Plan(load_chain("pose", defaults=EngineDefaults()))
+    plan = Plan(Registry.installed().chain("pose", defaults=EngineDefaults()))
     engine = TrainingEngine(plan, values, tmp_path, NullReporter(), StopRequest())
     with preserved_state():
         engine.prepare()

@@ -12,7 +12,7 @@ from trainer_host.engine.plan import Plan
 from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 from trainer_host.engine.ultralytics.release_window import untested_engine
-from trainer_host.plugin.chain import load_chain
+from trainer_host.plugin.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class DropInTrainer(HostTrainer):
         overrides: dict[str, Any] | None = None,
         _callbacks: dict[str, list[Any]] | None = None,
     ) -> None:
-        chain = load_chain(self.task, self.plugins, self.options, defaults=EngineDefaults())
+        chain = Registry.installed().chain(self.task, self.plugins, self.options, EngineDefaults())
         untested = untested_engine()
         for problem in (*chain.notices, *([untested] if untested else [])):
             LOGGER.warning(str(problem))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import threading
@@ -93,26 +92,6 @@ def _thread_hook(reporter: Reporter, otherwise: Callable[[Any], Any]) -> Callabl
             otherwise(args)
 
     return hook
-
-
-@contextmanager
-def quiet_opencv(verbose: bool = False) -> Iterator[None]:
-    """Keep OpenCV and its video library from writing to standard error themselves, unless ``verbose`` is set.
-
-    What they say of a file or a camera that cannot be opened is reported with the name of the source. The environment
-    is restored by the caller.
-    """
-    import cv2
-
-    log: Any = cv2.utils.logging
-    level = log.getLogLevel()
-    if not verbose:
-        log.setLogLevel(log.LOG_LEVEL_SILENT)
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    try:
-        yield
-    finally:
-        log.setLogLevel(level)
 
 
 @contextmanager

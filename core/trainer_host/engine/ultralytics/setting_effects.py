@@ -13,7 +13,8 @@ from trainer_host.engine.ultralytics.engine_settings import engine_comments, eng
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Command = Literal["run", "val", "predict"]
+    from trainer_host.engine.protocol import Command
+
 COMMANDS: tuple[Command, ...] = ("run", "val", "predict")
 
 _USED: dict[str, str] = {

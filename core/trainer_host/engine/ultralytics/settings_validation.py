@@ -21,7 +21,7 @@ from trainer_host.engine.ultralytics.engine_settings import engine_defaults
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trainer_host.engine.ultralytics.setting_effects import Command
+    from trainer_host.engine.protocol import Command
 
 OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop")
 COMPILE_MODES = ["default", "reduce-overhead", "max-autotune-no-cudagraphs"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from ultralytics.utils.checks import check_model_file_from_stem
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 from ultralytics.utils.torch_utils import select_device
 
-from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.contexts import (
     DataContext,
     ModelContext,
@@ -27,9 +25,9 @@ from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.results import Outcome, UnreadableImage
 from trainer_host.data.subset_settings import refuse_unknown_classes
 from trainer_host.engine.checkpoint.reading import read_checkpoint
-from trainer_host.engine.drawable_image import drawable_image
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
+from trainer_host.engine.thread_count import wanted_threads
 from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer, new_trainer
 from trainer_host.engine.ultralytics.contributions import (
     Postprocessing,
@@ -50,7 +48,7 @@ from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from trainer_host.base.protocols import Image, Module, Prediction, Predictor
     from trainer_host.base.reporting import Reporter
@@ -144,23 +142,6 @@ def _fetched(name: str, instead: str) -> str:
             Problem(f"the weights {name} could not be fetched{why or '.'}", f"Put the file here{instead}")
         )
     return str(fetched)
-
-
-def wanted_threads() -> int | None:
-    """Return what ``TRAINER_THREADS`` says; None leaves the number to the engine.
-
-    ``OMP_NUM_THREADS`` does not count: the engine sets it to 1 when it is imported.
-
-    Raises:
-        SettingsError: If it is not a number of threads.
-    """
-    wanted = os.environ.get("TRAINER_THREADS", "").strip()
-    if not wanted:
-        return None
-    if not re.fullmatch(r"[0-9]{1,4}", wanted) or int(wanted) == 0:
-        what = f"TRAINER_THREADS={wanted} is not a number of threads."
-        raise SettingsError(Problem(what, "Fix: write TRAINER_THREADS=4, or unset it"))
-    return int(wanted)
 
 
 def _size_text(imgsz: Any) -> str:
@@ -381,34 +362,7 @@ def task_of_model(name: str) -> str | None:
     return str(guess_model_task(name)) if Path(name).name in GITHUB_ASSETS_NAMES else None
 
 
-def shipped_dataset(name: str) -> Path | None:
-    """Return the dataset YAML of this name that the engine ships, or None."""
-    found = engine_folder() / "cfg" / "datasets" / name
-    return found if found.is_file() else None
-
-
 def chain_of_checkpoint(path: Path) -> tuple[str | None, dict[str, Any]]:
     """Return the task of a checkpoint and the host's record in it, which is empty for another program's file."""
     checkpoint = read_checkpoint(path)
     return checkpoint.task, checkpoint.record
-
-
-def montage(images: Sequence[Image], path: Path, columns: int = 3, cell: int = 320) -> Path | None:
-    """Write images beside each other into one picture; return its path, or None where there are none."""
-    import cv2
-    import numpy as np
-
-    if not images:
-        return None
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    sheet = np.full((rows * cell, columns * cell, 3), 245, np.uint8)
-    for i, image in enumerate(images):
-        scale = (cell - 6) / max(image.shape[:2])
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = cv2.resize(drawable_image(image), None, fx=scale, fy=scale, interpolation=method)
-        y, x = i // columns * cell, i % columns * cell
-        top, left = y + (cell - small.shape[0]) // 2, x + (cell - small.shape[1]) // 2
-        sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-    atomic_write(path, cv2.imencode(path.suffix, sheet)[1].tobytes())
-    return path

@@ -119,9 +119,9 @@ def checkpoint_plain(bench: Bench) -> str:
 )
 def prediction_odd_sizes(bench: Bench) -> str:
     """Predictions on images of odd sizes, on one with nothing on it, and on a single image."""
-    from trainer_host.plugin.chain import load_chain
+    from trainer_host.plugin.registry import Registry
 
-    if not load_chain(bench.subject.task).manager.hook.build_predictor.get_hookimpls():
+    if not Registry.installed().chain(bench.subject.task).manager.hook.build_predictor.get_hookimpls():
         raise CheckSkippedError("the task does not predict.")
     folder = bench.folder / "odd"
     _draw(folder)
