@@ -249,7 +249,7 @@ def test_what_is_restated_has_not_changed_upstream() -> None:
     )
 
     assert {m.__name__ for m in (final_eval, load_model, mixed_precision, parse_model, recovery, save_model)}
-    modules = {p.stem for p in (CORE / "engine" / "restated").glob("*.py")} - {"__init__"}
+    modules = {p.stem for p in (CORE / "engine" / "ultralytics" / "reimplemented").glob("*.py")} - {"__init__"}
     assert {r.ours.split(".")[-2] for r in restated.RESTATED} == modules
     changed = {
         f"{r.ours} restates {r.upstream.__qualname__}: {r.actual()}"
