@@ -92,26 +92,39 @@ class ModelFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class DataContext(RunContext):
-    """A dataset or a loader that is to be built.
+    """A dataset to read or to check.
 
     Attributes:
-        source: What the user gave as ``data``.
-        images: Folders that hold the images, where the source does not say it: one for all, or one for each split.
-        split: The split that has to exist: ``val``, ``test``, or ``train``.
-        path: The images of the split: a folder, a list file, or several of them.
-        mode: ``train`` or ``val``.
-        batch_size: Images in a batch.
-        stride: The model's largest stride in pixels, at least 32; image sizes are multiples of it.
-        rank: The process's rank in a group of several, -1 where there is one.
-        augmentations: Functions that the dataset applies to each training image, after the engine's own.
-        sampler: What chooses the images of an epoch, or None for all of them in random order.
-        models: The models that are to be trained or evaluated on the dataset, as they describe themselves: that of
-            ``model``, and of ``pretrained``. Empty if a dataset is checked alone, and for loaders.
+        source: The value of ``data`` as the user gave it.
+        images: Folders of the images, if ``source`` does not name them: one for all splits, or one for each.
+        split: The split that has to exist besides ``train``: ``val``, ``test`` or ``train``.
+        mode: ``train``, or ``val`` if trained models are evaluated on the dataset.
+        models: The models of the run, before they are built: ``model``, and ``pretrained`` if given. Empty if a
+            dataset is checked without a model.
     """
 
     source: str = ""
     images: tuple[str, ...] = ()
     split: str = "val"
+    mode: str = "train"
+    models: tuple[ModelFacts, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderContext(RunContext):
+    """A loader to build, with its dataset, sampler and augmentations.
+
+    Attributes:
+        path: The value of the split's key in ``data``: a folder, a list file, several of them, or whatever the reader
+            of the dataset put there.
+        mode: ``train`` or ``val``.
+        batch_size: Images per batch.
+        stride: The model's largest stride in pixels, at least 32; image sizes are multiples of it.
+        rank: Rank of the process in a distributed training, or -1.
+        augmentations: Functions that the dataset applies to each training image, after the engine's own.
+        sampler: The sampler of the training images, or None for all images in random order.
+    """
+
     path: Any = None
     mode: str = "train"
     batch_size: int = 16
@@ -119,7 +132,6 @@ class DataContext(RunContext):
     rank: int = -1
     augmentations: tuple[Augmentation, ...] = ()
     sampler: Sampler | None = None
-    models: tuple[ModelFacts, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AutobatchHints,
         DataContext,
         LabelContext,
+        LoaderContext,
         LogContext,
         LossContext,
         ModelContext,
@@ -115,7 +116,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def annotate(self, ctx: LabelContext) -> Sequence[Shape] | None:
+    def annotate_image(self, ctx: LabelContext) -> Sequence[Shape] | None:
         """Return what to draw for the labels of an image: boxes, points and lines.
 
         Rows that cannot be drawn are left out. Without an answer images are shown bare.
@@ -135,7 +136,7 @@ class HookSpecs:
         """
 
     @hookspec
-    def augmentations(self, ctx: DataContext) -> Iterable[Augmentation]:  # type: ignore[empty-body]
+    def augmentations(self, ctx: LoaderContext) -> Iterable[Augmentation]:  # type: ignore[empty-body]
         """Return functions that change training images with their labels, in the order in which they are applied.
 
         They come after the engine's own augmentations. Each image goes through plain functions: no hook is called for
@@ -147,7 +148,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def build_dataset(self, ctx: DataContext) -> Dataset | None:
+    def build_dataset(self, ctx: LoaderContext) -> Dataset | None:
         """Return the dataset of the images at ``ctx.path``, augmented where ``ctx.mode`` is ``train``.
 
         An attribute ``im_files``, a list of paths, lets the host draw predictions on images that were held out.
@@ -158,7 +159,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def build_sampler(self, ctx: DataContext, dataset: Dataset) -> Sampler | None:
+    def build_sampler(self, ctx: LoaderContext, dataset: Dataset) -> Sampler | None:
         """Return what chooses the training images of an epoch; without an answer all come once, in random order.
 
         Called: for the training split, at set-up, between `build_dataset` and `build_dataloader`.
@@ -167,7 +168,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def build_dataloader(self, ctx: DataContext, dataset: Dataset) -> Loader | None:
+    def build_dataloader(self, ctx: LoaderContext, dataset: Dataset) -> Loader | None:
         """Return the loader of a dataset, shuffled where ``ctx.mode`` is ``train``.
 
         `torch.utils.data.DataLoader` is one. For validation ``ctx.batch_size`` is twice that of the training.
@@ -265,7 +266,7 @@ class HookSpecs:
         """
 
     @hookspec
-    def after_setup(self, ctx: RunContext) -> None:
+    def finish_setup(self, ctx: RunContext) -> None:
         """Act once loaders, model and optimizer exist.
 
         The validator and the moving average of the weights may not exist yet.
@@ -276,7 +277,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints | None:
+    def build_autobatch_hints(self, ctx: RunContext) -> AutobatchHints | None:
         """Return what the engine's choice of a batch size needs to know; without an answer both numbers are 0.
 
         Called: at set-up, with ``batch=-1`` or a share of the memory.
@@ -309,7 +310,9 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def postprocess(self, ctx: PredictionContext, found: Sequence[Detections]) -> Sequence[Detections] | None:
+    def postprocess_predictions(
+        self, ctx: PredictionContext, found: Sequence[Detections]
+    ) -> Sequence[Detections] | None:
         """Return what is kept of the predictions on a batch of images.
 
         In a validation (``ctx.mode`` is ``val``) coordinates are in pixels of the images that the model saw, in a
@@ -321,7 +324,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def fitness(self, ctx: RunContext, metrics: Mapping[str, float]) -> float | None:
+    def compute_fitness(self, ctx: RunContext, metrics: Mapping[str, float]) -> float | None:
         """Return how good a model with these metrics is: the larger, the better. It tells the best checkpoint.
 
         ``metrics`` has the figure that counts so far as ``fitness``: that of the metric which the user named, or of the
@@ -334,7 +337,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def final_eval(self, ctx: RunContext) -> Mapping[str, float] | Done | None:
+    def evaluate_best(self, ctx: RunContext) -> Mapping[str, float] | Done | None:
         """Measure the best checkpoint after training; return its metrics, or `DONE` to keep the last ones.
 
         Without an implementation the validator measures it; ``ctx.engine.measure_best()`` does that for an
@@ -357,7 +360,7 @@ class HookSpecs:
         """
 
     @hookspec
-    def log(self, ctx: LogContext) -> None:
+    def log_metrics(self, ctx: LogContext) -> None:
         """Write down the figures of an epoch, and after training those of the best checkpoint.
 
         Called: after each epoch, before its checkpoint is written, and once after the final measurement.
@@ -384,7 +387,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def plot(self, ctx: PlotContext) -> Done | None:
+    def plot_data(self, ctx: PlotContext) -> Done | None:
         """Draw the training batch ``ctx.batch``, or the labels of the whole dataset where it is None; return `DONE`.
 
         Called: for some training batches and for the labels, with ``plots=True``.
@@ -406,7 +409,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def draw(self, ctx: PredictionContext, prediction: Prediction) -> Image | None:
+    def draw_prediction(self, ctx: PredictionContext, prediction: Prediction) -> Image | None:
         """Return ``prediction.image`` with what was found drawn on a copy of it; without an answer none is written.
 
         Called: for each image of a prediction.
@@ -415,7 +418,7 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def sample(self, ctx: SampleContext) -> Sample | None:
+    def build_sample(self, ctx: SampleContext) -> Sample | None:
         """Draw the task's built-in sample dataset into ``ctx.folder``. What the user sets goes before its settings.
 
         Called: where there is no dataset; once for each release of the host and each working folder.

@@ -56,7 +56,7 @@ class PoseHooks:
         return yaml_patch(ctx.data) if isinstance(ctx.data, Description) else {}
 
     @hookimpl
-    def annotate(self, ctx: LabelContext) -> Sequence[Shape]:
+    def annotate_image(self, ctx: LabelContext) -> Sequence[Shape]:
         """Return boxes, and keypoints with their names and skeleton."""
         from trainer_pose.annotations import annotate
 
@@ -104,14 +104,14 @@ class PoseHooks:
         return KeypointPredictor(ctx)
 
     @hookimpl
-    def draw(self, ctx: PredictionContext, prediction: Any) -> Any:
+    def draw_prediction(self, ctx: PredictionContext, prediction: Any) -> Any:
         """Draw boxes, keypoints and the dataset's skeleton."""
         from trainer_pose.predictor import draw_keypoints
 
         return draw_keypoints(ctx, prediction)
 
     @hookimpl
-    def sample(self, ctx: SampleContext) -> Sample:
+    def build_sample(self, ctx: SampleContext) -> Sample:
         """Draw articulated figures on textured backgrounds."""
         from trainer_pose.sample import SETTINGS, draw_sample
 

@@ -41,12 +41,12 @@ class EngineDefaults:
         return schedule
 
     @hookimpl
-    def postprocess(self, found: Sequence[Detections]) -> Sequence[Detections]:
+    def postprocess_predictions(self, found: Sequence[Detections]) -> Sequence[Detections]:
         """Keep everything."""
         return found
 
     @hookimpl
-    def fitness(self, metrics: Mapping[str, float]) -> float:
+    def compute_fitness(self, metrics: Mapping[str, float]) -> float:
         """Return the validator's own figure."""
         return metrics["fitness"]
 
@@ -57,6 +57,6 @@ class EngineDefaults:
         return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
 
     @hookimpl
-    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
+    def build_autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
         """Say only how many images there are."""
         return AutobatchHints()

@@ -364,7 +364,7 @@ class FinishedModel:
     def draw(self, prediction: Prediction) -> Image | None:
         """Return a picture of a prediction, or None where the task draws none."""
         ctx = self._context(PredictionContext, model=self.model)
-        return self.plan.chain.manager.hook.draw(ctx=ctx, prediction=prediction)
+        return self.plan.chain.manager.hook.draw_prediction(ctx=ctx, prediction=prediction)
 
 
 def task_of_model(name: str) -> str | None:

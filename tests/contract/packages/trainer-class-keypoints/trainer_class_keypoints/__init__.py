@@ -61,7 +61,7 @@ class ClassKeypointHooks:
         return own_keypoints
 
     @hookimpl
-    def sample(self, ctx: SampleContext) -> Sample:
+    def build_sample(self, ctx: SampleContext) -> Sample:
         from trainer_class_keypoints.sample import SETTINGS, draw_sample
 
         return Sample(draw_sample(ctx.folder), SETTINGS)
