@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer_host.base.protocols import Augmentation
+    from trainer_host.typing import Augmentation
 
 ADVICE = "See docs/how-to/add-an-augmentation.md."
 

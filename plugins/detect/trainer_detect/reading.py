@@ -1,29 +1,15 @@
-"""Reading datasets of boxes, and the engine's loader for them."""
+"""The engine's datasets and loaders of boxes."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.dataset_source import dataset_yaml, datasets_folder
-from trainer_host.data.dataset_reader import read_dataset as read_yaml
-
 if TYPE_CHECKING:
-    from trainer_host import AutobatchHints, DataContext, LoaderContext, RunContext
-    from trainer_host.data.description import Description
+    from trainer_host import AutobatchHints, LoaderContext, RunContext
 
 PREFETCHED = 4
 """Batches that each worker process has ready."""
-
-
-def read_dataset(ctx: DataContext) -> Description:
-    """Read a dataset YAML with its images and labels.
-
-    Raises:
-        DatasetError: If there is none.
-        UnsafeError: If something would be fetched that nobody asked for.
-    """
-    return read_yaml(dataset_yaml(ctx), datasets_folder, ctx.split)
 
 
 def build_dataset(ctx: LoaderContext) -> Any:

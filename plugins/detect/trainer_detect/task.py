@@ -36,9 +36,9 @@ class DetectHooks:
     @hookimpl
     def read_dataset(self, ctx: DataContext) -> Mapping[str, Any]:
         """Read a dataset YAML with its images and labels."""
-        from trainer_detect.reading import read_dataset
+        from trainer_host.ultralytics import read_yaml_dataset
 
-        return read_dataset(ctx)
+        return read_yaml_dataset(ctx)
 
     @hookimpl
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:

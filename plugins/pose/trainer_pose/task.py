@@ -32,7 +32,7 @@ class PoseHooks:
     @hookimpl(wrapper=True)
     def read_dataset(self, ctx: DataContext) -> Generator[None, Any, Any]:
         """Complete a dataset whose format has no place for what mirrors its keypoints."""
-        from trainer_host.data.description import Description
+        from trainer_host.data import Description
         from trainer_pose.formats import completed
 
         data = yield
@@ -50,7 +50,7 @@ class PoseHooks:
     @hookimpl
     def suggest_keys(self, ctx: DataContext) -> dict[str, Any]:
         """Suggest the mirror image of the keypoints by their names, and the engine's default sigmas."""
-        from trainer_host.data.description import Description
+        from trainer_host.data import Description
         from trainer_pose.suggestions import yaml_patch
 
         return yaml_patch(ctx.data) if isinstance(ctx.data, Description) else {}

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.kinds import COCO, YAMLS, files_in, has_yaml
-from trainer_host.base.atomic_io import display_path
-from trainer_host.base.findings import MISSING_KEY, Finding
-from trainer_host.data.description import SPLITS
-from trainer_host.data.path_suggestions import as_yaml, parts_of, tail_in
+from trainer_host import Finding
+from trainer_host.data import MISSING_KEY, SPLITS, as_yaml, display_path, parts_of, tail_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,7 +146,7 @@ def _is_of(kind: Kind, value: Any, folder: Path) -> bool:
 
 def _splits(path: Path, kind: Kind) -> list[tuple[Path, Any]]:
     """Return the splits that a YAML names, each with the folder that it is relative to."""
-    from trainer_host.base.yaml_document import mentions, read_document
+    from trainer_host.data import mentions, read_document
 
     if not mentions(path, kind.suffix):
         return []
@@ -158,7 +156,7 @@ def _splits(path: Path, kind: Kind) -> list[tuple[Path, Any]]:
 
 
 def _from_yaml(path: Path, kind: Kind) -> Source:
-    from trainer_host.base.yaml_document import read_document
+    from trainer_host.data import read_document
 
     document = read_document(path)
     content, found = dict(document.content), Source(path.absolute(), kind, lines=document.lines)

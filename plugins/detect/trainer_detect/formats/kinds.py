@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainer_host.data.known_formats import is_other
+from trainer_host.data import is_other
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
