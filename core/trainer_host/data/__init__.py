@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from trainer_host.base.plain_path import plain_path
     from trainer_host.base.yaml_document import Document, mentions, read_document
     from trainer_host.data.dataset_reader import read_images_at
-    from trainer_host.data.description import EMPTY, FOUND, MISSING, SPLITS, Description, ImageFacts, SourceIds, Split
+    from trainer_host.data.description import (
+        ALPHA,
+        CHANNELS,
+        DEEP,
+        EMPTY,
+        FOUND,
+        MISSING,
+        SPLITS,
+        Description,
+        ImageFacts,
+        SourceIds,
+        Split,
+    )
     from trainer_host.data.extracted_images import cache_image
     from trainer_host.data.holdout import held_out
     from trainer_host.data.image_headers import SUFFIXES as IMAGE_SUFFIXES
@@ -34,7 +46,19 @@ else:
         "base.yaml_document": ("Document", "mentions", "read_document"),
         "data.dataset_reader": ("read_images_at",),
         "data.description": (
-            *("EMPTY", "FOUND", "MISSING", "SPLITS", "Description", "ImageFacts", "SourceIds", "Split"),
+            *(
+                "ALPHA",
+                "CHANNELS",
+                "DEEP",
+                "EMPTY",
+                "FOUND",
+                "MISSING",
+                "SPLITS",
+                "Description",
+                "ImageFacts",
+                "SourceIds",
+                "Split",
+            ),
         ),
         "data.extracted_images": ("cache_image",),
         "data.holdout": ("held_out",),
@@ -48,6 +72,9 @@ else:
     __getattr__ = lazy_exports(__name__, _PLACES)
 
 __all__ = [
+    "ALPHA",
+    "CHANNELS",
+    "DEEP",
     "EMPTY",
     "FOUND",
     "IMAGE_SUFFIXES",

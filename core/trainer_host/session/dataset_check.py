@@ -197,7 +197,7 @@ def prepare(request: Request, reporter: Reporter) -> tuple[Chain, DataContext]:
     chain = load_chain(task, given.plugins, given.options, request.no_plugins)
     for problem in chain.notices:
         reporter.warn(str(problem))
-    args = SimpleNamespace(**{**engine_defaults(), **given.settings, "mode": "train"})
+    args: Any = SimpleNamespace(**{**engine_defaults(), **given.settings, "mode": "train"})
     ctx = DataContext(
         task=chain.name,
         engine_task=chain.engine_task,

@@ -86,7 +86,7 @@ class Augment:
         points = after.points
         if (points is None) != (before.points is None):
             raise _WrongError(f"{'no points' if points is None else 'points'}, unlike what it was given")
-        if points is not None:
+        if points is not None and before.points is not None:
             points = _array("points", points, before.points.shape[1:])
         counts = {len(boxes), len(classes), len(boxes if points is None else points)}
         if len(counts) > 1:

@@ -93,6 +93,7 @@ class FileLoader(LoadImagesAndVideos):
     def _read(self, entry: Any) -> Image | None:
         """Return an image, or None after a note if it cannot be read."""
         path = entry.path if isinstance(entry, LoadedImage) else entry
+        image: Image | None
         try:
             if isinstance(entry, LoadedImage):
                 # Of too many channels the engine would take the first.

@@ -96,9 +96,10 @@ class DetectHooks:
     @hookimpl
     def set_model_attributes(self, ctx: ModelContext) -> None:
         """Set the number and names of the classes, and the settings that the loss reads."""
-        ctx.model.nc = ctx.data["nc"]
-        ctx.model.names = ctx.data["names"]
-        ctx.model.args = ctx.args
+        model: Any = ctx.model
+        model.nc = ctx.data["nc"]
+        model.names = ctx.data["names"]
+        model.args = ctx.args
 
     @hookimpl
     def finish_setup(self, ctx: RunContext) -> None:

@@ -81,7 +81,8 @@ class PoseHooks:
     @hookimpl
     def set_model_attributes(self, ctx: ModelContext) -> None:
         """Set shape, sigmas and names of the keypoints; names default to numbers."""
-        model, data = ctx.model, ctx.data
+        model: Any = ctx.model
+        data = ctx.data
         model.kpt_shape = data["kpt_shape"]
         model.kpt_oks_sigmas = data.get("kpt_oks_sigmas")
         numbers = [str(i) for i in range(model.kpt_shape[0])]

@@ -307,7 +307,8 @@ class HostTrainer(BaseTrainer):
     def _build_model(self, ctx: ModelContext) -> Module:
         ctx = with_layers(self.plan.chain.manager, ctx)
         vet_model_file(ctx.cfg, ctx.layers)
-        return self._answer("build_model", ctx=ctx)
+        model: Module = self._answer("build_model", ctx=ctx)
+        return model
 
     def _build_informed_model(self, ctx: ModelContext) -> Module:
         model = self._build_model(ctx)
@@ -332,7 +333,10 @@ class HostTrainer(BaseTrainer):
     ) -> Optimizer:
         """Return the optimizer."""
         wanted = {"name": name, "lr": lr, "momentum": momentum, "decay": decay, "iterations": iterations}
-        return self._answer("build_optimizer", ctx=self.context(OptimizerContext, model=model, **wanted))
+        optimizer: Optimizer = self._answer(
+            "build_optimizer", ctx=self.context(OptimizerContext, model=model, **wanted)
+        )
+        return optimizer
 
     def _setup_scheduler(self) -> None:
         BaseTrainer._setup_scheduler(self)
