@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Trainer,
         TrainingArgs,
     )
+    from trainer_host.data.description import Description
 
 T = TypeVar("T")
 
@@ -100,6 +101,7 @@ class DataContext(RunContext):
         images: Folders of the images, if ``source`` does not name them: one for all splits, or one for each.
         split: The split that has to exist besides ``train``: ``val``, ``test`` or ``train``.
         mode: ``train``, or ``val`` if trained models are evaluated on the dataset.
+        data: The dataset as it was read; empty for `read_dataset`.
         models: The models of the run, before they are built: ``model``, and ``pretrained`` if given. Empty if a
             dataset is checked without a model.
     """
@@ -108,6 +110,7 @@ class DataContext(RunContext):
     images: tuple[str, ...] = ()
     split: str = "val"
     mode: str = "train"
+    data: Description = field(default_factory=dict)  # type: ignore[assignment]  # empty before it is read
     models: tuple[ModelFacts, ...] = ()
 
 
@@ -140,12 +143,14 @@ class LabelContext(RunContext):
     """Labels of an image to draw.
 
     Attributes:
+        data: The dataset as it was read.
         split: The split's name.
         image: Index of the image in ``data.splits[split]``.
         mirrored: Whether to return the labels as they are after a left-right flip of the image, which training sees
             about half of the time.
     """
 
+    data: Description = field(default_factory=dict)  # type: ignore[assignment]  # always given
     split: str = "train"
     image: int = 0
     mirrored: bool = False

@@ -56,7 +56,7 @@ class TrainingArgs(Protocol):
         data: Dataset, as the user gave it or as the YAML that it was resolved to.
         epochs: Planned epochs.
         time: Hours after which training ends, or None.
-        batch: Images per batch; -1 or a fraction of the device's memory lets the engine choose.
+        batch: Images per batch; before set-up also -1 or a fraction of the device's memory, if the engine chooses.
         imgsz: Image size in pixels; training takes one number.
         device: Device as the user gave it; ``ctx.device`` is the one in use.
         workers: Worker processes of a loader.
@@ -77,7 +77,7 @@ class TrainingArgs(Protocol):
     data: str | None
     epochs: int
     time: float | None
-    batch: int | float
+    batch: int
     imgsz: Any
     device: Any
     workers: int

@@ -46,7 +46,7 @@ class BoxPredictor:
         """Yield what is found, image by image, and what cannot be read."""
         args, channels = self.ctx.args, channels_of(self.ctx.model)
         if isinstance(source, (list, tuple)):
-            loader = FileLoader(source, int(args.batch), args.vid_stride, channels)
+            loader = FileLoader(source, args.batch, args.vid_stride, channels)
         else:
             loader = open_stream(str(source), args, channels)
         frames: Counter[str] = Counter()  # the engine reads ahead, so that its own number is that of a later frame

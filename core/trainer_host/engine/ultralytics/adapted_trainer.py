@@ -145,7 +145,7 @@ class Below(HostTrainer):
     def measure(self, ctx: ValidationContext) -> None:
         """Take over what a finished model is measured on, with a loader of it."""
         self.data, self.args, self.callbacks = ctx.data, ctx.args, ctx.callbacks
-        self.test_loader = self.get_dataloader(ctx.data[ctx.args.split], int(ctx.args.batch), -1, "val")
+        self.test_loader = self.get_dataloader(ctx.data[ctx.args.split], ctx.args.batch, -1, "val")
 
 
 def ported(chain: Chain) -> tuple[int, TaskSpec] | None:
