@@ -69,7 +69,8 @@ from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
-    from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
+    from trainer_host.data.yolo_writer import Written
+    from trainer_host.engine.checkpoint.reading import read_record
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
 else:  # modules that need torch or numpy
@@ -77,9 +78,9 @@ else:  # modules that need torch or numpy
         __name__,
         {
             "CheckResult": "trainer_host.session.dataset_check",
-            "Checkpoint": "trainer_host.engine.checkpoint.reading",
             "ConvertResult": "trainer_host.session.dataset_conversion",
-            "read_checkpoint": "trainer_host.engine.checkpoint.reading",
+            "Written": "trainer_host.data.yolo_writer",
+            "read_record": "trainer_host.engine.checkpoint.reading",
         },
     )
 
@@ -89,7 +90,6 @@ __all__ = [
     "AutobatchHints",
     "Box",
     "CheckResult",
-    "Checkpoint",
     "ConvertResult",
     "DataContext",
     "DatasetError",
@@ -143,13 +143,14 @@ __all__ = [
     "UnsafeError",
     "ValResult",
     "ValidationContext",
+    "Written",
     "__version__",
     "check",
     "convert",
     "hookimpl",
     "plugins",
     "predict",
-    "read_checkpoint",
+    "read_record",
     "run",
     "val",
 ]

@@ -58,6 +58,7 @@ class Line:
 
 
 Shape: TypeAlias = Box | Point | Line
+"""A shape to draw on an image."""
 
 
 @dataclass(frozen=True)

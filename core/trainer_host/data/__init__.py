@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from trainer_host.data.holdout import held_out
     from trainer_host.data.image_headers import SUFFIXES as IMAGE_SUFFIXES
     from trainer_host.data.image_headers import read_images
-    from trainer_host.data.known_formats import is_other
-    from trainer_host.data.path_suggestions import as_yaml, parts_of, tail_in
+    from trainer_host.data.known_formats import is_other as is_other_format
+    from trainer_host.data.path_suggestions import as_yaml as quote_path
+    from trainer_host.data.path_suggestions import parts_of as path_parts
+    from trainer_host.data.path_suggestions import tail_in as existing_tail
     from trainer_host.data.scan_cache import cache_folder, extracted_folder
 else:
     _NAMES = {
@@ -63,12 +65,16 @@ else:
         "data.extracted_images": ("cache_image",),
         "data.holdout": ("held_out",),
         "data.image_headers": ("read_images",),
-        "data.known_formats": ("is_other",),
-        "data.path_suggestions": ("as_yaml", "parts_of", "tail_in"),
         "data.scan_cache": ("cache_folder", "extracted_folder"),
     }
     _PLACES = {name: f"trainer_host.{module}" for module, names in _NAMES.items() for name in names}
-    _PLACES["IMAGE_SUFFIXES"] = "trainer_host.data.image_headers:SUFFIXES"
+    _PLACES |= {
+        "IMAGE_SUFFIXES": "trainer_host.data.image_headers:SUFFIXES",
+        "existing_tail": "trainer_host.data.path_suggestions:tail_in",
+        "is_other_format": "trainer_host.data.known_formats:is_other",
+        "path_parts": "trainer_host.data.path_suggestions:parts_of",
+        "quote_path": "trainer_host.data.path_suggestions:as_yaml",
+    }
     __getattr__ = lazy_exports(__name__, _PLACES)
 
 __all__ = [
@@ -86,20 +92,20 @@ __all__ = [
     "ImageFacts",
     "SourceIds",
     "Split",
-    "as_yaml",
     "atomic_write",
     "cache_folder",
     "cache_image",
     "display_path",
+    "existing_tail",
     "extracted_folder",
     "gc_paused",
     "held_out",
-    "is_other",
+    "is_other_format",
     "mentions",
-    "parts_of",
+    "path_parts",
     "plain_path",
+    "quote_path",
     "read_document",
     "read_images",
     "read_images_at",
-    "tail_in",
 ]
