@@ -35,8 +35,8 @@ KNOWN = {
     "defaultdict",
 }
 """Names of types that everybody has: of Python, numpy and torch."""
-PRIVATE_TYPES = {"T", "V", "D", "Bench"}
-"""Type variables, and the workbench that the checks of the kit share."""
+PRIVATE_TYPES = {"T", "V", "D", "Bench", "Kind"}
+"""Type variables, a `Literal` that says itself, and the workbench that the checks of the kit share."""
 
 
 def public_callables() -> Iterator[tuple[str, Any]]:
