@@ -1,13 +1,16 @@
 """Train vision models whose tasks, layers, losses and formats are plugins.
 
-The public face of the host: `run`, `check`, `convert`, `val`, `predict`, `plugins` for people who train, the rest for
-authors of plugins. Importing it needs neither torch nor the engine.
+`run`, `val`, `predict`, `check`, `convert` and `plugins` are for programs that train, the rest is for authors of
+plugins. `trainer_host.typing`, `trainer_host.data`, `trainer_host.ultralytics` and `trainer_host.testing` have more.
+Importing this module needs neither torch nor the engine.
 """
 
 # First, and without a future import, which would look for a file too: what is imported below is then Python's own.
 import trainer_host._working_folder
 
 # isort: split
+from typing import TYPE_CHECKING
+
 import trainer_host._early_signals  # noqa: F401
 from trainer_host.api import check, convert, plugins, predict, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
@@ -15,6 +18,7 @@ from trainer_host.base.contexts import (
     AutobatchHints,
     DataContext,
     LabelContext,
+    LoaderContext,
     LogContext,
     LossContext,
     ModelContext,
@@ -44,13 +48,17 @@ from trainer_host.base.errors import (
     TrainerError,
     UnsafeError,
 )
-from trainer_host.base.findings import Finding
+from trainer_host.base.findings import Finding, Severity
 from trainer_host.base.layer_spec import Layer
+from trainer_host.base.lazy_exports import lazy_exports
+from trainer_host.base.reporting import EpochReport, NullReporter, Progress, Reporter
 from trainer_host.base.results import (
+    Ending,
     ImagePrediction,
     LoadedImage,
     PredictResult,
     RunResult,
+    StartingWeights,
     UnreadableImage,
     ValResult,
 )
@@ -60,16 +68,36 @@ from trainer_host.plugin.markers import DONE, hookimpl
 from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 from trainer_host.version import __version__
 
+if TYPE_CHECKING:
+    from trainer_host.data.yolo_writer import Written
+    from trainer_host.engine.checkpoint.reading import read_record
+    from trainer_host.session.dataset_check import CheckResult
+    from trainer_host.session.dataset_conversion import ConvertResult
+else:  # modules that need torch or numpy
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "CheckResult": "trainer_host.session.dataset_check",
+            "ConvertResult": "trainer_host.session.dataset_conversion",
+            "Written": "trainer_host.data.yolo_writer",
+            "read_record": "trainer_host.engine.checkpoint.reading",
+        },
+    )
+
 __all__ = [
     "DONE",
     "AnnotatedImage",
     "AutobatchHints",
     "Box",
+    "CheckResult",
+    "ConvertResult",
     "DataContext",
     "DatasetError",
     "DatasetKeyError",
     "Detections",
+    "Ending",
     "EnvironmentProblemError",
+    "EpochReport",
     "ExitCode",
     "ExtensionSpec",
     "Finding",
@@ -79,12 +107,14 @@ __all__ = [
     "Layer",
     "Line",
     "LoadedImage",
+    "LoaderContext",
     "LogContext",
     "LossContext",
     "LossError",
     "MemoryExhaustedError",
     "ModelContext",
     "ModelFacts",
+    "NullReporter",
     "OptimizerContext",
     "PlotContext",
     "PluginCrashError",
@@ -94,13 +124,17 @@ __all__ = [
     "PredictResult",
     "PredictionContext",
     "Problem",
+    "Progress",
+    "Reporter",
     "RunContext",
     "RunResult",
     "Sample",
     "SampleContext",
     "ScheduleContext",
     "SettingsError",
+    "Severity",
     "Shape",
+    "StartingWeights",
     "StoppedError",
     "StorageError",
     "TaskSpec",
@@ -109,12 +143,14 @@ __all__ = [
     "UnsafeError",
     "ValResult",
     "ValidationContext",
+    "Written",
     "__version__",
     "check",
     "convert",
     "hookimpl",
     "plugins",
     "predict",
+    "read_record",
     "run",
     "val",
 ]

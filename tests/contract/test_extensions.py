@@ -31,7 +31,7 @@ class Hooks:
         return {"on_train_start": lambda trainer: (trainer.save_dir / "said.txt").write_text(word)}
 
     @hookimpl(wrapper=True)
-    def draw(self, ctx, prediction):
+    def draw_prediction(self, ctx, prediction):
         yield
         raise ValueError("no colours left")
 
@@ -85,7 +85,7 @@ def test_one_file_is_an_extension_for_one_run(surrounded: Trainer) -> None:
     assert (run / "said.txt").read_text(encoding="utf-8") == "hello"
     assert result.json["status"] == "done"
     assert "no picture of predictions was drawn: extension 'words'" in result.stderr
-    assert "failed in its hook draw: ValueError: no colours left" in result.stderr
+    assert "failed in its hook draw_prediction: ValueError: no colours left" in result.stderr
     refused = surrounded("run", run / "run.yaml", "--dry-run", "--json", code=ExitCode.UNSAFE)
     assert refused.json["problems"][0]["fix"] == "Fix: if you trust it, add --plugin ./words.py"
     assert "trainer run run.yaml --plugin" in (run / "run.yaml").read_text(encoding="utf-8").splitlines()[0]

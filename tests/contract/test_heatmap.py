@@ -47,7 +47,7 @@ def test_it_is_listed_without_being_imported(trainer: Trainer) -> None:
 def test_it_shows_its_hooks_and_options(trainer: Trainer) -> None:
     described = trainer("plugins", "show", "heatmap", "--json").json
     assert described["chain"] == ["heatmap"]
-    assert {"build_model", "final_eval", "read_dataset", "sample"} <= set(described["hooks"])
+    assert {"build_model", "build_sample", "evaluate_best", "read_dataset"} <= set(described["hooks"])
     options = {name: (about["type"], about["default"]) for name, about in described["options"].items()}
     assert options == {"channels": ("int", 16), "temperature": ("float", 0.5)}
 

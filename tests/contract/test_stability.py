@@ -43,8 +43,15 @@ def test_a_plugin_of_the_first_release_still_runs(tmp_path: Path, site: Path) ->
     found = trainer("predict", f"model={run / 'weights/best.pt'}", f"source={run / 'train_batch0.jpg'}", "--json")
     assert found.json["status"] == "done"
     assert not any("deprecated" in line for line in done.said + found.said)
-    outside = {"sniff_dataset", "suggest_keys", "annotate", "histograms", "autobatch_hints", "load_state_dict"}
-    assert first_hooks().keys() - called == outside | {"build_predictor", "draw"}
+    outside = {
+        "sniff_dataset",
+        "suggest_keys",
+        "annotate_image",
+        "histograms",
+        "build_autobatch_hints",
+        "load_state_dict",
+    }
+    assert first_hooks().keys() - called == outside | {"build_predictor", "draw_prediction"}
 
 
 class Later:

@@ -14,7 +14,7 @@ import torch
 
 from tests.support.figures import detect_dataset, pose_dataset, real_dataset
 from tests.support.yolo import examined
-from trainer_host import AnnotatedImage, DataContext, PluginError, SettingsError
+from trainer_host import AnnotatedImage, LoaderContext, PluginError, SettingsError
 
 Change = Callable[[AnnotatedImage], Any]
 PLAIN: dict[str, Any] = {
@@ -35,12 +35,12 @@ def detect(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return detect_dataset(tmp_path_factory.mktemp("detect"), images=6)
 
 
-def context(data: Path, task: str = "pose", *changes: Change, **settings: Any) -> DataContext:
+def context(data: Path, task: str = "pose", *changes: Change, **settings: Any) -> LoaderContext:
     from ultralytics.cfg import get_cfg
 
     read = examined(data, task)
     args = get_cfg(overrides={**PLAIN, "task": task, **settings})
-    return DataContext(
+    return LoaderContext(
         task=task,
         engine_task=task,
         args=args,

@@ -25,18 +25,32 @@ MARK = "<!-- Below: written by `python -m tests.docs.hooks` from the sources. --
 
 STAGES: Mapping[str, tuple[str, ...]] = {
     "Hooks of the dataset": (
-        *("sniff_dataset", "read_dataset", "check_dataset", "suggest_keys", "annotate", "histograms", "sample"),
+        *(
+            "sniff_dataset",
+            "read_dataset",
+            "check_dataset",
+            "suggest_keys",
+            "annotate_image",
+            "histograms",
+            "build_sample",
+        ),
     ),
     "Hooks of the loaders": (
-        *("augmentations", "build_dataset", "build_sampler", "build_dataloader", "preprocess_batch", "plot"),
+        *("augmentations", "build_dataset", "build_sampler", "build_dataloader", "preprocess_batch", "plot_data"),
     ),
     "Hooks of the model": ("layers", "build_model", "set_model_attributes", "build_loss", "loss_terms"),
     "Hooks of the training": (
-        *("build_optimizer", "build_schedule", "after_setup", "autobatch_hints", "callbacks", "log"),
+        *("build_optimizer", "build_schedule", "finish_setup", "build_autobatch_hints", "callbacks", "log_metrics"),
         *("state_dict", "load_state_dict"),
     ),
-    "Hooks of the measurement": ("build_validator", "metrics", "postprocess", "fitness", "final_eval"),
-    "Hooks of the prediction": ("build_predictor", "draw"),
+    "Hooks of the measurement": (
+        "build_validator",
+        "metrics",
+        "postprocess_predictions",
+        "compute_fitness",
+        "evaluate_best",
+    ),
+    "Hooks of the prediction": ("build_predictor", "draw_prediction"),
 }
 """Every hook, by the stage of a run."""
 

@@ -26,7 +26,7 @@ def task(hooks: Any, **fields: Any) -> TaskSpec:
 
 
 class Unmarked(ToyHooks):
-    def plot(self, ctx: Any) -> None: ...
+    def plot_data(self, ctx: Any) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class NotFiniteHooks(ToyHooks):
 
 class EmbellishingHooks(ToyHooks):
     @hookimpl
-    def final_eval(self, ctx: Any) -> dict[str, float]:
+    def evaluate_best(self, ctx: Any) -> dict[str, float]:
         metrics = super().final_eval(ctx)
         return {**metrics, "metrics/error": metrics["metrics/error"] / 2}
 
@@ -150,7 +150,7 @@ class RememberingHooks(ToyHooks):
 
 class ThreadedHooks(ToyHooks):
     @hookimpl
-    def after_setup(self, ctx: Any) -> None:
+    def finish_setup(self, ctx: Any) -> None:
         threading.Thread(target=ENDED.wait, name="watcher", daemon=True).start()
 
 
@@ -168,8 +168,8 @@ class HoardingHooks(ToyHooks):
 
 class Lonely:
     @hookimpl
-    def after_setup(self, ctx: Any) -> None:
-        hooks = ctx.engine.hooks.after_setup.get_hookimpls()
+    def finish_setup(self, ctx: Any) -> None:
+        hooks = ctx.engine.hooks.finish_setup.get_hookimpls()
         if len([h for h in hooks if h.wrapper]) > 0:
             raise RuntimeError("I want to be alone")
 

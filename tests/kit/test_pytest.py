@@ -73,7 +73,7 @@ def test_a_suite_of_an_author(tmp_path: Path) -> None:
     assert said["test_it_keeps_the_contract[broken-hooks]"] == "FAILED"
     fixtures = ("test_nothing_else_is_there", "test_bases_are_there_too", "test_a_tiny_sample")
     assert [said[name] for name in fixtures] == ["PASSED"] * 3, done.stdout
-    assert "plot: not marked, so the host never calls it. Put @hookimpl above it." in done.stdout
+    assert "plot_data: not marked, so the host never calls it. Put @hookimpl above it." in done.stdout
 
 
 def test_the_fixtures_load_only_where_they_are_asked_for() -> None:

@@ -104,7 +104,7 @@ class ToyHooks:
     network, dataset, validator, predictor = Network, Images, Validator, Predictor
 
     @hookimpl
-    def sample(self, ctx: Any) -> Sample:
+    def build_sample(self, ctx: Any) -> Sample:
         return Sample(draw_sample(ctx.folder), {"imgsz": SIZE, "optimizer": "SGD", "lr0": 0.004})
 
     @hookimpl
@@ -139,7 +139,7 @@ class ToyHooks:
         return self.validator(ctx)
 
     @hookimpl
-    def final_eval(self, ctx: Any) -> dict[str, float]:
+    def evaluate_best(self, ctx: Any) -> dict[str, float]:
         return dict(ctx.engine.measure_best())
 
     @hookimpl

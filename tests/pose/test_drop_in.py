@@ -188,7 +188,7 @@ class Counting:
         self.epochs = 0
 
     @hookimpl
-    def log(self, ctx):
+    def log_metrics(self, ctx):
         self.epochs += ctx.epoch is not None
 
     @hookimpl(wrapper=True)

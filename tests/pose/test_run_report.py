@@ -22,12 +22,12 @@ from trainer_host import hookimpl
 LOGGED = []
 
 @hookimpl(wrapper=True)
-def fitness(ctx, metrics):
+def compute_fitness(ctx, metrics):
     yield
     return {}
 
 @hookimpl
-def log(ctx):
+def log_metrics(ctx):
     with (ctx.save_dir / "logged.txt").open("a") as file:
         file.write(f"{{ctx.epoch}} {{'metrics/mAP50(P)' in ctx.values}} {{'train/box_loss' in ctx.values}}\\n")
 """

@@ -1,4 +1,4 @@
-"""What a dataset's report draws, as plain data: shapes on an image, and histograms."""
+"""Drawings of a dataset report, as plain data: shapes on an image, and histograms."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle; coordinates are shares of the image's width and height.
+    """A rectangle in normalized coordinates: fractions of the image's width and height.
 
     Attributes:
         left: Left edge.
         top: Upper edge.
         width: Width.
         height: Height.
-        label: What is written at it.
-        colour: Number of a colour; equal numbers are drawn alike.
+        label: Text next to it.
+        colour: Number of a colour; equal numbers have equal colours.
     """
 
     left: float
@@ -29,14 +29,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Point:
-    """A point; coordinates are shares of the image's width and height.
+    """A point in normalized coordinates: fractions of the image's width and height.
 
     Attributes:
         x: Distance from the left edge.
         y: Distance from the upper edge.
-        label: What is written at it.
-        filled: Whether it is drawn full; a point that is hidden in the image is drawn as a ring.
-        colour: Number of a colour.
+        label: Text next to it.
+        filled: Whether to draw a disc; a ring stands for a point that is hidden in the image.
+        colour: Number of a colour; equal numbers have equal colours.
     """
 
     x: float
@@ -48,7 +48,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """A straight line; coordinates are shares of the image's width and height."""
+    """A straight line from (``x1``, ``y1``) to (``x2``, ``y2``) in normalized coordinates, as those of `Point`."""
 
     x1: float
     y1: float
@@ -58,6 +58,7 @@ class Line:
 
 
 Shape: TypeAlias = Box | Point | Line
+"""A shape to draw on an image."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ class Histogram:
     """Counts of one property of a dataset.
 
     Attributes:
-        title: What is counted.
-        labels: A name for each bar.
-        counts: For each split the count of each bar.
-        note: What the reader should know, or an empty text.
+        title: The property.
+        labels: Name of each bar.
+        counts: Count of each bar, by split.
+        note: Remark for the reader, or an empty text.
     """
 
     title: str

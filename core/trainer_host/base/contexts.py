@@ -1,4 +1,4 @@
-"""What hooks are given: frozen, typed views of a run. ``engine`` is the one way to the engine's own object."""
+"""Arguments of hooks: frozen, typed views of a run. ``engine`` is the one way to the engine's own object."""
 
 from __future__ import annotations
 
@@ -23,38 +23,40 @@ if TYPE_CHECKING:
         Postprocess,
         Sampler,
         Trainer,
+        TrainingArgs,
     )
+    from trainer_host.data.description import Description
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """One run, as every hook sees it.
+    """A run, as every hook sees it.
 
     Attributes:
         task: Name of the selected task.
-        engine_task: The kind of task that the engine is told, which its own tables know.
-        args: The engine's settings by attribute (``args.imgsz``, ``args.epochs``). Read them, do not write them.
-        options: The options of each plugin of the run, by the plugin's name.
+        engine_task: The engine's own kind of task that this one is an instance of, such as ``pose``.
+        args: The engine's settings by attribute (``args.imgsz``, ``args.epochs``). Read-only.
+        options: Options of each plugin of the run, by the plugin's name.
         data: The dataset's description, as `read_dataset` returned it; empty before that.
-        save_dir: The run's folder, or None where nothing is written.
-        exact: Whether the run promises the stock engine's arithmetic, bit for bit.
-        offline: Whether nothing may be fetched from a network.
-        device: The `torch.device` that computes.
-        engine: The engine's trainer; None in `val` and `predict`, but for tasks made of a trainer class. It carries no
-            promise of stability.
+        save_dir: The run folder, or None if nothing is written.
+        exact: Whether the run keeps the stock engine's arithmetic, bit for bit.
+        offline: Whether downloads are forbidden.
+        device: The device that computes; None before there is one, as when a dataset is checked.
+        engine: The engine's trainer; None in ``val`` and ``predict``, except for tasks made from a trainer class. It
+            carries no promise of stability.
     """
 
     task: str
     engine_task: str
-    args: Any
+    args: TrainingArgs
     options: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     save_dir: Path | None = None
     exact: bool = False
     offline: bool = False
-    device: Device = None
+    device: Device | None = None
     engine: Trainer = None
 
     def options_for(self, kind: type[T]) -> T:
@@ -75,12 +77,12 @@ class ModelFacts:
 
     Attributes:
         name: The file, as the user gave it.
-        setting: The setting that names it: ``model``, or ``pretrained`` if only its weights are taken.
+        setting: The setting that names it: ``model``, or ``pretrained`` if only its weights are used.
         trained: Whether it has weights; otherwise it is an architecture.
-        published: Whether it is the engine's own, of which everybody knows that it was made for another dataset.
-        keys: The keys of the architecture, the attributes of a trained model that are plain data, and the keys of the
-            dataset that the host trained it on. ``names`` (class index to name) is missing if the model has no names,
-            ``nc`` and ``channels`` if it does not say them. A file may hold anything: check types.
+        published: Whether the engine publishes it, so that another dataset is expected.
+        keys: Keys of the architecture, plain attributes of a trained model, and keys of the dataset that the host
+            trained it on. ``names`` (class index to name) is missing if the model has no names, ``nc`` and
+            ``channels`` if it does not say them. Files may hold anything: check types.
     """
 
     name: str
@@ -92,26 +94,41 @@ class ModelFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class DataContext(RunContext):
-    """A dataset or a loader that is to be built.
+    """A dataset to read or to check.
 
     Attributes:
-        source: What the user gave as ``data``.
-        images: Folders that hold the images, where the source does not say it: one for all, or one for each split.
-        split: The split that has to exist: ``val``, ``test``, or ``train``.
-        path: The images of the split: a folder, a list file, or several of them.
-        mode: ``train`` or ``val``.
-        batch_size: Images in a batch.
-        stride: The model's largest stride in pixels, at least 32; image sizes are multiples of it.
-        rank: The process's rank in a group of several, -1 where there is one.
-        augmentations: Functions that the dataset applies to each training image, after the engine's own.
-        sampler: What chooses the images of an epoch, or None for all of them in random order.
-        models: The models that are to be trained or evaluated on the dataset, as they describe themselves: that of
-            ``model``, and of ``pretrained``. Empty if a dataset is checked alone, and for loaders.
+        source: The value of ``data`` as the user gave it.
+        images: Folders of the images, if ``source`` does not name them: one for all splits, or one for each.
+        split: The split that has to exist besides ``train``: ``val``, ``test`` or ``train``.
+        mode: ``train``, or ``val`` if trained models are evaluated on the dataset.
+        data: The dataset as it was read; empty for `read_dataset`.
+        models: The models of the run, before they are built: ``model``, and ``pretrained`` if given. Empty if a
+            dataset is checked without a model.
     """
 
     source: str = ""
     images: tuple[str, ...] = ()
     split: str = "val"
+    mode: str = "train"
+    data: Description = field(default_factory=dict)  # type: ignore[assignment]  # empty before it is read
+    models: tuple[ModelFacts, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderContext(RunContext):
+    """A loader to build, with its dataset, sampler and augmentations.
+
+    Attributes:
+        path: The value of the split's key in ``data``: a folder, a list file, several of them, or whatever the reader
+            of the dataset put there.
+        mode: ``train`` or ``val``.
+        batch_size: Images per batch.
+        stride: The model's largest stride in pixels, at least 32; image sizes are multiples of it.
+        rank: Rank of the process in a distributed training, or -1.
+        augmentations: Functions that the dataset applies to each training image, after the engine's own.
+        sampler: The sampler of the training images, or None for all images in random order.
+    """
+
     path: Any = None
     mode: str = "train"
     batch_size: int = 16
@@ -119,20 +136,21 @@ class DataContext(RunContext):
     rank: int = -1
     augmentations: tuple[Augmentation, ...] = ()
     sampler: Sampler | None = None
-    models: tuple[ModelFacts, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelContext(RunContext):
-    """An image of a dataset, whose labels are to be drawn.
+    """Labels of an image to draw.
 
     Attributes:
-        split: The split.
-        image: The image's index in ``data.splits[split]``.
-        mirrored: Whether to return the labels as they are after the image was flipped from left to right, which is
-            what training sees of it half of the time.
+        data: The dataset as it was read.
+        split: The split's name.
+        image: Index of the image in ``data.splits[split]``.
+        mirrored: Whether to return the labels as they are after a left-right flip of the image, which training sees
+            about half of the time.
     """
 
+    data: Description = field(default_factory=dict)  # type: ignore[assignment]  # always given
     split: str = "train"
     image: int = 0
     mirrored: bool = False
@@ -140,34 +158,34 @@ class LabelContext(RunContext):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelContext(RunContext):
-    """A model that is to be built, or to be told about its dataset.
+    """A model to build, or to give attributes of its dataset.
 
     Attributes:
-        cfg: The architecture: the name of a YAML file, or its content; None where the user gave no model.
-        weights: A model whose weights the new one starts from, or None.
-        model: The model, once it is built.
+        cfg: The architecture: name of a YAML file, or its content; None if the user gave no model.
+        weights: A model to start from, or None.
+        model: The model; None before it is built.
         verbose: Whether to log the model's layers.
-        layers: Layers that plugins bring, by the name that a model YAML gives them.
+        layers: Layers of plugins, by the name that a model YAML gives them.
     """
 
     cfg: str | dict[str, Any] | None = None
     weights: Module | None = None
-    model: Module = None
+    model: Module = None  # type: ignore[assignment]  # every hook that uses it is called when it is there
     verbose: bool = False
     layers: Mapping[str, Layer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerContext(RunContext):
-    """An optimizer that is to be built.
+    """An optimizer to build.
 
     Attributes:
-        model: The model to optimise.
+        model: The model to optimize.
         name: The optimizer's name, or ``auto``.
         lr: Learning rate.
         momentum: Momentum, or the first beta.
         decay: Weight decay, scaled to the batch size.
-        iterations: Optimizer steps that are planned.
+        iterations: Planned optimizer steps.
     """
 
     model: Module
@@ -180,10 +198,10 @@ class OptimizerContext(RunContext):
 
 @dataclass(frozen=True, kw_only=True)
 class LossContext(RunContext):
-    """A loss that is to be built.
+    """A loss to build.
 
     Attributes:
-        model: The model whose outputs it judges.
+        model: The model whose outputs the loss takes.
     """
 
     model: Module
@@ -191,11 +209,11 @@ class LossContext(RunContext):
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleContext(RunContext):
-    """A schedule of learning rates that is to be built.
+    """A learning-rate schedule to build.
 
     Attributes:
         optimizer: The optimizer.
-        epochs: Epochs that are planned; more or fewer where ``time=`` limits the run, which asks again.
+        epochs: Planned epochs. ``time=`` may change the number, and the hook is called again.
     """
 
     optimizer: Optimizer
@@ -204,31 +222,31 @@ class ScheduleContext(RunContext):
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationContext(RunContext):
-    """A validator that is to be built.
+    """A validator to build.
 
     Attributes:
-        loader: The loader of the validation images while training; None where the validator makes its own.
-        callbacks: The engine's callbacks by event.
-        model: The model to measure where it is measured on its own.
+        loader: The loader of the validation images during training; None if the validator makes its own.
+        callbacks: The engine's callbacks, by event.
+        model: The model to evaluate; None during training, where the trainer has it.
         metrics: Metrics of plugins by name, which the validator updates besides its own.
-        postprocess: What becomes of the model's predictions before they are measured.
+        postprocess: Filters or changes predictions before they are evaluated; None if no plugin does.
     """
 
     loader: Loader | None = None
     callbacks: Any = None
-    model: Module = None
+    model: Module | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     postprocess: Postprocess | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogContext(RunContext):
-    """Figures of a training that are to be logged.
+    """Metrics of a training to log.
 
     Attributes:
-        epoch: The epoch that ended, counted from 1; None for the figures of the best checkpoint, after training.
-        values: Losses, metrics and learning rates by the names that ``results.csv`` has; no metrics of an epoch
-            that was not evaluated.
+        epoch: The epoch that ended, counted from 1; None for the best checkpoint, after training.
+        values: Losses, metrics and learning rates by their names in ``results.csv``; no metrics of an epoch that
+            was not evaluated.
     """
 
     epoch: int | None = None
@@ -237,11 +255,11 @@ class LogContext(RunContext):
 
 @dataclass(frozen=True, kw_only=True)
 class PlotContext(RunContext):
-    """A picture of the training data that is to be drawn into ``save_dir``.
+    """A picture of the training data to write into ``save_dir``.
 
     Attributes:
-        batch: The batch to draw, or None for a picture of the whole dataset's labels.
-        step: The number of the batch since training began.
+        batch: The batch to draw, or None for the labels of the whole dataset.
+        step: Number of the batch since training began.
     """
 
     batch: Batch | None = None
@@ -250,25 +268,25 @@ class PlotContext(RunContext):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionContext(RunContext):
-    """A predictor that is to be built, predictions that are to be post-processed, or one that is to be drawn.
+    """A predictor to build, or predictions to post-process or to draw.
 
     Attributes:
         model: The model.
-        mode: ``predict``, or ``val`` while a model is measured.
-        postprocess: What becomes of the model's predictions before they are returned.
+        mode: ``predict``, or ``val`` while a model is evaluated.
+        postprocess: Filters or changes predictions before they are returned; None if no plugin does.
     """
 
-    model: Module = None
+    model: Module
     mode: str = "predict"
     postprocess: Postprocess | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleContext:
-    """A built-in sample dataset that is to be drawn.
+    """A sample dataset to generate.
 
     Attributes:
-        folder: The folder to draw it into; it exists and is empty.
+        folder: The folder to write to; it exists and is empty.
     """
 
     folder: Path
@@ -276,11 +294,11 @@ class SampleContext:
 
 @dataclass(frozen=True)
 class Sample:
-    """A built-in sample dataset.
+    """A generated sample dataset.
 
     Attributes:
         data: The dataset YAML.
-        settings: Engine keys that suit it; what the user gives goes before.
+        settings: Engine keys that suit it; values of the user take precedence.
     """
 
     data: Path
@@ -289,11 +307,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class AutobatchHints:
-    """What the engine's choice of a batch size needs to know of a dataset.
+    """Facts about a dataset for the engine's choice of a batch size.
 
     Attributes:
-        max_objects: The most objects that one training image can hold, augmentation included.
-        images: The number of training images.
+        max_objects: Largest number of objects in one training image, augmentation included.
+        images: Number of training images.
     """
 
     max_objects: int = 0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Severity = Literal["error", "warning"]
+"""Severity of a finding: an error stops the run, a warning is shown."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The shapes of objects that cross the border between host, plugins and engine, without importing the engine."""
+"""Types that cross the border between host, plugins and engine, without importing the engine.
+
+Aliases are strings at run time, so that nothing heavy is imported; type checkers see the types of torch and numpy.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,91 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
+    import torch
+    import torch.utils.data
+    from numpy.typing import NDArray
+
     from trainer_host.base.results import UnreadableImage
     from trainer_host.base.vision import AnnotatedImage, Detections
 
-Module: TypeAlias = Any
-"""A `torch.nn.Module`."""
-Image: TypeAlias = Any
-"""A picture as `numpy.ndarray`, height x width x 3, uint8, BGR."""
-Optimizer: TypeAlias = Any
-"""A `torch.optim.Optimizer`."""
-Device: TypeAlias = Any
-"""A `torch.device`."""
-Trainer: TypeAlias = Any
-"""The engine's trainer, a subclass of `ultralytics.engine.trainer.BaseTrainer`."""
-Batch: TypeAlias = dict[str, Any]
-"""What the loader's collate function returns; ``img`` is a tensor of shape (N, C, H, W)."""
-Tensor: TypeAlias = Any
+Tensor: TypeAlias = "torch.Tensor"
 """A `torch.Tensor`."""
-Sampler: TypeAlias = Any
-"""A `torch.utils.data.Sampler`."""
+Module: TypeAlias = "torch.nn.Module"
+"""A `torch.nn.Module`."""
+Optimizer: TypeAlias = "torch.optim.Optimizer"
+"""A `torch.optim.Optimizer`."""
+Device: TypeAlias = "torch.device"
+"""A `torch.device`."""
+Sampler: TypeAlias = "torch.utils.data.Sampler[int]"
+"""A `torch.utils.data.Sampler` of image indices; one with a length, for the built-in tasks."""
+Array: TypeAlias = "NDArray[Any]"
+"""A `numpy.ndarray`."""
+Image: TypeAlias = "NDArray[np.uint8]"
+"""An image as `numpy.ndarray` of shape (H, W, 3), uint8, BGR."""
+Batch: TypeAlias = dict[str, Any]
+"""A batch as the loader's collate function returns it; ``img`` is a tensor of shape (N, C, H, W)."""
+Trainer: TypeAlias = Any
+"""The engine's trainer, a subclass of `ultralytics.engine.trainer.BaseTrainer`. Untyped, and without a promise of
+stability."""
 Augmentation: TypeAlias = "Callable[[AnnotatedImage], AnnotatedImage]"
 """Returns a changed image with its labels; draws its random numbers from `random` or `numpy.random`."""
 Postprocess: TypeAlias = "Callable[[Sequence[Detections]], Sequence[Detections]]"
-"""Returns what is kept of the predictions on a batch of images, one entry for each."""
+"""Filters or changes the predictions on a batch of images; returns one entry for each image."""
 Loss: TypeAlias = "Callable[[Any, Batch], tuple[Tensor, dict[str, Tensor]]]"
-"""Of a model's outputs and a batch it returns the loss, summed over the batch, and its parts by name, detached."""
+"""Takes a model's outputs and a batch; returns the loss, summed over the batch, and its parts by name, detached."""
 LossTerm: TypeAlias = "Callable[[Any, Batch], Tensor]"
-"""Of a model's outputs and a batch it returns a scalar, summed over the batch."""
+"""Takes a model's outputs and a batch; returns a scalar, summed over the batch."""
+
+
+class TrainingArgs(Protocol):
+    """Settings of a run by attribute. Those below exist with every engine; others depend on it. Read-only.
+
+    Attributes:
+        model: Model file or architecture; None if the task builds its own.
+        data: Dataset, as the user gave it or as the YAML that it was resolved to.
+        epochs: Planned epochs.
+        time: Hours after which training ends, or None.
+        batch: Images per batch; before set-up also -1 or a fraction of the device's memory, if the engine chooses.
+        imgsz: Image size in pixels; training takes one number.
+        device: Device as the user gave it; ``ctx.device`` is the one in use.
+        workers: Worker processes of a loader.
+        seed: Seed of the random generators.
+        optimizer: Name of the optimizer, or ``auto``.
+        lr0: Initial learning rate.
+        patience: Epochs without improvement after which training ends.
+        split: Split to evaluate on.
+        fraction: Fraction or number of the training images to use.
+        classes: Indices of the classes to use, or None for all.
+        single_cls: Whether all classes count as one.
+        fliplr: Probability of a left-right flip.
+        flipud: Probability of an upside-down flip.
+        plots: Whether to write pictures and curves.
+    """
+
+    model: str | None
+    data: str | None
+    epochs: int
+    time: float | None
+    batch: int
+    imgsz: Any
+    device: Any
+    workers: int
+    seed: int
+    optimizer: str
+    lr0: float
+    patience: int
+    split: str
+    fraction: Any
+    classes: Any
+    single_cls: bool
+    fliplr: float
+    flipud: float
+    plots: bool
+
+    def __getattr__(self, name: str, /) -> Any:
+        """Return a setting that only some engines have."""
+        ...
 
 
 class Dataset(Protocol):
@@ -50,7 +111,7 @@ class Dataset(Protocol):
 
 
 class Loader(Protocol):
-    """A data loader: an iterable of batches with the attributes that the training loop reads."""
+    """An iterable of batches with the attributes that the training loop reads, such as a torch `DataLoader`."""
 
     dataset: Any
     sampler: Any
@@ -67,52 +128,52 @@ class Loader(Protocol):
 
 
 class Validator(Protocol):
-    """Measures a model: called with ``trainer`` while training and with ``model`` on its own.
+    """Evaluates a model: called with ``trainer`` during training, with ``model`` otherwise.
 
     Attributes:
-        metrics: An object whose ``keys`` are the names of the metrics, those of plugins (``ctx.metrics``) included.
+        metrics: An object whose ``keys`` are the names of the metrics, including those of plugins (``ctx.metrics``).
     """
 
     metrics: Any
 
     def __call__(self, trainer: Trainer | None = None, model: Module | None = None) -> dict[str, float]:
-        """Return the metrics, with ``fitness`` among them: the larger, the better."""
+        """Return the metrics by name, including ``fitness``: higher is better."""
         ...
 
 
 class Metric(Protocol):
-    """Measures predictions against labels, image by image. Metrics of torchmetrics have the same methods."""
+    """Compares predictions with labels, image by image. Metrics of torchmetrics have the same methods."""
 
     def reset(self) -> None:
-        """Begin a new measurement."""
+        """Begin a new evaluation."""
         ...
 
     def update(self, found: Detections, truth: Detections) -> None:
-        """Take in one image: what was found, and its labels, both in pixels of the image that the model saw."""
+        """Add one image: its predictions and its labels, both in pixels of the image that the model saw."""
         ...
 
     def compute(self) -> float:
-        """Return the figure for all images since `reset`."""
+        """Return the value for all images since `reset`."""
         ...
 
 
 class Predictor(Protocol):
-    """Finds objects in images, one prediction for each image or video frame."""
+    """Finds objects in images or video frames."""
 
     def __call__(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
-        """Yield what is found, image by image."""
+        """Yield one prediction for each image or frame; see the hook `build_predictor` for ``source``."""
         ...
 
 
 class Prediction(Protocol):
-    """What a predictor found in one image.
+    """Result of a predictor on one image.
 
     Attributes:
-        path: The file that the image came from.
-        frame: The frame's number in a video, counted from 1; None for an image.
+        path: File that the image was read from.
+        frame: Number of the frame in a video, counted from 1; None for an image.
         fps: Frames per second of the video; None for an image.
         image: The image.
-        objects: The things found, as plain data that JSON can hold.
+        objects: The objects found, as plain data that JSON can hold.
     """
 
     path: Path
@@ -122,5 +183,5 @@ class Prediction(Protocol):
     objects: list[dict[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the prediction as JSON can hold it."""
+        """Return the prediction as plain data that JSON can hold."""
         ...

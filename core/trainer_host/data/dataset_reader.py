@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.atomic_io import display_path
+from trainer_host.base.errors import DatasetError
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.description import Description
 from trainer_host.data.file_checks import check_files
@@ -16,7 +17,9 @@ from trainer_host.data.split_reader import read_split
 from trainer_host.data.yaml_schema import name_classes_of_labels, note_download, settle_channels, settle_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from trainer_host.data.description import Split
 
 
 def read_keys(file: Path) -> Description:
@@ -66,3 +69,24 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
     name_classes_of_labels(data)
     data.findings += check_files(data, listings)
     return data
+
+
+def read_images_at(name: str, places: Sequence[Path]) -> Split:
+    """Read images with their label files from folders or list files.
+
+    Args:
+        name: The split's name: ``train``, ``val`` or ``test``.
+        places: The folders or list files, as absolute paths.
+
+    Raises:
+        DatasetError: If there are no images, or if one of them or a label file cannot be used.
+    """
+    if missing := [p for p in places if not p.exists()]:
+        raise DatasetError(f"there are no images at {missing[0]}.")
+    listing = list_split(name, places, places[0].parent)
+    split, findings = read_split(name, places, listing)
+    if errors := [f for f in [*listing.findings, *findings] if f.severity == "error"]:
+        raise DatasetError(*(f.problem() for f in errors))
+    if not len(split):
+        raise DatasetError(f"there are no images in {', '.join(map(str, places))}.")
+    return split

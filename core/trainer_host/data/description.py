@@ -23,6 +23,7 @@ MISSING, EMPTY, FOUND = 0, 1, 2
 """What `Split.labelled` says of an image: no label file, one without rows, one with rows."""
 
 SPLITS = ("train", "val", "test")
+"""Names of the splits."""
 
 CHANNELS, ALPHA, DEEP = 0xFF, 0x100, 0x200
 """What `Split.modes` is made of: the number of channels, and marks of an alpha channel and of more than 8 bits."""

@@ -34,6 +34,7 @@ FORMATS = {
 }
 """The formats that the engine trains on, and the endings of their files, the usual one first."""
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+"""Suffixes of image files that are read, in lower case and without a dot."""
 PICTURES = frozenset({"gif", "jfif", "jpe", "svg", "psd", "ico", "tga", "ppm", "pgm", "exr", "hdr", "jxl", "cr2"})
 """Endings of pictures that the engine passes over."""
 

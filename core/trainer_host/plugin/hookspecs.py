@@ -1,9 +1,11 @@
 """The hooks of a run.
 
-A hook is *first result* where one answer is wanted: the selected task is asked first, then its base, and None
-means 'ask my base'. Every other hook is answered by all, from the base to the task and then the extensions in the
-order in which they were named, so that each can build on what came before. Extensions answer first-result hooks
-only as wrappers.
+Names follow one pattern: a verb and its object (``build_model``) for a hook that acts or gives one answer, a plural
+noun (``layers``, and torch's ``state_dict``) for a hook that collects what all plugins contribute.
+
+A *first result* hook takes one answer: the selected task is called first, then its base, and None means 'ask my base'.
+All other hooks are answered by everybody, from the base to the task and then the extensions in the order in which they
+were named, so that each can build on what came before. Extensions implement first-result hooks only as wrappers.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         AutobatchHints,
         DataContext,
         LabelContext,
+        LoaderContext,
         LogContext,
         LossContext,
         ModelContext,
@@ -58,44 +61,43 @@ class HookSpecs:
 
     @hookspec(firstresult=True)
     def read_dataset(self, ctx: DataContext) -> Mapping[str, Any] | None:
-        """Read what ``ctx.source`` names and return the dataset's description; None for another's format.
+        """Read the dataset that ``ctx.source`` names and return its description; None for an unknown format.
 
-        The description has at least ``names`` (class index to name), ``train`` and ``val`` (what `build_dataset` is
-        given as ``ctx.path``), and ``channels``; the split ``ctx.split`` has to be there too. Every other key is the
-        task's own. What of it is plain data is stored in the checkpoint. A dict is enough; a ``Description`` also has
-        the images and labels that were read, which are then checked, drawn in reports, and trained on as they are. What
-        is wrong with them is put among its ``findings``, so that everything is told at once. Extensions are asked
-        before the tasks.
+        The description has at least ``names`` (class index to name), ``channels``, ``train`` and ``val`` (passed to
+        `build_dataset` as ``ctx.path``), and ``ctx.split``. Other keys are the task's own; plain data among them is
+        stored in the checkpoint. A dict is enough. A ``Description`` also carries the images and labels, which are then
+        checked, drawn in reports and trained on without being read again; put problems among its ``findings``, so that
+        all are reported together. Extensions are called before the tasks.
 
-        Called: when a run, a validation, a check or a conversion begins.
+        Called: at the start of a run, a validation, a check or a conversion.
 
         Raises:
-            DatasetError: If it cannot be read.
+            DatasetError: If the dataset cannot be read.
 
         .. versionadded:: 0.1
         """
 
     @hookspec(firstresult=True)
     def sniff_dataset(self, source: str) -> Collection[str] | None:
-        """Return the keys that the description of a dataset will have, without reading it; None for another's format.
+        """Return the keys that a dataset's description will have, without reading it; None for an unknown format.
 
-        The task of whose ``dataset_keys`` most are among them is taken. Dataset YAMLs need no answer: the host looks at
+        The task with the most ``dataset_keys`` among them is selected. Dataset YAMLs need no answer: the host looks at
         their keys.
 
-        Called: where neither the user nor the model names the task.
+        Called: if neither the user nor the model names the task.
 
         .. versionadded:: 0.1
         """
 
     @hookspec
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:  # type: ignore[empty-body]
-        """Yield what is wrong with ``ctx.data``.
+        """Yield the problems of ``ctx.data``.
 
-        All findings of all plugins are collected and shown together. Errors stop the run, in one `DatasetError`; those
-        of a split that the run does not use count as warnings. Keys may be missing after an error of reading, and
-        ``ctx.data.splits`` is empty where the reader gave a plain dict: a check tolerates that.
+        The findings of all plugins are reported together. Errors stop the run with one `DatasetError`; those of a split
+        that the run does not use count as warnings. After an error of reading keys may be missing, and
+        ``ctx.data.splits`` is empty if the reader returned a plain dict: a check tolerates both.
 
-        A task that compares the dataset with the model does it here: ``ctx.models`` describes the models that are to be
+        This is also the place to compare the dataset with the model: ``ctx.models`` describes the models that are
         trained (``ctx.mode`` is ``train``) or evaluated (``val``) on it.
 
         Called: after `read_dataset`, before a model is built.
@@ -105,9 +107,9 @@ class HookSpecs:
 
     @hookspec
     def suggest_keys(self, ctx: DataContext) -> Mapping[str, Any]:  # type: ignore[empty-body]
-        """Return keys that the dataset's YAML lacks or has wrong, with what they are likely to be, as plain data.
+        """Return likely values for keys that are missing or wrong in the dataset's YAML, as plain data.
 
-        Where several suggest a key, the task goes before its base, and an extension before both.
+        If several plugins suggest a key, the task takes precedence over its base, and an extension over both.
 
         Called: for ``trainer check --fix``.
 
@@ -115,19 +117,19 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def annotate(self, ctx: LabelContext) -> Sequence[Shape] | None:
-        """Return what to draw for the labels of an image: boxes, points and lines.
+    def annotate_image(self, ctx: LabelContext) -> Sequence[Shape] | None:
+        """Return the shapes to draw for the labels of an image: boxes, points and lines.
 
-        Rows that cannot be drawn are left out. Without an answer images are shown bare.
+        Skip rows that cannot be drawn. Without an answer the report shows images without labels.
 
-        Called: for each image, and each mirror image, in the report of a dataset.
+        Called: for each image, and its mirror image, in the report of a dataset.
 
         .. versionadded:: 0.1
         """
 
     @hookspec
     def histograms(self, ctx: DataContext) -> Iterable[Histogram]:  # type: ignore[empty-body]
-        """Yield histograms of the dataset ``ctx.data``; sizes of images and objects in an image are the host's own.
+        """Yield histograms of the dataset ``ctx.data``; the host adds those of image sizes and objects per image.
 
         Called: for the report of a dataset.
 
@@ -135,11 +137,11 @@ class HookSpecs:
         """
 
     @hookspec
-    def augmentations(self, ctx: DataContext) -> Iterable[Augmentation]:  # type: ignore[empty-body]
+    def augmentations(self, ctx: LoaderContext) -> Iterable[Augmentation]:  # type: ignore[empty-body]
         """Return functions that change training images with their labels, in the order in which they are applied.
 
-        They come after the engine's own augmentations. Each image goes through plain functions: no hook is called for
-        it.
+        They follow the engine's own augmentations. The functions are called directly, since a hook call for each image
+        would be slow.
 
         Called: for the training split, at set-up, before `build_dataset`.
 
@@ -147,19 +149,19 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def build_dataset(self, ctx: DataContext) -> Dataset | None:
-        """Return the dataset of the images at ``ctx.path``, augmented where ``ctx.mode`` is ``train``.
+    def build_dataset(self, ctx: LoaderContext) -> Dataset | None:
+        """Return the dataset of the images at ``ctx.path``, augmented if ``ctx.mode`` is ``train``.
 
-        An attribute ``im_files``, a list of paths, lets the host draw predictions on images that were held out.
+        With an attribute ``im_files``, a list of paths, the host draws predictions on validation images after training.
 
-        Called: for each split, at set-up; again where the batch was halved for want of memory.
+        Called: for each split, at set-up; again if the batch is halved after running out of memory.
 
         .. versionadded:: 0.1
         """
 
     @hookspec(firstresult=True)
-    def build_sampler(self, ctx: DataContext, dataset: Dataset) -> Sampler | None:
-        """Return what chooses the training images of an epoch; without an answer all come once, in random order.
+    def build_sampler(self, ctx: LoaderContext, dataset: Dataset) -> Sampler | None:
+        """Return the sampler of the training images; without an answer every image occurs once, in random order.
 
         Called: for the training split, at set-up, between `build_dataset` and `build_dataloader`.
 
@@ -167,10 +169,10 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def build_dataloader(self, ctx: DataContext, dataset: Dataset) -> Loader | None:
-        """Return the loader of a dataset, shuffled where ``ctx.mode`` is ``train``.
+    def build_dataloader(self, ctx: LoaderContext, dataset: Dataset) -> Loader | None:
+        """Return the loader of a dataset, shuffled if ``ctx.mode`` is ``train``.
 
-        `torch.utils.data.DataLoader` is one. For validation ``ctx.batch_size`` is twice that of the training.
+        A `torch.utils.data.DataLoader` will do. For validation ``ctx.batch_size`` is twice that of training.
 
         Called: for each split, at set-up.
 
@@ -179,10 +181,9 @@ class HookSpecs:
 
     @hookspec(firstresult=True)
     def preprocess_batch(self, ctx: RunContext, batch: Batch) -> Batch | None:
-        """Move a training batch to the device and make it ready for the model.
+        """Move a training batch to the device and prepare it for the model.
 
-        Without an answer of a plugin tensors are moved to the device, and that is all. Validators prepare their own
-        batches.
+        The default moves its tensors to the device. Validators prepare their own batches.
 
         Called: for each training batch.
 
@@ -202,22 +203,22 @@ class HookSpecs:
     def build_model(self, ctx: ModelContext) -> Module | None:
         """Return the model for ``ctx.cfg`` and the dataset ``ctx.data``, starting from ``ctx.weights`` if given.
 
-        The model is a `torch.nn.Module` that returns ``(loss, items)`` for a batch: the loss summed over the batch (the
-        engine multiplies it by the number of processes), and each part of it by name, detached. For images it returns
-        what the task's validator and predictor understand. A model with classes outside of torch and the engine is
+        The model is a `torch.nn.Module`. For a batch it returns ``(loss, items)``: the loss summed over the batch (the
+        engine multiplies it by the number of processes), and its parts by name, detached. For images it returns
+        whatever the task's validator and predictor take. A model with classes from outside torch and the engine is
         stored as a state dict; its attribute ``yaml``, if it is a dict, is stored too and comes back as ``ctx.cfg``.
 
         Called: at set-up, and when a state dict is restored.
 
         Raises:
-            SettingsError: If ``ctx.cfg`` is a model that the task cannot train.
+            SettingsError: If the task cannot train the model ``ctx.cfg``.
 
         .. versionadded:: 0.1
         """
 
     @hookspec
     def set_model_attributes(self, ctx: ModelContext) -> None:
-        """Tell ``ctx.model`` about the dataset. What is set travels in the checkpoint and must be plain data.
+        """Set attributes of ``ctx.model`` that depend on the dataset: plain data, which the checkpoint keeps.
 
         Called: after `build_model`.
 
@@ -226,9 +227,9 @@ class HookSpecs:
 
     @hookspec(firstresult=True)
     def build_loss(self, ctx: LossContext) -> Loss | None:
-        """Return the loss of ``ctx.model``. The model's own answers where no task does.
+        """Return the loss of ``ctx.model``; the default is the model's own.
 
-        It is asked once for the model that is trained, and once for the moving average that is measured.
+        It is built once for the model in training and once for its EMA, which is evaluated.
 
         Called: at set-up.
 
@@ -237,7 +238,7 @@ class HookSpecs:
 
     @hookspec
     def loss_terms(self, ctx: LossContext) -> Mapping[str, LossTerm]:  # type: ignore[empty-body]
-        """Return terms that are added to the loss, by the name that progress and ``results.csv`` show.
+        """Return terms to add to the loss, by the name that progress and ``results.csv`` show.
 
         Called: at set-up, after `build_loss`.
 
@@ -246,7 +247,7 @@ class HookSpecs:
 
     @hookspec(firstresult=True)
     def build_optimizer(self, ctx: OptimizerContext) -> Optimizer | None:
-        """Return the optimizer. The engine's own choice answers where no task does.
+        """Return the optimizer; the default is the engine's choice.
 
         Called: at set-up, once.
 
@@ -255,42 +256,40 @@ class HookSpecs:
 
     @hookspec(firstresult=True)
     def build_schedule(self, ctx: ScheduleContext) -> Callable[[float], float] | None:
-        """Return a function that gives, for an epoch counted from 0, the factor of the initial learning rates.
+        """Return a function of the epoch, counted from 0, that gives the factor of the initial learning rates.
 
-        The engine's own, by ``lrf`` and ``cos_lr``, answers where no task does. Warm-up rises to what it gives.
+        The default is the engine's schedule, by ``lrf`` and ``cos_lr``. Warm-up rises to the returned value.
 
-        Called: at set-up, and again where ``time=`` changes the number of epochs.
+        Called: at set-up, and again if ``time=`` changes the number of epochs.
 
         .. versionadded:: 0.1
         """
 
     @hookspec
-    def after_setup(self, ctx: RunContext) -> None:
-        """Act once loaders, model and optimizer exist.
+    def finish_setup(self, ctx: RunContext) -> None:
+        """Act once loaders, model and optimizer exist; the validator and the EMA may not exist yet.
 
-        The validator and the moving average of the weights may not exist yet.
-
-        Called: at set-up; again after the batch was halved for want of memory.
+        Called: at set-up; again if the batch is halved after running out of memory.
 
         .. versionadded:: 0.1
         """
 
     @hookspec(firstresult=True)
-    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints | None:
-        """Return what the engine's choice of a batch size needs to know; without an answer both numbers are 0.
+    def build_autobatch_hints(self, ctx: RunContext) -> AutobatchHints | None:
+        """Return facts for the engine's choice of a batch size; without an answer both numbers are 0.
 
-        Called: at set-up, with ``batch=-1`` or a share of the memory.
+        Called: at set-up, with ``batch=-1`` or a fraction of the memory.
 
         .. versionadded:: 0.1
         """
 
     @hookspec(firstresult=True)
     def build_validator(self, ctx: ValidationContext) -> Validator | None:
-        """Return the validator, with ``ctx.loader`` while training and without one for a finished model.
+        """Return the validator: with ``ctx.loader`` during training, without one for a trained model.
 
-        It is called with ``trainer=`` while training and with ``model=`` on its own, and returns the metrics by name,
-        ``fitness`` among them; without that the loss tells the best checkpoint. Its attribute ``metrics.keys`` lists
-        the metrics' names.
+        It is called with ``trainer=`` during training and with ``model=`` otherwise, and returns the metrics by name.
+        The epoch with the highest ``fitness`` among them becomes the best checkpoint; without it the loss decides. Its
+        attribute ``metrics.keys`` lists the names of the metrics.
 
         Called: at set-up, and for a validation.
 
@@ -299,9 +298,9 @@ class HookSpecs:
 
     @hookspec
     def metrics(self, ctx: ValidationContext) -> Mapping[str, Metric]:  # type: ignore[empty-body]
-        """Return metrics by name, which are measured in every validation besides the task's own.
+        """Return metrics by name, which every validation computes besides the task's own.
 
-        A name such as ``metrics/PCK`` becomes a column of ``results.csv``, and can be given to ``--best-metric``.
+        A name such as ``metrics/PCK`` becomes a column of ``results.csv`` and a value for ``--best-metric``.
 
         Called: before `build_validator`.
 
@@ -309,11 +308,13 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def postprocess(self, ctx: PredictionContext, found: Sequence[Detections]) -> Sequence[Detections] | None:
-        """Return what is kept of the predictions on a batch of images.
+    def postprocess_predictions(
+        self, ctx: PredictionContext, found: Sequence[Detections]
+    ) -> Sequence[Detections] | None:
+        """Return the predictions on a batch of images, filtered or changed: one entry for each image.
 
-        In a validation (``ctx.mode`` is ``val``) coordinates are in pixels of the images that the model saw, in a
-        prediction in those of the files.
+        Coordinates are in pixels: of the images that the model saw in a validation (``ctx.mode`` is ``val``), of the
+        files in a prediction.
 
         Called: for each batch of a validation or a prediction.
 
@@ -321,24 +322,23 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def fitness(self, ctx: RunContext, metrics: Mapping[str, float]) -> float | None:
-        """Return how good a model with these metrics is: the larger, the better. It tells the best checkpoint.
+    def compute_fitness(self, ctx: RunContext, metrics: Mapping[str, float]) -> float | None:
+        """Return the fitness of a model with these metrics: higher is better. It selects the best checkpoint.
 
-        ``metrics`` has the figure that counts so far as ``fitness``: that of the metric which the user named, or of the
-        validator. It answers where no task does. Where the user named a metric, the hook is asked, but the metric
-        decides.
+        ``metrics["fitness"]`` is the value so far: that of the metric which the user named, or the validator's. It is
+        the default answer. If the user named a metric, the hook is called, but the metric decides.
 
-        Called: after each validation of a training.
+        Called: after each validation during training.
 
         .. versionadded:: 0.1
         """
 
     @hookspec(firstresult=True)
-    def final_eval(self, ctx: RunContext) -> Mapping[str, float] | Done | None:
-        """Measure the best checkpoint after training; return its metrics, or `DONE` to keep the last ones.
+    def evaluate_best(self, ctx: RunContext) -> Mapping[str, float] | Done | None:
+        """Evaluate the best checkpoint after training; return its metrics, or `DONE` to keep the last ones.
 
-        Without an implementation the validator measures it; ``ctx.engine.measure_best()`` does that for an
-        implementation that only adds something.
+        By default the validator evaluates it. An implementation that only adds something calls
+        ``ctx.engine.measure_best()`` for the same metrics.
 
         Called: after the last epoch, unless a signal stopped the run.
 
@@ -347,20 +347,20 @@ class HookSpecs:
 
     @hookspec
     def callbacks(self, ctx: RunContext) -> Mapping[str, Callable[[Any], None]]:  # type: ignore[empty-body]
-        """Return functions by the engine's event, such as ``on_train_epoch_end``; each gets the trainer.
+        """Return functions by the engine's event, such as ``on_train_epoch_end``; each takes the trainer.
 
-        The functions of an event are called base first. An event that the engine does not have is a `PluginError`.
+        The functions of an event are called base first. An unknown event is a `PluginError`.
 
-        Called: when a run or a validation begins.
+        Called: at the start of a run or a validation.
 
         .. versionadded:: 0.1
         """
 
     @hookspec
-    def log(self, ctx: LogContext) -> None:
-        """Write down the figures of an epoch, and after training those of the best checkpoint.
+    def log_metrics(self, ctx: LogContext) -> None:
+        """Log the values of an epoch, and after training those of the best checkpoint.
 
-        Called: after each epoch, before its checkpoint is written, and once after the final measurement.
+        Called: after each epoch, before its checkpoint is written, and once after the final evaluation.
 
         .. versionadded:: 0.1
         """
@@ -376,7 +376,7 @@ class HookSpecs:
 
     @hookspec
     def load_state_dict(self, ctx: RunContext, state: Mapping[str, Any]) -> None:
-        """Take back what the plugin's `state_dict` returned, of a training that is resumed or a model that is used.
+        """Restore what the plugin's `state_dict` returned, for a resumed training or a trained model.
 
         Called: when a checkpoint that keeps something for the plugin is restored.
 
@@ -384,8 +384,8 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def plot(self, ctx: PlotContext) -> Done | None:
-        """Draw the training batch ``ctx.batch``, or the labels of the whole dataset where it is None; return `DONE`.
+    def plot_data(self, ctx: PlotContext) -> Done | None:
+        """Draw the training batch ``ctx.batch``, or the labels of the whole dataset if it is None; return `DONE`.
 
         Called: for some training batches and for the labels, with ``plots=True``.
 
@@ -397,8 +397,8 @@ class HookSpecs:
         """Return the predictor of ``ctx.model``; without an answer the task does not predict.
 
         It is called with a list of images, each a path or a `LoadedImage`, or with a list of one video, as often as
-        there are images; for a camera, an address or the screen with its name. It yields an `ImagePrediction`, or what
-        has the same attributes, for each image or frame, and an `UnreadableImage` for one that cannot be read.
+        needed; for a camera, an address or the screen with its name. It yields an `ImagePrediction`, or an
+        object with the same attributes, for each image or frame, and an `UnreadableImage` for one that cannot be read.
 
         Called: for a prediction, and for the picture after training.
 
@@ -406,8 +406,8 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def draw(self, ctx: PredictionContext, prediction: Prediction) -> Image | None:
-        """Return ``prediction.image`` with what was found drawn on a copy of it; without an answer none is written.
+    def draw_prediction(self, ctx: PredictionContext, prediction: Prediction) -> Image | None:
+        """Return a copy of ``prediction.image`` with the objects drawn on it; without an answer none is written.
 
         Called: for each image of a prediction.
 
@@ -415,10 +415,10 @@ class HookSpecs:
         """
 
     @hookspec(firstresult=True)
-    def sample(self, ctx: SampleContext) -> Sample | None:
-        """Draw the task's built-in sample dataset into ``ctx.folder``. What the user sets goes before its settings.
+    def build_sample(self, ctx: SampleContext) -> Sample | None:
+        """Generate the task's sample dataset in ``ctx.folder``. Settings of the user take precedence over its own.
 
-        Called: where there is no dataset; once for each release of the host and each working folder.
+        Called: if no dataset is given; once for each release of the host and each working folder.
 
         .. versionadded:: 0.1
         """
@@ -429,4 +429,4 @@ BASE_FIRST = frozenset(
     for name, hook in vars(HookSpecs).items()
     if not name.startswith("_") and not hook.trainer_host_spec["firstresult"]
 )
-"""Hooks that everybody answers, from the base to the task, and then the extensions. Authors write nothing for it."""
+"""Hooks that everybody answers, from the base to the task, then the extensions. Authors need not mark them."""

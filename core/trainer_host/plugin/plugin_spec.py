@@ -1,4 +1,4 @@
-"""What a plugin's entry point points at."""
+"""Objects that entry points name: the specifications of tasks and extensions."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ class TaskSpec:
     """A task. Its name is the name of its entry point in the group ``trainer_host.tasks``.
 
     Attributes:
-        hooks: The object whose `hookimpl` methods implement the task; or its class, of which each run makes an object
-            of its own, where the hooks keep something between calls.
+        hooks: Object whose `hookimpl` methods implement the task. A class is instantiated for each run, so that hooks
+            can keep state between calls.
         base: Name of the task that this one builds on, or None.
-        options: A dataclass or pydantic model with the task's options, all with defaults.
-        engine_task: The kind of task that the engine is told; the base's where this is None. A task that is not
-            made of the engine's parts leaves it out and is told by its own name.
-        default_model: Weights that a run starts from when data is given and no model.
-        scratch_model: The architecture to train from scratch, named in errors and used by samples.
-        best_metric: Name of the metric that tells people how good the model is.
-        metrics: Names of the metrics that belong in a summary, with ``best_metric`` among them.
-        dataset_keys: Keys of a dataset YAML that tell this task. The task that finds most of its keys is taken.
+        options: Dataclass or pydantic model of the task's options, all with defaults.
+        engine_task: The engine's kind of task; None for the base's. Omit it for a task that does not use the engine's
+            classes: the kind is then the task's own name.
+        default_model: Weights to start from if the user gives no model.
+        scratch_model: Architecture to train from scratch; named in errors and used for samples.
+        best_metric: Name of the metric that sums up the model's quality for people.
+        metrics: Names of the metrics to show in summaries, including ``best_metric``.
+        dataset_keys: Keys of a dataset YAML by which the task is inferred: the task that finds most of its keys wins.
         known_keys: All keys of a dataset YAML that the task understands, besides those that every task has.
-        trainer: The trainer class of the engine that the task is made of, or where it is, as ``module:Class``; see
+        trainer: Trainer class of the engine that the task is made from, or its place as ``module:Class``; see
             `from_trainer`.
-        settings: Engine keys that suit the task, such as ``{"imgsz": 64}``; what the user gives goes before, and so
-            do the settings of the sample. A task's go before those of its base.
+        settings: Engine keys that suit the task, such as ``{"imgsz": 64}``. Settings of the user take precedence, then
+            those of the sample; a task's take precedence over those of its base.
     """
 
     hooks: Any
@@ -49,18 +49,21 @@ class TaskSpec:
     def from_trainer(
         cls, trainer: type[Any] | str, *, base: str | None = None, engine_task: str | None = None, **fields: Any
     ) -> TaskSpec:
-        """Return a task that is made of a subclass of the engine's trainers.
+        """Return a task made from a subclass of the engine's trainers.
 
-        What the class and its parents override, up to the engine's trainer of the base task, answers the hooks; its
-        ``super()`` reaches the base's answers. Everything else is the base's.
+        Methods that the class and its parents override, up to the engine's trainer of the base task, answer the hooks;
+        ``super()`` reaches the base's answers. All other hooks are answered by the base.
 
         Args:
-            trainer: The class; or where it is, as ``module:Class``, so that listing the task does not import the
-                engine: ``base`` has to be given then, which is told when the task is loaded.
-            base: The task that the new one builds on. Left out, it is the nearest of the host's own tasks whose
-                trainer the class builds on, or none.
-            engine_task: The kind of task that the engine is told, told by the class where it is left out.
+            trainer: The class; or its place as ``module:Class``, so that listing the task does not import the engine.
+                A place needs ``base``.
+            base: Task that the new one builds on. Default: the nearest of the host's own tasks whose trainer the class
+                derives from, or none.
+            engine_task: The engine's kind of task; inferred from the class by default.
             fields: Further attributes of the task.
+
+        Raises:
+            PluginError: When the task is loaded, if there is no such class, or if ``base`` is missing.
         """
         from trainer_host.plugin.trainer_adapter import TrainerHooks, base_of, kind_of
 
@@ -73,14 +76,14 @@ class TaskSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtensionSpec:
-    """An extension: what cuts across tasks.
+    """An extension: a plugin that works with any task.
 
-    Its entry point stands in the group ``trainer_host.plugins``, where a run has to ask for it; or in the group
-    ``trainer_host.always``, which makes it part of every run, as dataset formats are.
+    Its entry point belongs to the group ``trainer_host.plugins`` if a run has to ask for it, or to
+    ``trainer_host.always`` if it is part of every run, as dataset formats are.
 
     Attributes:
-        hooks: The object or module whose `hookimpl` functions implement the extension; or a class, as for a task.
-        options: A dataclass or pydantic model with the extension's options, all with defaults.
+        hooks: Object or module whose `hookimpl` functions implement the extension; or a class, as for a task.
+        options: Dataclass or pydantic model of the extension's options, all with defaults.
     """
 
     hooks: Any

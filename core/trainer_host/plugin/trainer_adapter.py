@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.contexts import (
         DataContext,
+        LoaderContext,
         ModelContext,
         OptimizerContext,
         PredictionContext,
@@ -138,13 +139,13 @@ class TrainerHooks:
         return data
 
     @hookimpl
-    def build_dataset(self, ctx: DataContext) -> Any:
+    def build_dataset(self, ctx: LoaderContext) -> Any:
         """Call ``build_dataset``."""
         method = self._own("build_dataset", ctx)
         return method and method(ctx.path, ctx.mode, ctx.batch_size)
 
     @hookimpl
-    def build_dataloader(self, ctx: DataContext, dataset: Dataset) -> Any:
+    def build_dataloader(self, ctx: LoaderContext, dataset: Dataset) -> Any:
         """Call ``get_dataloader``, whose own call of ``build_dataset`` returns the dataset that is there."""
         method = self._own("build_dataloader", ctx, dataset)
         if method is None:
@@ -212,7 +213,7 @@ class TrainerHooks:
             raise PluginError(Problem(what, fix))
 
     @hookimpl
-    def sample(self) -> None:
+    def build_sample(self) -> None:
         """Leave it to the base, where that is a task of the same kind.
 
         Raises:

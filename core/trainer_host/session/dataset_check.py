@@ -203,7 +203,7 @@ def prepare(request: Request, registry: Registry, reporter: Reporter) -> tuple[C
     chain = registry.chain(task, given.plugins, given.options)
     for problem in chain.notices:
         reporter.warn(str(problem))
-    args = SimpleNamespace(**{**make_engine().settings.defaults(), **given.settings, "mode": "train"})
+    args: Any = SimpleNamespace(**{**make_engine().settings.defaults(), **given.settings, "mode": "train"})
     ctx = DataContext(
         task=chain.name,
         engine_task=chain.engine_task,

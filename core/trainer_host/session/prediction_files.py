@@ -198,7 +198,7 @@ class VideoFile:
             self.discard()
             raise self._error("cannot write the video.")
 
-    def write(self, image: Image) -> None:
+    def write(self, image: Any) -> None:
         """Add a frame; one of another size, as a camera may give, is scaled.
 
         Raises:

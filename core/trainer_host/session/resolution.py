@@ -384,7 +384,7 @@ def _draw_sample(chain: Chain, folder: Path) -> dict[str, Any]:
         work = scratch / folder.name
         work.mkdir()
         with blamed(chain.manager):
-            sample = chain.manager.hook.sample(ctx=SampleContext(folder=work))
+            sample = chain.manager.hook.build_sample(ctx=SampleContext(folder=work))
         if sample is None:
             raise SettingsError(Problem(f"task {chain.name!r} has no sample dataset.", "Give a dataset: data=my.yaml"))
         data = Path(sample.data).relative_to(work).as_posix()

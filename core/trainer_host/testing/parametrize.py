@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     import pytest
 
     from trainer_host.plugin.discovery import Kind
+    from trainer_host.plugin.plugin_spec import ExtensionSpec
     from trainer_host.testing.bench import Bench
-    from trainer_host.testing.plugin_under_test import Spec
 
 
 @dataclass
 class _Shared:
     """The bench of one plugin, made when its first check is."""
 
-    plugin: Spec | str
+    plugin: TaskSpec | ExtensionSpec | str
     given: dict[str, Any]
     bench: Bench | None = field(default=None)
 
@@ -69,7 +69,7 @@ class PluginCheck:
 
 
 def parametrize_with_checks(
-    plugins: Sequence[Spec | str], *, checks: Collection[str] = (), **given: Any
+    plugins: Sequence[TaskSpec | ExtensionSpec | str], *, checks: Collection[str] = (), **given: Any
 ) -> pytest.MarkDecorator:
     """Return a decorator that gives a test an argument ``check``, once for each check of each plugin.
 

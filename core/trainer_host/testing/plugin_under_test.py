@@ -128,7 +128,7 @@ def _task_with_sample(records: Sequence[PluginRecord]) -> str:
                 chain = Registry.installed().chain(record.name)
             except PluginError:
                 continue  # somebody else's, and not what is checked
-            if chain.manager.hook.sample.get_hookimpls():
+            if chain.manager.hook.build_sample.get_hookimpls():
                 found.append((len(chain.tasks), record.name))
     if not found:
         raise PluginError(Problem("no installed task has a sample to try the extension with.", "Name one: --task NAME"))

@@ -71,9 +71,9 @@ def tiny_dataset(task: str, folder: Path, data: str | Path | None = None) -> Tin
         model = {"model": scratch} if scratch else {}
         return TinyDataset(Path(data).absolute(), {**model, **_tiny(chain)}, None)
     folder.mkdir(parents=True)
-    sample = chain.manager.hook.sample(ctx=SampleContext(folder=folder))
+    sample = chain.manager.hook.build_sample(ctx=SampleContext(folder=folder))
     if sample is None:
-        raise CheckSkippedError(f"task {task!r} has no sample: implement the hook sample, or give a dataset.")
+        raise CheckSkippedError(f"task {task!r} has no sample: implement the hook build_sample, or give a dataset.")
     _cut(chain, Path(sample.data), folder)
     return TinyDataset(Path(sample.data), _tiny(chain, sample.settings), folder)
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from trainer_host.plugin.discovery import Kind
     from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
-    from trainer_host.testing.plugin_under_test import Spec
 
 
 class VerificationError(AssertionError):
@@ -40,7 +39,7 @@ def check_task(
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    beside: Mapping[str, Spec] | None = None,
+    beside: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
     checks: Collection[str] = (),
 ) -> list[Outcome]:
     """Make all checks of a task.
@@ -72,7 +71,7 @@ def check_extension(
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    beside: Mapping[str, Spec] | None = None,
+    beside: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
     checks: Collection[str] = (),
 ) -> list[Outcome]:
     """Make all checks of an extension, with a task.
@@ -101,14 +100,14 @@ def check_extension(
 
 @contextmanager
 def workbench(
-    plugin: Spec | str,
+    plugin: TaskSpec | ExtensionSpec | str,
     *,
     name: str | None = None,
     task: str | TaskSpec | None = None,
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    beside: Mapping[str, Spec] | None = None,
+    beside: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
 ) -> Iterator[Bench]:
     """Yield what the checks of a plugin share: its trainings, and a folder that is removed on leaving."""
     with ExitStack() as stack:

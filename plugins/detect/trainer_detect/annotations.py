@@ -10,7 +10,7 @@ import numpy as np
 
 from trainer_detect.rows import class_names, keypoint_shape, read_boxes, row_kind
 from trainer_host import Box, Histogram, Line
-from trainer_host.data.description import Description
+from trainer_host.data import Description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer_host import DataContext, LabelContext, Shape
-    from trainer_host.data.description import Split
+    from trainer_host.data import Split
 
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _MANY = 1000

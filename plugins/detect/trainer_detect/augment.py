@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer_host.base.protocols import Augmentation
+    from trainer_host.typing import Augmentation
 
 ADVICE = "See docs/how-to/add-an-augmentation.md."
 
@@ -86,7 +86,7 @@ class Augment:
         points = after.points
         if (points is None) != (before.points is None):
             raise _WrongError(f"{'no points' if points is None else 'points'}, unlike what it was given")
-        if points is not None:
+        if points is not None and before.points is not None:
             points = _array("points", points, before.points.shape[1:])
         counts = {len(boxes), len(classes), len(boxes if points is None else points)}
         if len(counts) > 1:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from trainer_detect.rows import Bools, Floats, Rows
     from trainer_host import DataContext
-    from trainer_host.data.description import Description, Split
+    from trainer_host.data import Description, Split
 
     Found = Iterator[tuple[int, Finding]]
 

@@ -19,17 +19,13 @@ from trainer_detect.augment import Augment
 from trainer_detect.labels import BOX, engine_labels, polygon_labels
 from trainer_detect.rows import keypoint_shape
 from trainer_host import DatasetError, PluginError, Problem
-from trainer_host.base.gc_pause import gc_paused
-from trainer_host.data.description import Description
-from trainer_host.data.image_listing import list_split
-from trainer_host.data.scan_cache import cache_folder
-from trainer_host.data.split_reader import read_split
+from trainer_host.data import Description, cache_folder, gc_paused, read_images_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trainer_host.base.protocols import Augmentation
-    from trainer_host.data.description import Split
+    from trainer_host.data import Split
+    from trainer_host.typing import Augmentation
 
 NOWHERE = Path(os.devnull) / "none"
 DISK_SAMPLES = 30
@@ -211,14 +207,4 @@ def split_of(data: Mapping[str, Any], name: str, path: Any) -> Split:
         if path == data.get(split.name):
             return split
     sources = [Path(p).resolve() for p in (path if isinstance(path, list) else [path])]
-    missing = [p for p in sources if not p.exists()]
-    if missing:
-        raise DatasetError(f"there are no images at {missing[0]}.")
-    listing = list_split(name, sources, sources[0].parent)
-    split, findings = read_split(name, sources, listing)
-    errors = [f for f in [*listing.findings, *findings] if f.severity == "error"]
-    if errors:
-        raise DatasetError(*(f.problem() for f in errors))
-    if not len(split):
-        raise DatasetError(f"there are no images in {', '.join(map(str, sources))}.")
-    return split
+    return read_images_at(name, sources)

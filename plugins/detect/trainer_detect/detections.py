@@ -12,7 +12,7 @@ from trainer_host import Detections, PluginError, Problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainer_host.base.protocols import Postprocess
+    from trainer_host.typing import Postprocess
 
 MEASURED = {"boxes": "bboxes", "classes": "cls", "scores": "conf", "points": "keypoints"}
 """What a validator of the engine calls the fields of `Detections`."""

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer_host.data.description import Split
+    from trainer_host.data import Split
 
 BOX = 5
 """Columns of a class and a box."""

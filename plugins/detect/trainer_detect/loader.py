@@ -16,12 +16,12 @@ from ultralytics.utils import NUM_THREADS
 from ultralytics.utils.patches import PIL_FALLBACK_SUFFIXES, imread
 
 from trainer_host import LoadedImage, Problem, SettingsError, TrainerError, UnreadableImage
-from trainer_host.base.plain_path import plain_path
+from trainer_host.data import plain_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trainer_host.base.protocols import Image
+    from trainer_host.typing import Image
 
 COUNTED = frozenset({"avi", "m4v", "mov", "mp4"})
 """Videos whose index says how many frames they have; others say how long they are."""
@@ -93,6 +93,7 @@ class FileLoader(LoadImagesAndVideos):
     def _read(self, entry: Any) -> Image | None:
         """Return an image, or None after a note if it cannot be read."""
         path = entry.path if isinstance(entry, LoadedImage) else entry
+        image: Image | None
         try:
             if isinstance(entry, LoadedImage):
                 # Of too many channels the engine would take the first.

@@ -15,10 +15,8 @@ from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from trainer_host import Problem, SettingsError
-from trainer_host.engine.ultralytics.architecture import vet_architecture
-from trainer_host.engine.ultralytics.plugin_layers import model_class
-from trainer_host.plugin.discovery import discover
+from trainer_host import Problem, SettingsError, plugins
+from trainer_host.ultralytics import model_class, vet_architecture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -99,7 +97,7 @@ def refuse_other_heads(ctx: ModelContext, cfg: dict[str, Any], heads: Collection
 def _instead(ctx: ModelContext, head: str) -> str:
     """Return what to do about a model with a head of another task."""
     kinds = (kind for kind in sorted(TASKS, reverse=True) if kind in head.lower())
-    installed = {r.name for r in discover() if r.kind == "task"}
+    installed = {r.name for r in plugins() if r.kind == "task"}
     kind, given = next(kinds, None), str(getattr(ctx.args, "model", ""))
     fix = f"Fix: give a model for {ctx.task}"
     if kind in installed and kind != ctx.task:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainer_host import DataContext, Finding, ModelFacts
-    from trainer_host.data.description import Description
+    from trainer_host.data import Description
 
 
 LONGEST = 40

@@ -14,8 +14,7 @@ from ultralytics.utils.plotting import colors, save_one_box
 from trainer_detect.detections import from_result, postprocessed, to_result
 from trainer_detect.loader import FileLoader, open_stream
 from trainer_host import ImagePrediction, UnreadableImage
-from trainer_host.engine.drawable_image import drawable_image
-from trainer_host.engine.ultralytics.trackers import engine_callbacks
+from trainer_host.ultralytics import drawable_image, engine_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,32 +1,18 @@
-"""Reading datasets of boxes, and the engine's loader for them."""
+"""The engine's datasets and loaders of boxes."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.dataset_source import dataset_yaml, datasets_folder
-from trainer_host.data.dataset_reader import read_dataset as read_yaml
-
 if TYPE_CHECKING:
-    from trainer_host import AutobatchHints, DataContext, RunContext
-    from trainer_host.data.description import Description
+    from trainer_host import AutobatchHints, LoaderContext, RunContext
 
 PREFETCHED = 4
 """Batches that each worker process has ready."""
 
 
-def read_dataset(ctx: DataContext) -> Description:
-    """Read a dataset YAML with its images and labels.
-
-    Raises:
-        DatasetError: If there is none.
-        UnsafeError: If something would be fetched that nobody asked for.
-    """
-    return read_yaml(dataset_yaml(ctx), datasets_folder, ctx.split)
-
-
-def build_dataset(ctx: DataContext) -> Any:
+def build_dataset(ctx: LoaderContext) -> Any:
     """Return the engine's dataset; validation images are padded to rectangles.
 
     Raises:
@@ -38,7 +24,7 @@ def build_dataset(ctx: DataContext) -> Any:
     return parsed_dataset(ctx.args, ctx.path, ctx.batch_size, ctx.data, ctx.mode, ctx.stride, rect, ctx.augmentations)
 
 
-def build_loader(ctx: DataContext, dataset: Any) -> Any:
+def build_loader(ctx: LoaderContext, dataset: Any) -> Any:
     """Return the engine's loader.
 
     Rectangular training batches differ in shape, so that a shuffled loader could not stack them.
@@ -69,7 +55,7 @@ def build_loader(ctx: DataContext, dataset: Any) -> Any:
     )
 
 
-def sampled_loader(ctx: DataContext, dataset: Any, sampler: Any) -> Any:
+def sampled_loader(ctx: LoaderContext, dataset: Any, sampler: Any) -> Any:
     """Return a loader like the engine's own, which takes no sampler, of the images that a sampler chooses.
 
     Raises:

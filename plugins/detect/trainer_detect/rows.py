@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from trainer_host.data.description import Description
+from trainer_host.data import Description
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer_host import DataContext
-    from trainer_host.data.description import Split
+    from trainer_host.data import Split
 
     Bools = NDArray[np.bool_]
     Rows = NDArray[np.int64]

@@ -66,7 +66,7 @@ def draw_sample(folder: Path, row: Row | None = None) -> Path:
     return write_dataset(folder, _SEED, partial(_scene, row or box_row), {"names": NAMES})
 
 
-def shapes_sample(folder: Path, row: Row, model: str) -> Sample:
+def shapes_sample(folder: Path, row: Callable[[NDArray[np.bool_]], str], model: str) -> Sample:
     """Return the detection sample with rows and a model of another task.
 
     Args:
@@ -232,7 +232,7 @@ def box_row(mask: Mask) -> str:
     return box_text(mask_box(mask))
 
 
-def outline_row(mask: Mask) -> str:
+def outline_row(mask: NDArray[np.bool_]) -> str:
     """Write the outline of a mask, a polygon, as the normalised places of its points."""
     import cv2
 
@@ -240,7 +240,7 @@ def outline_row(mask: Mask) -> str:
     return _points_text(max(contours, key=cv2.contourArea)[:, 0])
 
 
-def corner_row(mask: Mask) -> str:
+def corner_row(mask: NDArray[np.bool_]) -> str:
     """Write the four corners of the smallest rectangle, at any angle, around a mask."""
     import cv2
 

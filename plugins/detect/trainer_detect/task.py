@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Finding,
         Histogram,
         LabelContext,
+        LoaderContext,
         ModelContext,
         PlotContext,
         PredictionContext,
@@ -35,9 +36,9 @@ class DetectHooks:
     @hookimpl
     def read_dataset(self, ctx: DataContext) -> Mapping[str, Any]:
         """Read a dataset YAML with its images and labels."""
-        from trainer_detect.reading import read_dataset
+        from trainer_host.ultralytics import read_yaml_dataset
 
-        return read_dataset(ctx)
+        return read_yaml_dataset(ctx)
 
     @hookimpl
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
@@ -49,7 +50,7 @@ class DetectHooks:
         return chain(check_dataset(ctx), check_unused(ctx), check_models(ctx))
 
     @hookimpl
-    def annotate(self, ctx: LabelContext) -> Sequence[Shape]:
+    def annotate_image(self, ctx: LabelContext) -> Sequence[Shape]:
         """Return boxes with the names of their classes."""
         from trainer_detect.annotations import annotate
 
@@ -63,14 +64,14 @@ class DetectHooks:
         return histograms(ctx)
 
     @hookimpl
-    def build_dataset(self, ctx: DataContext) -> Any:
+    def build_dataset(self, ctx: LoaderContext) -> Any:
         """Return the engine's dataset."""
         from trainer_detect.reading import build_dataset
 
         return build_dataset(ctx)
 
     @hookimpl
-    def build_dataloader(self, ctx: DataContext, dataset: Any) -> Any:
+    def build_dataloader(self, ctx: LoaderContext, dataset: Any) -> Any:
         """Return the engine's loader, unshuffled where batches have different shapes."""
         from trainer_detect.reading import build_loader
 
@@ -95,12 +96,13 @@ class DetectHooks:
     @hookimpl
     def set_model_attributes(self, ctx: ModelContext) -> None:
         """Set the number and names of the classes, and the settings that the loss reads."""
-        ctx.model.nc = ctx.data["nc"]
-        ctx.model.names = ctx.data["names"]
-        ctx.model.args = ctx.args
+        model: Any = ctx.model
+        model.nc = ctx.data["nc"]
+        model.names = ctx.data["names"]
+        model.args = ctx.args
 
     @hookimpl
-    def after_setup(self, ctx: RunContext) -> None:
+    def finish_setup(self, ctx: RunContext) -> None:
         """Align ``max_det`` with the dataset, and weigh the classes."""
         from trainer_detect.model import align_max_det, weigh_classes
 
@@ -108,7 +110,7 @@ class DetectHooks:
         weigh_classes(ctx)
 
     @hookimpl
-    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
+    def build_autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
         """Return how many objects a mosaic of training images can hold."""
         from trainer_detect.reading import autobatch_hints
 
@@ -122,7 +124,7 @@ class DetectHooks:
         return BoxValidator.of(ctx)
 
     @hookimpl
-    def plot(self, ctx: PlotContext) -> Any:
+    def plot_data(self, ctx: PlotContext) -> Any:
         """Draw a batch, or the boxes of the dataset, as the engine does."""
         from ultralytics.models.yolo.detect import DetectionTrainer as Engine
 
@@ -140,14 +142,14 @@ class DetectHooks:
         return BoxPredictor(ctx)
 
     @hookimpl
-    def draw(self, ctx: PredictionContext, prediction: Any) -> Any:
+    def draw_prediction(self, ctx: PredictionContext, prediction: Any) -> Any:
         """Draw boxes with class and confidence."""
         from trainer_detect.predictor import draw_boxes
 
         return draw_boxes(prediction, ctx.args)
 
     @hookimpl
-    def sample(self, ctx: SampleContext) -> Sample:
+    def build_sample(self, ctx: SampleContext) -> Sample:
         """Draw shapes on textured backgrounds."""
         from trainer_detect.sample import SETTINGS, draw_sample
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ultralytics.models.yolo.detect import DetectionTrainer as Engine
 
-from trainer_host.engine.ultralytics.drop_in import DropInTrainer
+from trainer_host.ultralytics import DropInTrainer
 
 
 class DetectionTrainer(DropInTrainer, Engine):

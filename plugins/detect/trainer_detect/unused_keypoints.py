@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer_detect.rows import description, fitting_shapes, keypoint_shape
-from trainer_host.data.description import SPLITS
+from trainer_host.data import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainer_host import DataContext, Finding
-    from trainer_host.data.description import Description
+    from trainer_host.data import Description
 
 NAME = "detect"
 FIX = "add --task pose to train the keypoints too, or ignore this"

@@ -13,14 +13,14 @@ from ultralytics.utils import LOGGER
 from trainer_detect.dataset import parsed_dataset
 from trainer_detect.detections import from_measured, postprocessed, to_measured
 from trainer_host import PluginError, Problem
-from trainer_host.base.atomic_io import atomic_write
+from trainer_host.data import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from trainer_host import ValidationContext
-    from trainer_host.base.protocols import Metric, Postprocess
+    from trainer_host.typing import Metric, Postprocess
 
 V = TypeVar("V", bound="ReadLabels")
 

@@ -9,7 +9,7 @@ import numpy as np
 from trainer_detect.annotations import labelled_boxes
 from trainer_detect.rows import keypoint_shape
 from trainer_host import Histogram, Line, Point
-from trainer_host.data.description import Description
+from trainer_host.data import Description
 from trainer_pose.checks import read_keypoints
 from trainer_pose.suggestions import is_pair, name_lists
 

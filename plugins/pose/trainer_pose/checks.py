@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trainer_detect.checks import Found
     from trainer_detect.rows import Bools, Floats, Rows
     from trainer_host import DataContext
-    from trainer_host.data.description import Description, Split
+    from trainer_host.data import Description, Split
 
 ALIKE = 3
 """Rows from which on it says something that all have the same keypoints."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_detect.checks import listed, shapes_text
 from trainer_detect.rows import class_names, keypoint_shape
-from trainer_host.base.findings import MISSING_KEY
-from trainer_host.data.description import Description
+from trainer_host.data import MISSING_KEY, Description
 from trainer_pose.suggestions import (
     LEARNING_SIGMA,
     LEAST_SIGMA,

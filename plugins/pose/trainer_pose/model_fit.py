@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_detect.checks import listed
 from trainer_detect.model_fit import LONGEST
 from trainer_detect.rows import description, keypoint_shape
-from trainer_host.data.description import Description
+from trainer_host.data import Description
 from trainer_pose.suggestions import name_lists
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from trainer_detect.rows import Bools, Floats, Rows
     from trainer_host import Finding
-    from trainer_host.data.description import Split
+    from trainer_host.data import Split
     from trainer_pose.checks import Keypoints
 
 FAR = 1.0

@@ -12,7 +12,7 @@ from trainer_detect.rows import fitting_shapes, keypoint_shape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainer_host.data.description import Description
+    from trainer_host.data import Description
 
 PERSON_SIGMAS = (
     *(0.026, 0.025, 0.025, 0.035, 0.035),

@@ -32,7 +32,7 @@ class PoseHooks:
     @hookimpl(wrapper=True)
     def read_dataset(self, ctx: DataContext) -> Generator[None, Any, Any]:
         """Complete a dataset whose format has no place for what mirrors its keypoints."""
-        from trainer_host.data.description import Description
+        from trainer_host.data import Description
         from trainer_pose.formats import completed
 
         data = yield
@@ -50,13 +50,13 @@ class PoseHooks:
     @hookimpl
     def suggest_keys(self, ctx: DataContext) -> dict[str, Any]:
         """Suggest the mirror image of the keypoints by their names, and the engine's default sigmas."""
-        from trainer_host.data.description import Description
+        from trainer_host.data import Description
         from trainer_pose.suggestions import yaml_patch
 
         return yaml_patch(ctx.data) if isinstance(ctx.data, Description) else {}
 
     @hookimpl
-    def annotate(self, ctx: LabelContext) -> Sequence[Shape]:
+    def annotate_image(self, ctx: LabelContext) -> Sequence[Shape]:
         """Return boxes, and keypoints with their names and skeleton."""
         from trainer_pose.annotations import annotate
 
@@ -81,7 +81,8 @@ class PoseHooks:
     @hookimpl
     def set_model_attributes(self, ctx: ModelContext) -> None:
         """Set shape, sigmas and names of the keypoints; names default to numbers."""
-        model, data = ctx.model, ctx.data
+        model: Any = ctx.model
+        data = ctx.data
         model.kpt_shape = data["kpt_shape"]
         model.kpt_oks_sigmas = data.get("kpt_oks_sigmas")
         numbers = [str(i) for i in range(model.kpt_shape[0])]
@@ -104,14 +105,14 @@ class PoseHooks:
         return KeypointPredictor(ctx)
 
     @hookimpl
-    def draw(self, ctx: PredictionContext, prediction: Any) -> Any:
+    def draw_prediction(self, ctx: PredictionContext, prediction: Any) -> Any:
         """Draw boxes, keypoints and the dataset's skeleton."""
         from trainer_pose.predictor import draw_keypoints
 
         return draw_keypoints(ctx, prediction)
 
     @hookimpl
-    def sample(self, ctx: SampleContext) -> Sample:
+    def build_sample(self, ctx: SampleContext) -> Sample:
         """Draw articulated figures on textured backgrounds."""
         from trainer_pose.sample import SETTINGS, draw_sample
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trainer_detect.rows import Bools
-    from trainer_host.base.findings import Severity
-    from trainer_host.data.description import Description
+    from trainer_host import Severity
+    from trainer_host.data import Description
     from trainer_pose.checks import Keypoints
 
 EFFECT = {

@@ -378,7 +378,7 @@ def test_the_dry_run_is_a_settings_file_for_the_same_run(
     code = (
         "from dataclasses import dataclass\nfrom trainer_host import ExtensionSpec, hookimpl\n"
         "@dataclass\nclass Options:\n    {}\n"
-        "class Hooks:\n    @hookimpl\n    def log(self, ctx):\n        pass\n"
+        "class Hooks:\n    @hookimpl\n    def log_metrics(self, ctx):\n        pass\n"
         "SPEC = ExtensionSpec(hooks=Hooks(), options=Options)\n"
     )
     rates = code.format("gain: float = 1.0\n    kind: str = 'x'")
@@ -542,7 +542,7 @@ def test_a_model_with_layers_of_a_plugin_file_names_the_file(trainer: Trainer, d
     from trainer_host.plugin.registry import Registry
 
     file = tmp_path / "ghost.py"
-    file.write_text("from trainer_host import hookimpl\n@hookimpl\ndef log(ctx):\n    pass\n")
+    file.write_text("from trainer_host import hookimpl\n@hookimpl\ndef log_metrics(ctx):\n    pass\n")
     record = make_record(
         Registry.installed().chain("pose", [str(file)]), {"nc": 1, "names": {0: "figure"}, "kpt_shape": [17, 3]}
     )

@@ -33,7 +33,7 @@ class Hooks:
     def __init__(self, shapes: Sequence[Shape] = (), histograms: Sequence[Histogram] = ()) -> None:
         self.shapes, self.found, self.asked = shapes, histograms, list[LabelContext]()
 
-    def annotate(self, ctx: LabelContext) -> Sequence[Shape] | None:
+    def annotate_image(self, ctx: LabelContext) -> Sequence[Shape] | None:
         self.asked.append(ctx)
         return self.shapes
 

@@ -17,10 +17,10 @@ import trainer_host
 from tests.core.helpers import Done, command
 from tests.corpus.generator import draw_base
 from tests.support.yolo import draw
-from trainer_detect.dataset_source import unusable
 from trainer_host import DatasetError, SettingsError, UnsafeError
 from trainer_host.data.known_formats import known_file, known_json
 from trainer_host.data.source_recognition import error_for
+from trainer_host.engine.ultralytics.dataset_source import unusable
 
 Trainer = Callable[..., Done]
 

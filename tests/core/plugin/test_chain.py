@@ -103,12 +103,12 @@ def test_a_base_first_hook_under_another_name_runs_in_order_too() -> None:
     asked: list[str] = []
 
     class Renamed:
-        @hookimpl(specname="after_setup")
+        @hookimpl(specname="finish_setup")
         def look(self) -> None:
             asked.append("middle")
 
-    base, leaf = (implementing("after_setup", lambda n=n: asked.append(n)) for n in ("base", "leaf"))
-    call(managed(member("base", base), member("middle", Renamed()), member("leaf", leaf)), "after_setup")
+    base, leaf = (implementing("finish_setup", lambda n=n: asked.append(n)) for n in ("base", "leaf"))
+    call(managed(member("base", base), member("middle", Renamed()), member("leaf", leaf)), "finish_setup")
     assert asked == ["base", "middle", "leaf"]
 
 
@@ -150,7 +150,8 @@ def test_what_a_task_does_not_implement_its_base_answers(hook: str) -> None:
 def test_done_stops_and_so_does_every_other_value(answer: Any) -> None:
     asked: list[str] = []
     assert (
-        call(chain_of_three("final_eval", {"base": "b", "middle": answer, "leaf": None}, asked), "final_eval") == answer
+        call(chain_of_three("evaluate_best", {"base": "b", "middle": answer, "leaf": None}, asked), "evaluate_best")
+        == answer
     )
     assert asked == ["leaf", "middle"]
 
@@ -243,7 +244,7 @@ def test_a_hook_of_a_later_host_may_be_optional() -> None:
 def test_a_wrong_argument_is_named(kind: Literal["task", "extension"]) -> None:
     class Odd:
         @hookimpl
-        def after_setup(self, context: Any) -> None: ...
+        def finish_setup(self, context: Any) -> None: ...
 
     said = refused(Odd(), kind)
     assert "'context'" in said
@@ -260,7 +261,7 @@ def test_hooks_may_take_fewer_arguments() -> None:
 
 
 def test_one_object_is_given_once() -> None:
-    hooks = implementing("after_setup", lambda: None)
+    hooks = implementing("finish_setup", lambda: None)
     with pytest.raises(PluginError, match=r"extension 'b' from trainer-b 1\.0 is given twice"):
         managed(member("a", hooks, "extension"), member("b", hooks, "extension"))
 
@@ -412,7 +413,7 @@ def test_what_is_part_of_every_run_can_be_switched_off_or_asked_for(always: Inst
 
 
 def test_a_class_gives_each_run_an_object_of_its_own(always: Install) -> None:
-    code = "from trainer_host import hookimpl\nclass Hooks:\n  @hookimpl\n  def after_setup(self): ...\n"
+    code = "from trainer_host import hookimpl\nclass Hooks:\n  @hookimpl\n  def finish_setup(self): ...\n"
     always("[trainer_host.always]\na = usual:FIRST\nown = own:Hooks\n", own=code)
     first, second = (
         next(m for m in Registry.installed().chain("one").always if m.record.name == "own") for _ in range(2)
@@ -532,7 +533,7 @@ from trainer_host import ExtensionSpec, TaskSpec, hookimpl
 
 class Hooks:
     @hookimpl
-    def log(self, ctx): ...
+    def log_metrics(self, ctx): ...
 
 @dataclass(frozen=True)
 class TaskOptions:

@@ -277,7 +277,7 @@ def test_a_name_that_no_plugin_has(installed: Install, name: str, said: str) -> 
         assert str(caught.value).startswith(said)
 
 
-HOOK = "from trainer_host import hookimpl\n@hookimpl\ndef log(ctx):\n    pass\n"
+HOOK = "from trainer_host import hookimpl\n@hookimpl\ndef log_metrics(ctx):\n    pass\n"
 
 
 def test_a_distribution_s_name_stands_for_its_only_plugin(installed: Install) -> None:

@@ -62,7 +62,7 @@ def deep():
     raise KeyError("nothing")
 
 @hookimpl
-def log(ctx):
+def log_metrics(ctx):
     deep()
 """
 
@@ -70,9 +70,9 @@ def log(ctx):
 def test_a_hook_is_named_with_its_plugin(managed: Callable[..., HookManager], tmp_path: Path) -> None:
     manager = managed(ordinary=ORDINARY)
     with crash(manager) as told:
-        manager.hook.log(ctx=CTX)
-    assert (told.plugin, told.hook, told.functions) == ("ordinary", "log", ["log", "deep"])
-    where = f"extension 'ordinary' from {tmp_path / 'ordinary.py'} failed in its hook log"
+        manager.hook.log_metrics(ctx=CTX)
+    assert (told.plugin, told.hook, told.functions) == ("ordinary", "log_metrics", ["log_metrics", "deep"])
+    where = f"extension 'ordinary' from {tmp_path / 'ordinary.py'} failed in its hook log_metrics"
     assert told.text == f"{where}: KeyError: 'nothing'. Fix: correct the file"
 
 
@@ -92,18 +92,18 @@ def test_a_wrapper_is_named_for_what_it_raises_itself(
 ) -> None:
     manager = managed(
         **({"fails": ORDINARY} if "except" in body else {}),
-        wraps=f"@hookimpl(wrapper=True)\ndef log(ctx):\n{body}\n",
+        wraps=f"@hookimpl(wrapper=True)\ndef log_metrics(ctx):\n{body}\n",
     )
     with crash(manager) as told:
-        manager.hook.log(ctx=CTX)
-    assert (told.plugin, told.hook) == ("wraps", "log")
+        manager.hook.log_metrics(ctx=CTX)
+    assert (told.plugin, told.hook) == ("wraps", "log_metrics")
     assert cause in told.text
 
 
-PASSES = "@hookimpl(wrapper=True)\ndef log(ctx):\n    return (yield)\n"
+PASSES = "@hookimpl(wrapper=True)\ndef log_metrics(ctx):\n    return (yield)\n"
 CATCHES = """
 @hookimpl(wrapper=True)
-def log(ctx):
+def log_metrics(ctx):
     try:
         return (yield)
     except KeyError:
@@ -115,8 +115,8 @@ def log(ctx):
 def test_a_wrapper_that_lets_an_error_pass_is_not_blamed(managed: Callable[..., HookManager], wrapper: str) -> None:
     manager = managed(outer=wrapper, ordinary=ORDINARY, inner=wrapper)
     with crash(manager) as told:
-        manager.hook.log(ctx=CTX)
-    assert (told.plugin, told.functions) == ("ordinary", ["log", "deep"])
+        manager.hook.log_metrics(ctx=CTX)
+    assert (told.plugin, told.functions) == ("ordinary", ["log_metrics", "deep"])
 
 
 def test_wrappers_of_a_built_in_tasks_error_are_not_blamed(managed: Callable[..., HookManager]) -> None:
@@ -126,16 +126,18 @@ def test_wrappers_of_a_built_in_tasks_error_are_not_blamed(managed: Callable[...
 
 
 def test_what_a_plugin_calls_of_a_built_in_task_is_its_own_mistake(managed: Callable[..., HookManager]) -> None:
-    code = "@hookimpl\ndef log(ctx):\n    from trainer_detect.rows import keypoint_shape\n    keypoint_shape(3)\n"
+    code = (
+        "@hookimpl\ndef log_metrics(ctx):\n    from trainer_detect.rows import keypoint_shape\n    keypoint_shape(3)\n"
+    )
     manager = managed(calls=code)
     with crash(manager) as told:
-        manager.hook.log(ctx=CTX)
-    assert (told.plugin, told.functions) == ("calls", ["log", "keypoint_shape"])
+        manager.hook.log_metrics(ctx=CTX)
+    assert (told.plugin, told.functions) == ("calls", ["log_metrics", "keypoint_shape"])
 
 
 def test_what_only_called_the_host_is_not_blamed_for_what_is_below(managed: Callable[..., HookManager]) -> None:
     manager = managed(
-        above="@hookimpl\ndef load_state_dict(ctx, state):\n    ctx.hook.log(ctx=ctx)\n", ordinary=ORDINARY
+        above="@hookimpl\ndef load_state_dict(ctx, state):\n    ctx.hook.log_metrics(ctx=ctx)\n", ordinary=ORDINARY
     )
     with crash(manager) as told:
         manager.hook.load_state_dict(ctx=manager, state={})
@@ -161,16 +163,16 @@ def test_a_generator_fails_after_its_hook_was_called(managed: Callable[..., Hook
 
 
 def test_decorators_do_not_hide_a_hook(managed: Callable[..., HookManager]) -> None:
-    code = "import torch\n@hookimpl\n@torch.no_grad()\ndef log(ctx):\n    ctx.nothing\n"
+    code = "import torch\n@hookimpl\n@torch.no_grad()\ndef log_metrics(ctx):\n    ctx.nothing\n"
     manager = managed(decorated=code)
     with crash(manager) as told:
-        manager.hook.log(ctx=CTX)
-    assert (told.plugin, told.hook, told.functions) == ("decorated", "log", ["log"])
+        manager.hook.log_metrics(ctx=CTX)
+    assert (told.plugin, told.hook, told.functions) == ("decorated", "log_metrics", ["log_metrics"])
 
 
 def test_objects_of_one_class_are_told_apart(managed: Callable[..., HookManager]) -> None:
     code = "class Hooks:\n    def __init__(self, fails):\n        self.fails = fails\n"
-    code += "    @hookimpl\n    def log(self, ctx):\n        assert not self.fails\nFIRST = Hooks(False)\n"
+    code += "    @hookimpl\n    def log_metrics(self, ctx):\n        assert not self.fails\nFIRST = Hooks(False)\n"
     manager = managed(one=code + "from trainer_host import ExtensionSpec\nE = ExtensionSpec(hooks=FIRST)\n")
     member = Member(*load_file(Path(manager.records["extension:one"].distribution)))
     hooks: Any = member.spec.hooks
@@ -179,7 +181,7 @@ def test_objects_of_one_class_are_told_apart(managed: Callable[..., HookManager]
         each = replace(member.record, name=name)
         register(manager, Member(each, replace(member.spec, hooks=type(hooks)(fails))))
     with crash(manager) as told:
-        manager.hook.log(ctx=CTX)
+        manager.hook.log_metrics(ctx=CTX)
     assert told.plugin == "bad"
 
 
@@ -195,9 +197,9 @@ def test_objects_of_one_class_are_told_apart(managed: Callable[..., HookManager]
 def test_what_has_another_cause_names_no_plugin(
     managed: Callable[..., HookManager], raised: str, expected: type[BaseException]
 ) -> None:
-    manager = managed(raises=f"@hookimpl\ndef log(ctx):\n    raise {raised}\n")
+    manager = managed(raises=f"@hookimpl\ndef log_metrics(ctx):\n    raise {raised}\n")
     with pytest.raises(expected), translated(), blamed(manager):
-        manager.hook.log(ctx=CTX)
+        manager.hook.log_metrics(ctx=CTX)
 
 
 WORKER = """
@@ -208,7 +210,7 @@ class Numbers:
         return [][i]
 
 @hookimpl
-def log(ctx):
+def log_metrics(ctx):
     ctx.append(Numbers())
 """
 
@@ -218,7 +220,7 @@ def test_an_error_of_a_loaders_process_names_the_plugin(managed: Callable[..., H
     from torch.utils.data import DataLoader
 
     manager, found = managed(worker=WORKER), []
-    manager.hook.log(ctx=found)
+    manager.hook.log_metrics(ctx=found)
     with pytest.raises(PluginCrashError) as caught, blamed(manager):
         list(DataLoader(found[0], num_workers=1))
     error = caught.value

@@ -84,10 +84,13 @@ REFUSED = {
         "the loss that a plugin returned is a None",
     ),
     "kept": (
-        WRAPPER.format(hook="postprocess", arguments="ctx, found", answer=None),
+        WRAPPER.format(hook="postprocess_predictions", arguments="ctx, found", answer=None),
         "post-processing returned nothing",
     ),
-    "fitness": (WRAPPER.format(hook="fitness", arguments="ctx, metrics", answer="float('nan')"), "fitness .* is nan"),
+    "fitness": (
+        WRAPPER.format(hook="compute_fitness", arguments="ctx, metrics", answer="float('nan')"),
+        "fitness .* is nan",
+    ),
 }
 
 

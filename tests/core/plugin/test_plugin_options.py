@@ -71,7 +71,7 @@ def test_a_file_is_shown_as_a_package_is(trainer: Callable[..., Any], tmp_path: 
         "from trainer_host import ExtensionSpec, hookimpl\n"
         "@dataclass(frozen=True)\nclass Options:\n"
         "  by: Literal['epoch', 'batch'] = field(default='epoch', metadata={'help': 'When it acts.'})\n"
-        "class Hooks:\n  @hookimpl\n  def after_setup(self, ctx): ...\n"
+        "class Hooks:\n  @hookimpl\n  def finish_setup(self, ctx): ...\n"
         "EXTENSION = ExtensionSpec(hooks=Hooks(), options=Options)\n"
     )
     shown = trainer("plugins", "show", "./rates.py").out.splitlines()
@@ -79,7 +79,7 @@ def test_a_file_is_shown_as_a_package_is(trainer: Callable[..., Any], tmp_path: 
         "rates (extension)",
         f"  file     {tmp_path / 'rates.py'}",
         "  chain    none: an extension works with every task",
-        "  hooks    after_setup",
+        "  hooks    finish_setup",
         "  options",
         "    rates.by=epoch  (one of epoch, batch)",
         "        When it acts.",

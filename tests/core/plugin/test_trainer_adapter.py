@@ -99,11 +99,11 @@ def test_a_text_that_names_no_class_is_told() -> None:
 def test_a_base_of_another_kind_has_neither_sample_nor_predictor() -> None:
     hooks = TaskSpec.from_trainer(SegmentationTrainer).hooks
     with pytest.raises(SettingsError, match="a trainer of segment needs another"):
-        hooks.sample()
+        hooks.build_sample()
     with pytest.raises(PluginError, match="it trains segment, and its base 'detect' does not"):
         hooks.build_predictor(SimpleNamespace(task="mine"))
     same = TaskSpec.from_trainer(Mine).hooks
-    assert (same.sample(), same.build_predictor(SimpleNamespace(task="mine"))) == (None, None)
+    assert (same.build_sample(), same.build_predictor(SimpleNamespace(task="mine"))) == (None, None)
 
 
 class Base:

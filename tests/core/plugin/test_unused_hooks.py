@@ -33,8 +33,8 @@ def file(tmp_path: Path, installed: Callable[..., Path]) -> Path:
         (CLASS, "Add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"),
         (f"{CLASS}PLUGIN = Hooks()\n", "Add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"),
         (
-            "class Hooks:\n    def log(self, ctx):\n        pass\nE = ExtensionSpec(hooks=Hooks())\n",
-            "Write @hookimpl above the function log.",
+            "class Hooks:\n    def log_metrics(self, ctx):\n        pass\nE = ExtensionSpec(hooks=Hooks())\n",
+            "Write @hookimpl above the function log_metrics.",
         ),
         (f"{CLASS}TASK = TaskSpec(hooks=Hooks())\n", "Install TASK in a package, since it is a task: docs"),
     ],
@@ -53,23 +53,23 @@ def test_a_file_without_a_hook_is_refused(file: Path, code: str, fix: str) -> No
     ("code", "fixes"),
     [
         (f"{CLASS}E = ExtensionSpec(hooks=Hooks())\ndef helper(ctx):\n    pass\n", []),
-        ("@hookimpl\ndef log(ctx):\n    pass\ndef plot(ax, values):\n    pass\n", []),
+        ("@hookimpl\ndef log_metrics(ctx):\n    pass\ndef plot_data(ax, values):\n    pass\n", []),
         (
-            "@hookimpl\ndef log(ctx):\n    pass\ndef plot(ctx):\n    pass\n",
-            ["Write @hookimpl above the function plot."],
+            "@hookimpl\ndef log_metrics(ctx):\n    pass\ndef plot_data(ctx):\n    pass\n",
+            ["Write @hookimpl above the function plot_data."],
         ),
         (
-            f"{CLASS}@hookimpl\ndef log(ctx):\n    pass\n",
+            f"{CLASS}@hookimpl\ndef log_metrics(ctx):\n    pass\n",
             ["Add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"],
         ),
         (
-            f"{CLASS}E = ExtensionSpec(hooks=Hooks())\n@hookimpl\ndef log(ctx):\n    pass\n",
-            ["Move the function log into the class of the ExtensionSpec, which alone is used."],
+            f"{CLASS}E = ExtensionSpec(hooks=Hooks())\n@hookimpl\ndef log_metrics(ctx):\n    pass\n",
+            ["Move the function log_metrics into the class of the ExtensionSpec, which alone is used."],
         ),
         (
             (
                 f"{CLASS}class More(Hooks):\n    def callbacks(self, ctx):\n        return {{}}\n"
-                "    @hookimpl\n    def log(self, ctx):\n        pass\n"
+                "    @hookimpl\n    def log_metrics(self, ctx):\n        pass\n"
                 "E = ExtensionSpec(hooks=More)\n"
             ),
             ["Write @hookimpl above the function callbacks."],

@@ -46,7 +46,7 @@ class Gallery:
     Attributes:
         data: The dataset.
         findings: What was found in it.
-        hooks: The hooks of the run, of which ``annotate`` is asked.
+        hooks: The hooks of the run, of which ``annotate_image`` is asked.
         ctx: The context of the check, with the dataset in it.
     """
 
@@ -82,7 +82,7 @@ class Gallery:
     def _shapes(self, split: Split, image: int, mirrored: bool = False) -> list[Shape]:
         known = {f.name: getattr(self.ctx, f.name) for f in fields(RunContext)}
         ctx = LabelContext(**known, split=split.name, image=image, mirrored=mirrored)
-        return list(self.hooks.annotate(ctx=ctx) or ())
+        return list(self.hooks.annotate_image(ctx=ctx) or ())
 
     def _pair(self, name: str, split: Split, image: int, shapes: list[Shape]) -> str:
         """Return an image and its mirror image, both again in detail where they are crowded; empty if not readable."""

@@ -39,7 +39,7 @@ def write_report(path: Path, data: Description, findings: Sequence[Finding], hoo
         path: The file to write.
         data: The dataset.
         findings: All that was found in it.
-        hooks: The hooks of the run: ``annotate`` says what is drawn on an image, ``histograms`` what is counted.
+        hooks: The hooks of the run: ``annotate_image`` says what is drawn on an image, ``histograms`` what is counted.
         ctx: The context of the check, which the hooks are given with ``data`` in it.
 
     Raises:

@@ -177,6 +177,18 @@ def _is_finite(tensor: torch.Tensor) -> bool:
     return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.float().isfinite().all())
 
 
+def read_record(path: Path | str) -> dict[str, Any]:
+    """Return what the host wrote about the run into a checkpoint; empty for a file of another program.
+
+    Nothing that the file names is imported, called or instantiated.
+
+    Raises:
+        SettingsError: If the file is missing, damaged, or not a checkpoint.
+        UnsafeError: If loading it in full could execute arbitrary code.
+    """
+    return read_checkpoint(path).record
+
+
 def read_checkpoint(path: Path | str) -> Checkpoint:
     """Read a checkpoint: no class or function that it names is imported, called or instantiated.
 

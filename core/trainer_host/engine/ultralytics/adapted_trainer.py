@@ -115,7 +115,8 @@ class Below(HostTrainer):
     def get_model(self, cfg: Any = None, weights: Module | None = None, verbose: bool = True) -> Module:
         """Return the base's model."""
         (ctx,) = self.asked["get_model"]
-        return self._base("build_model", ctx=replace(ctx, cfg=cfg, weights=weights, verbose=verbose))
+        model: Module = self._base("build_model", ctx=replace(ctx, cfg=cfg, weights=weights, verbose=verbose))
+        return model
 
     def set_model_attributes(self) -> None:
         """Do nothing: the base has told the model before the class is asked."""
@@ -132,7 +133,8 @@ class Below(HostTrainer):
         """Return the base's optimizer."""
         (ctx,) = self.asked["build_optimizer"]
         wanted = {"name": name, "lr": lr, "momentum": momentum, "decay": decay, "iterations": iterations}
-        return self._base("build_optimizer", ctx=replace(ctx, model=model, **wanted))
+        optimizer: Optimizer = self._base("build_optimizer", ctx=replace(ctx, model=model, **wanted))
+        return optimizer
 
     def get_validator(self) -> Validator:
         """Return the base's validator."""

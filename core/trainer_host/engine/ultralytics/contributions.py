@@ -17,7 +17,7 @@ from trainer_host.plugin.hook_collection import answers, claimed, mappings, told
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trainer_host.base.contexts import DataContext, PredictionContext, RunContext, ValidationContext
+    from trainer_host.base.contexts import LoaderContext, PredictionContext, RunContext, ValidationContext
     from trainer_host.base.protocols import Augmentation, Dataset, Loader, Metric
     from trainer_host.base.vision import Detections
     from trainer_host.plugin.chain import Chain, HookManager
@@ -48,7 +48,7 @@ def join_callbacks(events: dict[str, list[Any]], manager: HookManager, ctx: RunC
             events[event].append(asked_for(function))
 
 
-def joined_augmentations(chain: Chain, ctx: DataContext) -> tuple[Augmentation, ...]:
+def joined_augmentations(chain: Chain, ctx: LoaderContext) -> tuple[Augmentation, ...]:
     """Return the augmentations of plugins for a training dataset; there are none for any other."""
     if ctx.mode != "train":
         return ()
@@ -76,7 +76,7 @@ def joined_metrics(chain: Chain, ctx: ValidationContext) -> dict[str, Metric]:
     return {name: metric for name, (_, metric) in found.items()}
 
 
-def require_augmentations(chain: Chain, ctx: DataContext, dataset: Dataset) -> None:
+def require_augmentations(chain: Chain, ctx: LoaderContext, dataset: Dataset) -> None:
     """Refuse a dataset that has no use for augmentations.
 
     Raises:
@@ -87,7 +87,7 @@ def require_augmentations(chain: Chain, ctx: DataContext, dataset: Dataset) -> N
         raise PluginError(Problem(what, "Leave out the extensions that bring them."))
 
 
-def require_sampler(chain: Chain, ctx: DataContext, loader: Loader) -> None:
+def require_sampler(chain: Chain, ctx: LoaderContext, loader: Loader) -> None:
     """Refuse a loader that has no use for a sampler.
 
     Raises:
@@ -116,10 +116,10 @@ class Postprocessing:
             PluginError: If there is not one answer for each image.
         """
         self.asked = True
-        kept: Sequence[Detections] | None = self.chain.manager.hook.postprocess(ctx=self.ctx, found=found)
+        kept: Sequence[Detections] | None = self.chain.manager.hook.postprocess_predictions(ctx=self.ctx, found=found)
         if kept is None:
             what = "post-processing returned nothing."
-            raise PluginError(Problem(what, "A wrapper of the hook 'postprocess' returns what it keeps."))
+            raise PluginError(Problem(what, "A wrapper of the hook 'postprocess_predictions' returns what it keeps."))
         if len(kept) != len(found):
             what = f"post-processing returned {len(kept)} answers for {len(found)} images."
             raise PluginError(Problem(what, "Return one for each image, with no objects where none are kept."))
@@ -128,7 +128,7 @@ class Postprocessing:
 
 def postprocessing(chain: Chain, ctx: PredictionContext) -> Postprocessing | None:
     """Return what asks the plugins about predictions, or None where none of them has a say."""
-    return Postprocessing(chain, ctx) if chain.answers("postprocess") else None
+    return Postprocessing(chain, ctx) if chain.answers("postprocess_predictions") else None
 
 
 def require_asked(chain: Chain, kept: Postprocessing | None, who: str) -> None:
@@ -155,7 +155,7 @@ def require_measured(chain: Chain, names: Mapping[str, Any], metrics: Mapping[st
 
 
 def require_figure(fitness: Any) -> None:
-    """Refuse an answer to the hook `fitness` that cannot tell the best checkpoint.
+    """Refuse an answer to the hook `compute_fitness` that cannot tell the best checkpoint.
 
     Raises:
         PluginError: If it is no finite number.
@@ -165,5 +165,5 @@ def require_figure(fitness: Any) -> None:
     except TypeError:
         finite = False
     if not finite:
-        fix = "Return a finite number from the hook 'fitness'."
+        fix = "Return a finite number from the hook 'compute_fitness'."
         raise PluginError(Problem(f"the fitness that plugins return is {fitness!r}.", fix))

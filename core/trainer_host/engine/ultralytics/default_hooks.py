@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics.engine.trainer import BaseTrainer
@@ -24,14 +24,15 @@ class EngineDefaults:
     @hookimpl
     def build_optimizer(self, ctx: OptimizerContext) -> Optimizer:
         """Return the engine's optimizer."""
-        return BaseTrainer.build_optimizer(
-            ctx.engine, ctx.model, ctx.name, ctx.lr, ctx.momentum, ctx.decay, ctx.iterations
-        )
+        wanted = (ctx.name, ctx.lr, ctx.momentum, ctx.decay, ctx.iterations)
+        optimizer: Optimizer = BaseTrainer.build_optimizer(ctx.engine, ctx.model, *wanted)
+        return optimizer
 
     @hookimpl
     def build_loss(self, ctx: LossContext) -> Loss:
         """Return the loss that the model has, or builds."""
-        loss: Loss = ctx.model.criterion or ctx.model.init_criterion()
+        model: Any = ctx.model
+        loss: Loss = model.criterion or model.init_criterion()
         return loss
 
     @hookimpl
@@ -41,12 +42,12 @@ class EngineDefaults:
         return schedule
 
     @hookimpl
-    def postprocess(self, found: Sequence[Detections]) -> Sequence[Detections]:
+    def postprocess_predictions(self, found: Sequence[Detections]) -> Sequence[Detections]:
         """Keep everything."""
         return found
 
     @hookimpl
-    def fitness(self, metrics: Mapping[str, float]) -> float:
+    def compute_fitness(self, metrics: Mapping[str, float]) -> float:
         """Return the validator's own figure."""
         return metrics["fitness"]
 
@@ -57,6 +58,6 @@ class EngineDefaults:
         return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
 
     @hookimpl
-    def autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
+    def build_autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
         """Say only how many images there are."""
         return AutobatchHints()

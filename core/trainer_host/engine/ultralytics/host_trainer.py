@@ -19,6 +19,7 @@ from trainer_host.base.best_metric import full_name
 from trainer_host.base.contexts import (
     AutobatchHints,
     DataContext,
+    LoaderContext,
     LogContext,
     ModelContext,
     OptimizerContext,
@@ -179,7 +180,7 @@ class HostTrainer(BaseTrainer):
             join_callbacks(self.callbacks, self.plan.chain.manager, self.context(RunContext))
         if event == "on_fit_epoch_end" and self.labels_due:
             self.labels_due = False
-            self.hooks.plot(ctx=self.context(PlotContext))
+            self.hooks.plot_data(ctx=self.context(PlotContext))
         if event == "on_pretrain_routine_end":
             add_losses(self)
         if event == "on_model_save":
@@ -205,7 +206,7 @@ class HostTrainer(BaseTrainer):
 
     def _log(self, metrics: Mapping[str, Any], epoch: int | None) -> None:
         figures = MappingProxyType({k: float(v) for k, v in metrics.items()})
-        self.hooks.log(ctx=self.context(LogContext, epoch=epoch, values=figures))
+        self.hooks.log_metrics(ctx=self.context(LogContext, epoch=epoch, values=figures))
 
     def get_dataset(self) -> Description:
         """Read the dataset and have it checked.
@@ -223,7 +224,7 @@ class HostTrainer(BaseTrainer):
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the dataset of the images at ``img_path``."""
-        ctx = self._data_context(img_path, batch or 1, -1, mode)
+        ctx = self._loader_context(img_path, batch or 1, -1, mode)
         ctx = replace(ctx, augmentations=joined_augmentations(self.plan.chain, ctx))
         dataset: Dataset = self._answer("build_dataset", ctx=ctx)
         require_augmentations(self.plan.chain, ctx, dataset)
@@ -232,7 +233,7 @@ class HostTrainer(BaseTrainer):
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Return the loader of the images at ``dataset_path``."""
         dataset = self.build_dataset(dataset_path, mode, batch_size)
-        ctx = self._data_context(dataset_path, batch_size, rank, mode)
+        ctx = self._loader_context(dataset_path, batch_size, rank, mode)
         if mode == "train":
             ctx = replace(ctx, sampler=self.hooks.build_sampler(ctx=ctx, dataset=dataset))
         loader: Any = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
@@ -241,12 +242,10 @@ class HostTrainer(BaseTrainer):
             loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
         return loader
 
-    def _data_context(self, path: Any, batch_size: int, rank: int, mode: str) -> DataContext:
+    def _loader_context(self, path: Any, batch_size: int, rank: int, mode: str) -> LoaderContext:
         stride = getattr(self.model, "stride", None)
         return self.context(
-            DataContext,
-            source=str(self.args.data),
-            split=self.args.split,
+            LoaderContext,
             path=path,
             mode=mode,
             batch_size=batch_size,
@@ -308,7 +307,8 @@ class HostTrainer(BaseTrainer):
     def _build_model(self, ctx: ModelContext) -> Module:
         ctx = with_layers(self.plan.chain.manager, ctx)
         vet_model_file(ctx.cfg, ctx.layers)
-        return self._answer("build_model", ctx=ctx)
+        model: Module = self._answer("build_model", ctx=ctx)
+        return model
 
     def _build_informed_model(self, ctx: ModelContext) -> Module:
         model = self._build_model(ctx)
@@ -333,7 +333,10 @@ class HostTrainer(BaseTrainer):
     ) -> Optimizer:
         """Return the optimizer."""
         wanted = {"name": name, "lr": lr, "momentum": momentum, "decay": decay, "iterations": iterations}
-        return self._answer("build_optimizer", ctx=self.context(OptimizerContext, model=model, **wanted))
+        optimizer: Optimizer = self._answer(
+            "build_optimizer", ctx=self.context(OptimizerContext, model=model, **wanted)
+        )
+        return optimizer
 
     def _setup_scheduler(self) -> None:
         BaseTrainer._setup_scheduler(self)
@@ -365,17 +368,17 @@ class HostTrainer(BaseTrainer):
         self._put_amp_back()
         self.args.distill_model = self.teacher  # the settings name a file again before anything keeps them
         BaseTrainer._build_train_pipeline(self)
-        self.hooks.after_setup(ctx=self.context(RunContext))
+        self.hooks.finish_setup(ctx=self.context(RunContext))
 
     def auto_batch(self, *_: Any) -> int:
         """Return the largest batch that fits the device."""
         self._put_amp_back()
-        hints: AutobatchHints = self._answer("autobatch_hints", ctx=self.context(RunContext))
+        hints: AutobatchHints = self._answer("build_autobatch_hints", ctx=self.context(RunContext))
         size: int = BaseTrainer.auto_batch(self, hints.max_objects, dataset_size=hints.images)
         return size
 
     def set_class_weights(self) -> None:
-        """Do nothing: tasks weigh classes in the hook `after_setup`."""
+        """Do nothing: tasks weigh classes in the hook `finish_setup`."""
 
     def get_validator(self) -> Validator:
         """Return the validator of the training's loader."""
@@ -405,10 +408,10 @@ class HostTrainer(BaseTrainer):
             best = None
         if best is not None:
             fitness = best.fitness(metrics)
-        answer = self._answer("fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
+        answer = self._answer("compute_fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
         if best is None:  # what the user names goes before what a plugin thinks of it
             fitness = answer
-        if self.plan.chain.answers("fitness") and bool(self.loss.isfinite()):  # else the training is at fault
+        if self.plan.chain.answers("compute_fitness") and bool(self.loss.isfinite()):  # else the training is at fault
             require_figure(answer)
         self.best_fitness = fitness if before is None or before < fitness else before
         return metrics, fitness
@@ -434,13 +437,13 @@ class HostTrainer(BaseTrainer):
 
     def plot_training_samples(self, batch: Batch, ni: int) -> None:
         """Draw a training batch."""
-        self.hooks.plot(ctx=self.context(PlotContext, batch=batch, step=ni))
+        self.hooks.plot_data(ctx=self.context(PlotContext, batch=batch, step=ni))
 
     def plot_training_labels(self) -> None:
         """Draw the labels of the whole dataset; a run does so after its first epoch, which need not wait for it."""
         self.labels_due = not self.plan.drop_in
         if not self.labels_due:
-            self.hooks.plot(ctx=self.context(PlotContext))
+            self.hooks.plot_data(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         recovered = recover(self, epoch)
@@ -474,7 +477,7 @@ class HostTrainer(BaseTrainer):
 
     def final_metrics(self) -> dict[str, float]:
         """Return what the task measures of the best checkpoint; without a word from it, what the validator does."""
-        answer = self.hooks.final_eval(ctx=self.context(RunContext))
+        answer = self.hooks.evaluate_best(ctx=self.context(RunContext))
         if answer is None:
             return self.measure_best()
         return dict(answer) if isinstance(answer, Mapping) else dict(self.metrics or {})

@@ -123,6 +123,7 @@ def _fill(checkpoint: Checkpoint, build: Callable[[int], Module], cfg: dict[str,
         _match_class_width(model, state, lambda nc: _built(checkpoint, lambda: build(nc), state, fill))
     _load(checkpoint, model, state)
     set_attributes(checkpoint, model)
+    module: Any
     for module in model.modules():
         if hasattr(module, "inplace"):
             module.inplace = True
@@ -133,7 +134,7 @@ def _for_classes(ctx: ModelContext, nc: int) -> ModelContext:
     return replace(ctx, data={**ctx.data, "nc": nc})
 
 
-def _match_class_width(model: Any, state: Mapping[str, torch.Tensor], build: Callable[[int], Module]) -> None:
+def _match_class_width(model: Any, state: Mapping[str, torch.Tensor], build: Callable[[int], Any]) -> None:
     """Give the class branches of a head the width that they have in a state dict.
 
     The width depends on the number of classes, but a model that was trained from weights for another number keeps
@@ -212,7 +213,8 @@ def _try_size(checkpoint: Checkpoint, cfg: dict[str, Any], state: Mapping[str, t
     """Build an architecture without memory, because an unfamiliar one may enlarge a small image beyond measure."""
 
     def dry() -> Module:
-        return DetectionModel(deepcopy(cfg), ch=_channels(cfg), verbose=False)
+        model: Module = DetectionModel(deepcopy(cfg), ch=_channels(cfg), verbose=False)
+        return model
 
     _guarded(checkpoint, dry, Unfilled(_budget(state), dry=True))
 

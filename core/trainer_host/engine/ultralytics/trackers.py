@@ -114,7 +114,7 @@ def _is_unasked(function: Any) -> bool:
     return module.startswith(INTEGRATIONS) and module != OWN
 
 
-def engine_callbacks(trackers: Sequence[str] = (), offline: bool = False) -> HostCallbacks:
+def engine_callbacks(trackers: Sequence[str] = (), offline: bool = False) -> defaultdict[str, list[Any]]:
     """Return the callbacks that a trainer, validator or predictor of the engine starts with, and those of trackers.
 
     Args:

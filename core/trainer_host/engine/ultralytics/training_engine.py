@@ -280,7 +280,7 @@ class FinishedModel:
 
     def _build(self, ctx: ModelContext) -> Module:
         manager = self.plan.chain.manager
-        model = manager.hook.build_model(ctx=ctx)
+        model: Module = manager.hook.build_model(ctx=ctx)
         if self.checkpoint.in_state_form:  # a pickled model keeps its attributes
             manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
         return model
@@ -345,7 +345,8 @@ class FinishedModel:
     def draw(self, prediction: Prediction) -> Image | None:
         """Return a picture of a prediction, or None where the task draws none."""
         ctx = self._context(PredictionContext, model=self.model)
-        return self.plan.chain.manager.hook.draw(ctx=ctx, prediction=prediction)
+        picture: Image | None = self.plan.chain.manager.hook.draw_prediction(ctx=ctx, prediction=prediction)
+        return picture
 
 
 def task_of_model(name: str) -> str | None:

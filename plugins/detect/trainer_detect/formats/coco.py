@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from trainer_host import DataContext
-    from trainer_host.data.description import Description
+    from trainer_host.data import Description
 
 
 class Coco(BaseModel, frozen=True):

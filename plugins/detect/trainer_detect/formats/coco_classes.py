@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.common import counted, listed
-from trainer_host.base.findings import Finding
+from trainer_host import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

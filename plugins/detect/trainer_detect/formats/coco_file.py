@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer_detect.formats.json_text import MOST_BYTES, Unreadable, read_json
 from trainer_detect.formats.kinds import COCO, Kind
-from trainer_host.base.findings import Finding
+from trainer_host import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path

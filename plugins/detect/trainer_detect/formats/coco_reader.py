@@ -9,11 +9,11 @@ from trainer_detect.formats.coco_file import CocoFile, Item, read_coco
 from trainer_detect.formats.coco_source import find_folder
 from trainer_detect.formats.common import MARGIN, held_out_finding, one_image_finding
 from trainer_detect.formats.labelled_images import LabelledImages, description_of
-from trainer_host.data.holdout import held_out
+from trainer_host.data import held_out
 
 if TYPE_CHECKING:
     from trainer_detect.formats.coco_source import Source
-    from trainer_host.data.description import Description
+    from trainer_host.data import Description
 
 
 def read_dataset(source: Source, holdout: float, margin: float = MARGIN) -> Description:

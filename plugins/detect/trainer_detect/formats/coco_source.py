@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.kinds import COCO, YAMLS, files_in, has_yaml
-from trainer_host.base.atomic_io import display_path
-from trainer_host.base.findings import MISSING_KEY, Finding
-from trainer_host.data.description import SPLITS
-from trainer_host.data.path_suggestions import as_yaml, parts_of, tail_in
+from trainer_host import Finding
+from trainer_host.data import MISSING_KEY, SPLITS, display_path, existing_tail, path_parts, quote_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,7 +146,7 @@ def _is_of(kind: Kind, value: Any, folder: Path) -> bool:
 
 def _splits(path: Path, kind: Kind) -> list[tuple[Path, Any]]:
     """Return the splits that a YAML names, each with the folder that it is relative to."""
-    from trainer_host.base.yaml_document import mentions, read_document
+    from trainer_host.data import mentions, read_document
 
     if not mentions(path, kind.suffix):
         return []
@@ -158,7 +156,7 @@ def _splits(path: Path, kind: Kind) -> list[tuple[Path, Any]]:
 
 
 def _from_yaml(path: Path, kind: Kind) -> Source:
-    from trainer_host.base.yaml_document import read_document
+    from trainer_host.data import read_document
 
     document = read_document(path)
     content, found = dict(document.content), Source(path.absolute(), kind, lines=document.lines)
@@ -167,7 +165,7 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
     folder = beside / given
     if not os.path.isdir(folder):  # noqa: PTH112 - of any name
         named = [v for s in SPLITS if isinstance(v := content.get(s), str)]
-        near = any(tail_in(v, [beside]) for v in named)
+        near = any(existing_tail(v, [beside]) for v in named)
         fix = "remove path:" if near else "correct it; it is relative to the YAML"
         found.add("split-missing-path", f"path: there is no folder {given}.", fix, "path")
         folder = beside
@@ -175,9 +173,9 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
         value = content.pop(split, None)
         if _is_of(kind, value, folder):
             found.files[split] = folder / value
-            if not os.path.exists(folder / value) and (tail := tail_in(value, [folder])):  # noqa: PTH110
+            if not os.path.exists(folder / value) and (tail := existing_tail(value, [folder])):  # noqa: PTH110
                 what = f"{split}: there is no file {value}."
-                found.add("split-missing-path", what, f"write {split}: {as_yaml(tail)}", split)
+                found.add("split-missing-path", what, f"write {split}: {quote_path(tail)}", split)
                 found.files[split] = folder / tail
         elif value is not None:
             what = f"{split} is {value!r}, while other splits are {kind.noun}s."
@@ -213,11 +211,11 @@ def find_folder(source: Source, split: str, images: Sequence[Item]) -> Path | No
     hits = [sum(os.path.exists(place / name) for name in probed) for place in places]  # noqa: PTH110 - many
     if not probed or max(hits):
         return places[hits.index(max(hits))]
-    short = next(((p, n, tail) for p in places for n in probed if (tail := tail_in(n, [p]))), None)
+    short = next(((p, n, tail) for p in places for n in probed if (tail := existing_tail(n, [p]))), None)
     if short is not None:
         place, name, tail = short
         for item in images:
-            item.content["file_name"] = "/".join(parts_of(item.content["file_name"])[-tail.count("/") - 1 :])
+            item.content["file_name"] = "/".join(path_parts(item.content["file_name"])[-tail.count("/") - 1 :])
         what = f"the images are not at their paths, such as {name}; {tail} in {display_path(place)} is taken."
         fix = "write each file_name relative to the folder of images"
         source.findings.append(Finding("path-habit", what, fix, str(file), None, "warning", split))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer_host.base.findings import Finding
-from trainer_host.data.image_headers import SUFFIXES
+from trainer_host import Finding
+from trainer_host.data import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from trainer_host.data.description import Split
+    from trainer_host.data import Split
 
 MILLION = 1e6
 """Shares are rounded to a millionth, which is what label files are written with: far less than a pixel."""
@@ -120,7 +120,7 @@ def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:
             present = os.listdir(folder)  # noqa: PTH208 - of any number of names
         except OSError:
             continue  # each image is told as missing
-        extra = sorted(n for n in present if n not in known and n.rpartition(".")[2].lower() in SUFFIXES)
+        extra = sorted(n for n in present if n not in known and n.rpartition(".")[2].lower() in IMAGE_SUFFIXES)
         if extra:
             message = f"{counted(len(extra), 'image')} of the folder in no {what}, and not used: {listed(extra)}."
             yield Finding("image-unlisted", message, "label them, or move them elsewhere", folder, None, "warning")

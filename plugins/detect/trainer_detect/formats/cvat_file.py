@@ -23,7 +23,7 @@ from trainer_detect.formats.tool_labels import (
     path_endings,
 )
 from trainer_detect.formats.xml_text import read_xml
-from trainer_host.data.image_headers import SUFFIXES
+from trainer_host.data import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,7 +132,7 @@ class _Reader:
             return
         size = _size(image.attributes)
         names = [*([f"{subset}/{name}"] if subset else []), *path_endings(name), name]
-        if name.rpartition(".")[2].lower() not in SUFFIXES:  # a frame of a video, whose name has no ending
+        if name.rpartition(".")[2].lower() not in IMAGE_SUFFIXES:  # a frame of a video, whose name has no ending
             names = [f"{n}{s}" for n in names for s in FRAME_SUFFIXES]
         names = list(dict.fromkeys(names))
         group = image.attributes.get("task_id")

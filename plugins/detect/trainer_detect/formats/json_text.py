@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer_host.base.gc_pause import gc_paused
+from trainer_host.data import gc_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

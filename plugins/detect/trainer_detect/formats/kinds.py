@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainer_host.data.known_formats import is_other
+from trainer_host.data import is_other_format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,7 +164,7 @@ def recognise(path: Path) -> str | None:
     studio = _STUDIO if text.startswith("[") else _STUDIO_TASK
     if studio.search(text):
         return LABEL_STUDIO.plugin
-    return None if is_other(path) else COCO.plugin
+    return None if is_other_format(path) else COCO.plugin
 
 
 def _head(path: Path) -> bytes:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from trainer_host import DataContext
-    from trainer_host.data.description import Description
+    from trainer_host.data import Description
 
 KEYPOINTS = re.compile(rb'"keypointlabels"')
 """What is in a file with keypoints."""

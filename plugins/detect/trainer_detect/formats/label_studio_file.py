@@ -25,7 +25,7 @@ from trainer_detect.formats.tool_labels import (
     objects_of,
     path_endings,
 )
-from trainer_host.data.image_headers import SUFFIXES
+from trainer_host.data import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +150,7 @@ def _is_image(value: Any) -> bool:
     """Return whether a value looks like the path or the address of an image."""
     if not isinstance(value, str) or len(value) > 10_000:
         return False
-    return _path_of(value).rpartition(".")[2].lower() in SUFFIXES
+    return _path_of(value).rpartition(".")[2].lower() in IMAGE_SUFFIXES
 
 
 def _path_of(value: str) -> str:

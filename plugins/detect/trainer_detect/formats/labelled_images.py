@@ -11,10 +11,8 @@ import numpy as np
 
 from trainer_detect.formats.coco_file import derives_box, fault_of, labelled_points, lacks_box, says_nothing
 from trainer_detect.formats.common import LEAST, box_shares, boxes_around, counted, shares, unlisted
-from trainer_host.base.findings import Finding
-from trainer_host.data.description import Description, SourceIds, Split
-from trainer_host.data.image_headers import read_images
-from trainer_host.data.scan_cache import extracted_folder
+from trainer_host import Finding
+from trainer_host.data import Description, SourceIds, Split, extracted_folder, read_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

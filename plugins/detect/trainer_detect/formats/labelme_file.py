@@ -9,7 +9,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.common import counted
-from trainer_detect.formats.extracted import put_image
 from trainer_detect.formats.json_text import Unreadable, read_json
 from trainer_detect.formats.kinds import LABELME, recognise
 from trainer_detect.formats.tool_labels import (
@@ -24,6 +23,7 @@ from trainer_detect.formats.tool_labels import (
     objects_of,
     path_endings,
 )
+from trainer_host.data import cache_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,7 @@ def _embedded(data: Any, name: str) -> str | None:
     if not isinstance(data, str) or not data:
         return None
     try:
-        return put_image(base64.b64decode(data, validate=True), name)
+        return cache_image(base64.b64decode(data, validate=True), name)
     except (binascii.Error, ValueError):
         return None
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
-from trainer_host.base.findings import Finding
+from trainer_host import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from trainer_detect.formats.json_text import Unreadable
     from trainer_detect.formats.kinds import Kind
-    from trainer_host.base.findings import Severity
+    from trainer_host import Severity
 
 OBJECT = "object"
 """The class of keypoints that nothing gives another."""

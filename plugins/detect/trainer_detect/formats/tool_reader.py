@@ -18,10 +18,8 @@ from trainer_detect.formats.common import (
 from trainer_detect.formats.json_text import MOST_BYTES
 from trainer_detect.formats.labelled_images import LabelledImages, description_of
 from trainer_detect.formats.tool_labels import Fault
-from trainer_host.base.atomic_io import display_path
-from trainer_host.base.findings import Finding
-from trainer_host.data.description import SPLITS
-from trainer_host.data.holdout import held_out
+from trainer_host import Finding
+from trainer_host.data import SPLITS, display_path, held_out
 
 if TYPE_CHECKING:
     import re
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from trainer_detect.formats.tool_labels import LabelledObject, Labels, Picture
     from trainer_detect.formats.tool_options import ToolOptions
     from trainer_host import DataContext
-    from trainer_host.data.description import Description
+    from trainer_host.data import Description
 
 PROBED = 50
 """Images that are looked for in a folder to see whether it is the right one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainer_host.data.description import Description
+    from trainer_host.data import Description
 
 
 def completed(data: Description) -> Description:

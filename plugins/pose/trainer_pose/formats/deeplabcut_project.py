@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer_host.base.findings import Finding, Severity
-from trainer_host.base.yaml_document import Document, mentions, read_document
+from trainer_host import Finding, Severity
+from trainer_host.data import Document, mentions, read_document
 
 CONFIG = "config.yaml"
 FOLDER = "labeled-data"

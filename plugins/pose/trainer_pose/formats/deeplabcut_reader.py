@@ -19,10 +19,8 @@ from trainer_detect.formats.common import (
     shares,
     unlisted,
 )
-from trainer_host.base.findings import Finding
-from trainer_host.data.description import Description, Split
-from trainer_host.data.holdout import held_out
-from trainer_host.data.image_headers import read_images
+from trainer_host import Finding
+from trainer_host.data import Description, Split, held_out, read_images
 from trainer_pose.formats.deeplabcut_project import Project, label_files
 from trainer_pose.formats.deeplabcut_table import ONLY, Table, read_csv, read_h5
 

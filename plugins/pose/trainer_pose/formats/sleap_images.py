@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trainer_detect.formats.extracted import put_image
+from trainer_host.data import cache_image
 from trainer_pose.formats.hdf5 import MOST_BYTES, part_of, text_of, values_of
 
 ENCODED = frozenset({"png", "jpg", "jpeg"})
@@ -68,9 +68,9 @@ class EmbeddedImages:
         values = np.asarray(self.dataset[place])
         if not self.encoded:
             pixels = values.transpose(1, 2, 0) if self.channels_first and values.ndim == COLOURS else values
-            return put_image(values.tobytes() + repr(pixels.shape).encode(), name, lambda _: _png(pixels))
+            return cache_image(values.tobytes() + repr(pixels.shape).encode(), name, lambda _: _png(pixels))
         content = values.tobytes()
-        return put_image(content, name, _unswapped) if self.swapped else put_image(content, name)
+        return cache_image(content, name, _unswapped) if self.swapped else cache_image(content, name)
 
 
 def _png(pixels: Any) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from ultralytics.engine.trainer import BaseTrainer
@@ -93,13 +93,14 @@ def teacher_of(trainer: HostTrainer) -> Module:
         SettingsError: If it cannot be read, or if it is not a model of the engine.
     """
     checkpoint = read_checkpoint(str(trainer.args.distill_model))
+    teacher: Any
     cfg, teacher = trainer.start_from(checkpoint)
     channels = trainer.data["channels"]
     if not isinstance(cfg, dict) or not hasattr(teacher, "load"):
         what = "distill_model has to be a model of the engine."
         raise SettingsError(Problem(what, "Use another file.", str(checkpoint.path)))
     if cfg.get("channels", 3) == channels:
-        return teacher
+        return cast("Module", teacher)
     adapted: Any = type(teacher)(deepcopy(cfg), ch=channels, nc=cfg["nc"], verbose=False)
     adapted.load(teacher)
-    return adapted
+    return cast("Module", adapted)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainer_host import AnnotatedImage, DataContext, ExtensionSpec, hookimpl
+from trainer_host import AnnotatedImage, ExtensionSpec, LoaderContext, hookimpl
 
 MIDDLE = 0.5
 """Here the first pixel reaches from 0 to 1; there a keypoint at 0 lies in its middle."""
@@ -68,7 +68,7 @@ class Hooks:
     """Augmentations."""
 
     @hookimpl
-    def augmentations(self, ctx: DataContext) -> list[Pipeline]:
+    def augmentations(self, ctx: LoaderContext) -> list[Pipeline]:
         """Return the pipeline, which comes after the engine's own augmentations."""
         return [Pipeline(ctx.options_for(Options))]
 

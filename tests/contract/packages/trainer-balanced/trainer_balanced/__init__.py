@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler, WeightedRandomSampler
 
-from trainer_host import DataContext, ExtensionSpec, hookimpl
+from trainer_host import ExtensionSpec, LoaderContext, hookimpl
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Hooks:
     """A sampler."""
 
     @hookimpl(wrapper=True)
-    def build_sampler(self, ctx: DataContext, dataset: Any) -> Generator[None, Any, Sampler[int]]:
+    def build_sampler(self, ctx: LoaderContext, dataset: Any) -> Generator[None, Any, Sampler[int]]:
         """Return a sampler that draws as many images as there are, by the rarest class that is in each."""
         yield
         nothing = -1.0

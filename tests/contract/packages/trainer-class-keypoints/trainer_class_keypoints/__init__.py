@@ -46,22 +46,24 @@ class ClassKeypointHooks:
 
     @hookimpl
     def set_model_attributes(self, ctx: ModelContext) -> None:
-        ctx.model.kpt_sets = sets_of(ctx.data)  # so that the checkpoint knows them
+        model: Any = ctx.model
+        model.kpt_sets = sets_of(ctx.data)  # so that the checkpoint knows them
 
     @hookimpl(wrapper=True)
     def build_predictor(self, ctx: PredictionContext) -> Generator[None, Any, Any]:
         predictor = yield
+        model: Any = ctx.model
 
         def own_keypoints(source: Any) -> Iterator[Any]:
             for prediction in predictor(source):
                 for found in prediction.objects:
-                    found["keypoints"] = [found["keypoints"][i] for i in ctx.model.kpt_sets[found["class"]]]
+                    found["keypoints"] = [found["keypoints"][i] for i in model.kpt_sets[found["class"]]]
                 yield prediction
 
         return own_keypoints
 
     @hookimpl
-    def sample(self, ctx: SampleContext) -> Sample:
+    def build_sample(self, ctx: SampleContext) -> Sample:
         from trainer_class_keypoints.sample import SETTINGS, draw_sample
 
         return Sample(draw_sample(ctx.folder), SETTINGS)

@@ -30,14 +30,14 @@ class Hooks:
     """Post-processing, and a change of the task's pictures."""
 
     @hookimpl(wrapper=True)
-    def postprocess(self, ctx: PredictionContext, found: Any) -> Generator[None, Any, list[Detections]]:
+    def postprocess_predictions(self, ctx: PredictionContext, found: Any) -> Generator[None, Any, list[Detections]]:
         """Set the keypoints that are least likely to 0, 0 with confidence 0."""
         kept = yield
         least = ctx.options_for(Options).least
         return [without(image, least) if ctx.mode == "predict" else image for image in kept]
 
     @hookimpl(wrapper=True)
-    def draw(self, ctx: PredictionContext, prediction: Any) -> Generator[None, Any, Any]:
+    def draw_prediction(self, ctx: PredictionContext, prediction: Any) -> Generator[None, Any, Any]:
         """Draw a ring around each keypoint that the task leaves out of the picture."""
         picture = yield
         for thing in prediction.objects if picture is not None else ():

@@ -47,8 +47,8 @@ class Hooks:
         return {}
 
     @hookimpl(wrapper=True)
-    def annotate(self, ctx):
-        return self.noted("annotate", (yield))
+    def annotate_image(self, ctx):
+        return self.noted("annotate_image", (yield))
 
     @hookimpl
     def histograms(self, ctx):
@@ -108,13 +108,13 @@ class Hooks:
         return self.noted("build_schedule", (yield))
 
     @hookimpl
-    def after_setup(self, ctx):
-        self.called.add("after_setup")
+    def finish_setup(self, ctx):
+        self.called.add("finish_setup")
         assert ctx.engine.optimizer is not None
 
     @hookimpl(wrapper=True)
-    def autobatch_hints(self, ctx):
-        return self.noted("autobatch_hints", (yield))
+    def build_autobatch_hints(self, ctx):
+        return self.noted("build_autobatch_hints", (yield))
 
     @hookimpl(wrapper=True)
     def build_validator(self, ctx):
@@ -126,16 +126,16 @@ class Hooks:
         return {"metrics/first": Count()}
 
     @hookimpl(wrapper=True)
-    def postprocess(self, ctx, found):
-        return self.noted("postprocess", (yield))
+    def postprocess_predictions(self, ctx, found):
+        return self.noted("postprocess_predictions", (yield))
 
     @hookimpl(wrapper=True)
-    def fitness(self, ctx, metrics):
-        return self.noted("fitness", (yield))
+    def compute_fitness(self, ctx, metrics):
+        return self.noted("compute_fitness", (yield))
 
     @hookimpl(wrapper=True)
-    def final_eval(self, ctx):
-        return self.noted("final_eval", (yield))
+    def evaluate_best(self, ctx):
+        return self.noted("evaluate_best", (yield))
 
     @hookimpl
     def callbacks(self, ctx):
@@ -143,8 +143,8 @@ class Hooks:
         return {"on_train_end": lambda trainer: self.called.add("on_train_end")}
 
     @hookimpl
-    def log(self, ctx):
-        self.called.add("log")
+    def log_metrics(self, ctx):
+        self.called.add("log_metrics")
         if ctx.epoch is None:
             (ctx.save_dir / "hooks.json").write_text(json.dumps(sorted(self.called)), encoding="utf-8")
 
@@ -159,20 +159,20 @@ class Hooks:
         assert state == {"number": 1}
 
     @hookimpl(wrapper=True)
-    def plot(self, ctx):
-        return self.noted("plot", (yield))
+    def plot_data(self, ctx):
+        return self.noted("plot_data", (yield))
 
     @hookimpl(wrapper=True)
     def build_predictor(self, ctx):
         return self.noted("build_predictor", (yield))
 
     @hookimpl(wrapper=True)
-    def draw(self, ctx, prediction):
-        return self.noted("draw", (yield))
+    def draw_prediction(self, ctx, prediction):
+        return self.noted("draw_prediction", (yield))
 
     @hookimpl(wrapper=True)
-    def sample(self, ctx):
-        return self.noted("sample", (yield))
+    def build_sample(self, ctx):
+        return self.noted("build_sample", (yield))
 
 
 TASK = TaskSpec(hooks=Hooks(), base="detect")

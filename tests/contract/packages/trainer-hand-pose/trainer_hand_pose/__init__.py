@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from trainer_host import DataContext, Finding, ModelContext, TaskSpec, hookimpl
 
@@ -35,7 +35,8 @@ class HandHooks:
     def set_model_attributes(self, ctx: ModelContext) -> None:
         """Put the side before the names that pose has given the keypoints: plain data, kept with the model."""
         side = ctx.options_for(HandOptions).side
-        ctx.model.kpt_names = {c: [f"{side} {name}" for name in names] for c, names in ctx.model.kpt_names.items()}
+        model: Any = ctx.model
+        model.kpt_names = {c: [f"{side} {name}" for name in names] for c, names in model.kpt_names.items()}
 
 
 TASK = TaskSpec(hooks=HandHooks(), base="pose", options=HandOptions)

@@ -27,7 +27,7 @@ class HeatmapHooks:
     """Everything that the task answers, in the order in which the host asks."""
 
     @hookimpl
-    def sample(self, ctx: host.SampleContext) -> host.Sample:
+    def build_sample(self, ctx: host.SampleContext) -> host.Sample:
         """Draw the dataset that ``trainer run --task heatmap`` trains on, and name the settings that suit it."""
         settings = {"epochs": 6, "warmup_epochs": 0, "imgsz": data.SIZE, "batch": 8, "nbs": 8, "lr0": 0.01}
         return host.Sample(data.draw_sample(ctx.folder), {**settings, "optimizer": "AdamW"})
@@ -56,12 +56,12 @@ class HeatmapHooks:
         return model
 
     @hookimpl
-    def build_dataset(self, ctx: host.DataContext) -> data.PointDataset:
+    def build_dataset(self, ctx: host.LoaderContext) -> data.PointDataset:
         """Return the images and points of a split."""
         return data.PointDataset(ctx.path, ctx.args.imgsz)
 
     @hookimpl
-    def build_dataloader(self, ctx: host.DataContext, dataset: data.PointDataset) -> DataLoader[Any]:
+    def build_dataloader(self, ctx: host.LoaderContext, dataset: data.PointDataset) -> DataLoader[Any]:
         """Return torch's own loader."""
         return DataLoader(dataset, ctx.batch_size, shuffle=ctx.mode == "train", num_workers=ctx.args.workers)
 
@@ -77,7 +77,7 @@ class HeatmapHooks:
         return network.PointValidator(ctx, ctx.options_for(Options).temperature)
 
     @hookimpl
-    def final_eval(self, ctx: host.RunContext) -> dict[str, float]:
+    def evaluate_best(self, ctx: host.RunContext) -> dict[str, float]:
         """Measure the best checkpoint, and keep the error of each point beside it."""
         metrics: dict[str, float] = ctx.engine.measure_best()
         if ctx.save_dir is not None:
@@ -91,7 +91,7 @@ class HeatmapHooks:
         return network.PointPredictor(ctx, ctx.options_for(Options).temperature)
 
     @hookimpl
-    def draw(self, ctx: host.PredictionContext, prediction: host.ImagePrediction) -> Any:
+    def draw_prediction(self, ctx: host.PredictionContext, prediction: host.ImagePrediction) -> Any:
         """Mark each point with a cross."""
         return data.draw_points(prediction)
 

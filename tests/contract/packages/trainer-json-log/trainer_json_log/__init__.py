@@ -32,12 +32,12 @@ class JsonLogHooks:
     """Writes at the start, after each epoch, and at the end."""
 
     @hookimpl
-    def after_setup(self, ctx: RunContext) -> None:
+    def finish_setup(self, ctx: RunContext) -> None:
         """Write the settings."""
         self._write(ctx, {"task": ctx.task, "settings": {k: str(v) for k, v in vars(ctx.args).items()}})
 
     @hookimpl
-    def log(self, ctx: LogContext) -> None:
+    def log_metrics(self, ctx: LogContext) -> None:
         """Write the figures of an epoch, or those of the best checkpoint."""
         self._write(ctx, {"epoch": ctx.epoch, "values": dict(ctx.values)})
 

@@ -34,13 +34,13 @@ class OrientedHooks:
         return OrientedPredictor(ctx)
 
     @hookimpl
-    def draw(self, prediction: Any) -> Any:
+    def draw_prediction(self, prediction: Any) -> Any:
         from trainer_obb.oriented import draw_corners
 
         return draw_corners(prediction)
 
     @hookimpl
-    def sample(self, ctx: SampleContext) -> Sample:
+    def build_sample(self, ctx: SampleContext) -> Sample:
         from trainer_detect import corner_row, shapes_sample
 
         return shapes_sample(ctx.folder, corner_row, "yolo11n-obb.yaml")

@@ -36,7 +36,7 @@ class CorrectKeypoints:
 
     def update(self, found: Detections, truth: Detections) -> None:
         """Count the keypoints of an image."""
-        if truth.points is None:
+        if truth.points is None or found.points is None:
             raise PluginError("pck measures keypoints, and the task has none.")
         labelled = truth.points[..., 2] > 0  # (N, K)
         self.labelled += int(labelled.sum())

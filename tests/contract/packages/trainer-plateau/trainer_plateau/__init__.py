@@ -35,7 +35,7 @@ class PlateauHooks:
         return lambda epoch: schedule(epoch) * self.lowered
 
     @hookimpl(wrapper=True)
-    def fitness(self, ctx: RunContext) -> Generator[None, float, float]:
+    def compute_fitness(self, ctx: RunContext) -> Generator[None, float, float]:
         """Look at how good the model is after each epoch."""
         fitness, options = (yield), ctx.options_for(Plateau)
         self.waited = 0 if fitness > self.best else self.waited + 1

@@ -15,7 +15,7 @@ from trainer_host import DataContext, ExtensionSpec, Finding, hookimpl
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from trainer_host.data.description import Description
+    from trainer_host.data import Description
 
 KEYS = ("names", "nc", "channels", "kpt_shape", "kpt_names")
 
@@ -46,8 +46,7 @@ class PointTableHooks:
 
 def read(file: Path, options: PointTable) -> Description:
     """Read a table. Nothing is raised for what is wrong with it."""
-    from trainer_host.data.description import Description, Split  # imported late, because they need numpy
-    from trainer_host.data.image_headers import read_images
+    from trainer_host.data import Description, Split, read_images  # imported late, because they need numpy
 
     points: dict[str, dict[str, tuple[int, float, float]]] = {}
     findings = []

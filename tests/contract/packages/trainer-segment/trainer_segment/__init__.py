@@ -34,13 +34,13 @@ class SegmentHooks:
         return MaskPredictor(ctx)
 
     @hookimpl
-    def draw(self, prediction: Any) -> Any:
+    def draw_prediction(self, prediction: Any) -> Any:
         from trainer_segment.masks import draw_masks
 
         return draw_masks(prediction)
 
     @hookimpl
-    def sample(self, ctx: SampleContext) -> Sample:
+    def build_sample(self, ctx: SampleContext) -> Sample:
         from trainer_detect import outline_row, shapes_sample
 
         return shapes_sample(ctx.folder, outline_row, "yolo11n-seg.yaml")

@@ -1,4 +1,4 @@
-"""Images that files of labels carry, put into the user's cache folder: datasets are never written to."""
+"""Images embedded in label files, stored in the user's cache folder: datasets are never written to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNATURES = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg"}
 """How the images begin that are taken out of files, and their endings."""
 
 
-def put_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None = None) -> str | None:
+def cache_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None = None) -> str | None:
     """Put an image into the cache folder, and return its path; None if the bytes are not a PNG or a JPEG.
 
     Args:

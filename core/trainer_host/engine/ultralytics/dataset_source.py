@@ -1,22 +1,34 @@
-"""From what a user gave as ``data`` to a dataset YAML on this machine, without running what the dataset names."""
+"""Dataset YAMLs on this machine for what a user gives as ``data``; nothing that a dataset names is executed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host import DatasetError, Problem, UnsafeError
+from trainer_host.base.errors import DatasetError, Problem, UnsafeError
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.dataset_archives import packed_document, unpacking
+from trainer_host.data.dataset_reader import read_dataset
 from trainer_host.data.source_recognition import error_for, lists_addresses, missing, yaml_of
 from trainer_host.engine.ultralytics.engine_settings import engine_folder
 from trainer_host.engine.ultralytics.fonts import settle_fonts
 
 if TYPE_CHECKING:
-    from trainer_host import DataContext
+    from trainer_host.base.contexts import DataContext
+    from trainer_host.data.description import Description
 
 YAML = (".yaml", ".yml")
 NDJSON = ".ndjson"
+
+
+def read_yaml_dataset(ctx: DataContext) -> Description:
+    """Read the dataset YAML that ``ctx.source`` means, with its images and labels.
+
+    Raises:
+        DatasetError: If there is none.
+        UnsafeError: If something would be fetched that nobody asked for.
+    """
+    return read_dataset(dataset_yaml(ctx), datasets_folder, ctx.split)
 
 
 def datasets_folder() -> Path:

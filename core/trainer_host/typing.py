@@ -1,0 +1,54 @@
+"""Types in the signatures of hooks: aliases for types of torch and numpy, and protocols.
+
+Importing it needs neither torch nor numpy: type checkers see their types, at run time an alias is a string.
+"""
+
+from __future__ import annotations
+
+from trainer_host.base.protocols import (
+    Array,
+    Augmentation,
+    Batch,
+    Dataset,
+    Device,
+    Image,
+    Loader,
+    Loss,
+    LossTerm,
+    Metric,
+    Module,
+    Optimizer,
+    Postprocess,
+    Prediction,
+    Predictor,
+    Sampler,
+    Tensor,
+    Trainer,
+    TrainingArgs,
+    Validator,
+)
+from trainer_host.plugin.markers import Done
+
+__all__ = [
+    "Array",
+    "Augmentation",
+    "Batch",
+    "Dataset",
+    "Device",
+    "Done",
+    "Image",
+    "Loader",
+    "Loss",
+    "LossTerm",
+    "Metric",
+    "Module",
+    "Optimizer",
+    "Postprocess",
+    "Prediction",
+    "Predictor",
+    "Sampler",
+    "Tensor",
+    "Trainer",
+    "TrainingArgs",
+    "Validator",
+]
