@@ -70,10 +70,11 @@ def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Re
     import torch
 
     from trainer_host.engine.plan import Plan
-    from trainer_host.engine.ultralytics.release_window import engine_version
+    from trainer_host.engine.ultralytics.release_window import engine_state
     from trainer_host.engine.ultralytics.training_engine import TrainingEngine
 
-    versions = {"ultralytics": engine_version(), "torch": str(torch.__version__)}
+    state = engine_state()
+    versions = {"ultralytics": state.release, "engine": state.as_data(), "torch": str(torch.__version__)}
     before = {entry.name for entry in save_dir.iterdir()}
     record = RunRecord(save_dir, resolved, versions)
     plan = Plan(
