@@ -1,7 +1,7 @@
 """Train vision models whose tasks, layers, losses and formats are plugins.
 
-The public face of the host: `run`, `check`, `convert`, `val`, `predict`, `plugins` for people who train, the rest for
-authors of plugins. Importing it needs neither torch nor the engine.
+The public face of the host: `run`, `check`, `convert`, `val`, `predict`, `plugins`, `doctor` for people who train, the
+rest for authors of plugins. Importing it needs neither torch nor the engine.
 """
 
 # First, and without a future import, which would look for a file too: what is imported below is then Python's own.
@@ -9,7 +9,7 @@ import trainer_host._working_folder
 
 # isort: split
 import trainer_host._early_signals  # noqa: F401
-from trainer_host.api import check, convert, plugins, predict, run, val
+from trainer_host.api import check, convert, doctor, plugins, predict, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (
     AutobatchHints,
@@ -112,6 +112,7 @@ __all__ = [
     "__version__",
     "check",
     "convert",
+    "doctor",
     "hookimpl",
     "plugins",
     "predict",

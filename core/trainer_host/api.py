@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trainer_host.plugin.discovery import PluginRecord
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
+    from trainer_host.session.diagnosis import Diagnosis
     from trainer_host.session.resolution import Request
 
 
@@ -250,6 +251,17 @@ def convert(
     given = {"data": str(data)}
     request = _request(task, given, options, plugins, no_plugins, False, False, None, bad, images)
     return session(request, Path(folder), reporter or NullReporter(), holdout)
+
+
+def doctor(quick: bool = False) -> Diagnosis:
+    """Look at the installation and the machine, as a bug report needs it.
+
+    Args:
+        quick: Import neither torch nor any plugin: metadata only, no devices.
+    """
+    from trainer_host.session.diagnosis import diagnose
+
+    return diagnose(quick)
 
 
 def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:

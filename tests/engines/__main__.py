@@ -43,7 +43,7 @@ def main() -> int:
     if given.write:
         from tests.engines.known_sources import write
 
-        write({release: (folder / "ultralytics" if folder else engine_folder()) for release, folder in overlays.items()})
+        write({release: folder / "ultralytics" if folder else engine_folder() for release, folder in overlays.items()})
         return 0
     wanted = QUICK if given.quick else tuple(CHECKS)
     print(f"{'release':<10}" + "".join(f"{name:>16}" for name in wanted))
@@ -62,7 +62,7 @@ def main() -> int:
             )
             cells.append(f"{'ok' if done.returncode == 0 else 'FAILED'} {time.perf_counter() - began:.0f} s")
             reports += [f"{name}: {done.stdout[-3000:]}{done.stderr[-3000:]}"] if done.returncode else []
-        print(f"{release:<10}" + "".join(f"{cell:>16}" for cell in cells), *reports, sep="\n".ljust(2), flush=True)
+        print(f"{release:<10}" + "".join(f"{cell:>16}" for cell in cells), *reports, sep="\n", flush=True)
         failed |= bool(reports)
     return int(failed)
 

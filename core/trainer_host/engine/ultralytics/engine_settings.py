@@ -28,7 +28,8 @@ def engine_folder() -> Path:
     """
     spec = importlib.util.find_spec("ultralytics")
     if spec is None or spec.origin is None:
-        raise EnvironmentProblemError(Problem("ultralytics is not installed.", f'pip install "ultralytics{ENGINE_WINDOW}"'))
+        fix = f'pip install "ultralytics{ENGINE_WINDOW}"'
+        raise EnvironmentProblemError(Problem("ultralytics is not installed.", fix))
     return Path(spec.origin).parent
 
 

@@ -90,7 +90,7 @@ def engine_state() -> EngineState:
     Raises:
         EnvironmentProblemError: If it is not installed.
     """
-    return _compared(engine_folder())
+    return compare(engine_folder())
 
 
 def untested_engine() -> Problem | None:
@@ -129,36 +129,39 @@ def _version(root: Path) -> str:
 
 
 @lru_cache(maxsize=4)
-def _compared(root: Path) -> EngineState:
+def compare(root: Path) -> EngineState:
+    """Compare the engine in a folder with the tested releases, by its source files."""
     known: dict[str, Any] = json.loads(KNOWN_SOURCES.read_text(encoding="utf-8"))
     releases: list[str] = known["releases"]
     differing: list[list[str]] = [[] for _ in releases]
     missing: list[str] = []
+    bypassed: list[str] = []
     for file, digests in known["files"].items():
-        path = root / file
-        actual = digest(path.read_bytes()) if path.is_file() else ""
-        columns = [i for i in range(len(releases)) if _column(digests, i) == actual]
-        watched = known["watched"].get(file, {})
-        # A file that a tested release has byte for byte needs no parsing: its hashes are that release's column.
-        found = _column_of(watched, columns[0]) if columns else hashes(path, watched)
-        if not columns:
+        path, watched = root / file, known["watched"].get(file, {})
+        columns = [{name: _column(hashed, i) for name, hashed in watched.items()} for i in range(len(releases))]
+        same = _same_file(path, digests, len(releases))
+        # A file that a tested release has byte for byte needs no parsing: its hashes are known.
+        found = columns[same] if same is not None else hashes(path, watched)
+        if same is None:
             missing += [f"{_dotted(file)}.{name}" for name in _lacking(path, known["names"].get(file, ()))]
-        for i, names in enumerate(differing):
-            expected = _column_of(watched, i)
-            names += [_shown(file, n) for n in watched if found.get(n) != expected.get(n)]
+        for name in watched:
+            if name in known["reimplemented"]:  # ours serves the source of every tested release
+                bypassed += [] if found.get(name) in {column[name] for column in columns} else [name]
+                continue
+            for names, column in zip(differing, columns, strict=True):
+                names += [] if found.get(name) == column[name] else [_shown(file, name)]
     best = min(reversed(range(len(releases))), key=lambda i: len(differing[i]))
-    ours = set(known["reimplemented"])
-    return EngineState(
-        _version(root),
-        tuple(releases),
-        releases[best],
-        tuple(n for n in differing[best] if n not in ours),
-        tuple(n for n in differing[best] if n in ours),
-        tuple(missing),
-    )
+    changed = tuple(differing[best])
+    return EngineState(_version(root), tuple(releases), releases[best], changed, tuple(bypassed), tuple(missing))
 
 
-def hashes(path: Path, watched: Iterable[str]) -> dict[str, str]:
+def _same_file(path: Path, digests: str | list[str | None], count: int) -> int | None:
+    """Return the first tested release that has this very file, or None."""
+    actual = digest(path.read_bytes()) if path.is_file() else None
+    return next((i for i in range(count) if actual and _column(digests, i) == actual), None)
+
+
+def hashes(path: Path, watched: Iterable[str]) -> Mapping[str, str | None]:
     """Return the hashes of watched definitions, or of the keys of a YAML file; none if there is no such file."""
     if not path.is_file():
         return {}
@@ -170,10 +173,6 @@ def hashes(path: Path, watched: Iterable[str]) -> dict[str, str]:
 def _column(hashed: str | list[str | None], index: int) -> str | None:
     """Return the hash of a release; one text stands for all releases."""
     return hashed if isinstance(hashed, str) else hashed[index]
-
-
-def _column_of(watched: Mapping[str, Any], index: int) -> dict[str, str | None]:
-    return {name: _column(hashed, index) for name, hashed in watched.items()}
 
 
 def _lacking(path: Path, names: list[str]) -> list[str]:
