@@ -12,7 +12,8 @@ import pytest
 from tests.core.helpers import Done, command
 from tests.engines.engine_copy import engine_copy
 from tests.engines.known_sources import known_sources, reimplementations
-from tests.engines.watch_list import WATCHED, YAMLS
+from tests.engines.reach import used_by_watched
+from tests.engines.watch_list import WATCHED, WITHOUT_EFFECT, YAMLS
 from trainer_host.base.errors import EnvironmentProblemError
 from trainer_host.engine.ultralytics import release_window
 from trainer_host.engine.ultralytics.engine_settings import engine_folder
@@ -95,6 +96,16 @@ def test_every_watched_name_exists() -> None:
     assert KNOWN["watched"].keys() == {*WATCHED, *YAMLS}
     for file, names in WATCHED.items():
         assert set(names.split()) <= KNOWN["watched"][file].keys(), file
+
+
+def test_what_watched_definitions_use_is_watched_or_has_no_effect() -> None:
+    """A new call in the engine asks for a decision: an entry in one of the two lists."""
+    undecided = {
+        f"{file}: {name}, used by {', '.join(sorted(users))}"
+        for (file, name), users in used_by_watched().items()
+        if name not in WITHOUT_EFFECT.get(file, "").split()
+    }
+    assert undecided == set()
 
 
 def test_what_is_reimplemented_serves_every_tested_release() -> None:
