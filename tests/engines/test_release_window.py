@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -191,11 +192,13 @@ def test_a_name_that_is_missed_later_is_told_too(tmp_path: Path, monkeypatch: py
         """A class of the engine."""
 
     Gone.__module__ = "ultralytics.engine.trainer"
-    errors = [AttributeError("x", name="x", obj=Gone), ImportError("x", name="ultralytics.nn.x")]
-    assert [missing_name(e) for e in errors] == [None, None]  # with a tested release it is a bug
+    errors: list[AttributeError | ImportError]
+    errors = [AttributeError("x", name="x", obj=owner) for owner in (Gone, Gone(), ModuleType("ultralytics.x"))]
+    errors.append(ImportError("x", name="ultralytics.nn.x"))
+    assert [missing_name(e) for e in errors] == [None] * 4  # with a tested release it is a bug
     package = engine_copy(tmp_path, dict([LOOP]))
     monkeypatch.setattr(release_window, "engine_folder", lambda: package)
-    assert [type(missing_name(e)) for e in errors] == [EnvironmentProblemError] * 2
+    assert [type(missing_name(e)) for e in errors] == [EnvironmentProblemError] * 4
     others = [AttributeError("x", name="x", obj=Fraction), AttributeError("x"), ImportError("x", name="other")]
     assert [missing_name(e) for e in others] == [None] * 3
 

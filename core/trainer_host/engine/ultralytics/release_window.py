@@ -6,7 +6,6 @@ source computes the same, so a release that was never tested needs no warning as
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from dataclasses import dataclass
@@ -110,16 +109,26 @@ def require_engine() -> None:
 
 
 def missing_name(error: AttributeError | ImportError) -> EnvironmentProblemError | None:
-    """Return what to report for a name that an untested engine lacks; None for any other error."""
-    owner = error.name if isinstance(error, ImportError) else getattr(error.obj, "__module__", None)
-    if str(owner).partition(".")[0] != ENGINE or importlib.util.find_spec(ENGINE) is None:
+    """Return what to report for a name that an untested engine lacks; None for any other error.
+
+    `require_engine` sees names of modules before the import. Attributes of classes are only missed when they are used.
+    """
+    if isinstance(error, ImportError):
+        owner = error.name
+    else:
+        owner = getattr(error.obj, "__module__", None) or getattr(error.obj, "__name__", None)
+    if str(owner).partition(".")[0] != ENGINE:
         return None
-    state = engine_state()
+    try:
+        state = engine_state()
+    except EnvironmentProblemError as absent:
+        return absent
     problem = state.problem()
     if problem is None:
-        return None  # with the source of a tested release it is a bug of the host
-    what = f"ultralytics {state.release} lacks what trainer-host needs: {error}."
-    return EnvironmentProblemError(Problem(what, problem.fix))
+        return None  # with the source of a tested release it is a bug
+    return EnvironmentProblemError(
+        Problem(f"ultralytics {state.release} is untested and lacks a name: {error}.", problem.fix)
+    )
 
 
 @lru_cache(maxsize=4)
