@@ -1,7 +1,7 @@
 """Train vision models whose tasks, layers, losses and formats are plugins.
 
-`run`, `val`, `predict`, `check`, `convert` and `plugins` are for programs that train, the rest is for authors of
-plugins. `trainer_host.typing`, `trainer_host.data`, `trainer_host.ultralytics` and `trainer_host.testing` have more.
+`run`, `val`, `predict`, `check`, `convert`, `plugins` and `doctor` are for programs that train, the rest is for authors
+of plugins. `trainer_host.typing`, `trainer_host.data`, `trainer_host.ultralytics` and `trainer_host.testing` have more.
 Importing this module needs neither torch nor the engine.
 """
 
@@ -12,7 +12,7 @@ import trainer_host._working_folder
 from typing import TYPE_CHECKING
 
 import trainer_host._early_signals  # noqa: F401
-from trainer_host.api import check, convert, plugins, predict, run, val
+from trainer_host.api import check, convert, doctor, plugins, predict, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (
     AutobatchHints,
@@ -147,6 +147,7 @@ __all__ = [
     "__version__",
     "check",
     "convert",
+    "doctor",
     "hookimpl",
     "plugins",
     "predict",

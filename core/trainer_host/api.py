@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trainer_host.plugin.discovery import PluginRecord
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
+    from trainer_host.session.diagnosis import Diagnosis
     from trainer_host.session.resolution import Request
 
 
@@ -266,6 +267,17 @@ def convert(
     request = _request(task, given, options, plugins, no_plugins, False, False, None, bad, images)
     registry = Registry.installed(request.no_plugins)
     return session(request, registry, Path(folder), reporter or NullReporter(), holdout)
+
+
+def doctor(quick: bool = False) -> Diagnosis:
+    """Look at the installation and the machine, as a bug report needs it.
+
+    Args:
+        quick: Import neither torch nor any plugin: metadata only, no devices.
+    """
+    from trainer_host.session.diagnosis import diagnose
+
+    return diagnose(quick)
 
 
 def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:

@@ -1,6 +1,6 @@
-"""The version of the host, and the releases of the engine that it was tested with."""
+"""The version of the host, and the window of engine releases that it works with."""
 
 __version__ = "0.1.0"
 
-ENGINE_TESTED = ">=8.4.190,<8.4.191"
-"""Releases of ultralytics that the parity tests have seen; the same bounds stand in pyproject.toml."""
+ENGINE_WINDOW = ">=8.4.180,<8.5"
+"""Releases of ultralytics that can be installed with the host; the same bounds stand in pyproject.toml."""

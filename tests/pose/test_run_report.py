@@ -83,6 +83,7 @@ def tied(data: Path) -> tuple[RunResult, Listener, dict[str, Any]]:
 
 def test_an_early_stop_is_explained(tied: tuple[RunResult, Listener, dict[str, Any]]) -> None:
     result, listener, record = tied
+    assert record["versions"]["engine"] == "tested"
     said = "stopped early after 3 of 6 epochs: no improvement since epoch 1 (patience=2), best at epoch 3"
     told = result.as_json()
     for source in (told, record):

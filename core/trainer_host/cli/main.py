@@ -48,6 +48,7 @@ COMMANDS = {
     "check": ("trainer_host.cli.check", "Check a dataset, to the file and the line."),
     "convert": ("trainer_host.cli.convert", "Write a dataset of another format as a YOLO one."),
     "plugins": ("trainer_host.cli.plugins", "List, check and show plugins."),
+    "doctor": ("trainer_host.cli.doctor", "Show versions, devices and problems of the installation."),
 }
 
 

@@ -12,7 +12,7 @@ import click
 from trainer_host.base.display import escaped
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.plugin.discovery import PluginRecord, discover, normal, select
-from trainer_host.version import ENGINE_TESTED, __version__
+from trainer_host.version import ENGINE_WINDOW, __version__
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -84,7 +84,7 @@ def write_package(package: Path, name: str, kind: str, base: str | None) -> int:
         "module": f"trainer_{name.replace('-', '_')}",
         "group": "tasks" if kind == "task" else "plugins",
         "attribute": "TASK" if kind == "task" else "EXTENSION",
-        "engine": ENGINE_TESTED.partition(",")[0].lstrip("><=~"),
+        "engine": ENGINE_WINDOW.partition(",")[0].lstrip("><=~"),
         **host_versions(__version__),
     }
     files = {"LICENSE": metadata.distribution("trainer-host").read_text("licenses/LICENSE") or ""}

@@ -19,6 +19,7 @@ from trainer_host.base.errors import (
     TrainerError,
 )
 from trainer_host.engine.resource_limits import exhausted
+from trainer_host.engine.ultralytics.release_window import missing_name
 from trainer_host.plugin.error_attribution import crash_of
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def _known_cause(error: BaseException, folder: Path | None = None) -> TrainerErr
     text = str(error)
     if limited := exhausted(error, text):
         return limited
+    if isinstance(error, (AttributeError, ImportError)) and (missing := missing_name(error)):
+        return missing
     if isinstance(error, ImportError):
         return missing_library(error)
     if isinstance(error, OSError):

@@ -81,6 +81,10 @@ class Engine(Protocol):
         """Return the installed release, read from metadata."""
         ...
 
+    def versions(self) -> dict[str, Any]:
+        """Return what a run's record says of the release: its number, and whether the host was tested with it."""
+        ...
+
     def untested(self) -> Problem | None:
         """Return a problem if the host was not tested with the installed release."""
         ...

@@ -31,7 +31,7 @@ State = Literal["available", "disabled", "conflict", "incompatible", "broken"]
 
 HOST = "trainer-host"
 """The distribution whose plugins are built in."""
-BUILT_IN = frozenset({"run", "val", "predict", "check", "convert", "plugins"})
+BUILT_IN = frozenset({"run", "val", "predict", "check", "convert", "plugins", "doctor"})
 """Names of commands that no other distribution can take."""
 FILE = "file"
 """What stands for the version of a plugin that is one file."""

@@ -65,10 +65,11 @@ class RunRecord:
     Args:
         folder: The run's folder.
         resolved: Its settings.
-        versions: Versions of the engine and of torch, which the host does not import for this.
+        versions: Versions of the engine and of torch, which the host does not import for this, and how the engine
+            compares with the tested releases.
     """
 
-    def __init__(self, folder: Path, resolved: Resolved, versions: dict[str, str]) -> None:
+    def __init__(self, folder: Path, resolved: Resolved, versions: Mapping[str, Any]) -> None:
         self.path = folder / FILE
         self.settings = settings_as_data(resolved)
         files = [m.record.distribution for m in resolved.chain.again if m.record.version == "file"]

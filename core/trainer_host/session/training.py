@@ -72,7 +72,7 @@ def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Re
     from trainer_host.engine.plan import Plan
 
     used = make_engine()
-    versions = {used.name: used.version(), "torch": str(torch.__version__)}
+    versions = {**used.versions(), "torch": str(torch.__version__)}
     before = {entry.name for entry in save_dir.iterdir()}
     record = RunRecord(save_dir, resolved, versions)
     plan = Plan(

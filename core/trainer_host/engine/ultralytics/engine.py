@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.engine.ultralytics import engine_settings
 from trainer_host.engine.ultralytics.engine_import import engine_switches, import_engine
-from trainer_host.engine.ultralytics.release_window import engine_version, untested_engine
+from trainer_host.engine.ultralytics.release_window import engine_state, engine_version, untested_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -80,6 +80,11 @@ class UltralyticsEngine:
     def version(self) -> str:
         """Return the installed release, read from metadata."""
         return engine_version()
+
+    def versions(self) -> dict[str, Any]:
+        """Return what a run's record says of the release: its number, and whether the host was tested with it."""
+        state = engine_state()
+        return {self.name: state.release, "engine": state.as_data()}
 
     def untested(self) -> Problem | None:
         """Return a problem if the host was not tested with the installed release."""

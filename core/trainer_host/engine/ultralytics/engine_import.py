@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trainer_host.base.gc_pause import gc_paused
+from trainer_host.engine.ultralytics.release_window import require_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +37,13 @@ def engine_switches() -> Iterator[None]:
 
 
 def import_engine() -> None:
-    """Import the engine so that it installs no packages and makes no requests by itself."""
+    """Import the engine so that it installs no packages and makes no requests by itself.
+
+    Raises:
+        EnvironmentProblemError: If it is not installed, or lacks names that the host uses.
+    """
     if "ultralytics" in sys.modules:
         return
+    require_engine()
     with engine_switches(), gc_paused():
         importlib.import_module("ultralytics.utils.checks")

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from trainer_host.base.errors import EnvironmentProblemError, Problem
+from trainer_host.version import ENGINE_WINDOW
 
 EXTRA_KEYS = frozenset({"augmentations", "save_dir"})
 """Keys that the engine takes though its defaults do not name them."""
@@ -27,7 +28,8 @@ def engine_folder() -> Path:
     """
     spec = importlib.util.find_spec("ultralytics")
     if spec is None or spec.origin is None:
-        raise EnvironmentProblemError(Problem("the engine is not installed.", "Run: pip install ultralytics"))
+        fix = f'pip install "ultralytics{ENGINE_WINDOW}"'
+        raise EnvironmentProblemError(Problem("ultralytics is not installed.", fix))
     return Path(spec.origin).parent
 
 

@@ -1,13 +1,11 @@
-"""Methods of the engine that the host says anew, because overriding them was not enough.
+"""Methods of the engine that the host re-implements, because overriding them was not enough.
 
-Each function names what it restates; a test compares the hash of the upstream source, so that a release which
-changes it is noticed.
+Each function names what it re-implements, and the hashes of every source of it that was compared by hand. A test looks
+for the tested releases among them, so a release that changes such a method is noticed before it counts as tested.
 """
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,26 +16,40 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 @dataclass(frozen=True)
-class Restatement:
-    """A function of ours, the engine's that it restates, and the hash of that one's source."""
+class Reimplementation:
+    """A function of the host and the engine's function that it replaces.
+
+    Attributes:
+        ours: The host's function.
+        file: The engine's file, relative to its package.
+        name: The engine's function in it, such as ``BaseTrainer.save_model``.
+        hashes: Hashes of the sources that it equals in effect, by `source_hashes`.
+        partly: Whether the engine's own function runs as well, so that a change in it has an effect.
+    """
 
     ours: str
-    upstream: Callable[..., Any]
-    sha256: str
-
-    def actual(self) -> str:
-        """Return the hash of the installed engine's source."""
-        return hashlib.sha256(inspect.getsource(self.upstream).encode()).hexdigest()
+    file: str
+    name: str
+    hashes: frozenset[str]
+    partly: bool
 
 
-RESTATED: list[Restatement] = []
+REIMPLEMENTED: list[Reimplementation] = []
 
 
-def restates(upstream: Callable[..., Any], sha256: str) -> Callable[[F], F]:
-    """Record that the decorated function restates an engine's function, whose source has this hash."""
+def reimplements(file: str, name: str, *hashes: str, partly: bool = False) -> Callable[[F], F]:
+    """Record that the decorated function re-implements an engine's function.
+
+    Args:
+        file: The engine's file.
+        name: The function in it.
+        hashes: Hashes of its source, newest first.
+        partly: Whether the engine's own function runs as well.
+    """
 
     def record(function: F) -> F:
-        RESTATED.append(Restatement(f"{function.__module__}.{function.__qualname__}", upstream, sha256))
+        ours = f"{function.__module__}.{function.__qualname__}"
+        REIMPLEMENTED.append(Reimplementation(ours, file, name, frozenset(hashes), partly))
         return function
 
     return record

@@ -1,7 +1,7 @@
 """The final evaluation: `BaseTrainer.final_eval` (lines 1005 to 1022 of ``engine/trainer.py``) and `strip_optimizer`
 (lines 895 to 960 of ``utils/torch_utils.py``), ultralytics 8.4.190.
 
-Restated because the engine rewrites both checkpoints in place, and unpickles them without a check.
+Re-implemented because the engine rewrites both checkpoints in place, and unpickles them without a check.
 """
 
 from __future__ import annotations
@@ -9,28 +9,24 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.nn.distill_model import DistillationModel
 from ultralytics.utils import DEFAULT_CFG_KEYS, LOGGER
-from ultralytics.utils.torch_utils import strip_optimizer
 
 from trainer_host.base.atomic_io import atomic_write
 from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
 from trainer_host.engine.checkpoint.writing import notice, serialise
 from trainer_host.engine.ultralytics.model_loading import fill_model
-from trainer_host.engine.ultralytics.reimplemented import restates
+from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
-FINAL_SHA256 = "398e74e935f3478962a7c7258e2be9ec6ce0dea676d5b1540ab971e5fb7f7d7c"
-STRIP_SHA256 = "ff25c3f06964d9581bc572738fe28fc66147dd5dd888a27294c965540781dff8"
 TRAINING_ONLY = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scaler")
 
 
-@restates(BaseTrainer.final_eval, FINAL_SHA256)
+@reimplements("engine/trainer.py", "BaseTrainer.final_eval", "3f6e35cb21d6")
 def final_eval(trainer: HostTrainer) -> None:
     """Strip both checkpoints of what only training needs, and evaluate the best one."""
     results = finish_checkpoint(trainer, trainer.last).get("train_results") if trainer.wrote(trainer.last) else None
@@ -45,7 +41,7 @@ def final_eval(trainer: HostTrainer) -> None:
     trainer.epoch -= 1
 
 
-@restates(strip_optimizer, STRIP_SHA256)
+@reimplements("utils/torch_utils.py", "strip_optimizer", "7e2384d07638")
 def finish_checkpoint(trainer: HostTrainer, path: Path, **updates: Any) -> dict[str, Any]:
     """Rewrite a checkpoint as a trained model: half precision, no optimizer, no loss. Return its content."""
     checkpoint = read_checkpoint(path)

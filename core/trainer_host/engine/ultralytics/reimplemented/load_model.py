@@ -2,7 +2,7 @@
 what `DistillationModel.__init__` (lines 63 to 121 of ``nn/distill_model.py``) does to load a teacher, ultralytics
 8.4.190.
 
-Restated because both unpickle a file, and the second fetches one.
+Re-implemented because both unpickle a file, and the second fetches one.
 """
 
 from __future__ import annotations
@@ -12,24 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.nn.distill_model import DistillationModel
 from ultralytics.utils import RANK
 
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
 from trainer_host.engine.checkpoint.saved_model import STUDENT
-from trainer_host.engine.ultralytics.reimplemented import restates
+from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
     from trainer_host.base.protocols import Module
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
-SETUP_SHA256 = "33c98eece052d6285e97e9d57fc79a7a0836c44d47739e575edcfea7a8b4fdd6"
-TEACHER_SHA256 = "6ef09d7f0d601b08531f0cbb77d149e52450b4c86707b07d14312a2850638a35"
 
-
-@restates(BaseTrainer.setup_model, SETUP_SHA256)
+# 8.4.180 takes `.PT` for a YAML file and fails, so ours serves both sources.
+@reimplements("engine/trainer.py", "BaseTrainer.setup_model", "39bcb74f6a52", "34a7460b8436")
 def setup_model(trainer: HostTrainer) -> Any:
     """Build the model that training starts from, and return the content of the checkpoint to resume from, if any."""
     if isinstance(trainer.model, torch.nn.Module):
@@ -55,8 +52,8 @@ def setup_model(trainer: HostTrainer) -> Any:
 def _setup_resumed(trainer: HostTrainer) -> dict[str, Any]:
     """Build the model of a training that is resumed, and return what its checkpoint holds."""
     checkpoint = read_checkpoint(trainer.model)
-    cfg, average = trainer.start_from(checkpoint)
-    trainer.model = trainer.get_model(cfg=cfg, weights=average, verbose=RANK in {-1, 0})
+    cfg, ema = trainer.start_from(checkpoint)
+    trainer.model = trainer.get_model(cfg=cfg, weights=ema, verbose=RANK in {-1, 0})
     saved = checkpoint.model
     if saved is not None and saved.part(STUDENT):
         trainer.model.args = trainer.args
@@ -85,7 +82,7 @@ class HeldTensors(torch.nn.Module):
         return dict(self.held)
 
 
-@restates(DistillationModel.__init__, TEACHER_SHA256)
+@reimplements("nn/distill_model.py", "DistillationModel.__init__", "aff4bcaa566c", partly=True)
 def teacher_of(trainer: HostTrainer) -> Module:
     """Return the model that ``distill_model`` names, for images with as many channels as the student's.
 
@@ -97,8 +94,8 @@ def teacher_of(trainer: HostTrainer) -> Module:
     cfg, teacher = trainer.start_from(checkpoint)
     channels = trainer.data["channels"]
     if not isinstance(cfg, dict) or not hasattr(teacher, "load"):
-        what = "distill_model has to be a model of the engine."
-        raise SettingsError(Problem(what, "Use another file.", str(checkpoint.path)))
+        what = "distill_model is not a model of ultralytics."
+        raise SettingsError(Problem(what, "Use another checkpoint.", str(checkpoint.path)))
     if cfg.get("channels", 3) == channels:
         return cast("Module", teacher)
     adapted: Any = type(teacher)(deepcopy(cfg), ch=channels, nc=cfg["nc"], verbose=False)

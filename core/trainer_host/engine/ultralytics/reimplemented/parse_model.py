@@ -1,9 +1,9 @@
 """Building a model whose YAML names layers of plugins: `DetectionModel.__init__` (lines 523 to 561 of ``nn/tasks.py``)
 and what `parse_model` (lines 2069 to 2282) does with a row, ultralytics 8.4.190.
 
-Restated because the parser looks names up among the globals of its module, and keeps what it knows of channels and
-repeats in tables of its own. Here the engine parses the YAML with a stand-in for each of these layers, which has as
-many output channels. The layers are then put in their places.
+Re-implemented because the parser looks up layers in the globals of its module, and has its own tables of channels and
+repeats. Here the engine parses the YAML with a stand-in for each of these layers, which has as many output channels.
+The layers then take the places of their stand-ins.
 """
 
 from __future__ import annotations
@@ -15,21 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics.nn.modules import Detect
-from ultralytics.nn.tasks import BaseModel, DetectionModel, _initialize_yolo_model, parse_model, yaml_model_load
+from ultralytics.nn.tasks import BaseModel, _initialize_yolo_model, parse_model, yaml_model_load
 from ultralytics.utils import LOGGER
 from ultralytics.utils.ops import make_divisible
 from ultralytics.utils.torch_utils import initialize_weights
 
 from trainer_host.base.errors import Problem, SettingsError
-from trainer_host.engine.ultralytics.reimplemented import restates
+from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trainer_host.base.layer_spec import Layer
 
-INITIALISE_SHA256 = "cee9a5f2437192d650e9f2d821f54a4a1543e14e43164a20f11a0ea579be2d7f"
-PARSE_SHA256 = "7da6bb14102890302fd9c8708a9f7d0fbb38e94e8f511c0434fc41c0fcff5f6d"
 STAND_IN = "Index"
 """A layer of the engine that takes one input, and whose first argument is the number of output channels."""
 PROBE = "nn.BatchNorm2d"
@@ -60,7 +58,7 @@ class Scale:
         return max(round(wanted * self.depth), 1) if wanted > 1 else wanted
 
 
-@restates(DetectionModel.__init__, INITIALISE_SHA256)
+@reimplements("nn/tasks.py", "DetectionModel.__init__", "26c9c26326a7", partly=True)
 def initialise(
     model: Any, cfg: str | dict[str, Any], ch: int, nc: int | None, verbose: bool, layers: Mapping[str, Layer]
 ) -> None:
@@ -137,7 +135,7 @@ def build_layers(cfg: Mapping[str, Any], ch: int, layers: Mapping[str, Layer]) -
     return built, rows
 
 
-@restates(parse_model, PARSE_SHA256)
+@reimplements("nn/tasks.py", "parse_model", "1d781f221027", partly=True)
 def build_layer(
     layer: Layer, inputs: Sequence[int], repeats: int, arguments: Sequence[Any], scale: Scale
 ) -> tuple[int, list[Any]]:

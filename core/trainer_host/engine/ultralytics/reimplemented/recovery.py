@@ -1,7 +1,7 @@
-"""Going back to the last checkpoint: `BaseTrainer._handle_nan_recovery` (lines 1088 to 1126) and `check_resume` (lines
+"""Recovery from the last checkpoint: `BaseTrainer._handle_nan_recovery` (lines 1088 to 1126) and `check_resume` (lines
 1021 to 1069 of ``engine/trainer.py``), ultralytics 8.4.190.
 
-Restated because both unpickle the checkpoint.
+Re-implemented because both unpickle the checkpoint.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ultralytics.cfg import get_cfg
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from ultralytics.utils.checks import check_file
 from ultralytics.utils.files import get_latest_run
@@ -20,7 +19,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from trainer_host.base.errors import UnsafeError
 from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.checkpoint.saved_model import STUDENT
-from trainer_host.engine.ultralytics.reimplemented import restates
+from trainer_host.engine.ultralytics.reimplemented import reimplements
 from trainer_host.engine.ultralytics.reimplemented.load_model import HeldTensors
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
-RECOVERY_SHA256 = "e465d82576a3bc806f48bdff06bda0f35901e6a402d0004bd41914950da65687"
-RESUME_SHA256 = "8cc8f082c77b2878a54dab6746f6b28cadfbec141fc31f1b1526dc5e98bcda8e"
 MAX_ATTEMPTS = 3
 MAY_CHANGE = frozenset(
     {
@@ -51,16 +48,16 @@ MAY_CHANGE = frozenset(
         "save_dir",
     }
 )
-"""Settings that a resumed training takes from its caller; the checkpoint decides the others."""
+"""Settings that the caller of a resumed training may change; the others come from the checkpoint."""
 NOT_COMPARED = frozenset({"model", "data", "mode", "resume", "pretrained"})
 
 
-@restates(BaseTrainer._handle_nan_recovery, RECOVERY_SHA256)
+@reimplements("engine/trainer.py", "BaseTrainer._handle_nan_recovery", "afd602ef196e")
 def recover(trainer: HostTrainer, epoch: int) -> bool:
     """Load the last checkpoint if loss or fitness are not finite; return whether that was done.
 
     Raises:
-        RuntimeError: If there is no checkpoint, or if it happened too often.
+        RuntimeError: If there is no checkpoint, or after too many attempts.
     """
     lost = trainer.loss is not None and not bool(trainer.loss.isfinite())
     if not lost and (trainer.fitness is None or bool(np.isfinite(trainer.fitness))):
@@ -91,9 +88,9 @@ def recover(trainer: HostTrainer, epoch: int) -> bool:
     return True
 
 
-@restates(BaseTrainer.check_resume, RESUME_SHA256)
+@reimplements("engine/trainer.py", "BaseTrainer.check_resume", "e3a45a0b6826")
 def check_resume(trainer: HostTrainer, overrides: Mapping[str, Any]) -> None:
-    """Take over the settings of the checkpoint that a training is resumed from.
+    """Take the settings of the checkpoint that a training is resumed from.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.

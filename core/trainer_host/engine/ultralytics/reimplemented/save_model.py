@@ -1,6 +1,6 @@
 """Writing checkpoints: `BaseTrainer.save_model`, lines 768 to 837 of ultralytics 8.4.190.
 
-Restated because the engine writes in place, has no place for a record of ours, and pickles classes of plugins.
+Re-implemented because the engine writes in place, has no place for a record of ours, and pickles classes of plugins.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics import __version__
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import GIT
 from ultralytics.utils.torch_utils import (
     convert_optimizer_state_dict_to_fp16,
@@ -25,29 +24,27 @@ from trainer_host.base.contexts import RunContext
 from trainer_host.engine.checkpoint.record import RECORD, make_record
 from trainer_host.engine.checkpoint.writing import as_state, foreign_classes, notice, serialise
 from trainer_host.engine.plugin_states import PLUGIN_STATES, states
-from trainer_host.engine.ultralytics.reimplemented import restates
+from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
-SHA256 = "47f61ede98e6f12be3d53811bf444ebbe41ce89241f7f455b0758a98505bf31c"
 
-
-@restates(BaseTrainer.save_model, SHA256)
+@reimplements("engine/trainer.py", "BaseTrainer.save_model", "e425ee369cc6")
 def save_model(trainer: HostTrainer) -> bool:
-    """Write ``last.pt``, and ``best.pt`` and ``epochN.pt`` where they are due, each whole or not at all."""
-    _mend_average(trainer)
+    """Write ``last.pt``, and ``best.pt`` and ``epochN.pt`` when they are due, each atomically."""
+    _repair_ema(trainer)
     chain = trainer.plan.chain
     record = make_record(chain, trainer.data)
     if kept := states(chain, trainer.context(RunContext)):
         record[PLUGIN_STATES] = kept
-    average = trainer.ema.ema
+    ema = trainer.ema.ema
     content = _training_state(trainer)
-    if foreign_classes(average):
-        record |= as_state(average, chain)
+    if foreign_classes(ema):
+        record |= as_state(ema, chain)
         content |= {"model": notice(record), "ema": None, "modelopt": None, RECORD: record}
     else:
-        content |= {"model": None, "ema": _snapshot(average), "modelopt": qat_state(average), RECORD: record}
+        content |= {"model": None, "ema": _snapshot(ema), "modelopt": qat_state(ema), RECORD: record}
     data = serialise(content, chain)
     atomic_write(trainer.last, data)
     if trainer.best_fitness == trainer.fitness:
@@ -57,8 +54,8 @@ def save_model(trainer: HostTrainer) -> bool:
     return True
 
 
-def _mend_average(trainer: HostTrainer) -> None:
-    """Take over from the live model whatever a passing NaN has poisoned in the moving average."""
+def _repair_ema(trainer: HostTrainer) -> None:
+    """Replace values of the EMA that a passing NaN has poisoned by those of the live model."""
     state = trainer.ema.ema.state_dict()
     live = None
     for name, value in state.items():
@@ -68,14 +65,14 @@ def _mend_average(trainer: HostTrainer) -> None:
                 value.copy_(live[name])
 
 
-def _snapshot(average: Any) -> Any:
+def _snapshot(ema: Any) -> Any:
     """Return the model in half precision, as the ecosystem stores it, without its loss."""
-    loss = getattr(average, "criterion", None)
-    average.criterion = None  # it may hold on to the whole run, and belongs to no checkpoint
+    loss = getattr(ema, "criterion", None)
+    ema.criterion = None  # it may refer to the whole run, which does not belong in a checkpoint
     try:
-        model = deepcopy(average).half().to(memory_format=torch.contiguous_format)
+        model = deepcopy(ema).half().to(memory_format=torch.contiguous_format)
     finally:
-        average.criterion = loss
+        ema.criterion = loss
     for value in model.state_dict().values():
         if isinstance(value, torch.Tensor) and value.is_floating_point():
             torch.nan_to_num_(value)
