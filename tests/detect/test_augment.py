@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.figures import detect_dataset, pose_dataset, real_dataset
+from tests.support.sample_datasets import detect_dataset, pose_dataset, real_dataset
 from tests.support.yolo import examined
 from trainer_host import AnnotatedImage, DataContext, PluginError, SettingsError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import ultralytics
 
-from tests.core.helpers import command, write_package
+from tests.support.command import command
+from tests.support.written_package import write_package
 from trainer_host.testing import VerificationError, check_task
 from trainer_host.testing.engine_overlay import engine_overlay
 

@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 import trainer_host
-from tests.support.figures import pose_dataset, real_dataset
+from tests.support.sample_datasets import pose_dataset, real_dataset
 from tests.support.training import checkpoint_tensors
 from tests.support.yolo import examined
 from trainer_host import RunResult, check

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.figures import detect_dataset, pose_dataset, real_dataset
+from tests.support.sample_datasets import detect_dataset, pose_dataset, real_dataset
 from tests.support.training import differences, train
 
 pytestmark = pytest.mark.train

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import trainer_host
-from tests.core.helpers import Done
+from tests.support.command import Done
 from tests.sweep.conftest import Tiny
 from trainer_host.engine.ultralytics.engine_settings import engine_keys
 

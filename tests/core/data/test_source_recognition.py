@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import trainer_host
-from tests.core.helpers import Done, command
 from tests.corpus.generator import draw_base
+from tests.support.command import Done, command
 from tests.support.yolo import draw
 from trainer_detect.dataset_source import unusable
 from trainer_host import DatasetError, SettingsError, UnsafeError

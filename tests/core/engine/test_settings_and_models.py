@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import trainer_host
-from tests.core.helpers import command
+from tests.support.command import command
 from tests.support.yolo import make
 from trainer_host import SettingsError
 from trainer_host.engine.ultralytics import augmentations_setting as transforms
