@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.support.sample_datasets import detect_dataset, pose_dataset, real_dataset
-from tests.support.yolo import examined
+from tests.support.yolo_datasets import examined
 from trainer_host import AnnotatedImage, DataContext, PluginError, SettingsError
 
 Change = Callable[[AnnotatedImage], Any]

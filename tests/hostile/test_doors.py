@@ -105,6 +105,7 @@ def test_nothing_runs_through_any_door(stage: Path, doors: tuple[str, ...]) -> N
     check(stage, *doors)
 
 
+@pytest.mark.slow
 def test_the_bait_would_work(stage: Path, tmp_path: Path) -> None:
     """The files do what they are meant to where they are loaded in full."""
     code = (

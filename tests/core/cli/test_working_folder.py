@@ -64,7 +64,7 @@ def start(trap: Path, *words: str) -> Done:
 
 
 @pytest.mark.parametrize("words", ["--help", "plugins", "plugins --check", "check data.yaml"])
-@pytest.mark.parametrize("way", ["module", "attached", "script"])
+@pytest.mark.parametrize("way", ["script", *(pytest.param(w, marks=pytest.mark.slow) for w in ("module", "attached"))])
 def test_no_file_of_the_working_folder_is_imported(trap: Path, way: str, words: str) -> None:
     script = trap.parent / "trainer"  # as an installer writes it
     script.write_text(SCRIPT)

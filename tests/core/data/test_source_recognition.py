@@ -16,7 +16,7 @@ import pytest
 import trainer_host
 from tests.corpus.generator import draw_base
 from tests.support.command import Done, command
-from tests.support.yolo import draw
+from tests.support.yolo_datasets import draw
 from trainer_detect.dataset_source import unusable
 from trainer_host import DatasetError, SettingsError, UnsafeError
 from trainer_host.data.known_formats import known_file, known_json

@@ -21,7 +21,7 @@ from tests.support.sample_datasets import pose_dataset
 from trainer_host import StoppedError
 from trainer_host.base.signals import StopRequest
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
 RUN = ["run", "--task", "pose", "model=yolo11n-pose.yaml", "imgsz=64", "epochs=100", "plots=False"]
 DEADLINE_S = 300
 

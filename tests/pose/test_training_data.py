@@ -20,7 +20,7 @@ import trainer_host
 from tests.support.command import process
 from tests.support.sample_datasets import pose_dataset
 from tests.support.training import ROOT, differences, train
-from tests.support.yolo import examined
+from tests.support.yolo_datasets import examined
 from trainer_host.base.reporting import NullReporter
 
 pytestmark = pytest.mark.train
