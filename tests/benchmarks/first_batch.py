@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.timing import in_turn, print_times, ratio
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 
 MODEL = "yolo11n-pose.yaml"
 

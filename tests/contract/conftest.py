@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.contract.templates import broken_packages, chain_of_three
+from tests.support.command import Done, process
 
 PACKAGES = Path(__file__).parent / "packages"
 
@@ -22,23 +20,6 @@ def rows(file: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV by their heads."""
     with file.open(newline="", encoding="utf-8") as lines:
         return list(csv.DictReader(lines))
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that ended."""
-
-    stdout: str
-    stderr: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.stdout)
-
-    @property
-    def said(self) -> list[str]:
-        """The lines for people, without the head."""
-        return [line for line in self.stderr.splitlines() if line and not line.startswith("trainer 0.")]
 
 
 @dataclass(frozen=True)
@@ -51,25 +32,15 @@ class Trainer:
 
     def __call__(self, *words: object, code: int = 0) -> Done:
         done = self.python("-m", "trainer_host", *words)
-        shown = f"trainer {' '.join(map(str, words))}\n{done.stdout}{done.stderr}"
-        assert done.returncode == code, shown
-        assert "Traceback" not in done.stderr, shown
-        return Done(done.stdout, done.stderr)
+        shown = f"trainer {' '.join(map(str, words))}\n{done.out}{done.err}"
+        assert done.code == code, shown
+        assert "Traceback" not in done.err, shown
+        return done
 
-    def python(self, *words: object) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("TRAINER_") or k == "TRAINER_CACHE_DIR"}
+    def python(self, *words: object) -> Done:
         # One thread, so that small networks do not suffer from whatever else the machine is doing.
-        given = {"PYTHONPATH": os.pathsep.join(map(str, self.sites)), "TRAINER_OFFLINE": "1", "TRAINER_THREADS": "1"}
-        command = [sys.executable, *map(str, words)]
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env={**clean, **given, **self.environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        given = {"TRAINER_OFFLINE": "1", "TRAINER_THREADS": "1", **self.environment}
+        return process(sys.executable, *words, cwd=self.folder, path=self.sites, **given)
 
     def having(self, **environment: str) -> Trainer:
         return Trainer(self.folder, self.sites, {**self.environment, **environment})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import ExitCode
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def test_a_task_on_top_of_pose_trains_and_predicts(trainer: Trainer, bare: Train
     data = pose_dataset(trainer.folder / "figures", images=2)
     small = ["model=yolo26n-pose.yaml", "imgsz=64", "batch=2", "epochs=1", "plots=False"]
     trained = trainer("run", "--task", "hand-pose", f"data={data}", *small, "hand-pose.side=left", "--json")
-    assert "Warning: " in trained.stderr
-    assert "has 9 keypoints for a hand, and 21 are expected." in trained.stderr
+    assert "Warning: " in trained.err
+    assert "has 9 keypoints for a hand, and 21 are expected." in trained.err
     assert trained.json["task"] == "hand-pose"
     assert "metrics/mAP50-95(P)" in trained.json["metrics"]
     assert trained.json["save_dir"] == str(trainer.folder / "runs" / "hand-pose" / "train")
@@ -53,4 +53,4 @@ def test_a_task_on_top_of_pose_trains_and_predicts(trainer: Trainer, bare: Train
 
     # The file is made of the engine's classes, so plain ultralytics reads it without any of the packages.
     read = bare.python("-c", "import sys, ultralytics; print(ultralytics.YOLO(sys.argv[1]).task)", trained.json["best"])
-    assert read.stdout.split() == ["pose"], read.stderr
+    assert read.out.split() == ["pose"], read.err

@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.conftest import PACKAGES, Trainer, install
 from tests.contract.templates import write_package
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import ExitCode
 
 pytestmark = pytest.mark.wheel
@@ -61,7 +61,7 @@ def command(tmp_path: Path, site: Path) -> Trainer:
 
 
 def test_help_names_them_with_their_package_and_imports_none(command: Trainer) -> None:
-    shown = command("--help").stdout.partition("Commands of plugins:\n")[2].split("\n")
+    shown = command("--help").out.partition("Commands of plugins:\n")[2].split("\n")
     assert [line.split() for line in shown if line] == [
         ["fails", "from", "trainer-fails", "1.5"],
         ["greet", "from", "trainer-greet", "1.5"],
@@ -72,11 +72,11 @@ def test_help_names_them_with_their_package_and_imports_none(command: Trainer) -
 
 
 def test_one_is_called_like_the_hosts_own(command: Trainer) -> None:
-    assert command("greet").stdout == "from greet\n"
-    assert command("greet", "--code", 4, code=ExitCode.DATASET).stdout == "from greet\n"
-    assert command("trainer-greet:greet").stdout == "from greet\n"
-    assert "Usage: trainer greet [OPTIONS]" in command("greet", "--help").stdout
-    assert "Did you mean 'greet'?" in command("gret", code=ExitCode.USAGE).stderr
+    assert command("greet").out == "from greet\n"
+    assert command("greet", "--code", 4, code=ExitCode.DATASET).out == "from greet\n"
+    assert command("trainer-greet:greet").out == "from greet\n"
+    assert "Usage: trainer greet [OPTIONS]" in command("greet", "--help").out
+    assert "Did you mean 'greet'?" in command("gret", code=ExitCode.USAGE).err
 
 
 def test_they_are_listed_as_other_plugins_are(command: Trainer) -> None:
@@ -97,15 +97,15 @@ def test_they_are_listed_as_other_plugins_are(command: Trainer) -> None:
     assert records["trainer-rival", "run"]["reason"] == said
     assert "is not a click command" in records["trainer-no-command", "no-command"]["reason"]
     assert "AssertionError: imported" in records["trainer-no-import", "no-import"]["reason"]
-    assert command("plugins", "show", "summary").stdout == (
+    assert command("plugins", "show", "summary").out == (
         "summary (command)\n  package  trainer-summary 1.0\n  from     trainer_summary:summary\n"
         "  usage    trainer summary --help\n"
     )
 
 
 def test_no_package_takes_a_command_of_the_hosts(command: Trainer) -> None:
-    assert "Train a model." in command("run", "--help").stdout
-    assert command("trainer-rival:run").stdout == "from rival\n"
+    assert "Train a model." in command("run", "--help").out
+    assert command("trainer-rival:run").out == "from rival\n"
 
 
 def test_one_that_cannot_be_used_says_why_in_a_line(command: Trainer) -> None:
@@ -118,21 +118,21 @@ def test_one_that_cannot_be_used_says_why_in_a_line(command: Trainer) -> None:
         done = command(name, code=ExitCode.PLUGIN)
         assert len(done.said) == 1
         assert said in done.said[0]
-    assert command.having(TRAINER_NO_PLUGIN="trainer-first")("twice").stdout == "from second\n"
+    assert command.having(TRAINER_NO_PLUGIN="trainer-first")("twice").out == "from second\n"
     off = command.having(TRAINER_NO_PLUGIN="greet")
-    assert "switched off" in off("greet", code=ExitCode.PLUGIN).stderr
-    assert "greet" not in off("--help").stdout
+    assert "switched off" in off("greet", code=ExitCode.PLUGIN).err
+    assert "greet" not in off("--help").out
 
 
 def test_an_error_in_one_names_its_package(command: Trainer) -> None:
     done = command.python("-m", "trainer_host", "fails", "--json")
-    assert done.returncode == ExitCode.PLUGIN
-    first, head, step, *_ = done.stderr.splitlines()
+    assert done.code == ExitCode.PLUGIN
+    first, head, step, *_ = done.err.splitlines()
     said = "trainer: command 'fails' from trainer-fails 1.5 failed in its function PLUGIN: "
     assert first == f"{said}ZeroDivisionError: division by zero. Fix: report this to the maintainers of trainer-fails"
     assert head == "Traceback (most recent call last):"
     assert step.endswith('trainer_fails/__init__.py", line 10, in PLUGIN')
-    assert '"plugin": "fails", "distribution": "trainer-fails", "hook": null' in done.stdout
+    assert '"plugin": "fails", "distribution": "trainer-fails", "hook": null' in done.out
 
 
 @pytest.mark.train
@@ -143,7 +143,7 @@ def test_the_summary_of_a_run(command: Trainer) -> None:
     found = command("summary", folder, "--json").json
     assert (found["task"], found["status"], found["epochs"]) == ("pose", "done", 2)
     assert found["by"] == "metrics/mAP50-95(P)" in found["metrics"]
-    assert f"epoch {found['best']} of 2 is the best by metrics/mAP50-95(P)" in command("summary", folder).stdout
+    assert f"epoch {found['best']} of 2 is the best by metrics/mAP50-95(P)" in command("summary", folder).out
     assert "It has metrics/precision(B)" in command("summary", folder, "--by", "x", code=ExitCode.SETTINGS).said[0]
     none = command("summary", "nowhere", "--json", code=ExitCode.SETTINGS)
     assert none.json["problems"][0]["fix"] == "Give the folder of a run that trained an epoch."

@@ -40,7 +40,7 @@ PLUGIN = ExtensionSpec(hooks=Hooks(), options=Options)
 
 
 def test_an_extension_shows_its_hooks_and_options(trainer: Trainer) -> None:
-    shown = trainer("plugins", "show", "layer-rates").stdout.splitlines()
+    shown = trainer("plugins", "show", "layer-rates").out.splitlines()
     assert shown[0] == "layer-rates (extension)"
     assert "  package  trainer-layer-rates 1.0" in shown
     assert "  hooks    build_optimizer, callbacks" in shown
@@ -64,7 +64,7 @@ def test_a_model_is_used_without_the_extension_it_was_trained_with(
     trainer = Trainer(tmp_path, (heatmap_site,))
     words = [f"model={heatmap.best}", f"source={heatmap.sample / 'val00.png'}", "--no-pictures"]
     done = trainer("predict", *words)
-    assert "was trained with the plugin 'layer-rates', which is not installed; going on without it." in done.stderr
+    assert "was trained with the plugin 'layer-rates', which is not installed; going on without it." in done.err
     assert done.said[-1] == "Found 3 objects in 1 image."
 
 
@@ -84,8 +84,8 @@ def test_one_file_is_an_extension_for_one_run(surrounded: Trainer) -> None:
     run = surrounded.folder / "runs" / "heatmap" / "train"
     assert (run / "said.txt").read_text(encoding="utf-8") == "hello"
     assert result.json["status"] == "done"
-    assert "no picture of predictions was drawn: extension 'words'" in result.stderr
-    assert "failed in its hook draw_prediction: ValueError: no colours left" in result.stderr
+    assert "no picture of predictions was drawn: extension 'words'" in result.err
+    assert "failed in its hook draw_prediction: ValueError: no colours left" in result.err
     refused = surrounded("run", run / "run.yaml", "--dry-run", "--json", code=ExitCode.UNSAFE)
     assert refused.json["problems"][0]["fix"] == "Fix: if you trust it, add --plugin ./words.py"
     assert "trainer run run.yaml --plugin" in (run / "run.yaml").read_text(encoding="utf-8").splitlines()[0]
@@ -117,4 +117,4 @@ def test_plugins_are_switched_off_by_name_or_distribution(trainer: Trainer) -> N
     listed = off("plugins", "--no-plugin", "trainer-layer-rates", "--json").json["plugins"]
     assert {r["name"] for r in listed if r["state"] == "disabled"} == {"heatmap", "layer-rates"}
     done = off("plugins", "show", "heatmap", code=ExitCode.PLUGIN)
-    assert "switched off. Fix: leave out --no-plugin, and TRAINER_NO_PLUGIN" in done.stderr
+    assert "switched off. Fix: leave out --no-plugin, and TRAINER_NO_PLUGIN" in done.err

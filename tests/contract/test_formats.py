@@ -56,7 +56,7 @@ def test_what_is_wrong_is_told_with_its_line(trainer: Trainer) -> None:
 
 def test_a_format_that_is_switched_off_reads_nothing(trainer: Trainer) -> None:
     done = trainer("check", "points.csv", "--no-plugin", "point-table", "--task", "pose", code=ExitCode.DATASET)
-    assert "points.csv" in done.stderr
+    assert "points.csv" in done.err
 
 
 def test_a_dataset_of_the_format_is_converted(trainer: Trainer) -> None:
@@ -74,4 +74,4 @@ def test_a_dataset_of_the_format_is_trained_on(trainer: Trainer) -> None:
     assert done.json["status"] == "done"
     record = yaml.safe_load((Path(done.json["save_dir"]) / "run.yaml").read_text(encoding="utf-8"))["record"]
     assert "point-table (trainer-point-table 1.0)" in record["plugins"], "nobody asked for it, but it was there"
-    assert "pose" in done.stderr
+    assert "pose" in done.err

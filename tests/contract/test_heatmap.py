@@ -40,7 +40,7 @@ def test_it_is_listed_without_being_imported(trainer: Trainer) -> None:
         "always": False,
     }
     assert ["heatmap", "task", "available", "trainer-heatmap", "1.0"] in [
-        line.split() for line in trainer("plugins").stdout.splitlines()
+        line.split() for line in trainer("plugins").out.splitlines()
     ]
 
 
@@ -130,15 +130,15 @@ def test_a_training_starts_from_its_checkpoint(heatmap: Trained, trainer: Traine
 
 @pytest.mark.train
 def test_plain_ultralytics_says_what_its_checkpoint_needs(heatmap: Trained, bare: Trainer) -> None:
-    said = bare.python("-c", PLAIN_ENGINE, heatmap.best, heatmap.sample / "val00.png").stdout
+    said = bare.python("-c", PLAIN_ENGINE, heatmap.best, heatmap.sample / "val00.png").out
     assert "pip install trainer-host trainer-heatmap" in said
 
 
 @pytest.mark.train
 def test_without_its_package_the_file_says_what_it_needs(heatmap: Trained, bare: Trainer) -> None:
     done = bare("predict", f"model={heatmap.best}", f"source={heatmap.sample}", code=ExitCode.PLUGIN)
-    assert "unknown task 'heatmap'" in done.stderr
-    assert "pip install trainer-heatmap" in done.stderr
+    assert "unknown task 'heatmap'" in done.err
+    assert "pip install trainer-heatmap" in done.err
 
 
 def test_wrong_options_are_reported_together(trainer: Trainer) -> None:
@@ -153,7 +153,7 @@ def test_wrong_options_are_reported_together(trainer: Trainer) -> None:
 
 def test_a_model_of_the_engine_is_refused(trainer: Trainer) -> None:
     done = trainer("run", "--task", "heatmap", "model=yolo26n.yaml", code=ExitCode.SETTINGS)
-    assert "heatmap has a network of its own" in done.stderr
+    assert "heatmap has a network of its own" in done.err
 
 
 def test_its_dataset_tells_the_task_and_is_checked(trainer: Trainer) -> None:

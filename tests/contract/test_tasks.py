@@ -14,7 +14,7 @@ import torch
 
 from tests.contract.conftest import Trainer
 from tests.contract.parity import differences, train_stock, train_task
-from tests.support.figures import keep_first, pose_dataset
+from tests.support.sample_datasets import keep_first, pose_dataset
 from trainer_detect.sample import corner_row, draw_sample, outline_row
 from trainer_host import ExitCode
 
@@ -105,7 +105,7 @@ def test_a_trainer_of_another_kind_than_its_base_trains_but_does_not_predict(seg
     done = segment.command(
         "predict", f"model={ours['best']}", f"source={segment.data.parent / 'images' / 'val'}", code=ExitCode.PLUGIN
     )
-    assert "base='segment'" in done.stderr
+    assert "base='segment'" in done.err
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_a_keypoint_of_another_class_is_told(figures: tuple[Trainer, dict[str, A
     yaml = "train: images\nval: images\nnames: [dot, ring]\nkpt_shape: [2, 3]\nflip_idx: [0, 1]\n"
     (tmp_path / "data.yaml").write_text(f"{yaml}kpt_sets: {{dot: [0], ring: [1]}}\n")
     done = command("check", tmp_path / "data.yaml", code=ExitCode.DATASET)
-    assert "0.txt:1: keypoint 0 is labelled, which no ring has." in done.stderr
+    assert "0.txt:1: keypoint 0 is labelled, which no ring has." in done.err
     (tmp_path / "data.yaml").write_text(f"{yaml}kpt_sets: {{dot: [0], ring: [7]}}\n")
     done = command("check", tmp_path / "data.yaml", code=ExitCode.DATASET)
-    assert "data.yaml:6: kpt_sets does not say what keypoints each class has." in done.stderr
+    assert "data.yaml:6: kpt_sets does not say what keypoints each class has." in done.err

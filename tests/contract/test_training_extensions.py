@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.contract.conftest import PACKAGES, Done, Trainer, rows
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import ExitCode
 
 pytestmark = [pytest.mark.wheel, pytest.mark.train]
@@ -89,7 +89,7 @@ def test_sigmas_reach_the_model_and_the_record(together: Run) -> None:
     model = torch.load(together.folder / "weights" / "best.pt", weights_only=False)["model"]
     assert list(model.kpt_oks_sigmas) == SIGMAS
     words = [f"data={together.data}", *SMALL, "--plugin", "oks-sigmas"]
-    said = together.command("run", *words, code=ExitCode.SETTINGS).stderr
+    said = together.command("run", *words, code=ExitCode.SETTINGS).err
     assert "oks-sigmas.sigmas has 0 numbers, and the dataset has 9 keypoints. Fix: give one for each keypoint" in said
 
 
@@ -101,5 +101,5 @@ def test_they_are_stored_with_the_run_and_the_file_is_one_of_the_engine(together
 
 def test_an_unknown_metric_ends_the_run_before_the_first_epoch(together: Run) -> None:
     words = [f"data={together.data}", *SMALL, "--best-metric", "metrics/map50(P)"]
-    said = together.command("run", *words, code=ExitCode.SETTINGS).stderr
+    said = together.command("run", *words, code=ExitCode.SETTINGS).err
     assert "unknown metric 'metrics/map50(P)'. Did you mean 'metrics/mAP50(P)'?" in said

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,7 +14,8 @@ import pytest
 import torch
 
 from tests.contract.conftest import PACKAGES, Trainer, rows
-from tests.support.figures import detect_dataset, pose_dataset
+from tests.support.command import process
+from tests.support.sample_datasets import detect_dataset, pose_dataset
 from trainer_host import Detections
 
 pytestmark = pytest.mark.wheel
@@ -31,9 +31,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with albumentations, which is not installed beside the host."""
     folder = tmp_path_factory.mktemp("albumentations")
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
-    done = subprocess.run([*command, "--target", str(folder), *ALBUMENTATIONS], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"albumentations cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+    done = process(*command, "--target", folder, *ALBUMENTATIONS)
+    if done.code:
+        pytest.skip(f"albumentations cannot be installed: {done.err.strip().splitlines()[-1]}")
     return folder
 
 
@@ -184,7 +184,7 @@ assert len(turned(empty).boxes) == 0 and turned(empty).points is None
 
 def test_a_flip_of_albumentations_is_the_hosts_own(site: Path, library: Path, tmp_path: Path) -> None:
     done = Trainer(tmp_path, (site, library)).python("-W", "error", "-c", LIKE_THE_HOST)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
 
 
 @pytest.mark.train

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.core.helpers import Done, write_package
+from tests.support.command import Done
+from tests.support.written_package import write_package
 
 # The same examples every time, however slow the machine is.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import stat
-import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.corpus.generator import Case, Expected
+from tests.support.command import process
 
 SECONDS = 20
 """Time after which a check in a process of its own is ended."""
@@ -69,14 +69,9 @@ def check(case: Case, data: Path) -> Report:
 def check_apart(case: Case, data: Path) -> tuple[Report, int]:
     """Check a dataset in a process; return what it said, and the most memory that it had, in bytes."""
     peak = data.parent.with_suffix(".peak")
-    ran = subprocess.run(
-        [sys.executable, "-c", APART, str(SECONDS), str(peak), *words(case, data)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode >= 0, f"killed by signal {-ran.returncode}"
-    return report(ran.returncode, ran.stdout, ran.stderr), int(peak.read_text()) * 1024
+    ran = process(sys.executable, "-c", APART, SECONDS, peak, *words(case, data))
+    assert ran.code >= 0, f"killed by signal {-ran.code}"
+    return report(ran.code, ran.out, ran.err), int(peak.read_text()) * 1024
 
 
 def report(code: int, out: str, error: str) -> Report:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.figures import detect_dataset, pose_dataset, real_dataset
-from tests.support.yolo import examined
+from tests.support.sample_datasets import detect_dataset, pose_dataset, real_dataset
+from tests.support.yolo_datasets import examined
 from trainer_host import AnnotatedImage, LoaderContext, PluginError, SettingsError
 
 Change = Callable[[AnnotatedImage], Any]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.command import python
 from tests.support.splits import SHAPE, make_context, make_split, stock_refuses
 from trainer_detect.checks import check_dataset
 from trainer_detect.rows import fitting_shapes, read_boxes
@@ -176,7 +175,7 @@ def test_shapes_that_fit_a_number_of_columns() -> None:
 
 def test_checks_need_neither_torch_nor_the_engine() -> None:
     code = "import sys, trainer_detect.checks; sys.exit(bool({'torch', 'ultralytics'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    python(code)
 
 
 # --- the same rules, one row at a time --------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.support.yolo import examined
+from tests.support.yolo_datasets import examined
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

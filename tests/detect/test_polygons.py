@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import trainer_detect
-from tests.support.figures import keep_first
+from tests.support.sample_datasets import keep_first
 from tests.support.splits import make_context, make_split, stock_refuses
 from trainer_detect.annotations import annotate
 from trainer_detect.checks import check_dataset

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.core.helpers import ROOT
+from tests.support.command import ROOT
 from trainer_host.engine.ultralytics.engine_settings import engine_folder
 from trainer_host.engine.ultralytics.release_window import engine_version
 from trainer_host.testing.engine_overlay import engine_overlay, environment_with

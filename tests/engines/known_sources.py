@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.core.helpers import ROOT
 from tests.engines.used_names import by_file, used_names
 from tests.engines.watch_list import WATCHED, YAMLS
+from tests.support.command import ROOT
 from trainer_host.engine.ultralytics import reimplemented
 from trainer_host.engine.ultralytics.reimplemented import REIMPLEMENTED, Reimplementation
 from trainer_host.engine.ultralytics.release_window import KNOWN_SOURCES, hashes

@@ -10,11 +10,11 @@ from types import ModuleType
 
 import pytest
 
-from tests.core.helpers import Done, command
 from tests.engines.engine_copy import engine_copy
 from tests.engines.known_sources import known_sources, reimplementations
 from tests.engines.reach import used_by_watched
 from tests.engines.watch_list import WATCHED, WITHOUT_EFFECT, YAMLS
+from tests.support.command import Done, command
 from trainer_host.base.errors import EnvironmentProblemError
 from trainer_host.engine.ultralytics import release_window
 from trainer_host.engine.ultralytics.engine_settings import engine_folder

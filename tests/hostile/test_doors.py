@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.core.helpers import ROOT, environment
 from tests.hostile.doors import DOORS, PYTHON_DOORS
-from tests.support.figures import pose_dataset
+from tests.support.command import ROOT, process
+from tests.support.sample_datasets import pose_dataset
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -55,16 +54,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def attempts(folder: Path, *doors: str) -> dict[str, Any]:
     """Open every file through doors, in a process that is watched."""
     out = folder / f"{doors[0].replace(' ', '-')}.json"
-    command = [sys.executable, "-m", "tests.hostile.doors", str(folder), str(out), *doors]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(ROOT, OMP_NUM_THREADS="1", TRAINER_CACHE_DIR=str(folder / "runs" / "cache")),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    words = [sys.executable, "-m", "tests.hostile.doors", folder, out, *doors]
+    done = process(*words, cwd=folder, path=[ROOT], TRAINER_CACHE_DIR=str(folder / "runs" / "cache"))
+    assert done.code == 0, done.err[-3000:]
     facts: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return facts
 
@@ -113,6 +105,7 @@ def test_nothing_runs_through_any_door(stage: Path, doors: tuple[str, ...]) -> N
     check(stage, *doors)
 
 
+@pytest.mark.slow
 def test_the_bait_would_work(stage: Path, tmp_path: Path) -> None:
     """The files do what they are meant to where they are loaded in full."""
     code = (
@@ -122,8 +115,7 @@ def test_the_bait_would_work(stage: Path, tmp_path: Path) -> None:
     )
     for name in ("reduce-system", "inst-system", "reduce-exec", "reduce-teacher", "obj-teacher", "in-a-layer"):
         mark = stage / "files" / "mark"
-        command = [sys.executable, "-c", code, str(stage / "files" / f"{name}.pt")]
-        subprocess.run(command, cwd=tmp_path, env=environment(ROOT), capture_output=True, check=False)
+        process(sys.executable, "-c", code, stage / "files" / f"{name}.pt", cwd=tmp_path, path=[ROOT])
         ran = mark.exists()
         mark.unlink(missing_ok=True)
         assert ran, name

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.core.helpers import ROOT, environment
+from tests.support.command import ROOT, python
 
 MOST_GROWTH = 300 * 2**20
 """Bytes that reading a bomb may take besides what importing torch takes."""
@@ -46,9 +44,7 @@ def bombs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ["compressed-pickle", "compressed-weights", "many-dicts", "many-marks", "many-copies", "deep", "alias-growth"],
 )
 def test_a_bomb_takes_little_memory(bombs: dict[str, Path], name: str) -> None:
-    command = [sys.executable, "-c", READ, str(bombs[name])]
-    done = subprocess.run(command, env=environment(ROOT), capture_output=True, text=True, check=True)
-    code, growth = map(int, done.stdout.split())
+    code, growth = map(int, python(READ, ROOT, words=[bombs[name]]).split())
     assert code in (3, 6)
     assert growth < MOST_GROWTH
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.helpers import command, write_package
 from tests.engines.engine_copy import engine_copy
+from tests.support.command import command
+from tests.support.written_package import write_package
 from trainer_host.testing import VerificationError, check_task
 from trainer_host.testing.engine_overlay import engine_overlay
 
@@ -132,7 +133,7 @@ def test_without_an_index_another_engine_is_told_in_one_line(tmp_path: Path, mon
 
 @pytest.mark.train
 def test_a_task_of_the_host_passes(tmp_path: Path) -> None:
-    """The other one does as the base of a package in tests/contract/test_new.py."""
+    """The other one does as the base of a package in tests/contract/test_plugins_new.py."""
     done = command("plugins", "verify", "detect", "--json", cwd=tmp_path)
     assert done.code == 0, done.out
     assert all(c["state"] == "ok" for c in done.json["checks"])

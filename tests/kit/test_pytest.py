@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.command import process
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.train
@@ -55,25 +55,16 @@ def test_a_tiny_sample(tiny_dataset, trainer_host_only):
 def test_a_suite_of_an_author(tmp_path: Path) -> None:
     (tmp_path / "test_plugin.py").write_text(SUITE)
     options = ["-p", "no:cacheprovider", "-v", "--rootdir", str(tmp_path), "-W", "error"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "test_plugin.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = {
-        line.split()[0].partition("::")[2]: line.split()[1] for line in done.stdout.splitlines() if "::test" in line
-    }
-    assert done.returncode == 1, done.stdout
-    assert said["test_it_keeps_the_contract[toy-hooks]"] == "PASSED", done.stdout
+    done = process(sys.executable, "-m", "pytest", *options, "test_plugin.py", cwd=tmp_path, path=[ROOT])
+    said = {line.split()[0].partition("::")[2]: line.split()[1] for line in done.out.splitlines() if "::test" in line}
+    assert done.code == 1, done.out
+    assert said["test_it_keeps_the_contract[toy-hooks]"] == "PASSED", done.out
     assert said["test_it_keeps_the_contract[toy-trains]"] == "PASSED"
     assert said["test_it_keeps_the_contract[toy-host-version]"] == "SKIPPED"
     assert said["test_it_keeps_the_contract[broken-hooks]"] == "FAILED"
     fixtures = ("test_nothing_else_is_there", "test_bases_are_there_too", "test_a_tiny_sample")
-    assert [said[name] for name in fixtures] == ["PASSED"] * 3, done.stdout
-    assert "plot_data: not marked, so the host never calls it. Put @hookimpl above it." in done.stdout
+    assert [said[name] for name in fixtures] == ["PASSED"] * 3, done.out
+    assert "plot_data: not marked, so the host never calls it. Put @hookimpl above it." in done.out
 
 
 def test_the_fixtures_load_only_where_they_are_asked_for() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.command import python
 from tests.support.splits import SHAPE, make_context, make_split, stock_refuses
 from trainer_detect import checks as detect_checks
 from trainer_host import Finding
@@ -332,7 +331,7 @@ def test_keypoints_that_are_the_same_everywhere_are_told() -> None:
 
 def test_checks_need_neither_torch_nor_the_engine() -> None:
     code = "import sys, trainer_pose.checks; sys.exit(bool({'torch', 'ultralytics'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    python(code)
 
 
 # --- the same rules, one row at a time --------------------------------------------------------------------------------

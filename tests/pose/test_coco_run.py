@@ -16,9 +16,9 @@ import yaml
 from PIL import Image
 
 import trainer_host
-from tests.support.figures import pose_dataset, real_dataset
+from tests.support.sample_datasets import pose_dataset, real_dataset
 from tests.support.training import checkpoint_tensors
-from tests.support.yolo import examined
+from tests.support.yolo_datasets import examined
 from trainer_host import RunResult, check
 
 SETTINGS: dict[str, Any] = {"model": "yolo11n-pose.yaml", "imgsz": 64, "epochs": 2, "batch": 8, "plots": False}

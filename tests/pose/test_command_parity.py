@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.support.figures import pose_dataset
+from tests.support.command import TRAINER, process
+from tests.support.sample_datasets import pose_dataset
 from tests.support.training import checkpoint_tensors
 
 STOCK = "import sys; from ultralytics.cfg import entrypoint; sys.argv[0] = 'yolo'; entrypoint()"
@@ -38,11 +38,11 @@ def test_exact_equals_the_engines_command(tmp_path: Path, start: str) -> None:
         model = str(tmp_path / "start.pt")
         YOLO("yolo11n-pose.yaml").save(model)
     stock = [sys.executable, "-c", STOCK, "pose", "train", *settings(data, tmp_path / "stock"), f"model={model}"]
-    ours = [sys.executable, "-m", "trainer_host", "run", "--exact", "--task", "pose", "--json"]
-    for command in (stock, [*ours, *settings(data, tmp_path / "ours"), f"model={model}"]):
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-    result = json.loads(done.stdout)
+    ours = [*TRAINER, "run", "--exact", "--task", "pose", "--json"]
+    for words in (stock, [*ours, *settings(data, tmp_path / "ours"), f"model={model}"]):
+        done = process(*words, cwd=tmp_path)
+        assert done.code == 0, done.err[-2000:]
+    result = json.loads(done.out)
     assert result["status"] == "done"
     assert rows(tmp_path / "stock") == rows(tmp_path / "ours")
     for name in ("best.pt", "last.pt"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import DatasetError, SettingsError
 
 TINY = {

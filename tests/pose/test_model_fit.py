@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import trainer_host
-from tests.core.helpers import command
-from tests.support.heard import Heard
-from tests.support.models import checkpoint, dataset, noise
+from tests.support.command import command
+from tests.support.recording_reporter import RecordingReporter
 from tests.support.splits import make_context
+from tests.support.untrained_models import checkpoint, dataset, noise
 from trainer_detect.model_fit import check_models as check_classes
 from trainer_host import DatasetError, Finding, ModelFacts, SettingsError
 from trainer_host.engine.ultralytics.model_facts import starting_models
@@ -193,14 +193,14 @@ def test_the_drop_in_class_compares_too_and_knows_the_faults_of_a_device(
 
 def test_a_faulty_device_is_told_in_validation_and_prediction(place: Path, tmp_path: Path) -> None:
     words, where = "pose models are known to find wrong keypoints on Apple's device", str(tmp_path)
-    heard = Heard()
+    heard = RecordingReporter()
     data = str(place / "points/data.yaml")
     trainer_host.val(place / "four.pt", data=data, device="mps", plots=False, project=where, reporter=heard)
     assert [words in w for w in heard.warnings].count(True) == 1
-    heard = Heard()
+    heard = RecordingReporter()
     trainer_host.predict(place / "four.pt", place / "points/images/val", device="mps", reporter=heard)
     assert [words in w for w in heard.warnings].count(True) == 1
-    heard = Heard()
+    heard = RecordingReporter()
     trainer_host.val(place / "four.pt", data=data, device="cpu", plots=False, project=where, reporter=heard)
     assert heard.warnings == []
 
@@ -226,7 +226,7 @@ def test_a_run_adapts_the_model_and_draws_images_of_four_channels(place: Path, t
 @pytest.mark.train
 def test_gray_images_are_drawn(tmp_path: Path) -> None:
     data = dataset(tmp_path / "gray", pixels=lambda: noise(1), channels=1)
-    heard = Heard()
+    heard = RecordingReporter()
     result = trainer_host.run(
         "pose",
         model="yolo26n-pose.yaml",

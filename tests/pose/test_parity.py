@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.figures import detect_dataset, pose_dataset, real_dataset
+from tests.support.sample_datasets import detect_dataset, pose_dataset, real_dataset
 from tests.support.training import differences, train
 
 pytestmark = pytest.mark.train
@@ -45,6 +45,7 @@ def detect_data(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(detect_dataset(tmp_path_factory.mktemp("detect"), images=20))
 
 
+@pytest.mark.smoke
 def test_pose_equals_stock(tmp_path: Path, pose_data: str) -> None:
     wrapper = tmp_path / "wrapper.py"
     wrapper.write_text(WRAPPER)
@@ -53,6 +54,7 @@ def test_pose_equals_stock(tmp_path: Path, pose_data: str) -> None:
     assert ours["names"] == ["box_loss", "pose_loss", "kobj_loss", "cls_loss", "dfl_loss"]
 
 
+@pytest.mark.smoke
 def test_detect_equals_stock(tmp_path: Path, detect_data: str) -> None:
     overrides = {**SHORT, "data": detect_data, "model": "yolo26n.yaml", "multi_scale": 0.5, "cls_pw": 0.5, "seed": 3}
     compare("detect", tmp_path, overrides)

@@ -11,7 +11,7 @@ import cv2
 import pytest
 import yaml
 
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import RunResult, predict, run
 
 pytestmark = pytest.mark.train

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import pytest
 import torch
 
 import trainer_host
-from tests.core.helpers import Done, command, environment
-from tests.support.heard import Heard
-from tests.support.untrained import untrained
+from tests.support.command import Done, command, process
+from tests.support.recording_reporter import RecordingReporter
+from tests.support.untrained_models import untrained
 from trainer_host import (
     DatasetError,
     ImagePrediction,
@@ -168,14 +167,14 @@ def test_settings_that_are_not_honoured_are_refused(model: Path, settings: dict[
     ids=str,
 )
 def test_settings_without_an_effect_are_reported(model: Path, settings: dict[str, Any], why: str) -> None:
-    heard = Heard()
+    heard = RecordingReporter()
     predict(model, reporter=heard, **settings)
     key, value = next(iter(settings.items()))
     assert [w.partition(" Fix: ")[0] for w in heard.warnings] == [f"{key}={value} has no effect: {why}."]
 
 
 def test_half_precision_needs_a_gpu(model: Path) -> None:
-    heard = Heard()
+    heard = RecordingReporter()
     predict(model, reporter=heard, quantize=16)
     assert heard.warnings == ["quantize=16 has no effect on a CPU, which computes with 32 bits."]
 
@@ -362,10 +361,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
 from trainer_host.cli.main import main
 main()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment(), check=False
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return process(sys.executable, "-c", code, *words)
 
 
 def test_a_video_that_does_not_fit_is_an_error_of_storage(model: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import struct
-import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -18,9 +17,9 @@ import pytest
 from PIL import Image
 
 import trainer_host
-from tests.core.helpers import command, environment
-from tests.support.heard import Heard
-from tests.support.untrained import untrained
+from tests.support.command import command, process
+from tests.support.recording_reporter import RecordingReporter
+from tests.support.untrained_models import untrained
 from trainer_host import DatasetError, PredictResult, SettingsError, TrainerError, UnsafeError
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.prediction_sources import VIDEOS
@@ -205,7 +204,7 @@ def test_what_is_proposed_for_subfolders_works(model: Path) -> None:
     words = shlex.split(str(caught.value.problems[0].fix).removeprefix("Fix: "))
     assert predict(model, words[0].removeprefix("source=")).images == 2
     write("cams[1]/e.jpg", "cams[1]/runs/pose/predict/e.jpg")
-    heard = Heard()
+    heard = RecordingReporter()
     assert predict(model, "cams[1]", reporter=heard).images == 1
     assert heard.notes[-1] == (
         "the images in the subfolders of cams[1] are not read. To read them too: 'source=cams[[]1]/**/*'"
@@ -383,12 +382,9 @@ engine.FinishedModel = Endless
 main()
 """
     words = ["predict", f"model={model}", "source=a.jpg", "imgsz=64", "conf=0.0001", "--json", "--output", "f.json"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False,
-    )  # fmt: skip
-    assert done.returncode == 130, done.stderr
-    told = json.loads(done.stdout)
+    done = process(sys.executable, "-c", code, *words, cwd=tmp_path)
+    assert done.code == 130, done.err
+    told = json.loads(done.out)
     assert (told["status"], told["error"], told["exit_code"]) == ("stopped", "StoppedError", 130)
     assert [p["frame"] for p in told["predictions"]] == [1, 2, 3]
     assert json.loads(Path("f.json").read_text()) == told["predictions"]

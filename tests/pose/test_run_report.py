@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.core.helpers import command
-from tests.support.figures import pose_dataset
+from tests.support.command import command
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import RunResult, SettingsError, run
 from trainer_host.base.reporting import EpochReport, NullReporter
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +11,22 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.figures import pose_dataset
+from tests.support.command import Done, command
+from tests.support.sample_datasets import pose_dataset
 
 TINY = ["model=yolo11n-pose.yaml", "imgsz=32", "epochs=1", "batch=4", "plots=False"]
 
 
-def trainer(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "trainer_host", *words]
-    env = {**os.environ, "MARK": str(folder / "ran")}
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, check=False)
+def trainer(folder: Path, *words: str) -> Done:
+    return command(*words, cwd=folder, MARK=str(folder / "ran"))
 
 
 def refused(folder: Path, code: int, *words: str) -> str:
     done = trainer(folder, *words)
     assert not (folder / "ran").exists()
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    return done.err
 
 
 TOUCH = "import os, pathlib; pathlib.Path(os.environ['MARK']).touch()"

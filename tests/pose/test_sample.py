@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.support.figures import detect_dataset, pose_dataset
+import trainer_detect.sample
+import trainer_pose.sample
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import run
 
 
@@ -21,7 +23,7 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-@pytest.mark.parametrize("draw", [pose_dataset, detect_dataset])
+@pytest.mark.parametrize("draw", [trainer_pose.sample.draw_sample, trainer_detect.sample.draw_sample])
 def test_samples_are_deterministic_and_leave_random_numbers_alone(draw: Any, tmp_path: Path) -> None:
     np.random.seed(1)
     before = np.random.get_state()[1].tolist()  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 
 FAMILIES = [f"{family}n{kind}.yaml" for family in ("yolov8", "yolo11", "yolo12", "yolo26") for kind in ("", "-pose")]
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.tools import draw, put, sleap_file
+from tests.support.label_tool_files import draw, put, sleap_file
 from trainer_host import DataContext, Finding, StorageError
 from trainer_host.data.description import Description
 from trainer_pose.formats import sleap_file as reader

@@ -9,14 +9,13 @@ and the metrics. A job with ``lost_in`` has a loss of NaN at the end of that epo
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.command import ROOT, process
 
 
 def trainer_class(who: str) -> Any:
@@ -74,16 +73,9 @@ def checkpoint_tensors(path: Path) -> dict[str, torch.Tensor]:
 def train(who: str, out: Path, overrides: dict[str, Any], **job: Any) -> dict[str, Any]:
     """Train in a process of its own, and return what it wrote down."""
     overrides = {**overrides, "project": str(out.parent / f"runs-{out.stem}"), "name": "run"}
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.training",
-        who,
-        str(out),
-        json.dumps({"overrides": overrides, **job}),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    words = [sys.executable, "-m", "tests.support.training", who, out, json.dumps({"overrides": overrides, **job})]
+    done = process(*words, cwd=ROOT)
+    assert done.code == 0, done.out[-3000:] + done.err[-3000:]
     result: dict[str, Any] = torch.load(out, weights_only=True)
     return result
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.core.helpers import Done
+from tests.support.command import Done
 
 MODEL = """
 nc: 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import trainer_host
-from tests.core.helpers import Done
+from tests.support.command import Done
 from tests.sweep.conftest import Tiny
 from trainer_host.engine.ultralytics.engine_settings import engine_keys
 
@@ -27,6 +27,8 @@ ENDLESS = {("epochs", "1e9"), *(("time", word) for word in ("true", "1", "0.5", 
 """Values that train for hours, as they ask for."""
 KEYS = sorted(engine_keys() - {"compile"})
 """All settings, but for ``compile``, which compiles for minutes."""
+SHORT = {"batch", "classes", "conf", "device", "imgsz", "max_det"}
+"""Settings that the short tests try, because both commands use them; the others only with ``--all``."""
 TOGETHER = 6
 """Settings that one training has to bear together."""
 
@@ -38,7 +40,7 @@ def ended_well(done: Done, *words: str) -> None:
     assert done.json["status"] == ("done" if done.code == 0 else "error"), (words, done.json)
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", [pytest.param(k, marks=[] if k in SHORT else pytest.mark.slow) for k in KEYS])
 @pytest.mark.parametrize("name", ["val", "predict"])
 def test_values_of_val_and_predict(trainer: Trainer, tiny: Tiny, name: str, key: str) -> None:
     for word in WORDS:
@@ -69,6 +71,7 @@ def test_values_of_run(trainer: Trainer, tiny: Tiny, word: str) -> None:
             ended_well(trainer(*tiny.run, setting, "--json"), setting)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run", "val", "predict"])
 def test_values_that_only_python_can_give(
     tiny: Tiny, name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tests.core.helpers import Done, command, write_package
-from tests.support.figures import detect_dataset
+from tests.support.command import Done, command, process
+from tests.support.sample_datasets import detect_dataset
+from tests.support.written_package import write_package
 from trainer_host.base.display import csv_cell, escaped, escaped_lines, json_text
 from trainer_host.base.errors import Problem
 from trainer_host.base.reporting import EpochReport, Progress
@@ -225,15 +227,10 @@ def test_a_bug_is_shown_escaped(tmp_path: Path) -> None:
         f"def bug(*a, **k): raise RuntimeError({EVIL!r})\n"
         "m.cli.main = bug\nm.main(['plugins'])\n"
     )
-    import subprocess
-    import sys
-
-    from tests.core.helpers import environment
-
-    done = subprocess.run([sys.executable, "bug.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
-    assert not steering(done.stderr, "\n")
+    done = process(sys.executable, "bug.py", cwd=tmp_path)
+    assert done.code == 1
+    assert "Traceback" in done.err
+    assert not steering(done.err, "\n")
 
 
 def test_output_of_another_encoding_is_no_bug(tmp_path: Path) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.core.helpers import command, environment, python
-from tests.support.figures import detect_dataset
+from tests.support.command import command, process, python
+from tests.support.sample_datasets import detect_dataset
 from trainer_host import StorageError
 from trainer_host.base.folder_lock import FILE, FolderLock
 from trainer_host.base.process_identity import Process
@@ -25,11 +24,11 @@ def killed(code: str, folder: Path) -> Process:
     """Run code in a process that is killed afterwards, and return which it was."""
     lines = f"from pathlib import Path\nfolder = Path({str(folder)!r})\n{code}\n"
     lines += f"from trainer_host.base.process_identity import Process\nprint(Process.current(), flush=True)\n{KILLED}\n"
-    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, env=environment(), check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    process = Process.parse(done.stdout.strip())
-    assert process is not None
-    return process
+    done = process(sys.executable, "-c", lines)
+    assert done.code == -signal.SIGKILL, done.err
+    found = Process.parse(done.out.strip())
+    assert found is not None
+    return found
 
 
 def names(folder: Path) -> list[str]:

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 import trainer_host
-from tests.core.helpers import Done, command, write_package
-from tests.support.figures import pose_dataset
+from tests.support.command import Done, command
+from tests.support.sample_datasets import pose_dataset
+from tests.support.written_package import write_package
 from trainer_host.version import __version__
 
 Trainer = Callable[..., Done]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.helpers import Done, command, python
 from tests.engines.engine_copy import engine_copy
+from tests.support.command import Done, command, python
 from trainer_host import ExitCode, doctor
 from trainer_host.base.errors import Problem
 from trainer_host.session import diagnosis, machine

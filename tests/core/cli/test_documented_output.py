@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.core.helpers import ROOT
+from tests.support.command import ROOT
 
 WIDTH, HEIGHT = 640, 480
 YAML = """train: images/train

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 from trainer_host.base.reporting import EpochReport, NullReporter, Progress
 from trainer_host.base.results import Ending, RunResult
 from trainer_host.base.signals import StopRequest

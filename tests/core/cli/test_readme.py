@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.figures import pose_dataset
+from tests.support.command import ROOT, command
+from tests.support.sample_datasets import pose_dataset
 
-ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -29,16 +26,10 @@ def test_the_plugin_of_the_readme_is_a_task(tmp_path: Path) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nose\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[trainer_host.tasks]\n{entry}\n")
     data = pose_dataset(tmp_path / "data", images=2)
-    command = [sys.executable, "-m", "trainer_host", "run", "--task", "nose-pose", f"data={data}"]
-    done = subprocess.run(
-        [*command, "model=yolo11n-pose.yaml", "epochs=1"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )
-    assert done.returncode == 4, done.stderr
-    assert "no keypoint is called nose" in done.stderr
+    words = ("run", "--task", "nose-pose", f"data={data}", "model=yolo11n-pose.yaml", "epochs=1")
+    done = command(*words, cwd=tmp_path, path=[tmp_path])
+    assert done.code == 4, done.err
+    assert "no keypoint is called nose" in done.err
 
 
 def test_the_yaml_of_the_readme_passes_as_a_dataset(tmp_path: Path) -> None:

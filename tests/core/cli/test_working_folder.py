@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.core.helpers import ROOT, environment
-from tests.support.figures import detect_dataset
+from tests.support.command import ROOT, TRAINER, Done, command, environment, process
+from tests.support.sample_datasets import detect_dataset
 from trainer_host._working_folder import leave
 from trainer_host.base.child_process import module_command
 
@@ -57,32 +56,32 @@ def trap(tmp_path: Path) -> Path:
     return folder
 
 
-def start(trap: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, cwd=trap, env=environment(), capture_output=True, text=True, check=False)
+def start(trap: Path, *words: str) -> Done:
+    done = process(*words, cwd=trap)
     ran = trap.parent / "ran"
     assert not ran.exists(), ran.read_text()
     return done
 
 
 @pytest.mark.parametrize("words", ["--help", "plugins", "plugins --check", "check data.yaml"])
-@pytest.mark.parametrize("way", ["module", "attached", "script"])
+@pytest.mark.parametrize("way", ["script", *(pytest.param(w, marks=pytest.mark.slow) for w in ("module", "attached"))])
 def test_no_file_of_the_working_folder_is_imported(trap: Path, way: str, words: str) -> None:
     script = trap.parent / "trainer"  # as an installer writes it
     script.write_text(SCRIPT)
     begin = {"module": ["-m", "trainer_host"], "attached": ["-mtrainer_host"], "script": [str(script)]}[way]
     done = start(trap, sys.executable, *begin, *words.split())
-    assert done.returncode == 0, done.stderr
-    assert "evil" not in done.stdout
+    assert done.code == 0, done.err
+    assert "evil" not in done.out
 
 
 def test_a_module_of_the_package_is_as_safe(trap: Path) -> None:
-    assert start(trap, sys.executable, "-m", "trainer_host.plugin.import_check", "task", "detect").returncode == 0
+    assert start(trap, sys.executable, "-m", "trainer_host.plugin.import_check", "task", "detect").code == 0
 
 
 def test_the_hosts_own_processes_are_safe(trap: Path) -> None:
-    assert start(trap, *module_command("trainer_host", "plugins")).returncode == 0
-    assert start(trap, *module_command("trainer_host.plugin.import_check", "task", "detect")).returncode == 0
-    assert "pip" in start(trap, *module_command("pip", "--version")).stdout
+    assert start(trap, *module_command("trainer_host", "plugins")).code == 0
+    assert start(trap, *module_command("trainer_host.plugin.import_check", "task", "detect")).code == 0
+    assert "pip" in start(trap, *module_command("pip", "--version")).out
 
 
 def test_every_process_of_the_host_is_started_so() -> None:
@@ -98,17 +97,15 @@ def test_what_python_imports_before_is_told(tmp_path: Path) -> None:
         "sys.modules['contextlib'] = sys.modules['zz'] = real\n"
         f"real.__file__ = {str(tmp_path / 'contextlib.py')!r}\nsys.path.insert(0, {str(tmp_path)!r})\n"
     )
-    words = [sys.executable, "-m", "trainer_host", "--help"]
-    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (6, ""), done.stderr
-    assert "contextlib.py was run in place of Python's own module. Fix: call trainer" in done.stderr
+    done = command("--help", cwd=tmp_path)
+    assert (done.code, done.out) == (6, ""), done.err
+    assert "contextlib.py was run in place of Python's own module. Fix: call trainer" in done.err
 
 
 @pytest.mark.parametrize("folder", [Path(os.__file__).parent, Path(os.__file__).parents[1]])
 def test_pythons_own_folder_is_no_matter(folder: Path) -> None:
-    words = [sys.executable, "-m", "trainer_host", "--version"]
-    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = command("--version", cwd=folder)
+    assert done.code == 0, done.err
 
 
 def test_a_checkout_is_put_last() -> None:
@@ -123,11 +120,5 @@ def test_a_checkout_is_put_last() -> None:
 
 def test_the_package_is_found_where_it_is_the_working_folders(tmp_path: Path) -> None:
     variables = {k: v for k, v in environment().items() if k != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-m", "trainer_host", "--version"],
-        cwd=ROOT / "core",
-        env=variables,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = process(*TRAINER, "--version", cwd=ROOT / "core", env=variables)
+    assert done.code == 0, done.err

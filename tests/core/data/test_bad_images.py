@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 import trainer_host
-from tests.core.helpers import Done
-from tests.support.yolo import make, write_yaml
+from tests.support.command import Done
+from tests.support.yolo_datasets import make, write_yaml
 from trainer_host import DatasetError, SettingsError
 from trainer_host.base.findings import Tolerance
 from trainer_host.base.reporting import NullReporter

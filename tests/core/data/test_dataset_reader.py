@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.yolo import codes, content, draw, label, make, names, write_yaml
+from tests.support.yolo_datasets import codes, content, draw, label, make, names, write_yaml
 from trainer_host.data.dataset_reader import read_dataset
 
 

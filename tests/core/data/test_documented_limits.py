@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.helpers import ROOT
+from tests.support.command import ROOT
 from trainer_detect.formats import coco_file
 from trainer_host.base import yaml_document
 from trainer_host.data import image_headers as images

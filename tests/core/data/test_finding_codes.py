@@ -7,8 +7,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tests.core.helpers import ROOT
 from tests.corpus import CASES
+from tests.support.command import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "findings.md"
 SOURCES = sorted(p for folder in ("core", "plugins") for p in (ROOT / folder).rglob("*.py"))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.core.helpers import Done
-from tests.support.figures import detect_dataset
+from tests.support.command import Done
+from tests.support.sample_datasets import detect_dataset
 from trainer_host.data.dataset_reader import read_dataset
 
 Trainer = Callable[..., Done]

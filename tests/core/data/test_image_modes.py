@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.core.helpers import command
-from tests.support.models import SIDE, dataset, noise, save_pixels
-from tests.support.yolo import examined
+from tests.support.command import command
+from tests.support.untrained_models import SIDE, dataset, noise, save_pixels
+from tests.support.yolo_datasets import examined
 from trainer_host import Finding
 from trainer_host.data.description import ALPHA, CHANNELS, DEEP
 from trainer_host.data.image_headers import read_header

@@ -16,7 +16,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.yolo import codes, content, draw, fresh, label, make, names, put_back, swap, tick, write_yaml
+from tests.support.yolo_datasets import (
+    codes,
+    content,
+    draw,
+    fresh,
+    label,
+    make,
+    names,
+    put_back,
+    swap,
+    tick,
+    write_yaml,
+)
 from trainer_host.data import scan_cache as cache
 from trainer_host.data.dataset_reader import read_dataset
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.support.yolo import content, draw, fresh, label, make, put_back, swap, tick, write_yaml
+from tests.support.yolo_datasets import content, draw, fresh, label, make, put_back, swap, tick, write_yaml
 from trainer_host.data import scan_cache as cache
 from trainer_host.data.dataset_reader import read_dataset
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import trainer_host
-from tests.core.helpers import Done, command
 from tests.corpus.generator import draw_base
-from tests.support.yolo import draw
+from tests.support.command import Done, command
+from tests.support.yolo_datasets import draw
 from trainer_host import DatasetError, SettingsError, UnsafeError
 from trainer_host.data.known_formats import known_file, known_json
 from trainer_host.data.source_recognition import error_for

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import trainer_host
-from tests.core.helpers import command
-from tests.support.yolo import examined, label, make
+from tests.support.command import command
+from tests.support.yolo_datasets import examined, label, make
 from trainer_host import SettingsError
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.settings import Given

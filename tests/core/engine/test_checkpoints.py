@@ -6,6 +6,7 @@ import enum
 import errno
 import os
 import pickle
+import re
 from collections import OrderedDict
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
@@ -205,7 +206,7 @@ def test_classes_of_others_are_named(tmp_path: Path) -> None:
     path = tmp_path / "foreign.pt"
     torch.save({"model": SimpleNamespace(a=1), "colour": Colour.RED}, path)
     assert foreign_names(path) == {"types.SimpleNamespace", f"{__name__}.Colour"}
-    with pytest.raises(UnsafeError, match=r"\(tests\.core\.engine\.test_checkpoints\.Colour\)"):
+    with pytest.raises(UnsafeError, match=rf"\({re.escape(__name__)}\.Colour\)"):
         read_checkpoint(path)
 
 

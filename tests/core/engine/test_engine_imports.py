@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import re
-import subprocess
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from tests.core.helpers import ROOT, environment, python
+from tests.support.command import ROOT, process, python
 from trainer_host.base.errors import ExitCode
 from trainer_host.plugin.hookspecs import HookSpecs
 from trainer_host.version import ENGINE_WINDOW
@@ -231,9 +230,8 @@ def test_what_may_be_assigned_to_still_is() -> None:
 
 def test_the_layers_hold(tmp_path: Path) -> None:
     tool = Path(sys.executable).with_name("lint-imports")
-    command = [str(tool), "--no-cache", "--config", str(ROOT / "pyproject.toml")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = process(tool, "--no-cache", "--config", ROOT / "pyproject.toml", cwd=ROOT)
+    assert done.code == 0, done.out + done.err
 
 
 def test_the_documents_name_every_hook_and_every_exit_code() -> None:

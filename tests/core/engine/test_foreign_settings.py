@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import trainer_host
-from tests.core.helpers import Done
+from tests.support.command import Done
 from trainer_host.engine.ultralytics.engine_settings import engine_keys
 from trainer_host.engine.ultralytics.foreign_settings import EXAMPLES, INSTEAD, SAME_MEANING, unknown_settings
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import trainer_host
-from tests.core.helpers import command
-from tests.support.yolo import make
+from tests.support.command import command
+from tests.support.yolo_datasets import make
 from trainer_host import SettingsError
 from trainer_host.engine.ultralytics import augmentations_setting as transforms
 from trainer_host.engine.ultralytics.augmentations_setting import wrong_augmentations

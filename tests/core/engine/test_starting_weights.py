@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.untrained import untrained
+from tests.support.untrained_models import untrained
 from trainer_host.base.results import StartingWeights
 
 pytestmark = pytest.mark.usefixtures("engine")

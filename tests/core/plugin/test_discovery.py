@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.helpers import command, write_package
+from tests.support.command import command
+from tests.support.written_package import write_package
 from trainer_host import PluginError, PluginRecord, plugins
 from trainer_host.cli.main import COMMANDS
 from trainer_host.plugin.discovery import discover, select

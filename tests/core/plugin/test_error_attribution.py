@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import PluginCrashError, SettingsError, StoppedError, StorageError
 from trainer_host.engine.error_translation import blamed, translated
 from trainer_host.plugin.chain import HookManager, Member, register

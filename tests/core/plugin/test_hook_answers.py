@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import trainer_host
-from tests.support.figures import detect_dataset
+from tests.support.sample_datasets import detect_dataset
 from trainer_host import PluginError
 
 pytestmark = [pytest.mark.usefixtures("engine"), pytest.mark.train]

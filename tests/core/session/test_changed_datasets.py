@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.core.helpers import Done
-from tests.support.figures import detect_dataset
+from tests.support.command import Done
+from tests.support.sample_datasets import detect_dataset
 
 Trainer = Callable[..., Done]
 RUN = ("run", "--task", "detect", "model=yolo11n.yaml", "imgsz=32", "epochs=1")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.helpers import Done
+from tests.support.command import Done
 from trainer_host import SettingsError, StorageError
 from trainer_host.data import yolo_writer
 from trainer_host.data.dataset_reader import read_dataset

@@ -12,9 +12,9 @@ import pytest
 import torch
 import yaml
 
-from tests.core.helpers import Done
-from tests.support.figures import pose_dataset
-from tests.support.watched import stub_packages
+from tests.support.audited_command import stub_packages
+from tests.support.command import Done
+from tests.support.sample_datasets import pose_dataset
 from trainer_host.base.errors import SettingsError, UnsafeError
 from trainer_host.engine.ultralytics.trackers import (
     TRACKERS,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.helpers import ROOT, python
-from tests.support.figures import pose_dataset
+from tests.support.command import ROOT, python
+from tests.support.sample_datasets import pose_dataset
 
 CALLS = """
 import {imports}

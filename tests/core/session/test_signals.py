@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.core.helpers import TRAINER, command, environment, python
-from tests.support.figures import pose_dataset
+from tests.support.command import TRAINER, command, environment, process, python
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import StoppedError
 from trainer_host.base.signals import StopRequest
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
 RUN = ["run", "--task", "pose", "model=yolo11n-pose.yaml", "imgsz=64", "epochs=100", "plots=False"]
 DEADLINE_S = 300
 
@@ -183,11 +183,10 @@ def test_a_signal_in_the_midst_of_an_import_ends_the_command(
         "sys.meta_path.insert(0, Finder())\n"
         "from trainer_host.cli.main import main\nsys.exit(main())\n"
     )
-    words = [sys.executable, str(script), "check", "x.yaml", "--json"]
-    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    assert done.stderr == f"trainer: stopped by {number.name}: the command was still starting.\n"
-    told = json.loads(done.stdout)
+    done = process(sys.executable, script, "check", "x.yaml", "--json", cwd=tmp_path)
+    assert done.code == code, done.err
+    assert done.err == f"trainer: stopped by {number.name}: the command was still starting.\n"
+    told = json.loads(done.out)
     assert (told["status"], told["error"], told["exit_code"], told["retryable"]) == (
         *("stopped", "StoppedError"),
         *(code, True),
@@ -311,12 +310,12 @@ def test_a_signal_while_libraries_are_unloaded_changes_no_exit_code(
         "late = Late()\nsys.exit(3)\n"
     )
     (tmp_path / "trainer").write_text(script)  # a name by which the command is known
-    done = subprocess.run([sys.executable, str(tmp_path / "trainer")], env=environment(), capture_output=True)
-    assert (done.returncode, done.stderr) == (3, b"")
+    done = process(sys.executable, tmp_path / "trainer")
+    assert (done.code, done.err) == (3, "")
 
 
 def test_a_signal_while_a_model_is_built_keeps_its_code(tmp_path: Path) -> None:
-    from tests.support.untrained import untrained
+    from tests.support.untrained_models import untrained
 
     (tmp_path / "in").mkdir()
     (tmp_path / "late.py").write_text(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import importlib
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,22 +15,29 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "datasets"
 
 
 def pose_dataset(folder: Path, images: int | None = None) -> Path:
-    """Draw the pose sample, or the first images of it, and return its YAML."""
-    from trainer_pose.sample import draw_sample
-
-    data = draw_sample(folder)
-    if images is not None:
-        keep_first(folder, images)
-    return data
+    """Write the pose sample, or the first images of each split, and return its YAML."""
+    return _copied("trainer_pose.sample", folder, images)
 
 
 def detect_dataset(folder: Path, images: int | None = None) -> Path:
-    """Draw the detect sample, or the first images of it, and return its YAML."""
-    from trainer_detect.sample import draw_sample
+    """Write the detect sample, or the first images of each split, and return its YAML."""
+    return _copied("trainer_detect.sample", folder, images)
 
-    data = draw_sample(folder)
+
+def _copied(module: str, folder: Path, images: int | None) -> Path:
+    data = _drawn(module)
+    shutil.copytree(data.parent, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
     if images is not None:
         keep_first(folder, images)
+    return folder / data.name
+
+
+@functools.cache
+def _drawn(module: str) -> Path:
+    """Draw a sample once for each process, because drawing takes a second and most tests need one."""
+    folder = Path(tempfile.mkdtemp(prefix="trainer-samples-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    data: Path = importlib.import_module(module).draw_sample(folder / "data")
     return data
 
 

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 import trainer_host
-from tests.support.figures import detect_dataset
+from tests.support.sample_datasets import detect_dataset
 from trainer_host.engine.error_translation import translated
 
 

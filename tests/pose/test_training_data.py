@@ -7,7 +7,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +17,10 @@ import pytest
 import yaml
 
 import trainer_host
-from tests.support.figures import pose_dataset
+from tests.support.command import process
+from tests.support.sample_datasets import pose_dataset
 from tests.support.training import ROOT, differences, train
-from tests.support.yolo import examined
+from tests.support.yolo_datasets import examined
 from trainer_host.base.reporting import NullReporter
 
 pytestmark = pytest.mark.train
@@ -223,11 +223,10 @@ print(json.dumps({k: float(v) for k, v in metrics.results_dict.items()}))
 
 
 def test_the_plain_engine_measures_a_finished_model(trained: trainer_host.RunResult, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PLAIN, str(trained.best), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
-    measured = json.loads(done.stdout.strip().splitlines()[-1])
+    done = process(sys.executable, "-c", PLAIN, trained.best, tmp_path, cwd=tmp_path)
+    assert done.code == 0, done.err
+    measured = json.loads(done.out.strip().splitlines()[-1])
     assert {k: trained.metrics[k] for k in measured if k != "fitness"} == {
         k: v for k, v in measured.items() if k != "fitness"
     }
-    assert str(ROOT) not in done.stderr
+    assert str(ROOT) not in done.err

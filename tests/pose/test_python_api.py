@@ -7,8 +7,6 @@ import logging
 import os
 import random
 import signal
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ import pytest
 import torch
 
 import trainer_host
-from tests.support.figures import pose_dataset
-from tests.support.training import ROOT, checkpoint_tensors
+from tests.support.command import python
+from tests.support.sample_datasets import pose_dataset
+from tests.support.training import checkpoint_tensors
 
 SETTINGS: dict[str, Any] = {"model": "yolo11n-pose.yaml", "imgsz": 32, "epochs": 1, "batch": 4, "plots": False}
 
@@ -76,9 +75,7 @@ def test_a_run_restores_the_process_and_a_second_equals_a_fresh_one(data: Path, 
 def in_a_fresh_process(data: Path, folder: Path) -> Path:
     settings = {**SETTINGS, "data": str(data), "project": str(folder)}
     code = f"import trainer_host; print(trainer_host.run('pose', **{settings!r}).best)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip().splitlines()[-1])
+    return Path(python(code).strip().splitlines()[-1])
 
 
 @pytest.mark.train

@@ -1,4 +1,4 @@
-"""An example package passes the kit's checks, from its wheel; tests/contract/test_new.py has the other kinds."""
+"""An example package passes the checks of the kit, from its wheel; test_plugins_new.py has the other kinds."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.tools import (
+from tests.support.label_tool_files import (
     LABELS,
     cvat_images,
     cvat_meta,

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.core.helpers import TRAINER, environment
+from tests.support.command import TRAINER, environment, process
 
-GUARD = Path(__file__).with_name("guard")
+GUARD = Path(__file__).with_name("audit_hook")
 NETWORK = ("socket.", "urllib.", "http.")
 PROCESSES = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system")
 NOT_IN_A_TEST = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "CI", "GITHUB_ACTIONS", "YOLO_OFFLINE", "YOLO_CONFIG_DIR")
@@ -103,9 +102,9 @@ def watched(command: Sequence[str], folder: Path, *path: Path, **variables: str)
     logs = [folder / "guard.log", folder / "tracked.log"]
     for log in logs:
         log.unlink(missing_ok=True)
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=given, check=False)
+    done = process(*command, cwd=folder, env=given)
     events, tracked = (log.read_text().splitlines() if log.exists() else [] for log in logs)
-    return Watched(done.returncode, done.stderr, [json.loads(line) for line in events], tracked)
+    return Watched(done.code, done.err, [json.loads(line) for line in events], tracked)
 
 
 def trainer(*words: str, alone: bool = False) -> list[str]:
@@ -117,7 +116,7 @@ def can_be_alone() -> bool:
     """Return whether the kernel lets this user make a network namespace."""
     if shutil.which("unshare") is None:
         return False
-    return subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode == 0
+    return process("unshare", "-rn", "true").code == 0
 
 
 def files_below(folder: Path) -> dict[str, tuple[int, int]]:

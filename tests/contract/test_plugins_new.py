@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 import yaml
 
 from tests.contract.conftest import Trainer, install, rows
-from tests.core.helpers import ROOT, command
+from tests.support.command import ROOT, command, process
 from trainer_host import ExitCode
 
 # The extension is tried with the first task, and that of the template trains fastest.
@@ -76,8 +75,8 @@ def fresh(written: Path) -> Trainer:
 
 def test_the_packages_are_free_of_lint(written: Path) -> None:
     for tool in (["check"], ["format", "--check"]):
-        done = subprocess.run([Path(sys.executable).with_name("ruff"), *tool, written], capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout
+        done = process(Path(sys.executable).with_name("ruff"), *tool, written)
+        assert done.code == 0, done.out
 
 
 @pytest.mark.wheel
@@ -86,9 +85,8 @@ def test_the_types_of_the_packages_are_right(written: Path) -> None:
     # The types of torch are left out, because reading them takes long.
     settings = "[mypy]\nstrict = True\ndisallow_subclassing_any = False\n[mypy-torch.*,cv2.*]\nfollow_imports = skip\n"
     (written / "mypy.ini").write_text(settings, encoding="utf-8")
-    mypy = [sys.executable, "-m", "mypy", *modules]
-    done = subprocess.run(mypy, capture_output=True, text=True, cwd=written)
-    assert done.returncode == 0, done.stdout
+    done = process(sys.executable, "-m", "mypy", *modules, cwd=written)
+    assert done.code == 0, done.out
 
 
 @pytest.mark.wheel
@@ -96,14 +94,14 @@ def test_the_types_of_the_packages_are_right(written: Path) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_the_tests_of_a_package_pass_at_once(fresh: Trainer, name: str) -> None:
     done = fresh.python("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", f"trainer-{name}")
-    assert done.returncode == 0, done.stdout
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
+    assert done.code == 0, done.out
+    assert " passed" in done.out
+    assert "skipped" not in done.out
 
 
 @pytest.mark.wheel
 def test_a_package_is_shown(fresh: Trainer) -> None:
-    shown = fresh("plugins", "show", "paw-pose").stdout
+    shown = fresh("plugins", "show", "paw-pose").out
     assert "chain    detect → pose → paw-pose" in shown
     assert "paw-pose.most=100  (int)" in shown
 
@@ -120,14 +118,14 @@ print({f.code for f in trainer_host.check(file, task="paw-pose", options={"paw-p
 @pytest.mark.wheel
 def test_a_task_with_a_base_checks_the_sample_of_its_base(fresh: Trainer) -> None:
     done = fresh.python("-c", CHECK)
-    assert done.stdout == "{'paw-pose-crowded'}\n", done.stderr
+    assert done.out == "{'paw-pose-crowded'}\n", done.err
 
 
 @pytest.mark.wheel
 @pytest.mark.train
 def test_a_task_of_its_own_trains_on_a_table_of_excel_as_on_its_sample(fresh: Trainer) -> None:
     drawn = "from pathlib import Path; import trainer_area; print(trainer_area.draw_sample(Path('.')))"
-    assert fresh.python("-c", drawn).stdout == "values.csv\n"
+    assert fresh.python("-c", drawn).out == "values.csv\n"
     table = fresh.folder / "values.csv"
     table.write_text(table.read_text(encoding="utf-8"), encoding="utf-8-sig")
     done = fresh("run", "--task", "area", "data=values.csv", "epochs=4", "plots=False", "--json")
@@ -137,13 +135,14 @@ def test_a_task_of_its_own_trains_on_a_table_of_excel_as_on_its_sample(fresh: Tr
     assert (record["imgsz"], record["optimizer"]) == (64, "AdamW")
     table.write_text(table.read_text(encoding="utf-8-sig").replace(",", ";"), encoding="utf-8")
     done = fresh("check", "values.csv", "--task", "area", code=ExitCode.DATASET)
-    assert "the table has the columns split;image;value, and needs split, image, value." in done.stderr + done.stdout
+    assert "the table has the columns split;image;value, and needs split, image, value." in done.err + done.out
 
 
 @pytest.mark.wheel
 def test_the_wheel_of_the_host_carries_the_templates(tmp_path: Path) -> None:
     build = ["-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "--no-index", "-w", tmp_path, ROOT]
-    subprocess.run(list(map(str, [sys.executable, *build])), check=True)
+    done = process(sys.executable, *build)
+    assert done.code == 0, done.err
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {f"trainer_host/templates/{p.relative_to(TEMPLATES).as_posix()}" for p in TEMPLATES.rglob("*.template")}

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 import trainer_host
-from tests.core.helpers import command
-from tests.support.figures import pose_dataset
+from tests.support.command import command
+from tests.support.sample_datasets import pose_dataset
 
 pytestmark = pytest.mark.train
 

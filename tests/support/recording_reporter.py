@@ -5,7 +5,7 @@ from __future__ import annotations
 from trainer_host.base.reporting import NullReporter
 
 
-class Heard(NullReporter):
+class RecordingReporter(NullReporter):
     """Keeps notes and warnings, in their order."""
 
     def __init__(self) -> None:

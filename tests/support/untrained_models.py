@@ -73,3 +73,15 @@ def dataset(
     file = root / "data.yaml"
     file.write_text(yaml.safe_dump(known), encoding="utf-8")
     return file
+
+
+def untrained(folder: Path, architecture: str = "yolo11n-pose.yaml") -> Path:
+    """Write a checkpoint of the engine with random weights; at a low threshold it finds objects in any image."""
+    import torch
+    from ultralytics import YOLO
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        file = folder / f"{Path(architecture).stem}.pt"
+        YOLO(architecture).save(file)
+    return file

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pickletools
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.support.figures import pose_dataset
+from tests.support.command import python
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import RunResult, run
 
 pytestmark = pytest.mark.train
@@ -54,11 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, Path]:
 def test_plain_ultralytics_loads_and_predicts_without_the_host(trained: tuple[RunResult, Path], tmp_path: Path) -> None:
     result, data = trained
     image = next((data.parent / "images" / "val").iterdir())
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCK, str(result.best), str(image)], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    assert "predicted" in done.stdout
+    assert "predicted" in python(BLOCK, words=[result.best, image], cwd=tmp_path)
 
 
 @pytest.mark.parametrize("which", ["best", "last"])

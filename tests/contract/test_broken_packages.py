@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 from trainer_host import ExitCode
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def test_the_user_chooses_between_two_distributions(surrounded: Trainer) -> None
     off = surrounded.having(TRAINER_NO_PLUGIN="trainer-second")
     assert off("plugins", "show", "twice", "--json").json["distribution"] == "trainer-first"
     done = surrounded("plugins", "show", "trainer-third:twice", code=ExitCode.PLUGIN)
-    assert "It comes from trainer-first 1.5 and trainer-second 1.5." in done.stderr
+    assert "It comes from trainer-first 1.5 and trainer-second 1.5." in done.err
 
 
 def test_a_claim_on_a_built_in_task_is_settled_the_same_way(surrounded: Trainer) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.figures import pose_dataset
+from tests.support.sample_datasets import pose_dataset
 from tests.support.training import differences, train
 
 pytestmark = pytest.mark.train
