@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.gc_pause import gc_paused
 from trainer_host.engine.ultralytics import engine_settings
-from trainer_host.engine.ultralytics.engine_import import engine_switches, import_engine
+from trainer_host.engine.ultralytics.engine_globals import UltralyticsGlobals
+from trainer_host.engine.ultralytics.engine_import import engine_switches
 from trainer_host.engine.ultralytics.release_window import engine_version, untested_engine
 
 if TYPE_CHECKING:
@@ -87,9 +86,7 @@ class UltralyticsEngine:
 
     def load(self) -> None:
         """Import the engine, which takes seconds; it installs nothing and makes no requests by itself."""
-        import_engine()
-        with gc_paused():
-            importlib.import_module("trainer_host.engine.ultralytics.training_engine")
+        UltralyticsGlobals().load()
 
     def switches(self) -> AbstractContextManager[None]:
         """Return a context in which an import of the engine installs nothing and makes no requests by itself."""
@@ -99,7 +96,7 @@ class UltralyticsEngine:
         """Return a context that imports the engine, and restores on leaving what it changes in the process."""
         from trainer_host.engine.process_state import preserved_state
 
-        return preserved_state()
+        return preserved_state(UltralyticsGlobals())
 
     def log(self, reporter: Reporter, verbose: bool) -> AbstractContextManager[None]:
         """Return a context in which the warnings of the engine go to ``reporter``; everything if ``verbose``."""
