@@ -66,16 +66,35 @@ class EngineSettings(Protocol):
         ...
 
 
+class Checkpoints(Protocol):
+    """The checkpoint files of an engine."""
+
+    def read(self, path: Path | str) -> Checkpoint:
+        """Read a checkpoint without executing anything that it names.
+
+        Raises:
+            SettingsError: If the file is missing, damaged, or not a checkpoint.
+            UnsafeError: If loading it in full could execute arbitrary code.
+        """
+        ...
+
+    def foreign_names(self, path: Path) -> set[str]:
+        """Return the classes and functions that a file names outside of torch, numpy and the engine."""
+        ...
+
+
 class Engine(Protocol):
     """An engine: its settings, its models, and the work that it does.
 
     Attributes:
         name: The name of the engine, as its package has it.
         settings: Its settings.
+        checkpoints: Its checkpoint files.
     """
 
     name: str
     settings: EngineSettings
+    checkpoints: Checkpoints
 
     def version(self) -> str:
         """Return the installed release, read from metadata."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trainer_host.base.errors import Problem
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.signals import StopRequest
+    from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.protocol import Command, TrainedModel, Training
 
@@ -68,13 +69,29 @@ class UltralyticsSettings:
         return what_to_write(name, value)
 
 
+class UltralyticsCheckpoints:
+    """The checkpoints of ultralytics; see `trainer_host.engine.protocol.Checkpoints`."""
+
+    def read(self, path: Path | str) -> Checkpoint:
+        """Read a checkpoint without executing anything that it names."""
+        from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
+
+        return read_checkpoint(path)
+
+    def foreign_names(self, path: Path) -> set[str]:
+        """Return the classes and functions that a file names outside of torch, numpy and the engine."""
+        from trainer_host.engine.ultralytics.checkpoints import foreign_names
+
+        return foreign_names(path)
+
+
 class UltralyticsEngine:
     """The ultralytics engine; see `trainer_host.engine.protocol.Engine`."""
 
     name = "ultralytics"
 
     def __init__(self) -> None:
-        self.settings = UltralyticsSettings()
+        self.settings, self.checkpoints = UltralyticsSettings(), UltralyticsCheckpoints()
 
     def version(self) -> str:
         """Return the installed release, read from metadata."""

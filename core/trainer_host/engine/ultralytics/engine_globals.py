@@ -32,14 +32,17 @@ class UltralyticsGlobals:
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
-        """Restore the default callbacks and the default activation on leaving."""
+        """Restore the default callbacks and activation on leaving; parse each checkpoint once meanwhile."""
         from ultralytics.nn.modules.conv import Conv
         from ultralytics.utils import callbacks
+
+        from trainer_host.engine.ultralytics.checkpoints import PARSED
 
         kept: dict[str, list[Any]] = {event: functions[:] for event, functions in callbacks.default_callbacks.items()}
         activation = Conv.default_act
         try:
-            yield
+            with PARSED.kept():
+                yield
         finally:
             # The engine replaces these objects itself: the current one gets the former content.
             current = callbacks.default_callbacks

@@ -32,11 +32,11 @@ from trainer_host.base.errors import DatasetError, PluginError, Problem, Setting
 from trainer_host.base.results import Ending
 from trainer_host.data.check_runner import unanswered
 from trainer_host.data.description import FOUND
-from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
 from trainer_host.engine.checkpoint.record import RECORD
 from trainer_host.engine.error_translation import loss_error
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.ultralytics.architecture import vet_model_file
+from trainer_host.engine.ultralytics.checkpoints import PARSED, read_checkpoint
 from trainer_host.engine.ultralytics.contributions import (
     Postprocessing,
     join_callbacks,
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Batch, Dataset, Metric, Module, Optimizer, Validator
     from trainer_host.base.results import StartingWeights
     from trainer_host.data.description import Description
+    from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.plan import Plan
 
 C = TypeVar("C", bound=RunContext)
@@ -282,6 +283,7 @@ class HostTrainer(BaseTrainer):
     def setup_model(self) -> Any:
         """Build the model that training starts from, and return the checkpoint to resume from, if any."""
         content = setup_model(self)
+        PARSED.forget()  # nothing reads these files again
         if not hasattr(self.model, "criterion"):
             self.model.criterion = None  # the training loop asks every model for it
         return content

@@ -24,11 +24,11 @@ from trainer_host.base.errors import PluginError, Problem, SettingsError, Unsafe
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.results import Outcome, UnreadableImage
 from trainer_host.data.subset_settings import refuse_unknown_classes
-from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.thread_count import wanted_threads
 from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer, new_trainer
+from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 from trainer_host.engine.ultralytics.contributions import (
     Postprocessing,
     join_callbacks,

@@ -15,14 +15,15 @@ from ultralytics.utils import DEFAULT_CFG_KEYS, LOGGER
 from ultralytics.utils.torch_utils import strip_optimizer
 
 from trainer_host.base.atomic_io import atomic_write
-from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
-from trainer_host.engine.checkpoint.writing import notice, serialise
+from trainer_host.engine.checkpoint.writing import notice
+from trainer_host.engine.ultralytics.checkpoints import read_checkpoint, serialise
 from trainer_host.engine.ultralytics.model_loading import fill_model
 from trainer_host.engine.ultralytics.reimplemented import restates
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 FINAL_SHA256 = "398e74e935f3478962a7c7258e2be9ec6ce0dea676d5b1540ab971e5fb7f7d7c"
