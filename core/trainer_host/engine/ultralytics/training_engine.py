@@ -43,6 +43,7 @@ from trainer_host.engine.ultralytics.fonts import settle_fonts
 from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
 from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
 from trainer_host.engine.ultralytics.plugin_layers import with_layers
+from trainer_host.engine.ultralytics.run_contexts import C, make_context
 from trainer_host.engine.ultralytics.run_dataset import read_and_check
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
@@ -285,21 +286,10 @@ class FinishedModel:
             manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
         return model
 
-    def _context(self, kind: type[Any], **fields: Any) -> Any:
-        chain = self.plan.chain
-        common: dict[str, Any] = {
-            "task": chain.name,
-            "engine_task": chain.engine_task,
-            "args": self.args,
-            "options": chain.options,
-            "data": self.checkpoint.record.get("data") or {},
-            "save_dir": self.save_dir,
-            "exact": self.plan.exact,
-            "offline": self.plan.offline,
-            "device": self.device,
-            "engine": self.trainer,
-        }
-        return kind(**{**common, **fields})
+    def _context(self, kind: type[C], **fields: Any) -> C:
+        data = self.checkpoint.record.get("data") or {}
+        own = {"args": self.args, "data": data, "save_dir": self.save_dir, "device": self.device}
+        return make_context(kind, self.plan, **{**own, "engine": self.trainer, **fields})
 
     def validate(self) -> dict[str, float]:
         """Measure the model on the dataset that the settings name.
@@ -309,8 +299,8 @@ class FinishedModel:
         """
         hook = self.plan.chain.manager.hook
         models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
-        ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val", models=models)
-        data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
+        wanted = {"source": str(self.args.data), "split": self.args.split, "mode": "val", "models": models}
+        data = read_and_check(self.plan, self._context(DataContext, **wanted), self.save_dir, {self.args.split})
         self.args.data = data.get("yaml_file", self.args.data)
         settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
         callbacks = engine_callbacks()
