@@ -198,7 +198,7 @@ def test_an_address_as_source_is_refused_offline_alone(trainer: Trainer) -> None
 
 
 def test_weights_are_fetched_where_the_engine_thinks_itself_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer_host.engine.ultralytics import training_engine as host
+    from trainer_host.engine.ultralytics import model_files as host
 
     asked: list[str] = []
 

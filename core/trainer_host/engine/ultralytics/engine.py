@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.engine.ultralytics import engine_settings
@@ -13,6 +12,7 @@ from trainer_host.engine.ultralytics.release_window import engine_version, untes
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from trainer_host.base.errors import Problem
     from trainer_host.base.reporting import Reporter
@@ -141,21 +141,19 @@ class UltralyticsEngine:
 
     def infer_task(self, model: str) -> str | None:
         """Return the task of a model YAML, a checkpoint or published weights; None if it does not say it."""
-        from trainer_host.engine.ultralytics.training_engine import chain_of_checkpoint, task_of_model
+        from trainer_host.engine.ultralytics.model_files import infer_task
 
-        if model.endswith(".pt") and Path(model).is_file():
-            return chain_of_checkpoint(Path(model))[0]
-        return task_of_model(model)
+        return infer_task(model)
 
     def missing_model(self, name: str, instead: str = ".") -> Problem | None:
         """Return a problem if a model is neither a file nor published by the engine."""
-        from trainer_host.engine.ultralytics.training_engine import missing_model
+        from trainer_host.engine.ultralytics.model_files import missing_model
 
         return missing_model(name, instead)
 
     def find_weights(self, name: str, offline: bool, scratch: str | None) -> str:
         """Return the path of a model, fetched if it is published and not here."""
-        from trainer_host.engine.ultralytics.training_engine import find_weights
+        from trainer_host.engine.ultralytics.model_files import find_weights
 
         return find_weights(name, offline, scratch)
 
@@ -181,6 +179,8 @@ class UltralyticsEngine:
         self, path: Path, plan: Plan, values: Mapping[str, Any], mode: Command, save_dir: Path
     ) -> TrainedModel:
         """Return the model of a checkpoint, on its device."""
+        from trainer_host.engine.ultralytics.engine_errors import engine_errors
         from trainer_host.engine.ultralytics.training_engine import FinishedModel
 
-        return FinishedModel(path, plan, values, mode, save_dir)
+        with engine_errors():
+            return FinishedModel(path, plan, values, mode, save_dir)

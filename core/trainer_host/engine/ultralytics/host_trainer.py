@@ -25,7 +25,6 @@ from trainer_host.base.contexts import (
 from trainer_host.base.errors import SettingsError
 from trainer_host.base.results import Ending
 from trainer_host.engine.checkpoint.record import RECORD
-from trainer_host.engine.error_translation import loss_error
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 from trainer_host.engine.ultralytics.contributions import (
@@ -38,6 +37,7 @@ from trainer_host.engine.ultralytics.contributions import (
 )
 from trainer_host.engine.ultralytics.device_settings import refuse_quantization, refuse_several_devices
 from trainer_host.engine.ultralytics.end_of_training import ending_of
+from trainer_host.engine.ultralytics.engine_errors import loss_error
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
 from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
