@@ -12,7 +12,7 @@ import trainer_host._working_folder
 from typing import TYPE_CHECKING
 
 import trainer_host._early_signals  # noqa: F401
-from trainer_host.api import check, convert, doctor, plugins, predict, run, val
+from trainer_host.api import check, convert, doctor, plugins, predict, read_record, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (
     AutobatchHints,
@@ -70,7 +70,6 @@ from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from trainer_host.data.yolo_writer import Written
-    from trainer_host.engine.checkpoint.reading import read_record
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
 else:  # modules that need torch or numpy
@@ -80,7 +79,6 @@ else:  # modules that need torch or numpy
             "CheckResult": "trainer_host.session.dataset_check",
             "ConvertResult": "trainer_host.session.dataset_conversion",
             "Written": "trainer_host.data.yolo_writer",
-            "read_record": "trainer_host.engine.checkpoint.reading",
         },
     )
 

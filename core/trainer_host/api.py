@@ -280,6 +280,20 @@ def doctor(quick: bool = False) -> Diagnosis:
     return diagnose(quick)
 
 
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Return what the host wrote about the run into a checkpoint; empty for a file of another program.
+
+    Nothing that the file names is imported, called or instantiated.
+
+    Raises:
+        SettingsError: If the file is missing, damaged, or not a checkpoint.
+        UnsafeError: If loading it in full could execute arbitrary code.
+    """
+    from trainer_host.engine.factory import make_engine
+
+    return make_engine().checkpoints.read(path).record
+
+
 def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:
     """Return a record of every installed plugin. None is imported.
 

@@ -23,7 +23,7 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import load_checkpoint
 
 from tests.benchmarks.timing import in_turn, print_times, ratio
-from trainer_host.engine.checkpoint.reading import read_checkpoint
+from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 from trainer_host.engine.ultralytics.model_loading import starting_weights
 
 MODELS = (
@@ -50,7 +50,6 @@ FIRST = """
 import sys, time
 import torch
 from ultralytics.nn.tasks import load_checkpoint
-from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.ultralytics.model_loading import starting_weights
 
 torch.set_num_threads(1)

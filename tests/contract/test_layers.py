@@ -13,7 +13,7 @@ from tests.contract.conftest import Trainer, rows
 from tests.support.sample_datasets import pose_dataset
 from trainer_host import ExitCode
 from trainer_host.engine.checkpoint.record import RECORD, STATE
-from trainer_host.engine.checkpoint.writing import foreign_names
+from trainer_host.engine.ultralytics.checkpoints import foreign_names
 
 pytestmark = [pytest.mark.wheel, pytest.mark.train]
 

@@ -15,7 +15,7 @@ READ = """
 import sys
 from tests.hostile.doors import peak_memory
 from trainer_host import TrainerError
-from trainer_host.engine.checkpoint.reading import read_checkpoint
+from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
 before = peak_memory()
 try:
@@ -57,7 +57,7 @@ def test_a_checkpoint_that_was_packed_again_is_read(tmp_path: Path, ratio: int) 
     import torch
 
     from tests.hostile.files import checkpoint
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     plain, packed = tmp_path / "plain.pt", tmp_path / "packed.pt"
     plain.write_bytes(checkpoint())

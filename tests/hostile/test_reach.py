@@ -98,7 +98,7 @@ def test_no_class_or_function_of_the_engine_is_reached_by_a_pickle(engine_names:
 
 def test_none_of_them_is_called_where_a_whole_checkpoint_is_read(engine_names: list[str], tmp_path: Path) -> None:
     from trainer_host import TrainerError
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     state = {"_parameters": {}, "_buffers": {}, "_modules": {}, "yaml": {"nc": 1}}
     for form in FORMS:
@@ -162,7 +162,7 @@ def test_layers_of_torch_fetch_nothing() -> None:
 @pytest.mark.parametrize("name", ["posix.system", "os.system", "nt.system", "builtins.eval", "torch.hub.load"])
 def test_a_call_is_named_in_the_refusal(tmp_path: Path, form: str, name: str) -> None:
     from trainer_host import UnsafeError
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     if form in (MAKE, MAKE_EX, BUILD) and name.startswith("torch."):
         pytest.skip("an object of torch is not suspicious by itself")

@@ -39,7 +39,7 @@ def equal(path: Path) -> Any:
     """Load a file by the engine and by the host, compare tensors, modules and outputs; return the host's model."""
     from ultralytics.nn.tasks import load_checkpoint
 
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
     from trainer_host.engine.ultralytics.model_loading import starting_weights
 
     before = torch.get_rng_state()
@@ -82,7 +82,7 @@ def test_a_layer_without_tensors_that_is_not_an_activation_is_refused(tmp_path: 
     from ultralytics import YOLO
 
     from trainer_host import SettingsError
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
     from trainer_host.engine.ultralytics.model_loading import starting_weights
 
     model = YOLO("yolo11n-pose.yaml").model

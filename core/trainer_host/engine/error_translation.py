@@ -1,4 +1,7 @@
-"""What the engine, torch and the system raise, told as the errors that the host documents."""
+"""Errors of torch, libraries and the system, translated to those that the host documents.
+
+Those of an engine it translates itself.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,12 @@ from typing import TYPE_CHECKING
 from trainer_host.base.errors import (
     DatasetError,
     EnvironmentProblemError,
-    LossError,
     Problem,
-    SettingsError,
     StorageError,
     TrainerError,
 )
+from trainer_host.engine.factory import make_engine
 from trainer_host.engine.resource_limits import exhausted
-from trainer_host.engine.ultralytics.release_window import missing_name
 from trainer_host.plugin.error_attribution import crash_of
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ IMAGES = frozenset(
 )
 """Suffixes of images, and of what the engine keeps of them."""
 MOVED = "Fix: leave the files in place while a run lasts"
-HEADLESS = "Run: pip uninstall -y opencv-python && pip install opencv-python-headless"
+HEADLESS = "Fix: pip uninstall -y opencv-python && pip install opencv-python-headless"
 
 
 def missing_library(error: ImportError) -> TrainerError | None:
-    """Return what to say where a system library is missing that OpenCV or torch needs, or None."""
+    """Return the error to report for a missing system library that OpenCV or torch needs; None for any other."""
     text = str(error)
     if ".so" not in text and "DLL load failed" not in text:
         return None
@@ -55,13 +56,13 @@ def missing_library(error: ImportError) -> TrainerError | None:
         Problem(f"the system library {library} is missing, so OpenCV cannot be imported.", HEADLESS)
         if error.name == "cv2"
         or any(x in text for x in ("libGL", "libgthread", "libglib", "libSM", "libXext", "libxcb"))
-        else Problem(f"a library cannot be loaded: {text}.", "Install it, or reinstall the package that needs it.")
+        else Problem(f"a library cannot be loaded: {text}.", "Fix: install it, or reinstall the package that needs it")
     )
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn errors that have a known cause and remedy into the documented ones; let every other one through."""
+    """Translate errors that have a known cause and remedy; let every other one through."""
     try:
         yield
     except TrainerError:
@@ -75,7 +76,7 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def blamed(manager: HookManager) -> Iterator[None]:
-    """Turn errors of a plugin's code into one that names the plugin; let those through that have a known cause.
+    """Translate errors of a plugin's code to one that names the plugin; let those through that have a known cause.
 
     Args:
         manager: The plugins whose code may run.
@@ -94,7 +95,7 @@ def blamed(manager: HookManager) -> Iterator[None]:
 
 
 def known_error(error: BaseException, folder: Path | None = None) -> TrainerError | None:
-    """Return what to report for an error that has a known cause and remedy; None for a bug, and for what is known.
+    """Return the error to report for one that has a known cause and remedy; None for a bug, and for one of the host.
 
     Args:
         error: The error.
@@ -111,7 +112,7 @@ def _known_cause(error: BaseException, folder: Path | None = None) -> TrainerErr
     text = str(error)
     if limited := exhausted(error, text):
         return limited
-    if isinstance(error, (AttributeError, ImportError)) and (missing := missing_name(error)):
+    if isinstance(error, (AttributeError, ImportError)) and (missing := make_engine().missing_name(error)):
         return missing
     if isinstance(error, ImportError):
         return missing_library(error)
@@ -121,20 +122,9 @@ def _known_cause(error: BaseException, folder: Path | None = None) -> TrainerErr
         )
     if not isinstance(error, (RuntimeError, ValueError)):
         return None
-    if "NaN persisted" in text or "corrupted with NaN" in text:
-        return loss_error()
     if "PytorchStreamWriter failed" in text or "unexpected pos" in text:
         where = str(folder) if folder is not None else None
         return StorageError(Problem("cannot write the checkpoint.", "Fix: free space on the disk", where))
-    if text.startswith("final batch=1 training"):
-        least = re.search(r">= (\d+)", text)
-        fix = f"Fix: change batch, or train at imgsz={least[1] if least else 64} or more"
-        return SettingsError(Problem("the last batch of an epoch has one image, too few at this imgsz.", fix))
-    if text.startswith("bfloat16 autocast requires"):
-        what = "amp=bf16 needs a CUDA GPU that supports bfloat16."
-        return SettingsError(Problem(what, "Fix: write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
-    if text.startswith("Invalid") and "device=" in text:
-        return SettingsError(Problem(text.strip().splitlines()[0], "Without a GPU leave it out, or write device=cpu."))
     return None
 
 
@@ -145,7 +135,7 @@ def _errno(error: OSError, text: str) -> int | None:
 
 
 def vanished(error: OSError, text: str) -> TrainerError | None:
-    """Return what to report for a file that was there when the run began; None for anything else."""
+    """Return the error to report for a file that disappeared during the run; None for any other."""
     if image := NO_IMAGE.search(text):
         return _unread_image(Path(image["file"].strip()))
     if _errno(error, text) not in {errno.ENOENT, errno.ESTALE}:
@@ -161,7 +151,7 @@ def vanished(error: OSError, text: str) -> TrainerError | None:
 
 
 def _unread_image(file: Path) -> TrainerError:
-    """Return why an image cannot be read, which the engine does not say."""
+    """Return the error to report for an image that can no longer be read, with the reason."""
     try:
         with file.open("rb"):
             what = "cannot decode the image, which was readable when the run began."
@@ -179,13 +169,3 @@ def _storage(error: OSError, text: str, folder: Path | None) -> StorageError:
     reason = error.strerror or (found and found["reason"].strip()) or "input/output error"
     fix = "Fix: free space, or give another folder with project=DIR"
     return StorageError(Problem(f"cannot read or write: {reason}.", fix, str(file) if file else None))
-
-
-def loss_error() -> LossError:
-    """Return the error of a loss that is not finite."""
-    return LossError(
-        Problem(
-            "the loss became NaN or infinite.",
-            "Lower lr0, train with amp=False, or check the labels for wild values.",
-        )
-    )

@@ -1,4 +1,4 @@
-"""What a run changes in its process, put back afterwards, from the import of the engine on."""
+"""Process state that a run changes, restored afterwards, from the import of the engine on."""
 
 from __future__ import annotations
 
@@ -8,41 +8,64 @@ import sys
 import warnings
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.interpreter_state import preserved_process
-from trainer_host.engine.ultralytics.engine_import import import_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+
+class EngineGlobals(Protocol):
+    """The process-wide state of an engine's library.
+
+    Attributes:
+        package: The name that the library is imported by.
+    """
+
+    package: str
+
+    def load(self) -> None:
+        """Import the library."""
+        ...
+
+    def apply(self) -> None:
+        """Set again what the first import sets, except environment, warning filters and how numbers are printed."""
+        ...
+
+    def preserved(self) -> AbstractContextManager[None]:
+        """Return a context that restores what a run changes in the library."""
+        ...
 
 
 @contextmanager
-def preserved_state() -> Iterator[None]:
-    """Import the engine, and restore on leaving, also after an exception, what it changes in the process.
+def preserved_state(engine: EngineGlobals) -> Iterator[None]:
+    """Import an engine, and restore on leaving, also after an exception, what it changes in the process.
 
     That is: what `preserved_process` restores, the random generators of numpy and torch, deterministic and cudnn flags,
-    torch's default type, numbers of threads, how numbers are printed, the backend of matplotlib, the engine's default
-    callbacks and its default activation.
+    torch's default type, numbers of threads, how numbers are printed, the backend of matplotlib, and the engine's own.
 
-    The engine sets some of this when it is imported. So that every call runs as the first one does, it is set again.
+    Some of this is set when the engine is imported, which happens once. It is set again for later calls, so that every
+    call runs like the first.
     """
     with ExitStack() as stack:
         stack.enter_context(preserved_process())
         stack.enter_context(_plotting())
-        _import_libraries()
+        effects = _EFFECTS.setdefault(engine.package, _ImportEffects())
+        _import_libraries(engine, effects)
         for part in (_random, _torch_flags, _libraries):
             stack.enter_context(part())
-        _import_or_apply()
-        stack.enter_context(_engine())
+        _load_or_apply(engine, effects)
+        stack.enter_context(engine.preserved())
         stack.enter_context(warnings.catch_warnings())
         yield
 
 
 @dataclass
-class _Import:
-    """What the import of the engine has set in the process.
+class _ImportEffects:
+    """Changes that the import of an engine made in the process.
 
     Attributes:
         environment: Variables.
@@ -59,45 +82,43 @@ class _Import:
     fresh_torch: int | None = None
 
 
-_imported = _Import()
+_EFFECTS: dict[str, _ImportEffects] = {}
 
 
-def _import_libraries() -> None:
-    """Import what the engine would import, so that the state that it changes can be seen before."""
-    if "ultralytics" in sys.modules:
+def _import_libraries(engine: EngineGlobals, effects: _ImportEffects) -> None:
+    """Import what the engine would import, so that the state that it changes can be read before."""
+    if engine.package in sys.modules:
         return
     environment, fresh = dict(os.environ), "torch" not in sys.modules
     with gc_paused():
         torch = importlib.import_module("torch")
         importlib.import_module("cv2")
-    _imported.environment |= _added(environment)
+    effects.environment |= _added(environment)
     if fresh:
-        _imported.fresh_torch = torch.get_num_threads()
+        effects.fresh_torch = torch.get_num_threads()
 
 
-def _import_or_apply() -> None:
+def _load_or_apply(engine: EngineGlobals, effects: _ImportEffects) -> None:
     import numpy as np
     import torch
 
-    if _imported.fresh_torch == torch.get_num_threads() and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)  # as where the engine is imported first, which sets the variable
-    if "ultralytics" not in sys.modules:
+    # The engine limits OMP_NUM_THREADS on import. torch reads it once, so it would miss it: it was imported first.
+    if effects.fresh_torch == torch.get_num_threads() and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    if engine.package not in sys.modules:
         environment, filters = dict(os.environ), warnings.filters[:]
-        import_engine()
-        importlib.import_module("trainer_host.engine.ultralytics.training_engine")
-        _imported.environment |= _added(environment)
-        _imported.filters = [f for f in warnings.filters if f not in filters]
-        _imported.printing, _imported.torch_printing = dict(np.get_printoptions()), _torch_printing()
+        engine.load()
+        effects.environment |= _added(environment)
+        effects.filters = [f for f in warnings.filters if f not in filters]
+        effects.printing, effects.torch_printing = dict(np.get_printoptions()), _torch_printing()
         return
-    os.environ.update({k: v for k, v in _imported.environment.items() if k not in os.environ})
+    os.environ.update({k: v for k, v in effects.environment.items() if k not in os.environ})
     active: Any = warnings.filters
-    active[:0] = [f for f in _imported.filters if f not in active]
-    if _imported.printing:
-        np.set_printoptions(**_imported.printing)
-        torch.set_printoptions(**_imported.torch_printing)  # type: ignore[no-untyped-call]
-        import cv2
-
-        cv2.setNumThreads(0)
+    active[:0] = [f for f in effects.filters if f not in active]
+    if effects.printing:
+        np.set_printoptions(**effects.printing)
+        torch.set_printoptions(**effects.torch_printing)  # type: ignore[no-untyped-call]
+        engine.apply()
 
 
 def _added(before: dict[str, str]) -> dict[str, str]:
@@ -188,22 +209,3 @@ def _torch_printing() -> dict[str, Any]:
     """Return how torch prints numbers, which it does not say in public."""
     options = importlib.import_module("torch._tensor_str").PRINT_OPTS
     return {k: getattr(options, k) for k in ("precision", "threshold", "edgeitems", "linewidth", "sci_mode")}
-
-
-@contextmanager
-def _engine() -> Iterator[None]:
-    from ultralytics.nn.modules.conv import Conv
-    from ultralytics.utils import callbacks
-
-    events = callbacks.default_callbacks
-    kept: dict[str, list[Any]] = {event: functions[:] for event, functions in events.items()}
-    activation = Conv.default_act
-    try:
-        yield
-    finally:
-        # The engine itself swaps these objects; what it put there is filled with what stood there before.
-        current = callbacks.default_callbacks
-        current.clear()
-        current.update(kept)
-        if Conv.default_act is not activation:
-            Conv.default_act = activation

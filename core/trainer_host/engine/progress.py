@@ -33,7 +33,7 @@ class ProgressCallbacks:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.reporter, self.stop, self.metrics, self.clock = reporter, stop, tuple(metrics), clock
-        self.batch = 0
+        self.batch, self.in_epoch = 0, False
         self.began = self.epoch_began = 0.0
 
     def events(self) -> dict[str, Callable[[Any], None]]:
@@ -62,7 +62,7 @@ class ProgressCallbacks:
 
     def on_train_epoch_start(self, trainer: Any) -> None:
         """Note when the epoch began."""
-        self.batch, self.epoch_began = 0, self.clock()
+        self.batch, self.epoch_began, self.in_epoch = 0, self.clock(), True
         self._show(trainer)
 
     def on_train_batch_end(self, trainer: Any) -> None:
@@ -73,9 +73,10 @@ class ProgressCallbacks:
             self._end(trainer)
 
     def on_fit_epoch_end(self, trainer: Any) -> None:
-        """Report the epoch. The engine fires this once more after the final measurement, which is none."""
-        if getattr(trainer, "finishing", False) or not trainer.tloss:
+        """Report the epoch. The engine fires this once more after the final evaluation, which is not an epoch."""
+        if not self.in_epoch or not trainer.tloss:
             return
+        self.in_epoch = False
         metrics = trainer.metrics or {}
         names = dict.fromkeys(name for wanted in self.metrics if (name := full_name(wanted, metrics)))
         evaluated = trainer.evaluated_epoch == trainer.epoch + 1

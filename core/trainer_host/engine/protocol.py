@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from trainer_host.base.errors import Problem
+    from trainer_host.base.errors import EnvironmentProblemError, Problem
     from trainer_host.base.protocols import Image, Prediction
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import Outcome, StartingWeights, UnreadableImage
@@ -66,16 +66,35 @@ class EngineSettings(Protocol):
         ...
 
 
+class Checkpoints(Protocol):
+    """The checkpoint files of an engine."""
+
+    def read(self, path: Path | str) -> Checkpoint:
+        """Read a checkpoint without executing anything that it names.
+
+        Raises:
+            SettingsError: If the file is missing, damaged, or not a checkpoint.
+            UnsafeError: If loading it in full could execute arbitrary code.
+        """
+        ...
+
+    def foreign_names(self, path: Path) -> set[str]:
+        """Return the classes and functions that a file names outside of torch, numpy and the engine."""
+        ...
+
+
 class Engine(Protocol):
     """An engine: its settings, its models, and the work that it does.
 
     Attributes:
         name: The name of the engine, as its package has it.
         settings: Its settings.
+        checkpoints: Its checkpoint files.
     """
 
     name: str
     settings: EngineSettings
+    checkpoints: Checkpoints
 
     def version(self) -> str:
         """Return the installed release, read from metadata."""
@@ -87,6 +106,10 @@ class Engine(Protocol):
 
     def untested(self) -> Problem | None:
         """Return a problem if the host was not tested with the installed release."""
+        ...
+
+    def missing_name(self, error: AttributeError | ImportError) -> EnvironmentProblemError | None:
+        """Return the error of a release that lacks a name, if that is what ``error`` is about."""
         ...
 
     def load(self) -> None:

@@ -57,7 +57,6 @@ def open_model(
         held: What keeps other runs out of the result folder until it is closed.
         claim: Whether to make a result folder.
     """
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
     from trainer_host.engine.plan import Plan
 
     given, engine = request.given, make_engine()
@@ -67,7 +66,7 @@ def open_model(
         inside = next((f for f in (path / "best.pt", path / "weights" / "best.pt") if f.is_file()), None)
         fix = f"Write model={inside}" if inside else f"Give a .pt file to {mode} with."
         raise SettingsError(Problem(f"{path} is {'a folder' if path.is_dir() else 'not a .pt file'}.", fix))
-    checkpoint = read_checkpoint(path)
+    checkpoint = engine.checkpoints.read(path)
     chain = _restore(checkpoint.task, checkpoint.record, request, registry, reporter, path)
     for unused in engine.settings.unused(settings, mode, chain.engine_task)[1]:
         reporter.warn(str(unused))

@@ -326,8 +326,6 @@ def _refuse_missing_file(data: str) -> None:
 
 def _choose_data(resolved: Resolved, registry: Registry, reporter: Reporter) -> None:
     """Settle dataset and model: what the user gave, the task's default weights, or the task's sample."""
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
-
     chain, given = resolved.chain, resolved.settings.get("data")
     source = given.value if given is not None else None
     scratch = chain.attribute("scratch_model")
@@ -344,7 +342,7 @@ def _choose_data(resolved: Resolved, registry: Registry, reporter: Reporter) -> 
         found = make_engine().find_weights(str(setting.value), resolved.offline, scratch if key == "model" else None)
         resolved.settings[key] = Setting(found, setting.origin)
         if found.lower().endswith(".pt"):
-            read_checkpoint(found)  # before any work, and for --dry-run
+            make_engine().checkpoints.read(found)  # before any work, and for --dry-run
 
 
 def _use_sample(resolved: Resolved, name: str, registry: Registry, reporter: Reporter) -> None:

@@ -539,7 +539,7 @@ GHOST = {
 def test_a_model_with_layers_of_a_plugin_file_names_the_file(trainer: Trainer, data: Path, tmp_path: Path) -> None:
     import torch
 
-    from trainer_host.engine.checkpoint.record import make_record
+    from trainer_host.engine.ultralytics.checkpoints import make_record
     from trainer_host.plugin.registry import Registry
 
     file = tmp_path / "ghost.py"

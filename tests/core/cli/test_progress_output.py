@@ -132,7 +132,6 @@ def test_the_event_after_the_final_measurement_is_no_epoch() -> None:
     run.begin()
     run.epoch()
     run.epoch()
-    run.trainer.finishing = True
     run.fire("on_fit_epoch_end")
     assert len(run.listener.epochs) == 2
 

@@ -11,7 +11,7 @@ from trainer_host.data import image_headers as images
 from trainer_host.data import image_listing as listing
 from trainer_host.data import known_formats, label_files
 from trainer_host.data import source_recognition as recognition
-from trainer_host.engine.checkpoint import archive, inert_pickle, saved_model
+from trainer_host.engine.checkpoint import archive, inert_pickle, plain_values
 from trainer_pose.formats import deeplabcut_table
 
 SAFETY, FINDINGS = "docs/explanation/safety.md", "docs/reference/findings.md"
@@ -29,7 +29,7 @@ MIB, GIB = 1 << 20, 1 << 30
         (SAFETY, f"more than {images.MOST_PIXELS / 1e6:.0f} megapixels"),
         (SAFETY, f"the first {known_formats.HEAD // 1024} KiB and {recognition.MOST_ENTRIES:,} entries"),
         (SAFETY, "grow to ten times its size and 16 MiB more"),
-        (SAFETY, f"at most {inert_pickle.MAX_BYTES // MIB} MiB, a million objects and {saved_model.MAX_DEPTH} levels"),
+        (SAFETY, f"at most {inert_pickle.MAX_BYTES // MIB} MiB, a million objects and {plain_values.MAX_DEPTH} levels"),
         (FINDINGS, f"`yaml-too-large` | error | More than {yaml_document.MOST_BYTES // MIB} MiB"),
         (FINDINGS, f"`label-too-large` | error of an image | More than {label_files.MOST_BYTES // MIB} MiB"),
         (FINDINGS, f"`label-too-many-rows` | error of an image | More than {label_files.MOST_ROWS:,} rows"),

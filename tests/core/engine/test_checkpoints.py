@@ -180,7 +180,7 @@ TRAPS = {
 def test_code_in_a_file_is_refused_and_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     import torch
 
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     monkeypatch.chdir(tmp_path)
     trap = {"model": Trap(*TRAPS[name])}
@@ -200,8 +200,7 @@ def test_code_in_a_file_is_refused_and_never_run(tmp_path: Path, monkeypatch: py
 def test_classes_of_others_are_named(tmp_path: Path) -> None:
     import torch
 
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
-    from trainer_host.engine.checkpoint.writing import foreign_names
+    from trainer_host.engine.ultralytics.checkpoints import foreign_names, read_checkpoint
 
     path = tmp_path / "foreign.pt"
     torch.save({"model": SimpleNamespace(a=1), "colour": Colour.RED}, path)
@@ -223,7 +222,7 @@ def test_classes_of_others_are_named(tmp_path: Path) -> None:
     ids=["empty", "text", "page", "picture", "zeros", "archive"],
 )
 def test_a_damaged_file_is_a_wrong_setting(tmp_path: Path, content: bytes, why: str) -> None:
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     path = tmp_path / "damaged.pt"
     path.write_bytes(content)
@@ -240,7 +239,7 @@ def saved_module() -> dict[str, Any]:
 def test_a_file_that_was_cut_anywhere_is_damaged(tmp_path: Path) -> None:
     import torch
 
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     whole, cut = tmp_path / "whole.pt", tmp_path / "cut.pt"
     torch.save(saved_module(), whole)
@@ -268,7 +267,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 @given(DATA)
 def test_plain_data_is_read_as_pickle_reads_it(value: Any) -> None:
     from trainer_host.engine.checkpoint.inert_pickle import UnreadableError, read_pickle
-    from trainer_host.engine.checkpoint.saved_model import plain
+    from trainer_host.engine.checkpoint.plain_values import plain
 
     for protocol in (2, 3, 4, 5):
         try:
@@ -284,7 +283,7 @@ def test_plain_data_is_read_as_pickle_reads_it(value: Any) -> None:
 def test_something_else_that_torch_saved_is_no_checkpoint(tmp_path: Path, name: str) -> None:
     import torch
 
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     path = tmp_path / "other.pt"
     torch.save({"list": [1, 2], "tensor": torch.ones(2), "nothing": None}[name], path)
@@ -293,7 +292,7 @@ def test_something_else_that_torch_saved_is_no_checkpoint(tmp_path: Path, name: 
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     for path in (tmp_path / "none.pt", tmp_path):
         with pytest.raises(SettingsError, match="not found"):
@@ -306,8 +305,8 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_program_has_no_record(tmp_path: Path) -> None:
     import torch
 
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
     from trainer_host.engine.checkpoint.record import extensions_of, options_of
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     path = tmp_path / "other.pt"
     torch.save(saved_module(), path)
@@ -324,7 +323,7 @@ def test_objects_that_are_data_are_read_as_data(tmp_path: Path) -> None:
     import torch
     from ultralytics.utils import IterableSimpleNamespace
 
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     path = tmp_path / "data.pt"
     values = {
@@ -349,7 +348,8 @@ def test_objects_that_are_data_are_read_as_data(tmp_path: Path) -> None:
 
 
 def test_the_record_of_a_run_is_plain_and_restores_its_plugins() -> None:
-    from trainer_host.engine.checkpoint.record import extensions_of, make_record, options_of
+    from trainer_host.engine.checkpoint.record import extensions_of, options_of
+    from trainer_host.engine.ultralytics.checkpoints import make_record
     from trainer_host.plugin.registry import Registry
 
     chain = Registry.installed().chain("pose")
@@ -365,7 +365,7 @@ def test_the_record_of_a_run_is_plain_and_restores_its_plugins() -> None:
 
 
 def test_what_is_not_plain_is_never_written() -> None:
-    from trainer_host.engine.checkpoint.writing import serialise
+    from trainer_host.engine.ultralytics.checkpoints import serialise
     from trainer_host.plugin.registry import Registry
 
     chain = Registry.installed().chain("detect")

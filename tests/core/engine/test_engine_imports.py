@@ -108,7 +108,7 @@ ALLOWED = {
     ("trainer_host/engine/process_state.py", "fill_uninitialized_memory"),
     ("trainer_host/engine/process_state.py", "deterministic"),
     ("trainer_host/engine/process_state.py", "benchmark"),
-    ("trainer_host/engine/process_state.py", "default_act"),
+    ("trainer_host/engine/ultralytics/engine_globals.py", "default_act"),
     # The engine's log speaks to the reporter for the time of a run.
     ("trainer_host/engine/ultralytics/engine_log.py", "handlers"),
 }

@@ -11,6 +11,7 @@ import pytest
 import trainer_host
 from tests.support.sample_datasets import detect_dataset
 from trainer_host.engine.error_translation import translated
+from trainer_host.engine.ultralytics.engine_errors import engine_errors
 
 
 @pytest.mark.train
@@ -40,7 +41,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     ],
 )
 def test_known_causes_become_documented_errors(raised: Exception, expected: type[Exception]) -> None:
-    with pytest.raises(expected), translated():
+    with pytest.raises(expected), translated(), engine_errors():
         raise raised
 
 
@@ -48,5 +49,5 @@ def test_known_causes_become_documented_errors(raised: Exception, expected: type
     "raised", [RuntimeError("shapes differ"), ValueError("no"), ImportError("no module x"), cv2.error("no")]
 )
 def test_everything_else_keeps_its_traceback(raised: Exception) -> None:
-    with pytest.raises(type(raised), match=str(raised)), translated():
+    with pytest.raises(type(raised), match=str(raised)), translated(), engine_errors():
         raise raised

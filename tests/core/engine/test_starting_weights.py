@@ -112,11 +112,11 @@ def test_the_lines_for_people(weights: StartingWeights, lines: list[str]) -> Non
 
 def test_a_new_model_has_an_architecture_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine writes the dataset's shapes into it, which would hide how the checkpoint's differ."""
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
-    from trainer_host.engine.ultralytics import host_trainer as module
+    from trainer_host.engine.ultralytics import trainer_model as module
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     monkeypatch.setattr(module, "with_layers", lambda *_: SimpleNamespace(layers={}))
     run: Any = SimpleNamespace(plan=SimpleNamespace(chain=SimpleNamespace(manager=None)), context=lambda *_: None)
-    cfg, weights = module.HostTrainer.start_from(run, read_checkpoint(untrained(tmp_path)))
+    cfg, weights = module.ModelTrainer.start_from(run, read_checkpoint(untrained(tmp_path)))
     assert cfg == weights.yaml
     assert cfg is not weights.yaml

@@ -198,7 +198,7 @@ def test_an_address_as_source_is_refused_offline_alone(trainer: Trainer) -> None
 
 
 def test_weights_are_fetched_where_the_engine_thinks_itself_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer_host.engine.ultralytics import training_engine as host
+    from trainer_host.engine.ultralytics import model_files as host
 
     asked: list[str] = []
 
@@ -273,8 +273,8 @@ def test_set_up_decides_without_test_weights(
 ) -> None:
     from trainer_host.base.reporting import NullReporter
     from trainer_host.base.signals import StopRequest
+    from trainer_host.engine.factory import make_engine
     from trainer_host.engine.plan import Plan
-    from trainer_host.engine.process_state import preserved_state
     from trainer_host.engine.ultralytics import host_trainer as host
     from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
     from trainer_host.engine.ultralytics.reimplemented import mixed_precision
@@ -292,7 +292,7 @@ def test_set_up_decides_without_test_weights(
     values = {"data": str(data), "model": "yolo11n-pose.yaml", "imgsz": 32, "amp": True, "plots": False, "batch": 2}
     plan = Plan(Registry.installed().chain("pose", defaults=EngineDefaults()))
     engine = TrainingEngine(plan, values, tmp_path, NullReporter(), StopRequest())
-    with preserved_state():
+    with make_engine().preserved_state():
         engine.prepare()
         trainer = engine.trainer
         assert trainer is not None

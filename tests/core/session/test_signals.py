@@ -84,7 +84,7 @@ def record_of(folder: Path) -> dict[str, Any]:
 def test_a_run_stops_with_a_checkpoint(
     tmp_path: Path, data: Path, engine: None, number: signal.Signals, code: int
 ) -> None:
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
+    from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     with running(*RUN, f"data={data}", "--json", cwd=tmp_path) as process:
         read_until(process, r"^ +1/100 ")

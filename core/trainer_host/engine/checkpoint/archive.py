@@ -6,6 +6,7 @@ import struct
 import sys
 import zipfile
 import zlib
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +64,12 @@ class Archive:
         self.records = self._within_limits(records)
         self._storages: dict[str, tuple[StorageRef, torch.Tensor]] = {}
         self._content: memoryview | None = None
+
+    def reopened(self) -> Archive:
+        """Return the same archive without the storages that were read from it, which their users may change."""
+        fresh = copy(self)
+        fresh._storages, fresh._content = {}, None
+        return fresh
 
     def _within_limits(self, records: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
         if len(records) > MAX_RECORDS:

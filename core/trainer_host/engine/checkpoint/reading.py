@@ -10,25 +10,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError
-from trainer_host.base.gc_pause import gc_paused
-from trainer_host.engine.checkpoint.archive import Archive
-from trainer_host.engine.checkpoint.inert_pickle import TensorRef, UnreadableError, read_pickle
+from trainer_host.engine.checkpoint.inert_pickle import TensorRef, UnreadableError
+from trainer_host.engine.checkpoint.plain_values import Budget, plain
 from trainer_host.engine.checkpoint.record import RECORD, STATE, record_problem
-from trainer_host.engine.checkpoint.saved_model import Budget, SavedModel, plain
+from trainer_host.engine.checkpoint.saved_model import SavedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
+    from trainer_host.engine.checkpoint.archive import Archive
+    from trainer_host.engine.checkpoint.checkpoint_format import CheckpointFormat
     from trainer_host.engine.checkpoint.inert_pickle import Described
+    from trainer_host.engine.checkpoint.parsed_files import ParsedFiles
 
 MAX_SHARED = 4
 """How many times the elements of its storages the tensors of a model may have; a few layers share their weights."""
-MODELS = ("ema", "model")
-"""Keys of a checkpoint that hold models, in the order of preference."""
-KNOWN = frozenset(
-    {"torch", "torchvision", "ultralytics", "numpy", "collections", "pathlib", "datetime", "types", "argparse"}
-)
-"""Packages whose classes and functions stand in checkpoints that do no harm where they are loaded in full."""
+KNOWN = frozenset({"torch", "torchvision", "numpy", "collections", "pathlib", "datetime", "types", "argparse"})
+"""Packages whose classes and functions are in checkpoints that can be loaded in full without harm."""
 BUILTINS = frozenset({"set", "frozenset", "getattr", "slice", "range", "complex", "bytearray", "object"})
 CALLED = frozenset(
     {
@@ -49,8 +47,6 @@ CALLED = frozenset(
         "torchvision.transforms.functional.InterpolationMode",
         "types.SimpleNamespace",
         "argparse.Namespace",
-        "ultralytics.utils.IterableSimpleNamespace",
-        "ultralytics.yolo.utils.IterableSimpleNamespace",
         *(f"pathlib.{kind}" for kind in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")),
         *(f"pathlib._local.{kind}" for kind in ("PosixPath", "WindowsPath")),
         *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in BUILTINS),
@@ -67,18 +63,16 @@ class Checkpoint:
         path: Its file.
         archive: The archive that it is.
         content: What its pickle describes.
+        form: Its format.
 
     Attributes:
         path: Its file.
     """
 
-    def __init__(self, path: Path, archive: Archive, content: dict[Any, Any]) -> None:
-        self.path = path
+    def __init__(self, path: Path, archive: Archive, content: dict[Any, Any], form: CheckpointFormat) -> None:
+        self.path, self.form = path, form
         self._archive = archive
         self._described = content
-
-    def _plain(self, key: str) -> Any:
-        return plain(self._described.get(key))
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -86,13 +80,14 @@ class Checkpoint:
         found = self._described.get(RECORD)
         if not isinstance(found, dict):
             return {}
-        record: dict[str, Any] = plain({k: v for k, v in found.items() if k != STATE})
+        kept = {k: v for k, v in found.items() if k != STATE}
+        record: dict[str, Any] = plain(kept, namespaces=self.form.namespaces)
         return record
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The engine's settings of the training; empty if the file does not have them."""
-        found = self._plain("train_args")
+        found = plain(self._described.get(self.form.settings), namespaces=self.form.namespaces)
         return found if isinstance(found, dict) else {}
 
     @cached_property
@@ -100,7 +95,7 @@ class Checkpoint:
         """The pickled model; None if the file holds a state dict, or no model at all."""
         if self.in_state_form:
             return None
-        return next(filter(None, (SavedModel.of(self._described.get(key)) for key in MODELS)), None)
+        return next(filter(None, (SavedModel.of(self._described.get(k), self.form) for k in self.form.models)), None)
 
     @property
     def in_state_form(self) -> bool:
@@ -120,8 +115,8 @@ class Checkpoint:
         """Everything in the file but the model, as plain data and tensors."""
         budget = Budget()
         try:
-            kept = {k: v for k, v in self._described.items() if k not in MODELS}
-            return {str(k): plain(v, self.tensor, budget) for k, v in kept.items()}
+            kept = {k: v for k, v in self._described.items() if k not in self.form.models}
+            return {str(k): plain(v, self.tensor, budget, self.form.namespaces) for k, v in kept.items()}
         except UnreadableError as error:
             raise unreadable(self.path, str(error)) from error
 
@@ -139,7 +134,7 @@ class Checkpoint:
         if faulty:
             many = f" and {len(faulty) - 1} more tensors" if len(faulty) > 1 else ""
             what = f"the weights are not finite: {faulty[0]}{many} contain NaN or infinity."
-            raise SettingsError(Problem(what, "Use an earlier checkpoint.", str(self.path)))
+            raise SettingsError(Problem(what, "Fix: use an earlier checkpoint", str(self.path)))
         return found
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -154,7 +149,7 @@ class Checkpoint:
                 raise unreadable(self.path, "its state_dict is not a mapping of names to tensors")
             return self.tensors(kept)
         if self.model is None:
-            raise SettingsError(Problem("the file holds no model.", "Use another file.", str(self.path)))
+            raise SettingsError(Problem("the file holds no model.", "Fix: use another file", str(self.path)))
         if self.model.incomplete:
             what = f"{self.model.incomplete[0]} is not a tensor of a supported kind"
             raise unreadable(self.path, what)
@@ -177,20 +172,13 @@ def _is_finite(tensor: torch.Tensor) -> bool:
     return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.float().isfinite().all())
 
 
-def read_record(path: Path | str) -> dict[str, Any]:
-    """Return what the host wrote about the run into a checkpoint; empty for a file of another program.
-
-    Nothing that the file names is imported, called or instantiated.
-
-    Raises:
-        SettingsError: If the file is missing, damaged, or not a checkpoint.
-        UnsafeError: If loading it in full could execute arbitrary code.
-    """
-    return read_checkpoint(path).record
-
-
-def read_checkpoint(path: Path | str) -> Checkpoint:
+def read_checkpoint(path: Path | str, form: CheckpointFormat, parsed: ParsedFiles) -> Checkpoint:
     """Read a checkpoint: no class or function that it names is imported, called or instantiated.
+
+    Args:
+        path: The file.
+        form: Its format.
+        parsed: Files that were parsed before.
 
     Raises:
         SettingsError: If the file is missing, damaged, or not a checkpoint.
@@ -198,50 +186,45 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise SettingsError(Problem(f"checkpoint {path} not found.", "Give the path of a checkpoint, such as best.pt."))
+        raise SettingsError(Problem(f"checkpoint {path} not found.", "Fix: give the path of a checkpoint (best.pt)"))
     try:
-        archive = Archive(path)
-        with gc_paused():  # many small objects, none of which is garbage
-            described = read_pickle(archive.pickle())
+        archive, described = parsed.open(path)
         content = described.value
         if isinstance(content, dict):
-            checkpoint = Checkpoint(path, archive, content)
-            _refuse_code(path, described, checkpoint.model)
+            checkpoint = Checkpoint(path, archive, content, form)
+            _refuse_code(path, described, checkpoint.model, form)
             _ = checkpoint.record, checkpoint.settings  # whether they are within the limits
             if checkpoint.model is None and not checkpoint.in_state_form:
                 raise UnreadableError("it holds no model")
         else:
-            _refuse_code(path, described, SavedModel.of(content))
+            _refuse_code(path, described, SavedModel.of(content, form), form)
             raise UnreadableError("it does not hold a dict with a model, but something else")
     except UnreadableError as error:
         raise unreadable(path, str(error)) from error
     if (problem := record_problem(checkpoint.record, path)) is not None:
         raise SettingsError(problem)
-    if content.get("modelopt") is not None:
-        fix = "Export the model, or train again without quantize."
+    if any(content.get(key) is not None for key in form.refused):
+        fix = "Fix: export the model, or train again without quantize"
         what = "refused: it holds a quantization state, which can only be restored by executing it."
         raise UnsafeError(Problem(what, fix, str(path)))
     return checkpoint
 
 
-def _refuse_code(path: Path, described: Described, model: SavedModel | None) -> None:
-    """Refuse a file that would call a function, or make an object that is not a layer, where it is loaded in full.
+def _refuse_code(path: Path, described: Described, model: SavedModel | None, form: CheckpointFormat) -> None:
+    """Refuse a file that would call a function, or make an object that is not a layer, if it were loaded in full.
 
     Nothing of it has been called. But such a file is not what it seems to be, and other programs would run it.
     """
-    layers: Collection[str] = model.layers if model is not None else ()
-    foreign = {n for n in described.names if not _is_known(n) and n not in layers}
-    foreign |= {n for n in described.calls if n not in CALLED and not n.startswith(TENSORS) and "()" not in n}
+    layers = model.layers if model is not None else set()
+    packages, called = {*KNOWN, form.package}, CALLED | form.namespaces
+    foreign = {n for n in described.names if n.partition(".")[0] not in packages and n not in called | layers}
+    foreign |= {n for n in described.calls if n not in called and not n.startswith(TENSORS) and "()" not in n}
     if foreign:
         shown = ", ".join(sorted(foreign)[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
         what = f"refused: loading it in full could execute arbitrary code ({shown}). Nothing was executed."
-        raise UnsafeError(Problem(what, "Ask for the file as a state dict, or do not use it.", str(path)))
-
-
-def _is_known(name: str) -> bool:
-    return name.partition(".")[0] in KNOWN or name in CALLED
+        raise UnsafeError(Problem(what, "Fix: ask for the file as a state dict, or do not use it", str(path)))
 
 
 def unreadable(path: Path, why: str) -> SettingsError:
     """Return the error of a file that is not a checkpoint, or that is damaged."""
-    return SettingsError(Problem(f"cannot read the checkpoint: {why}.", "Use another file.", str(path)))
+    return SettingsError(Problem(f"cannot read the checkpoint: {why}.", "Fix: use another file", str(path)))

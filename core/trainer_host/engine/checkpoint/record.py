@@ -1,4 +1,4 @@
-"""What the host writes into a checkpoint about its run, as plain data."""
+"""The record of a run that the host writes into its checkpoints, as plain data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.errors import Problem
-from trainer_host.engine.ultralytics.release_window import engine_version
 from trainer_host.plugin.plugin_options import options_as_data
 from trainer_host.version import __version__
 
@@ -25,8 +24,14 @@ FORMAT = 1
 DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
-def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a checkpoint says about its run, as plain data."""
+def make_record(chain: Chain, data: Mapping[str, Any], engine: Mapping[str, str]) -> dict[str, Any]:
+    """Return the record of a run for its checkpoints, as plain data.
+
+    Args:
+        chain: The plugins.
+        data: The description of the dataset.
+        engine: The release of the engine, by its name.
+    """
     return {
         "format": FORMAT,
         "task": chain.name,
@@ -42,11 +47,7 @@ def make_record(chain: Chain, data: Mapping[str, Any]) -> dict[str, Any]:
             for m in chain.again
         ],
         "always": list(chain.unasked),
-        "versions": {
-            "trainer-host": __version__,
-            "ultralytics": engine_version(),
-            "torch": str(torch.__version__),
-        },
+        "versions": {"trainer-host": __version__, **engine, "torch": str(torch.__version__)},
         "data": plain(data),
     }
 
@@ -62,7 +63,7 @@ def extensions_of(record: Mapping[str, Any]) -> list[str]:
 
 
 def record_problem(record: Mapping[str, Any], path: Path) -> Problem | None:
-    """Return what is wrong with a record that was read; None if it can be used, or if there is none."""
+    """Return the problem in a record that was read; None for a usable or absent one."""
     made = record.get("format", FORMAT)
     if isinstance(made, int) and made > FORMAT:
         return Problem("a newer trainer-host wrote this file.", "Upgrade trainer-host.", str(path))

@@ -1,27 +1,17 @@
-"""What a checkpoint's objects come to: plain data, and models as their architecture and tensors."""
+"""Models in a checkpoint, as their architecture and tensors: nothing of them is built."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from trainer_host.engine.checkpoint.inert_pickle import Inert, Name, StorageRef, TensorRef, UnreadableError
+from trainer_host.engine.checkpoint.inert_pickle import Inert, TensorRef, UnreadableError
+from trainer_host.engine.checkpoint.plain_values import MAX_DEPTH, MAX_NAME, Budget, conversion_of, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from trainer_host.engine.checkpoint.checkpoint_format import CheckpointFormat
 
-MAX_DEPTH = 64
-MAX_NAME = 500
-MAX_PARTS = 100
-MAX_VALUES = 500_000
-"""Values that the data of a file may have once everything that it holds several times is written out."""
-STUDENT = "student_model"
-"""The part of a model in distillation that remains once it is trained."""
 SETTINGS = frozenset({bool, int, float, str})
-OWN = frozenset({"yaml", "args", "training", "save", "criterion", "pt_path", "stride", "inplace"})
-"""Attributes of a model that building it or loading it sets."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +26,7 @@ class SavedModel:
         modules: Its modules by their names in it, each with the dotted name of its class and its settings: attributes
             that are numbers, text or booleans.
         incomplete: Tensors that are of a kind that cannot be read.
+        student: The part that remains after training, if the model has it.
     """
 
     kind: str
@@ -44,9 +35,10 @@ class SavedModel:
     attributes: dict[str, Any] = field(default_factory=dict)
     modules: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     incomplete: tuple[str, ...] = ()
+    student: str = ""
 
     @classmethod
-    def of(cls, described: Any) -> SavedModel | None:
+    def of(cls, described: Any, form: CheckpointFormat) -> SavedModel | None:
         """Return the model that an object of a pickle describes; None if it is not a module."""
         if not is_module(described):
             return None
@@ -54,15 +46,15 @@ class SavedModel:
         walk = _Modules(budget)
         walk.visit(described, "", 0)
         top = described
-        if STUDENT in described.state["_modules"]:
-            top = described.state["_modules"][STUDENT]
+        if form.student in described.state["_modules"]:
+            top = described.state["_modules"][form.student]
             if not is_module(top):
                 return None
         state = top.state
-        yaml = plain(state.get("yaml"), budget=budget)
+        yaml = plain(state.get("yaml"), budget=budget, namespaces=form.namespaces)
         attributes = {
             name: value
-            for name, value in ((n, _simple(v, budget)) for n, v in state.items() if _is_own(n))
+            for name, value in ((n, _simple(v, budget, form)) for n, v in state.items() if _is_own(n, form))
             if value is not NOTHING
         }
         return cls(
@@ -72,6 +64,7 @@ class SavedModel:
             attributes,
             walk.modules,
             tuple(walk.incomplete),
+            form.student,
         )
 
     def part(self, prefix: str) -> dict[str, TensorRef]:
@@ -87,15 +80,15 @@ class SavedModel:
     @property
     def trained_modules(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """The modules of the model that remains after training."""
-        if STUDENT not in self.modules:
+        if self.student not in self.modules:
             return self.modules
-        start = len(STUDENT) + 1
-        return {n[start:]: m for n, m in self.modules.items() if n.startswith(f"{STUDENT}.")}
+        start = len(self.student) + 1
+        return {n[start:]: m for n, m in self.modules.items() if n.startswith(f"{self.student}.")}
 
     @property
     def trained(self) -> dict[str, TensorRef]:
         """The tensors of the model that remains after training: without a teacher and what only distillation needs."""
-        return self.part(STUDENT) or self.tensors
+        return self.part(self.student) or self.tensors
 
 
 NOTHING = object()
@@ -106,23 +99,6 @@ def is_module(described: Any) -> bool:
     if type(described) is not Inert or not isinstance(described.state, dict):
         return False
     return all(isinstance(described.state.get(part), dict) for part in ("_parameters", "_buffers", "_modules"))
-
-
-class Budget:
-    """What may come out of a file: it can hold something once, and mean it a million times."""
-
-    def __init__(self) -> None:
-        self.left = MAX_VALUES
-
-    def spend(self, values: int) -> None:
-        """Count values, or eight characters each for text that is made anew.
-
-        Raises:
-            UnreadableError: If there are too many.
-        """
-        self.left -= values
-        if self.left < 0:
-            raise UnreadableError("its data are nested too deeply, or grow beyond measure")
 
 
 class _Modules:
@@ -171,8 +147,8 @@ def _is_part(name: Any) -> bool:
     return type(name) is str and 0 < len(name) <= MAX_NAME
 
 
-def _is_own(name: Any) -> bool:
-    return type(name) is str and name.isidentifier() and not name.startswith("_") and name not in OWN
+def _is_own(name: Any, form: CheckpointFormat) -> bool:
+    return type(name) is str and name.isidentifier() and not name.startswith("_") and name not in form.rebuilt
 
 
 def _entries(described: Any) -> frozenset[str]:
@@ -182,119 +158,10 @@ def _entries(described: Any) -> frozenset[str]:
     return frozenset()
 
 
-def _simple(value: Any, budget: Budget) -> Any:
+def _simple(value: Any, budget: Budget, form: CheckpointFormat) -> Any:
     """Return an attribute that is plain data or a tensor; `NOTHING` for anything else."""
     if type(value) is TensorRef:
         return value
-    if type(value) is Inert and value.name not in CONVERSIONS:
+    if type(value) is Inert and conversion_of(value, form.namespaces) is None:
         return NOTHING
-    return plain(value, budget=budget)
-
-
-def plain(value: Any, tensor: Callable[[TensorRef], Any] = lambda ref: ref, budget: Budget | None = None) -> Any:
-    """Return data as it is, and None for objects that are not data.
-
-    Args:
-        value: Something that a pickle describes.
-        tensor: Returns what stands for a tensor.
-        budget: What may come out of the file in all.
-
-    Raises:
-        UnreadableError: If it is nested too deeply, or grows beyond measure.
-    """
-    return _Plain(tensor, budget or Budget()).of(value, 0)
-
-
-class _Plain:
-    def __init__(self, tensor: Callable[[TensorRef], Any], budget: Budget) -> None:
-        self.tensor, self.budget = tensor, budget
-
-    def of(self, value: Any, depth: int) -> Any:
-        self.budget.spend(1 if depth <= MAX_DEPTH else MAX_VALUES)
-        kind = type(value)
-        if kind is dict:
-            # The text of a name, so that no type of ours remains.
-            return {str(k) if type(k) is Name else k: self.of(v, depth + 1) for k, v in value.items()}
-        if kind is list:
-            return [self.of(v, depth + 1) for v in value]
-        if kind is tuple:
-            return tuple(self.of(v, depth + 1) for v in value)
-        if kind is TensorRef:
-            return self.tensor(value)
-        if kind is int and not -(2**63) <= value < 2**64:
-            raise UnreadableError("its data have a number beyond 64 bits")
-        if kind is Inert:
-            convert = CONVERSIONS.get(str(value.name))
-            if convert is None:
-                return None
-            self.budget.spend(len(value.items))
-            converted = convert(value)
-            if type(converted) in (str, bytes):
-                self.budget.spend(len(converted) // 8)
-            return self.of(converted, depth + 1)
-        if kind is StorageRef:
-            return None
-        if kind is Name:
-            self.budget.spend(len(value) // 8)
-            return str(value)
-        return value
-
-
-def _namespace(described: Inert) -> Any:
-    return described.state if isinstance(described.state, dict) else {}
-
-
-def _collection(described: Inert) -> list[Any]:
-    first = described.args[0] if described.args else []
-    return [*(first if isinstance(first, (list, tuple)) else []), *described.items]
-
-
-def _pairs(described: Inert) -> Any:
-    return {k: v for k, v in described.items if type(k) in {str, int}}
-
-
-def _path(described: Inert) -> str:
-    parts = [part[:MAX_NAME] for part in described.args[:MAX_PARTS] if type(part) is str]
-    return "/".join(parts).replace("//", "/", 1)
-
-
-def _encoded(described: Inert) -> bytes | None:
-    text = described.args[0] if described.args else None
-    try:
-        return text.encode("latin1") if type(text) is str else None
-    except UnicodeEncodeError:
-        return None
-
-
-def _number(described: Inert) -> Any:
-    """Return a number of numpy: (type, bytes)."""
-    kind, raw = (*described.args, None, None)[:2]
-    raw = _encoded(raw) if type(raw) is Inert else raw
-    code = kind.args[0] if type(kind) is Inert and kind.args else None
-    if code not in {"f8", "f4", "f2", "i8", "i4", "u8", "u4", "b1"} or type(raw) is not bytes:
-        return None
-    dtype = np.dtype(str(code))
-    return np.frombuffer(raw, dtype)[0].item() if len(raw) == dtype.itemsize else None
-
-
-CONVERSIONS: Mapping[str, Callable[[Inert], Any]] = {
-    "ultralytics.utils.IterableSimpleNamespace": _namespace,
-    "ultralytics.yolo.utils.IterableSimpleNamespace": _namespace,
-    "types.SimpleNamespace": _namespace,
-    "argparse.Namespace": _namespace,
-    "collections.OrderedDict": _pairs,
-    "collections.defaultdict": _pairs,
-    "builtins.set": _collection,
-    "__builtin__.set": _collection,
-    "builtins.frozenset": _collection,
-    "torch.Size": lambda described: tuple(_collection(described)),
-    "torch.device": lambda described: ":".join(str(a) for a in described.args if type(a) in {str, int}),
-    "pathlib.PosixPath": _path,
-    "pathlib.WindowsPath": _path,
-    "pathlib._local.PosixPath": _path,
-    "pathlib._local.WindowsPath": _path,
-    "_codecs.encode": _encoded,
-    "numpy.core.multiarray.scalar": _number,
-    "numpy._core.multiarray.scalar": _number,
-}
-"""Conversions of objects that are data, by the names of their classes. Nothing of these names is called."""
+    return plain(value, budget=budget, namespaces=form.namespaces)

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainer_host.base.protocols import Module
+    from trainer_host.engine.checkpoint.checkpoint_format import CheckpointFormat
     from trainer_host.plugin.chain import Chain
 
-KNOWN_PACKAGES = frozenset({"torch", "ultralytics", "numpy", "builtins", "__builtin__", "collections", "_codecs"})
-"""Packages that plain ultralytics has wherever it reads a checkpoint, and Python itself."""
+KNOWN_PACKAGES = frozenset({"torch", "numpy", "builtins", "__builtin__", "collections", "_codecs"})
+"""Packages that every engine has where it reads a checkpoint, and Python itself."""
 
 
-def foreign_names(file: Path | io.BytesIO) -> set[str]:
+def foreign_names(file: Path | io.BytesIO, form: CheckpointFormat) -> set[str]:
     """Return the classes and functions that a checkpoint names outside of torch, numpy and the engine."""
     try:
         with zipfile.ZipFile(file) as archive:
@@ -34,17 +35,17 @@ def foreign_names(file: Path | io.BytesIO) -> set[str]:
             names = read_pickle(archive.read(pickled)).names if pickled else set()
     except zipfile.BadZipFile:
         return set()
-    return {n for n in names if n.partition(".")[0] not in KNOWN_PACKAGES}
+    return {n for n in names if n.partition(".")[0] not in {*KNOWN_PACKAGES, form.package}}
 
 
-def foreign_classes(model: Module) -> set[type]:
+def foreign_classes(model: Module, form: CheckpointFormat) -> set[type]:
     """Return the classes of a model's modules that come from neither torch nor the engine."""
-    return {type(m) for m in model.modules() if type(m).__module__.partition(".")[0] not in {"torch", "ultralytics"}}
+    return {type(m) for m in model.modules() if type(m).__module__.partition(".")[0] not in {"torch", form.package}}
 
 
-def as_state(model: Module, chain: Chain) -> dict[str, Any]:
+def as_state(model: Module, chain: Chain, form: CheckpointFormat) -> dict[str, Any]:
     """Return the part of a record that holds a model as plain data."""
-    owners = {chain.blame(c.__module__) for c in foreign_classes(model)} - {None}
+    owners = {chain.blame(c.__module__) for c in foreign_classes(model, form)} - {None}
     if not owners:  # layers whose classes are of a package that is not a plugin
         bringing = {impl.plugin_name for impl in chain.manager.hook.layers.get_hookimpls()}
         owners = {m.record for m in chain.members + chain.always if f"{m.record.kind}:{m.record.name}" in bringing}
@@ -60,7 +61,7 @@ def as_state(model: Module, chain: Chain) -> dict[str, Any]:
 def notice(record: Mapping[str, Any]) -> Module:
     """Return a stand-in for a model that is stored as a state dict.
 
-    Plain ultralytics puts a model's task into its error when it does not know it: so the file says what it needs.
+    An engine without the host puts the unknown task of a model into its error: so the file says what it needs.
     """
     stand_in = torch.nn.Identity()
     packages = " ".join(["trainer-host", *(name for name in record["needs"] if not is_file(name))])
@@ -69,7 +70,7 @@ def notice(record: Mapping[str, Any]) -> Module:
     return stand_in
 
 
-def serialise(content: dict[str, Any], chain: Chain) -> bytes:
+def serialise(content: dict[str, Any], chain: Chain, form: CheckpointFormat) -> bytes:
     """Return a checkpoint's bytes.
 
     Raises:
@@ -78,7 +79,7 @@ def serialise(content: dict[str, Any], chain: Chain) -> bytes:
     buffer = io.BytesIO()
     try:
         torch.save(content, buffer)
-        names = foreign_names(buffer)
+        names = foreign_names(buffer, form)
     except (pickle.PicklingError, AttributeError, TypeError, UnreadableError) as error:
         raise _not_plain(str(error), None, chain) from error
     for name in sorted(names):

@@ -55,3 +55,26 @@ def warn_of_precision(quantize: Any, device: Device) -> None:
     """Log that a trained model computes with 32 bits on a CPU, whatever was asked: the engine does not say so."""
     if str(quantize) in HALF and device.type == "cpu":
         LOGGER.warning(f"quantize={quantize} has no effect on a CPU, which computes with 32 bits.")
+
+
+def refuse_several_devices(device: Any) -> None:
+    """Refuse a ``device`` setting that names more than one.
+
+    Raises:
+        SettingsError: If it does.
+    """
+    if several_devices(device):
+        raise SettingsError(
+            Problem(f"device={device}: training on several devices is not supported yet.", "Fix: name one (device=0)")
+        )
+
+
+def refuse_quantization(quantize: Any) -> None:
+    """Refuse to train with fake quantization: the state that it leaves in checkpoints can only be read by executing it.
+
+    Raises:
+        SettingsError: If it is asked for.
+    """
+    if str(quantize) == "8":
+        fix = "Fix: train without it, and quantize the model when you export it"
+        raise SettingsError(Problem("quantize=8 is not supported in training.", fix))

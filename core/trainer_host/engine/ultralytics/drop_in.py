@@ -10,6 +10,7 @@ from trainer_host.base.best_metric import BestMetric
 from trainer_host.engine.error_translation import blamed
 from trainer_host.engine.plan import Plan
 from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
+from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 from trainer_host.engine.ultralytics.release_window import untested_engine
 from trainer_host.plugin.registry import Registry
@@ -47,7 +48,7 @@ class DropInTrainer(HostTrainer):
         for problem in (*chain.notices, *([untested] if untested else [])):
             LOGGER.warning(str(problem))
         best = BestMetric.parse(self.best_metric) if self.best_metric else None
-        with blamed(chain.manager):
+        with blamed(chain.manager), engine_errors():
             super().__init__(cfg, overrides, _callbacks, plan=Plan(chain, exact=True, drop_in=True, best_metric=best))
 
     def train(self) -> None:
@@ -56,7 +57,7 @@ class DropInTrainer(HostTrainer):
         Raises:
             PluginCrashError: If a plugin's code raises an error, which is its ``__cause__``.
         """
-        with blamed(self.plan.chain.manager):
+        with blamed(self.plan.chain.manager), engine_errors():
             super().train()
 
     @classmethod

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.gc_pause import gc_paused
 from trainer_host.engine.ultralytics import engine_settings
-from trainer_host.engine.ultralytics.engine_import import engine_switches, import_engine
-from trainer_host.engine.ultralytics.release_window import engine_state, engine_version, untested_engine
+from trainer_host.engine.ultralytics.engine_globals import UltralyticsGlobals
+from trainer_host.engine.ultralytics.engine_import import engine_switches
+from trainer_host.engine.ultralytics.release_window import engine_state, engine_version, missing_name, untested_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
-    from trainer_host.base.errors import Problem
+    from trainer_host.base.errors import EnvironmentProblemError, Problem
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.signals import StopRequest
+    from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.protocol import Command, TrainedModel, Training
 
@@ -69,13 +69,29 @@ class UltralyticsSettings:
         return what_to_write(name, value)
 
 
+class UltralyticsCheckpoints:
+    """The checkpoints of ultralytics; see `trainer_host.engine.protocol.Checkpoints`."""
+
+    def read(self, path: Path | str) -> Checkpoint:
+        """Read a checkpoint without executing anything that it names."""
+        from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
+
+        return read_checkpoint(path)
+
+    def foreign_names(self, path: Path) -> set[str]:
+        """Return the classes and functions that a file names outside of torch, numpy and the engine."""
+        from trainer_host.engine.ultralytics.checkpoints import foreign_names
+
+        return foreign_names(path)
+
+
 class UltralyticsEngine:
     """The ultralytics engine; see `trainer_host.engine.protocol.Engine`."""
 
     name = "ultralytics"
 
     def __init__(self) -> None:
-        self.settings = UltralyticsSettings()
+        self.settings, self.checkpoints = UltralyticsSettings(), UltralyticsCheckpoints()
 
     def version(self) -> str:
         """Return the installed release, read from metadata."""
@@ -90,11 +106,13 @@ class UltralyticsEngine:
         """Return a problem if the host was not tested with the installed release."""
         return untested_engine()
 
+    def missing_name(self, error: AttributeError | ImportError) -> EnvironmentProblemError | None:
+        """Return the error of a release that lacks a name, if that is what ``error`` is about."""
+        return missing_name(error)
+
     def load(self) -> None:
         """Import the engine, which takes seconds; it installs nothing and makes no requests by itself."""
-        import_engine()
-        with gc_paused():
-            importlib.import_module("trainer_host.engine.ultralytics.training_engine")
+        UltralyticsGlobals().load()
 
     def switches(self) -> AbstractContextManager[None]:
         """Return a context in which an import of the engine installs nothing and makes no requests by itself."""
@@ -104,7 +122,7 @@ class UltralyticsEngine:
         """Return a context that imports the engine, and restores on leaving what it changes in the process."""
         from trainer_host.engine.process_state import preserved_state
 
-        return preserved_state()
+        return preserved_state(UltralyticsGlobals())
 
     def log(self, reporter: Reporter, verbose: bool) -> AbstractContextManager[None]:
         """Return a context in which the warnings of the engine go to ``reporter``; everything if ``verbose``."""
@@ -132,21 +150,19 @@ class UltralyticsEngine:
 
     def infer_task(self, model: str) -> str | None:
         """Return the task of a model YAML, a checkpoint or published weights; None if it does not say it."""
-        from trainer_host.engine.ultralytics.training_engine import chain_of_checkpoint, task_of_model
+        from trainer_host.engine.ultralytics.model_files import infer_task
 
-        if model.endswith(".pt") and Path(model).is_file():
-            return chain_of_checkpoint(Path(model))[0]
-        return task_of_model(model)
+        return infer_task(model)
 
     def missing_model(self, name: str, instead: str = ".") -> Problem | None:
         """Return a problem if a model is neither a file nor published by the engine."""
-        from trainer_host.engine.ultralytics.training_engine import missing_model
+        from trainer_host.engine.ultralytics.model_files import missing_model
 
         return missing_model(name, instead)
 
     def find_weights(self, name: str, offline: bool, scratch: str | None) -> str:
         """Return the path of a model, fetched if it is published and not here."""
-        from trainer_host.engine.ultralytics.training_engine import find_weights
+        from trainer_host.engine.ultralytics.model_files import find_weights
 
         return find_weights(name, offline, scratch)
 
@@ -172,6 +188,8 @@ class UltralyticsEngine:
         self, path: Path, plan: Plan, values: Mapping[str, Any], mode: Command, save_dir: Path
     ) -> TrainedModel:
         """Return the model of a checkpoint, on its device."""
+        from trainer_host.engine.ultralytics.engine_errors import engine_errors
         from trainer_host.engine.ultralytics.training_engine import FinishedModel
 
-        return FinishedModel(path, plan, values, mode, save_dir)
+        with engine_errors():
+            return FinishedModel(path, plan, values, mode, save_dir)

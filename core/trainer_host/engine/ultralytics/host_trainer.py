@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Mapping
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import replace
-from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics.engine.trainer import BaseTrainer
@@ -18,9 +14,6 @@ from ultralytics.utils import DEFAULT_CFG
 from trainer_host.base.best_metric import full_name
 from trainer_host.base.contexts import (
     AutobatchHints,
-    DataContext,
-    LoaderContext,
-    LogContext,
     ModelContext,
     OptimizerContext,
     PlotContext,
@@ -29,77 +22,40 @@ from trainer_host.base.contexts import (
     ScheduleContext,
     ValidationContext,
 )
-from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
+from trainer_host.base.errors import SettingsError
 from trainer_host.base.results import Ending
-from trainer_host.data.check_runner import unanswered
-from trainer_host.data.description import FOUND
-from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
 from trainer_host.engine.checkpoint.record import RECORD
-from trainer_host.engine.error_translation import loss_error
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
-from trainer_host.engine.ultralytics.architecture import vet_model_file
+from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 from trainer_host.engine.ultralytics.contributions import (
     Postprocessing,
-    join_callbacks,
-    joined_augmentations,
     joined_metrics,
     postprocessing,
     require_asked,
-    require_augmentations,
     require_figure,
     require_measured,
-    require_sampler,
 )
+from trainer_host.engine.ultralytics.device_settings import refuse_quantization, refuse_several_devices
 from trainer_host.engine.ultralytics.end_of_training import ending_of
+from trainer_host.engine.ultralytics.engine_errors import loss_error
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
-from trainer_host.engine.ultralytics.model_facts import starting_models
-from trainer_host.engine.ultralytics.model_loading import starting_weights, trained_model
-from trainer_host.engine.ultralytics.plugin_layers import with_layers
-from trainer_host.engine.ultralytics.plugin_losses import add_losses
+from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
-from trainer_host.engine.ultralytics.reimplemented.load_model import setup_model, teacher_of
+from trainer_host.engine.ultralytics.reimplemented.load_model import teacher_of
 from trainer_host.engine.ultralytics.reimplemented.mixed_precision import after_test, skip_test
 from trainer_host.engine.ultralytics.reimplemented.recovery import check_resume, recover
 from trainer_host.engine.ultralytics.reimplemented.save_model import save_model
-from trainer_host.engine.ultralytics.run_dataset import read_and_check
-from trainer_host.engine.ultralytics.settings_validation import several_devices
-from trainer_host.engine.ultralytics.starting_weights import random_weights, taken_weights
+from trainer_host.engine.ultralytics.trainer_model import ModelTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from trainer_host.base.protocols import Batch, Dataset, Metric, Module, Optimizer, Validator
-    from trainer_host.base.results import StartingWeights
-    from trainer_host.data.description import Description
+    from trainer_host.base.protocols import Batch, Metric, Module, Optimizer, Validator
     from trainer_host.engine.plan import Plan
 
-C = TypeVar("C", bound=RunContext)
 
-
-def refuse_several_devices(device: Any) -> None:
-    """Refuse a ``device`` setting that names more than one.
-
-    Raises:
-        SettingsError: If it does.
-    """
-    if several_devices(device):
-        raise SettingsError(
-            Problem(f"device={device}: training on several devices is not supported yet.", "Name one: device=0")
-        )
-
-
-def refuse_quantization(quantize: Any) -> None:
-    """Refuse to train with fake quantization: the state that it leaves in checkpoints can only be read by executing it.
-
-    Raises:
-        SettingsError: If it is asked for.
-    """
-    if str(quantize) == "8":
-        fix = "Train without it, and quantize the model when you export it."
-        raise SettingsError(Problem("quantize=8 is not supported in training.", fix))
-
-
-class HostTrainer(BaseTrainer):
+class HostTrainer(ModelTrainer):
     """The engine's trainer with its decisions made by plugins.
 
     Args:
@@ -110,8 +66,7 @@ class HostTrainer(BaseTrainer):
 
     Attributes:
         ending: How the training ended, once it has.
-        starting_weights: The weights that the training starts from, once there is a model.
-        best_epoch: The epoch whose weights this training has written as the best checkpoint, counted from 1.
+        own: The callbacks that the training depends on.
         evaluated_epoch: The last epoch that was evaluated, counted from 1.
     """
 
@@ -120,9 +75,6 @@ class HostTrainer(BaseTrainer):
     best_fitness: float | None
     setting_up = False
     amp_setting: Any = None
-    teacher: Any = None
-    starting_weights: StartingWeights | None = None
-    best_epoch: int | None = None
     evaluated_epoch: int | None = None
 
     def __init__(
@@ -134,7 +86,7 @@ class HostTrainer(BaseTrainer):
         plan: Plan,
     ) -> None:
         self.plan = plan
-        self.interrupted = self.finishing = self.labels_due = self.saved = False
+        self.own, self.interrupted = OwnCallbacks(), False
         self.plugin_metrics: dict[str, Metric] = {}
         self.postprocessing: Postprocessing | None = None
         overrides = {**(overrides or {}), "task": plan.chain.engine_task}
@@ -147,173 +99,30 @@ class HostTrainer(BaseTrainer):
         refuse_several_devices(self.args.device)
 
     @property
-    def hooks(self) -> Any:
-        """The hooks of this run."""
-        return self.plan.chain.manager.hook
-
-    def context(self, kind: type[C], **fields: Any) -> C:
-        """Return a view of this run for a hook."""
-        common: dict[str, Any] = {
-            "task": self.plan.chain.name,
-            "engine_task": self.plan.chain.engine_task,
-            "args": self.args,
-            "options": self.plan.chain.options,
-            "data": getattr(self, "data", {}),
-            "save_dir": self.save_dir,
-            "exact": self.plan.exact,
-            "offline": self.plan.offline,
-            "device": self.device,
-            "engine": self,
-        }
-        return kind(**{**common, **fields})
-
-    def _answer(self, hook: str, **arguments: Any) -> Any:
-        """Return the first answer to a hook that must have one."""
-        answer = getattr(self.hooks, hook)(**arguments)
-        if answer is None:
-            raise PluginError(unanswered(self.plan.chain.name, hook))
-        return answer
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights this training has written as the best checkpoint, counted from 1."""
+        return self.own.checkpoints.best_epoch
 
     def run_callbacks(self, event: str) -> None:
-        """Run the functions of an event; those of plugins join at the first."""
-        if event == "on_pretrain_routine_start":
-            join_callbacks(self.callbacks, self.plan.chain.manager, self.context(RunContext))
-        if event == "on_fit_epoch_end" and self.labels_due:
-            self.labels_due = False
-            self.hooks.plot_data(ctx=self.context(PlotContext))
-        if event == "on_pretrain_routine_end":
-            add_losses(self)
-        if event == "on_model_save":
-            self.saved = True
-            if self.best_fitness == self.fitness:  # the condition by which best.pt is written
-                self.best_epoch = self.epoch + 1
-        if event == "on_fit_epoch_end" and self.finishing:
-            self._log(self.metrics or {}, None)
+        """Run the functions of an event, the host's own first."""
+        self.own.run(event, self)
         super().run_callbacks(event)
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
         """Write a line of ``results.csv``, and have plugins log it before a checkpoint keeps their state.
 
         Raises:
-            FileNotFoundError: If the run's folder disappeared, which the engine would make again.
+            FileNotFoundError: If the run's folder disappeared.
         """
-        if not self.save_dir.is_dir():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.save_dir))
+        require_folder(self.save_dir)
         super().save_metrics(metrics)
         if self.evaluated_epoch != self.epoch + 1:  # the engine has zeros for an epoch that it does not evaluate
             metrics = {k: v for k, v in metrics.items() if k not in self.metrics}
-        self._log(metrics, self.epoch + 1)
-
-    def _log(self, metrics: Mapping[str, Any], epoch: int | None) -> None:
-        figures = MappingProxyType({k: float(v) for k, v in metrics.items()})
-        self.hooks.log_metrics(ctx=self.context(LogContext, epoch=epoch, values=figures))
-
-    def get_dataset(self) -> Description:
-        """Read the dataset and have it checked.
-
-        Raises:
-            DatasetError: If it cannot be read, or if a check finds an error.
-        """
-        models = starting_models(self.args)
-        ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split, models=models)
-        data = read_and_check(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
-        if data.left_out.get("train") and not (data.splits["train"].labelled == FOUND).any():
-            raise DatasetError(Problem("no train image with labels is left.", "Mend them: see trainer check."))
-        self.args.data = data.get("yaml_file", self.args.data)
-        return data
-
-    def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
-        """Return the dataset of the images at ``img_path``."""
-        ctx = self._loader_context(img_path, batch or 1, -1, mode)
-        ctx = replace(ctx, augmentations=joined_augmentations(self.plan.chain, ctx))
-        dataset: Dataset = self._answer("build_dataset", ctx=ctx)
-        require_augmentations(self.plan.chain, ctx, dataset)
-        return dataset
-
-    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-        """Return the loader of the images at ``dataset_path``."""
-        dataset = self.build_dataset(dataset_path, mode, batch_size)
-        ctx = self._loader_context(dataset_path, batch_size, rank, mode)
-        if mode == "train":
-            ctx = replace(ctx, sampler=self.hooks.build_sampler(ctx=ctx, dataset=dataset))
-        loader: Any = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
-        require_sampler(self.plan.chain, ctx, loader)
-        if not hasattr(loader, "reset"):
-            loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
-        return loader
-
-    def _loader_context(self, path: Any, batch_size: int, rank: int, mode: str) -> LoaderContext:
-        stride = getattr(self.model, "stride", None)
-        return self.context(
-            LoaderContext,
-            path=path,
-            mode=mode,
-            batch_size=batch_size,
-            stride=max(int(stride.max()), 32) if stride is not None else 32,
-            rank=rank,
-        )
-
-    def preprocess_batch(self, batch: Batch) -> Batch:
-        """Return the batch, ready for the model."""
-        prepared: Batch = self._answer("preprocess_batch", ctx=self.context(RunContext), batch=batch)
-        return prepared
-
-    def start_from(self, checkpoint: Checkpoint) -> tuple[Any, Module]:
-        """Return the architecture and the weights that a checkpoint gives a new training."""
-        if checkpoint.in_state_form:
-            model = self.trained(checkpoint)
-            return checkpoint.record.get("cfg"), model
-        ctx = with_layers(self.plan.chain.manager, self.context(ModelContext))
-        weights = starting_weights(checkpoint, ctx.layers)
-        return deepcopy(getattr(weights, "yaml", None)), weights  # the new model changes its own
-
-    def trained(self, checkpoint: Checkpoint) -> Module:
-        """Return the model of a checkpoint, built by the task."""
-        data = checkpoint.record.get("data") or getattr(self, "data", {})
-        ctx = self.context(ModelContext, cfg=checkpoint.record.get("cfg"), data=data)
-        build = self._build_informed_model if checkpoint.in_state_form else self._build_model
-        return trained_model(checkpoint, build, with_layers(self.plan.chain.manager, ctx))
+        self.own.metric_log.log(self, metrics, self.epoch + 1)
 
     def check_resume(self, overrides: Any) -> None:
         """Take over the settings of the checkpoint to resume from, if there is one."""
         check_resume(self, overrides)
-
-    def setup_model(self) -> Any:
-        """Build the model that training starts from, and return the checkpoint to resume from, if any."""
-        content = setup_model(self)
-        if not hasattr(self.model, "criterion"):
-            self.model.criterion = None  # the training loop asks every model for it
-        return content
-
-    def note_start(self, weights: Module | None, source: Path | None, architecture: Path | None) -> None:
-        """Note where the weights of the model come from.
-
-        Args:
-            weights: The model that holds them; None for random weights.
-            source: The checkpoint that they come from.
-            architecture: Another checkpoint that only the architecture comes from.
-        """
-        if weights is None or source is None:
-            start = random_weights(self.model, architecture)
-        else:
-            start = taken_weights(self.model, weights, source, architecture)
-        teacher = self.teacher
-        self.starting_weights = replace(start, teacher=Path(teacher) if isinstance(teacher, (str, Path)) else None)
-
-    def get_model(self, cfg: Any = None, weights: Module | None = None, verbose: bool = True) -> Module:
-        """Return a new model for an architecture, starting from ``weights`` if given."""
-        return self._build_model(self.context(ModelContext, cfg=cfg or None, weights=weights, verbose=verbose))
-
-    def _build_model(self, ctx: ModelContext) -> Module:
-        ctx = with_layers(self.plan.chain.manager, ctx)
-        vet_model_file(ctx.cfg, ctx.layers)
-        model: Module = self._answer("build_model", ctx=ctx)
-        return model
-
-    def _build_informed_model(self, ctx: ModelContext) -> Module:
-        model = self._build_model(ctx)
-        self.hooks.set_model_attributes(ctx=replace(ctx, model=model))
-        return model
 
     def set_model_attributes(self) -> None:
         """Have the chain tell the model about the dataset."""
@@ -441,8 +250,8 @@ class HostTrainer(BaseTrainer):
 
     def plot_training_labels(self) -> None:
         """Draw the labels of the whole dataset; a run does so after its first epoch, which need not wait for it."""
-        self.labels_due = not self.plan.drop_in
-        if not self.labels_due:
+        self.own.labels.due = not self.plan.drop_in
+        if not self.own.labels.due:
             self.hooks.plot_data(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
@@ -465,7 +274,7 @@ class HostTrainer(BaseTrainer):
 
     def wrote(self, checkpoint: Path) -> bool:
         """Return whether ``last`` or ``best`` is there and of this training, not of an earlier run in the folder."""
-        written = self.best_epoch is not None if checkpoint == self.best else self.saved
+        written = self.best_epoch is not None if checkpoint == self.best else self.own.checkpoints.last
         return (written or bool(self.resume)) and checkpoint.exists()
 
     def measure_best(self) -> dict[str, float]:
@@ -486,5 +295,5 @@ class HostTrainer(BaseTrainer):
         """Measure the best checkpoint, unless the run was interrupted and is to be resumed."""
         self.ending = ending_of(self)
         if not self.interrupted:
-            self.finishing = True  # events from here on belong to the best checkpoint, not to an epoch
+            self.own.metric_log.final = True  # events from here on belong to the best checkpoint, not to an epoch
             final_eval(self)

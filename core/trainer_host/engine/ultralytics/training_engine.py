@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics.cfg import get_cfg
-from ultralytics.utils.checks import check_model_file_from_stem
-from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 from ultralytics.utils.torch_utils import select_device
 
 from trainer_host.base.contexts import (
@@ -20,15 +16,15 @@ from trainer_host.base.contexts import (
     RunContext,
     ValidationContext,
 )
-from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError, nearest
+from trainer_host.base.errors import PluginError
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.results import Outcome, UnreadableImage
 from trainer_host.data.subset_settings import refuse_unknown_classes
-from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.thread_count import wanted_threads
 from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer, new_trainer
+from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 from trainer_host.engine.ultralytics.contributions import (
     Postprocessing,
     join_callbacks,
@@ -38,17 +34,19 @@ from trainer_host.engine.ultralytics.contributions import (
     require_measured,
 )
 from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback, warn_of_precision
-from trainer_host.engine.ultralytics.engine_settings import engine_folder
+from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.fonts import settle_fonts
 from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
 from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
 from trainer_host.engine.ultralytics.plugin_layers import with_layers
+from trainer_host.engine.ultralytics.run_contexts import C, make_context
 from trainer_host.engine.ultralytics.run_dataset import read_and_check
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from trainer_host.base.protocols import Image, Module, Prediction, Predictor
     from trainer_host.base.reporting import Reporter
@@ -61,87 +59,6 @@ if TYPE_CHECKING:
 
 STRIDE = 32
 """The least stride by which the engine rounds sizes of images."""
-
-
-def find_weights(name: str, offline: bool, scratch: str | None) -> str:
-    """Return the path of a model: a file, or weights that the engine knows, fetched where they are missing.
-
-    Args:
-        name: What the user gave as ``model``.
-        offline: Whether nothing may be fetched.
-        scratch: An architecture to offer instead, where a training could start from one.
-
-    Raises:
-        SettingsError: If there is no such file, and nothing to fetch or no network to fetch it.
-    """
-    if "://" in name and offline:
-        raise UnsafeError(Problem(f"{name} would be fetched, and the run is offline.", "Give a local file."))
-    name = str(check_model_file_from_stem(name))
-    if "://" in name and not name.lower().endswith(".pt"):
-        raise UnsafeError(Problem(f"model={name} is refused: the host fetches no architectures.", "Give a local file."))
-    if not name.lower().endswith(".pt") or Path(name).is_file():
-        return name
-    instead = f", or train from scratch: model={scratch}" if scratch else "."
-    if problem := missing_model(name, instead):
-        raise SettingsError(problem)
-    if offline:
-        what = f"the weights {name} are not here, and the run is offline."
-        raise UnsafeError(Problem(what, f"Put the file here{instead}"))
-    return _fetched(name, instead)
-
-
-def missing_model(name: str, instead: str = ".") -> Problem | None:
-    """Return the problem of a model that is neither a file nor published by the engine; None if it is one.
-
-    Args:
-        name: What the user gave as ``model``.
-        instead: The end of the advice.
-    """
-    from ultralytics.nn.tasks import yaml_model_load
-
-    name = str(check_model_file_from_stem(name))
-    path = Path(name)
-    suffix = path.suffix.lower()
-    if "://" in name or suffix not in {".pt", ".yaml", ".yml"} or path.is_file() or path.name in GITHUB_ASSETS_NAMES:
-        return None
-    if suffix != ".pt":
-        try:
-            yaml_model_load(name)
-        except (FileNotFoundError, KeyError, TypeError, ValueError):
-            names = [f.name for f in (engine_folder() / "cfg" / "models").rglob("*.yaml")]
-            scaled = [re.sub(r"(\d+)", rf"\g<1>{scale}", n, count=1) for n in names for scale in "nslmx"]
-            near = nearest(path.name, [*names, *scaled])
-            fix = f"Did you mean model={near}?" if near else "Fix: give the path of a model YAML, or of a checkpoint."
-            return Problem(f"model {name} not found.", fix)
-        return None
-    if path.is_dir():
-        return Problem(f"model={name} is a folder.", f"Give the path of a checkpoint{instead}")
-    if path.is_symlink():
-        return Problem(
-            f"the link {name} leads to a file that does not exist.", f"Give the path of a checkpoint{instead}"
-        )
-    beside = [f.name for f in path.parent.glob("*.pt") if f.is_file()] if path.parent.is_dir() else []
-    near = nearest(path.name, beside) or nearest(path.name, GITHUB_ASSETS_NAMES)
-    hint = f"Did you mean model={path.with_name(near)}? " if near else ""
-    return Problem(f"model {name} not found.", f"{hint}Give the path of a checkpoint{instead}")
-
-
-def _fetched(name: str, instead: str) -> str:
-    """Fetch weights that the engine publishes, and return their path; the engine's own view of the network is unasked.
-
-    Raises:
-        SettingsError: If they cannot be fetched.
-    """
-    try:
-        fetched, why = attempt_download_asset(name), ""
-    except (OSError, ValueError) as error:  # those of requests and of the engine among them
-        said = " ".join(str(error).split()).removeprefix("❌ ")
-        fetched, why = name, f": {said or type(error).__name__}"
-    if not Path(fetched).is_file():
-        raise SettingsError(
-            Problem(f"the weights {name} could not be fetched{why or '.'}", f"Put the file here{instead}")
-        )
-    return str(fetched)
 
 
 def _size_text(imgsz: Any) -> str:
@@ -174,8 +91,9 @@ class TrainingEngine:
         self.progress = ProgressCallbacks(reporter, stop, tuple(dict.fromkeys(shown)))
         self.trainer: HostTrainer | None = None
 
+    @engine_errors()
     def prepare(self) -> dict[str, Any]:
-        """Read and check the dataset, and set up the trainer; return its fingerprint and what was left out."""
+        """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
         refuse_device(self.values.get("device"))
         events = engine_callbacks(self.plan.trackers, self.plan.offline)
         for event, function in self.progress.events().items():
@@ -224,6 +142,7 @@ class TrainingEngine:
         """Return what the settings of the training do that is easily missed."""
         return setting_warnings(self._prepared().args)
 
+    @engine_errors()
     def train(self) -> Outcome:
         """Train, and return the outcome."""
         trainer = self._prepared()
@@ -285,21 +204,10 @@ class FinishedModel:
             manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
         return model
 
-    def _context(self, kind: type[Any], **fields: Any) -> Any:
-        chain = self.plan.chain
-        common: dict[str, Any] = {
-            "task": chain.name,
-            "engine_task": chain.engine_task,
-            "args": self.args,
-            "options": chain.options,
-            "data": self.checkpoint.record.get("data") or {},
-            "save_dir": self.save_dir,
-            "exact": self.plan.exact,
-            "offline": self.plan.offline,
-            "device": self.device,
-            "engine": self.trainer,
-        }
-        return kind(**{**common, **fields})
+    def _context(self, kind: type[C], **fields: Any) -> C:
+        data = self.checkpoint.record.get("data") or {}
+        own = {"args": self.args, "data": data, "save_dir": self.save_dir, "device": self.device}
+        return make_context(kind, self.plan, **{**own, "engine": self.trainer, **fields})
 
     def validate(self) -> dict[str, float]:
         """Measure the model on the dataset that the settings name.
@@ -309,8 +217,8 @@ class FinishedModel:
         """
         hook = self.plan.chain.manager.hook
         models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
-        ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val", models=models)
-        data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
+        wanted = {"source": str(self.args.data), "split": self.args.split, "mode": "val", "models": models}
+        data = read_and_check(self.plan, self._context(DataContext, **wanted), self.save_dir, {self.args.split})
         self.args.data = data.get("yaml_file", self.args.data)
         settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
         callbacks = engine_callbacks()
@@ -347,23 +255,3 @@ class FinishedModel:
         ctx = self._context(PredictionContext, model=self.model)
         picture: Image | None = self.plan.chain.manager.hook.draw_prediction(ctx=ctx, prediction=prediction)
         return picture
-
-
-def task_of_model(name: str) -> str | None:
-    """Return the engine's task of a model YAML or of weights that the engine knows, or None."""
-    from ultralytics.nn.tasks import guess_model_task, yaml_model_load
-
-    if name.lower().endswith((".yaml", ".yml")):
-        try:
-            found: str | None = guess_model_task(yaml_model_load(name))
-        except (FileNotFoundError, KeyError, TypeError, ValueError):
-            return None
-        return found
-    name = str(check_model_file_from_stem(name))
-    return str(guess_model_task(name)) if Path(name).name in GITHUB_ASSETS_NAMES else None
-
-
-def chain_of_checkpoint(path: Path) -> tuple[str | None, dict[str, Any]]:
-    """Return the task of a checkpoint and the host's record in it, which is empty for another program's file."""
-    checkpoint = read_checkpoint(path)
-    return checkpoint.task, checkpoint.record

@@ -93,17 +93,17 @@ def _different(before: Mapping[str, float], after: Mapping[str, float]) -> list[
 )
 def checkpoint_plain(bench: Bench) -> str:
     """Whether checkpoints name classes of torch, NumPy and the engine alone, and load without running code."""
-    from trainer_host.engine.checkpoint.reading import read_checkpoint
-    from trainer_host.engine.checkpoint.writing import foreign_names
+    from trainer_host.engine.factory import make_engine
 
+    checkpoints = make_engine().checkpoints
     folder = bench.first().result.save_dir
     files = sorted(f for ending in ("*.pt", "*.pth", "*.ckpt") for f in folder.rglob(ending))
     for file in files:
         shown = file.relative_to(folder)
-        if foreign := sorted(foreign_names(file)):
+        if foreign := sorted(checkpoints.foreign_names(file)):
             raise CheckFailedError(f"{shown} names {', '.join(foreign[:3])}.")
         try:
-            read_checkpoint(file)
+            checkpoints.read(file)
         except SettingsError:
             continue  # no checkpoint of the host's
         except TrainerError as error:

@@ -13,14 +13,15 @@ from ultralytics.nn.distill_model import DistillationModel
 from ultralytics.utils import DEFAULT_CFG_KEYS, LOGGER
 
 from trainer_host.base.atomic_io import atomic_write
-from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
-from trainer_host.engine.checkpoint.writing import notice, serialise
+from trainer_host.engine.checkpoint.writing import notice
+from trainer_host.engine.ultralytics.checkpoints import read_checkpoint, serialise
 from trainer_host.engine.ultralytics.model_loading import fill_model
 from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 TRAINING_ONLY = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scaler")

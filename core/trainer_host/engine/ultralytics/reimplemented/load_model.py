@@ -16,12 +16,12 @@ from ultralytics.nn.distill_model import DistillationModel
 from ultralytics.utils import RANK
 
 from trainer_host.base.errors import Problem, SettingsError
-from trainer_host.engine.checkpoint.reading import Checkpoint, read_checkpoint
-from trainer_host.engine.checkpoint.saved_model import STUDENT
+from trainer_host.engine.ultralytics.checkpoints import STUDENT, read_checkpoint
 from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
     from trainer_host.base.protocols import Module
+    from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 

@@ -17,8 +17,7 @@ from ultralytics.utils.files import get_latest_run
 from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host.base.errors import UnsafeError
-from trainer_host.engine.checkpoint.reading import read_checkpoint
-from trainer_host.engine.checkpoint.saved_model import STUDENT
+from trainer_host.engine.ultralytics.checkpoints import STUDENT, read_checkpoint
 from trainer_host.engine.ultralytics.reimplemented import reimplements
 from trainer_host.engine.ultralytics.reimplemented.load_model import HeldTensors
 

@@ -21,9 +21,10 @@ from ultralytics.utils.torch_utils import (
 
 from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.contexts import RunContext
-from trainer_host.engine.checkpoint.record import RECORD, make_record
-from trainer_host.engine.checkpoint.writing import as_state, foreign_classes, notice, serialise
+from trainer_host.engine.checkpoint.record import RECORD
+from trainer_host.engine.checkpoint.writing import notice
 from trainer_host.engine.plugin_states import PLUGIN_STATES, states
+from trainer_host.engine.ultralytics.checkpoints import as_state, foreign_classes, make_record, serialise
 from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:

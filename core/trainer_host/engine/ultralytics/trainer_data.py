@@ -1,0 +1,72 @@
+"""The part of the host trainer that reads the dataset and builds loaders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.contexts import DataContext, LoaderContext, RunContext
+from trainer_host.base.errors import DatasetError, Problem
+from trainer_host.data.description import FOUND
+from trainer_host.engine.ultralytics.contributions import joined_augmentations, require_augmentations, require_sampler
+from trainer_host.engine.ultralytics.model_facts import starting_models
+from trainer_host.engine.ultralytics.run_dataset import read_and_check
+from trainer_host.engine.ultralytics.trainer_hooks import HookedTrainer
+
+if TYPE_CHECKING:
+    from trainer_host.base.protocols import Batch, Dataset
+    from trainer_host.data.description import Description
+
+
+class DataTrainer(HookedTrainer):
+    """The engine's trainer with data from hooks."""
+
+    def get_dataset(self) -> Description:
+        """Read the dataset and have it checked.
+
+        Raises:
+            DatasetError: If it cannot be read, or if a check finds an error.
+        """
+        models = starting_models(self.args)
+        ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split, models=models)
+        data = read_and_check(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
+        if data.left_out.get("train") and not (data.splits["train"].labelled == FOUND).any():
+            raise DatasetError(Problem("no train image with labels is left.", "Mend them: see trainer check."))
+        self.args.data = data.get("yaml_file", self.args.data)
+        return data
+
+    def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
+        """Return the dataset of the images at ``img_path``."""
+        ctx = self._loader_context(img_path, batch or 1, -1, mode)
+        ctx = replace(ctx, augmentations=joined_augmentations(self.plan.chain, ctx))
+        dataset: Dataset = self._answer("build_dataset", ctx=ctx)
+        require_augmentations(self.plan.chain, ctx, dataset)
+        return dataset
+
+    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        """Return the loader of the images at ``dataset_path``."""
+        dataset = self.build_dataset(dataset_path, mode, batch_size)
+        ctx = self._loader_context(dataset_path, batch_size, rank, mode)
+        if mode == "train":
+            ctx = replace(ctx, sampler=self.hooks.build_sampler(ctx=ctx, dataset=dataset))
+        loader: Any = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
+        require_sampler(self.plan.chain, ctx, loader)
+        if not hasattr(loader, "reset"):
+            loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
+        return loader
+
+    def _loader_context(self, path: Any, batch_size: int, rank: int, mode: str) -> LoaderContext:
+        stride = getattr(self.model, "stride", None)
+        return self.context(
+            LoaderContext,
+            path=path,
+            mode=mode,
+            batch_size=batch_size,
+            stride=max(int(stride.max()), 32) if stride is not None else 32,
+            rank=rank,
+        )
+
+    def preprocess_batch(self, batch: Batch) -> Batch:
+        """Return the batch, ready for the model."""
+        prepared: Batch = self._answer("preprocess_batch", ctx=self.context(RunContext), batch=batch)
+        return prepared
