@@ -256,7 +256,8 @@ def test_a_file_that_was_cut_anywhere_is_damaged(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    from trainer_host.engine.checkpoint.inert_pickle import UnreadableError, read_pickle
+    from trainer_host.engine.checkpoint.inert_objects import UnreadableError
+    from trainer_host.engine.checkpoint.inert_pickle import read_pickle
 
     try:
         read_pickle(b"\x80\x02" + data + b".")
@@ -266,7 +267,8 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 @given(DATA)
 def test_plain_data_is_read_as_pickle_reads_it(value: Any) -> None:
-    from trainer_host.engine.checkpoint.inert_pickle import UnreadableError, read_pickle
+    from trainer_host.engine.checkpoint.inert_objects import UnreadableError
+    from trainer_host.engine.checkpoint.inert_pickle import read_pickle
     from trainer_host.engine.checkpoint.plain_values import plain
 
     for protocol in (2, 3, 4, 5):

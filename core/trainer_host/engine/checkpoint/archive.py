@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from trainer_host.engine.checkpoint.inert_pickle import MAX_BYTES, StorageRef, TensorRef, UnreadableError
+from trainer_host.engine.checkpoint.inert_objects import StorageRef, TensorRef, UnreadableError
+from trainer_host.engine.checkpoint.inert_pickle import MAX_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

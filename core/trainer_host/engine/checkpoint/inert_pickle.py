@@ -11,11 +11,24 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from trainer_host.engine.checkpoint.inert_objects import (
+    Inert,
+    Name,
+    UnreadableError,
+    append_to,
+    call_result,
+    new_object,
+    set_items,
+    set_state,
+    storage_of,
+)
+
 MAX_BYTES = 4 * 2**20
 """Size of the largest pickle that is read; that of a model with 1,000 tensors has a quarter of a megabyte."""
 MAX_OBJECTS = 1_000_000
 """Upper bound for the objects of a pickle, each of which costs up to a hundred bytes."""
 MAX_NAME = 500
+"""Characters of the longest dotted name."""
 ALLOCATING = (
     b"}",
     b"]",
@@ -33,55 +46,6 @@ ALLOCATING = (
     b"\x94",
 )
 """Instructions that make an object out of a single byte of the file."""
-
-
-class UnreadableError(ValueError):
-    """The bytes are not a pickle that is supported, or one beyond the limits."""
-
-
-class Name(str):
-    """The dotted name of a class or function, as a pickle gives it."""
-
-    __slots__ = ()
-
-
-class Inert:
-    """An object that a pickle describes, with what it would have been made of.
-
-    Attributes:
-        name: The dotted name of its class, or of the function that would have returned it.
-        args: The arguments of that call.
-        state: What the object's attributes would have been set to, or None.
-        items: Entries of a container, in order; pairs for a mapping.
-    """
-
-    __slots__ = ("args", "items", "name", "state")
-
-    def __init__(self, name: str, args: Any) -> None:
-        self.name, self.args = name, args
-        self.state: Any = None
-        self.items: list[Any] = []
-
-    def __repr__(self) -> str:
-        return f"<{self.name}, not loaded>"
-
-
-@dataclass(frozen=True)
-class StorageRef:
-    """A storage in the archive: the name of its type, its key, and its number of elements."""
-
-    kind: str
-    key: str
-    size: int
-
-
-class TensorRef:
-    """A tensor that has not been read: a view of a storage."""
-
-    __slots__ = ("offset", "shape", "storage", "strides")
-
-    def __init__(self, storage: StorageRef, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
-        self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
 
 
 @dataclass(frozen=True)
@@ -150,7 +114,7 @@ class _Machine:
                 at += 4
             elif op == 0x52:  # REDUCE
                 args = stack.pop()
-                stack[-1] = _called(stack[-1], args, calls)
+                stack[-1] = call_result(stack[-1], args, calls)
             elif op == 0x29:  # EMPTY_TUPLE
                 push(())
             elif op == 0x4B:  # BININT1
@@ -174,12 +138,12 @@ class _Machine:
                 at += size
             elif op == 0x75:  # SETITEMS
                 start = marks.pop()
-                _set_items(stack[start - 1], stack[start:])
+                set_items(stack[start - 1], stack[start:])
                 del stack[start:]
             elif op == 0x89:  # NEWFALSE
                 push(False)
             elif op == 0x51:  # BINPERSID
-                stack[-1] = _storage(stack[-1])
+                stack[-1] = storage_of(stack[-1])
             elif op == 0x4E:  # NONE
                 push(None)
             elif op == 0x5D:  # EMPTY_LIST
@@ -188,10 +152,10 @@ class _Machine:
                 stack[-2:] = [(stack[-2], stack[-1])]
             elif op == 0x81:  # NEWOBJ
                 args = stack.pop()
-                stack[-1] = _made(stack[-1], args)
+                stack[-1] = new_object(stack[-1], args)
             elif op == 0x62:  # BUILD
                 state = stack.pop()
-                _build(stack[-1], state)
+                set_state(stack[-1], state)
             elif op == 0x6A:  # LONG_BINGET
                 push(memo[u4(data, at)[0]])
                 at += 4
@@ -211,7 +175,7 @@ class _Machine:
                 at += 4
             elif op == 0x65:  # APPENDS
                 start = marks.pop()
-                _append(stack[start - 1], stack[start:])
+                append_to(stack[start - 1], stack[start:])
                 del stack[start:]
             elif op in (0x63, 0x69):  # GLOBAL, INST
                 middle = data.index(b"\n", at)
@@ -223,13 +187,13 @@ class _Machine:
                     push(name)
                 else:
                     start = marks.pop()
-                    stack[start:] = [_called(name, tuple(stack[start:]), calls)]
+                    stack[start:] = [call_result(name, tuple(stack[start:]), calls)]
             elif op == 0x73:  # SETITEM
-                _set_items(stack[-3], stack[-2:])
+                set_items(stack[-3], stack[-2:])
                 del stack[-2:]
             elif op == 0x61:  # APPEND
                 entry = stack.pop()
-                _append(stack[-1], [entry])
+                append_to(stack[-1], [entry])
             elif op == 0x2E:  # STOP
                 return stack.pop()
             else:
@@ -264,22 +228,22 @@ class _Machine:
             stack.append(self._name(module, attribute))
         elif op == 0x92:  # NEWOBJ_EX
             named, args = stack.pop(), stack.pop()
-            stack[-1] = _made(stack[-1], (args, named))
+            stack[-1] = new_object(stack[-1], (args, named))
         elif op == 0x6F:  # OBJ
             start = marks.pop()
-            stack[start:] = [_called(stack[start], tuple(stack[start + 1 :]), self.calls)]
+            stack[start:] = [call_result(stack[start], tuple(stack[start + 1 :]), self.calls)]
         elif op in (0x6C, 0x64, 0x91):  # LIST, DICT, FROZENSET
             start = marks.pop()
             entries = stack[start:]
             made: Any = {} if op == 0x64 else Inert("builtins.frozenset", (entries,)) if op == 0x91 else entries
             if op == 0x64:
-                _set_items(made, entries)
+                set_items(made, entries)
             stack[start:] = [made]
         elif op == 0x8F:  # EMPTY_SET
             stack.append(Inert("builtins.set", ([],)))
         elif op == 0x90:  # ADDITEMS
             start = marks.pop()
-            _append(stack[start - 1], stack[start:])
+            append_to(stack[start - 1], stack[start:])
             del stack[start:]
         elif op == 0x30:  # POP
             if marks and marks[-1] == len(stack):
@@ -318,114 +282,3 @@ def _bytes(data: bytes, at: int, size: int) -> bytes:
 
 def _text(data: bytes, at: int, size: int) -> str:
     return _bytes(data, at, size).decode("utf-8", "surrogatepass")
-
-
-def _called(function: Any, args: Any, calls: set[str]) -> Any:
-    """Return what stands for the result of a call: a description of a tensor, an empty mapping, or a note of it."""
-    if type(args) is not tuple:
-        raise UnreadableError("its object tree is damaged")
-    if type(function) is Name:
-        if function == "collections.OrderedDict" and not args:
-            return {}
-        rebuild = REBUILDS.get(function)
-        if rebuild is not None:
-            return rebuild(args)
-        calls.add(str(function))
-        return Inert(function, args)
-    if type(function) is Inert:  # such as the result of getattr
-        return Inert(f"{function.name}()", args)
-    raise UnreadableError("its object tree calls something that is not a class or a function")
-
-
-def _made(kind: Any, args: Any) -> Inert:
-    if type(kind) is not Name:
-        raise UnreadableError("its object tree makes an object of something that is not a class")
-    return Inert(kind, args)
-
-
-def _build(thing: Any, state: Any) -> None:
-    """Note the attributes of an object; those of a mapping, such as the versions in a state dict, do not matter."""
-    if type(thing) is Inert:
-        thing.state = state
-    elif type(thing) is not dict:
-        raise UnreadableError("its object tree sets attributes of something that has none")
-
-
-def _append(thing: Any, entries: list[Any]) -> None:
-    if type(thing) is list:
-        thing.extend(entries)
-    elif type(thing) is Inert:
-        thing.items.extend(entries)
-    else:
-        raise UnreadableError("its object tree is damaged")
-
-
-def _set_items(thing: Any, entries: list[Any]) -> None:
-    if len(entries) % 2:
-        raise UnreadableError("its object tree is damaged")
-    pairs = zip(entries[::2], entries[1::2], strict=True)
-    if type(thing) is Inert:
-        thing.items.extend(pairs)
-        return
-    if type(thing) is not dict:
-        raise UnreadableError("its object tree is damaged")
-    for key, value in pairs:
-        # Keys are hashed: a tuple of tuples can be made to take forever.
-        if type(key) not in KEYS:
-            raise UnreadableError(f"its object tree has a key of type {type(key).__name__}")
-        if type(key) is int and not -(2**63) <= key < 2**64:  # such numbers can share one hash
-            raise UnreadableError("its data have a number beyond 64 bits")
-        thing[key] = value
-
-
-KEYS = frozenset({str, int, float, bool, type(None), bytes, Name})
-
-
-def _storage(described: Any) -> StorageRef:
-    """Return the storage that a persistent identifier names: ('storage', type, key, location, number of elements)."""
-    if type(described) is tuple and len(described) == 5:
-        tag, kind, key, _, size = described
-        if tag == "storage" and type(kind) is Name and type(key) is str and _is_count(size):
-            return StorageRef(kind, key, size)
-    raise UnreadableError("its object tree refers to something that is not a storage")
-
-
-MAX_SIDE = 2**40
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**62
-
-
-def _tensor(args: tuple[Any, ...]) -> TensorRef:
-    """Return the description of a tensor: (storage, offset, shape, strides, ...)."""
-    storage, offset, shape, strides = args[:4]
-    shape, strides = (s.args[0] if type(s) is Inert and s.name == "torch.Size" else s for s in (shape, strides))
-    fits = type(storage) is StorageRef and _is_count(offset) and type(shape) is tuple and type(strides) is tuple
-    if not fits or len(shape) != len(strides) or len(shape) > 16 or not all(map(_is_count, shape + strides)):
-        raise UnreadableError("its object tree describes a tensor wrongly")
-    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    count = 1
-    for n in shape:
-        count *= n
-    if max(shape, default=0) > MAX_SIDE or len([n for n in shape if n > 2**24]) > 1:
-        raise UnreadableError("its object tree describes a tensor wrongly")
-    # More elements than the storage has would be the same ones over and over, and grow once they are copied.
-    if count and (last >= storage.size or count > storage.size):
-        raise UnreadableError("its object tree describes a tensor that is larger than its storage")
-    return TensorRef(storage, offset, shape, strides)
-
-
-def _parameter(args: tuple[Any, ...]) -> TensorRef:
-    if not args or type(args[0]) is not TensorRef:
-        raise UnreadableError("its object tree describes a parameter wrongly")
-    return args[0]
-
-
-REBUILDS = {
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch._utils._rebuild_parameter_with_state": _parameter,
-}
-"""Functions of torch that put tensors together; they are described here, not called."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer_host.engine.checkpoint.inert_pickle import Inert, Name, StorageRef, TensorRef, UnreadableError
+from trainer_host.engine.checkpoint.inert_objects import Inert, Name, StorageRef, TensorRef, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError
-from trainer_host.engine.checkpoint.inert_pickle import TensorRef, UnreadableError
+from trainer_host.engine.checkpoint.inert_objects import TensorRef, UnreadableError
 from trainer_host.engine.checkpoint.plain_values import Budget, plain
 from trainer_host.engine.checkpoint.record import RECORD, STATE, record_problem
 from trainer_host.engine.checkpoint.saved_model import SavedModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.engine.checkpoint.inert_pickle import Inert, TensorRef, UnreadableError
+from trainer_host.engine.checkpoint.inert_objects import Inert, TensorRef, UnreadableError
 from trainer_host.engine.checkpoint.plain_values import MAX_DEPTH, MAX_NAME, Budget, conversion_of, plain
 
 if TYPE_CHECKING:

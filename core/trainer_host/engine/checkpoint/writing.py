@@ -13,7 +13,8 @@ import torch
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.errors import PluginError, Problem
 from trainer_host.base.settings import is_file
-from trainer_host.engine.checkpoint.inert_pickle import UnreadableError, read_pickle
+from trainer_host.engine.checkpoint.inert_objects import UnreadableError
+from trainer_host.engine.checkpoint.inert_pickle import read_pickle
 from trainer_host.engine.checkpoint.record import STATE
 
 if TYPE_CHECKING:

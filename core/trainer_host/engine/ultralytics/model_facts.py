@@ -11,7 +11,7 @@ from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 from trainer_host.base.contexts import ModelFacts
 from trainer_host.base.errors import TrainerError
 from trainer_host.base.yaml_document import read_document
-from trainer_host.engine.ultralytics.architecture import STRUCTURE
+from trainer_host.engine.ultralytics.architecture_form import STRUCTURE
 from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
 if TYPE_CHECKING:

@@ -8,24 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics.cfg import TASKS
-from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
 
-from trainer_host.base.errors import PluginError, Problem, SettingsError, StoppedError, TrainerError
+from trainer_host.base.errors import PluginError, Problem, SettingsError, TrainerError
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.settings import is_file
-from trainer_host.engine.ultralytics.architecture import (
-    PARTS,
-    STRUCTURE,
-    is_layer,
-    is_shipped,
-    vet_architecture,
-    without_weights,
-)
+from trainer_host.engine.ultralytics.architecture import is_layer, is_shipped, vet_architecture, without_weights
+from trainer_host.engine.ultralytics.architecture_form import PARTS, STRUCTURE, channels_of
+from trainer_host.engine.ultralytics.guarded_building import ENGINE_ERRORS, build_guarded, match_class_width, try_size
 from trainer_host.engine.ultralytics.plugin_layers import model_class
 from trainer_host.engine.ultralytics.saved_attributes import set_attributes, set_plain_attributes
 from trainer_host.engine.ultralytics.settings_validation import check_values
-from trainer_host.engine.ultralytics.unfilled_model import SLACK, TooLargeError, Unfilled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -53,7 +46,7 @@ def starting_weights(checkpoint: Checkpoint, layers: Mapping[str, Layer]) -> Mod
     """
     cfg = saved_architecture(checkpoint, layers)
     kind = model_class(DetectionModel, cfg, layers)
-    return _fill(checkpoint, lambda nc: kind(deepcopy(cfg), ch=_channels(cfg), nc=nc, verbose=False), cfg)
+    return _fill(checkpoint, lambda nc: kind(deepcopy(cfg), ch=channels_of(cfg), nc=nc, verbose=False), cfg)
 
 
 def trained_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Module], ctx: ModelContext) -> Module:
@@ -76,7 +69,7 @@ def trained_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Module
     attributes = checkpoint.model.attributes if checkpoint.model is not None else {}
     described = {k: v for k, v in cfg.items() if k not in STRUCTURE}
     names = attributes.get("names") or {i: str(i) for i in range(int(cfg["nc"]))}
-    data = {**ctx.data, **described, "channels": _channels(cfg), "names": names}
+    data = {**ctx.data, **described, "channels": channels_of(cfg), "names": names}
     return _fill(
         checkpoint, lambda nc: build(replace(ctx, cfg={**deepcopy(cfg), "nc": nc}, data={**data, "nc": nc})), cfg
     )
@@ -97,13 +90,9 @@ def saved_architecture(checkpoint: Checkpoint, layers: Collection[str]) -> dict[
         raise SettingsError(Problem(what, "Use a checkpoint of a model that was built from a model YAML.", where))
     cfg = without_weights(deepcopy(model.yaml))
     vet_architecture(cfg, where, layers)
-    if not isinstance(cfg.get("nc"), int) or not isinstance(_channels(cfg), int):
+    if not isinstance(cfg.get("nc"), int) or not isinstance(channels_of(cfg), int):
         raise SettingsError(Problem("the architecture does not say its number of classes.", "Use another file.", where))
     return cfg
-
-
-def _channels(cfg: Mapping[str, Any]) -> Any:
-    return cfg.get("channels", cfg.get("ch", 3))
 
 
 def _fill(checkpoint: Checkpoint, build: Callable[[int], Module], cfg: dict[str, Any]) -> Module:
@@ -117,10 +106,10 @@ def _fill(checkpoint: Checkpoint, build: Callable[[int], Module], cfg: dict[str,
     state = checkpoint.state()
     fill = not all(is_layer(row[2]) for part in PARTS for row in cfg[part])
     if not fill and not is_shipped(cfg):
-        _try_size(checkpoint, cfg, state)
+        try_size(checkpoint, cfg, state)
     with gc_paused():
-        model = _built(checkpoint, lambda: build(cfg["nc"]), state, fill)
-        _match_class_width(model, state, lambda nc: _built(checkpoint, lambda: build(nc), state, fill))
+        model = build_guarded(checkpoint, lambda: build(cfg["nc"]), state, fill)
+        match_class_width(model, state, lambda nc: build_guarded(checkpoint, lambda: build(nc), state, fill))
     _load(checkpoint, model, state)
     set_attributes(checkpoint, model)
     module: Any
@@ -132,33 +121,6 @@ def _fill(checkpoint: Checkpoint, build: Callable[[int], Module], cfg: dict[str,
 
 def _for_classes(ctx: ModelContext, nc: int) -> ModelContext:
     return replace(ctx, data={**ctx.data, "nc": nc})
-
-
-def _match_class_width(model: Any, state: Mapping[str, torch.Tensor], build: Callable[[int], Any]) -> None:
-    """Give the class branches of a head the width that they have in a state dict.
-
-    The width depends on the number of classes, but a model that was trained from weights for another number keeps
-    that of its origin. Its architecture does not say so.
-    """
-    layers: Any = getattr(model, "model", None)
-    if not isinstance(layers, torch.nn.Sequential) or not isinstance(layers[-1], Detect):
-        return
-    kept = state.get(f"model.{len(layers) - 1}.cv3.0.2.weight")
-    branches: Any = layers[-1].cv3
-    if kept is None or kept.dim() != 4 or branches is None or kept.shape[1] == branches[0][-1].in_channels:
-        return
-    width = kept.shape[1]
-    # A head for as many classes has this width, unless that of its input is larger; then one class has it.
-    heads = (build(nc).model[-1] for nc in (width, 1))
-    origin: Any = next((head for head in heads if head.cv3[0][-1].in_channels == width), None)
-    if origin is None:
-        return  # the tensors do not fit, which is reported where they are loaded
-    with torch.random.fork_rng(devices=[]):
-        for name in ("cv3", "one2one_cv3"):
-            for branch, own in zip(getattr(origin, name, ()), getattr(layers[-1], name, ()), strict=True):
-                branch[-1] = torch.nn.Conv2d(width, own[-1].out_channels, 1)
-            if hasattr(origin, name):
-                setattr(layers[-1], name, getattr(origin, name))
 
 
 def fill_model(model: Module, checkpoint: Checkpoint) -> None:
@@ -185,7 +147,7 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
         return build(ctx)
 
     try:
-        model = _built(checkpoint, vetted, state, fill=True)
+        model = build_guarded(checkpoint, vetted, state, fill=True)
     except SettingsError as error:
         if files := [f"--plugin {name}" for name in needs if is_file(name)]:
             said = " ".join(p.message for p in error.problems)  # what they advise is not known where they are raised
@@ -198,8 +160,8 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
     except ENGINE_ERRORS as error:
         what = f"the model cannot be built from what the file says of it: {type(error).__name__}: {error}."
         raise SettingsError(Problem(" ".join(what.split()), fix, path)) from error
-    _match_class_width(
-        model, state, lambda nc: _built(checkpoint, lambda: build(_for_classes(ctx, nc)), state, fill=True)
+    match_class_width(
+        model, state, lambda nc: build_guarded(checkpoint, lambda: build(_for_classes(ctx, nc)), state, fill=True)
     )
     try:
         model.load_state_dict(state)
@@ -207,55 +169,6 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
         what = "the weights do not fit the model that the plugins of this run build."
         raise PluginError(Problem(what, fix, path)) from error
     return model.eval()
-
-
-def _try_size(checkpoint: Checkpoint, cfg: dict[str, Any], state: Mapping[str, torch.Tensor]) -> None:
-    """Build an architecture without memory, because an unfamiliar one may enlarge a small image beyond measure."""
-
-    def dry() -> Module:
-        model: Module = DetectionModel(deepcopy(cfg), ch=_channels(cfg), verbose=False)
-        return model
-
-    _guarded(checkpoint, dry, Unfilled(_budget(state), dry=True))
-
-
-def _built(
-    checkpoint: Checkpoint, build: Callable[[], Module], state: Mapping[str, torch.Tensor], fill: bool
-) -> Module:
-    """Build a model within the memory that its tensors need; random generators stay as they are."""
-    with torch.random.fork_rng(devices=[]):
-        return _guarded(checkpoint, build, Unfilled(_budget(state), fill))
-
-
-def _budget(state: Mapping[str, torch.Tensor]) -> int:
-    """Return how many elements a model may have while it is built: twice what its tensors need."""
-    return 2 * sum(tensor.numel() for tensor in state.values()) + SLACK
-
-
-def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled) -> Module:
-    where = str(checkpoint.path)
-    try:
-        with mode:
-            return build()
-    except StoppedError:
-        raise
-    except TrainerError as error:
-        raise type(error)(*(p if p.where else replace(p, where=where) for p in error.problems)) from error
-    except TooLargeError:
-        what = "cannot build the model: its architecture needs more memory than its weights."
-        raise SettingsError(Problem(what, "Use another file.", where)) from None
-    except ENGINE_ERRORS as error:
-        if mode.fill:  # the code of plugins: its errors are shown with the plugin's name
-            raise
-        what = f"cannot build the model: {type(error).__name__}: {error}"
-        raise SettingsError(Problem(" ".join(f"{what}.".split()), "Use another file.", where)) from error
-
-
-ENGINE_ERRORS = (
-    *(TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError, ArithmeticError),
-    *(SyntaxError, MemoryError),
-)
-"""What the engine raises for an architecture that makes no sense."""
 
 
 def _load(checkpoint: Checkpoint, model: Module, state: Mapping[str, torch.Tensor]) -> None:

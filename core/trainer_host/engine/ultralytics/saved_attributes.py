@@ -8,7 +8,7 @@ import torch
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from trainer_host.base.errors import Problem, SettingsError
-from trainer_host.engine.checkpoint.inert_pickle import TensorRef
+from trainer_host.engine.checkpoint.inert_objects import TensorRef
 from trainer_host.engine.ultralytics.architecture import ACTIVATIONS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer_host.base.results import StartingWeights
-from trainer_host.engine.ultralytics.architecture import PARTS
+from trainer_host.engine.ultralytics.architecture_form import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
