@@ -162,6 +162,6 @@ def test_its_dataset_tells_the_task_and_is_checked(trainer: Trainer) -> None:
     done = trainer("run", "data=points.yaml", code=ExitCode.DATASET)
     assert done.said == [
         "Task: heatmap (inferred from the dataset points.yaml)",
-        "trainer: all.csv:1: there is no image gone.png. Fix: correct its name",
+        "trainer: all.csv:1: image gone.png not found. Fix: correct its name",
         "trainer: all.csv:2: 2 numbers. Fix: write 4: x and y of each point",
     ]

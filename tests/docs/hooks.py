@@ -1,6 +1,6 @@
 """docs/reference/hooks.md below its mark: every hook with its context and types, as the sources describe them.
 
-Write it anew with ``python -m tests.docs.hooks``.
+Write it again with ``python -m tests.docs.hooks``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         *("build_optimizer", "build_schedule", "finish_setup", "build_autobatch_hints", "callbacks", "log_metrics"),
         *("state_dict", "load_state_dict"),
     ),
-    "Hooks of the measurement": (
+    "Hooks of the evaluation": (
         "build_validator",
         "metrics",
         "postprocess_predictions",
@@ -138,9 +138,9 @@ def short(signature: str) -> str:
 def who(name: str, first: bool) -> str:
     """Return who answers a hook, and in which order."""
     if name in READERS:
-        return "First result: extensions are asked first, then the task, then its base."
+        return "First result: extensions are called first, then the task, then its base."
     if first:
-        return "First result: the task is asked first, then its base. Extensions wrap it."
+        return "First result: the task is called first, then its base. Extensions wrap it."
     return "All answer: base, task, extensions."
 
 
@@ -229,13 +229,13 @@ def generated() -> str:
     parts = [*overview()]
     for stage, names in STAGES.items():
         parts += [f"## {stage}\n", *(line for name in names for line in hook_section(name))]
-    parts += ["## Contexts\n", "Frozen views of a run: `dataclasses.replace` makes a changed copy.\n"]
+    parts += ["## Contexts\n", "Frozen views of a run; `dataclasses.replace` makes a changed copy.\n"]
     parts += chained(class_section(c) for c in CONTEXTS)
-    parts += ["## Classes\n", "What an entry point names, and what hooks return. All are in `trainer_host`.\n"]
+    parts += ["## Classes\n", "Objects that entry points name, and that hooks return. All are in `trainer_host`.\n"]
     parts += chained(class_section(c) for c in VALUES)
-    parts += ["## Protocols\n", "Shapes of objects; any class that has them will do.\n"]
+    parts += ["## Protocols\n", "Interfaces: any class with these members will do. All are in `trainer_host.typing`.\n"]
     parts += chained(protocol_section(p) for p in PROTOCOLS)
-    parts += ["## Other names\n", "Names that signatures have for types of torch, numpy and the engine.\n"]
+    parts += ["## Other names\n", "Aliases of `trainer_host.typing` for types of torch, numpy and the engine.\n"]
     parts += [f"- `{name}`: {prose(doc)}" for name, doc in aliases().items()]
     return "\n".join(parts).rstrip() + "\n"
 

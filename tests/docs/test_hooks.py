@@ -13,7 +13,7 @@ PUBLISHED = Path(__file__).with_name("published_hooks.json")
 
 
 def test_the_page_of_hooks_is_that_of_the_sources() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python -m tests.docs.hooks"
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python -m tests.docs.hooks"
 
 
 def test_each_hook_belongs_to_one_stage() -> None:

@@ -1,7 +1,4 @@
-"""The detect task: the base that box tasks build on.
-
-What tasks on top of it may import stands in ``__all__``.
-"""
+"""The detect task: the base of tasks with boxes. ``__all__`` lists what such tasks may import."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ if TYPE_CHECKING:
     from trainer_detect.predictor import BoxPredictor, draw_boxes
     from trainer_detect.sample import corner_row, outline_row, shapes_sample
     from trainer_detect.trainer import DetectionTrainer
-    from trainer_detect.validator import ReadLabels
+    from trainer_detect.validator import HostLabelsMixin
 
 __all__ = [
     "BoxPredictor",
     "DetectionTrainer",
-    "ReadLabels",
+    "HostLabelsMixin",
     "build_model",
     "corner_row",
     "draw_boxes",
@@ -28,14 +25,14 @@ __all__ = [
 _MODULES = {
     "BoxPredictor": "predictor",
     "DetectionTrainer": "trainer",
-    "ReadLabels": "validator",
+    "HostLabelsMixin": "validator",
     "build_model": "model",
     "corner_row": "sample",
     "draw_boxes": "predictor",
     "outline_row": "sample",
     "shapes_sample": "sample",
 }
-"""Where each name is found. They need the engine, which the plugin itself does not need before a run."""
+"""Module of each name. They need the engine, which the plugin itself does not need before a run."""
 
 
 def __getattr__(name: str) -> Any:

@@ -30,7 +30,7 @@ QUIET: dict[str, Any] = {
 
 
 class BoxPredictor:
-    """Runs the engine's predictor and returns what it finds as plain data.
+    """Runs the engine's predictor and yields its predictions as plain data.
 
     Args:
         ctx: The model and the settings.
@@ -43,7 +43,7 @@ class BoxPredictor:
         self.predictor = self.engine(overrides={**vars(ctx.args), **QUIET}, _callbacks=engine_callbacks())
 
     def __call__(self, source: Any) -> Iterator[ImagePrediction | UnreadableImage]:
-        """Yield what is found, image by image, and what cannot be read."""
+        """Yield a prediction for each image or frame, and an `UnreadableImage` for each that cannot be read."""
         args, channels = self.ctx.args, channels_of(self.ctx.model)
         if isinstance(source, (list, tuple)):
             loader = FileLoader(source, args.batch, args.vid_stride, channels)
@@ -76,7 +76,7 @@ class BoxPredictor:
         return fps / int(self.ctx.args.vid_stride)
 
     def kept(self, result: Any) -> Any:
-        """Return what plugins keep of the engine's result for an image."""
+        """Return the engine's result for an image, without what plugins remove."""
         if self.ctx.postprocess is None:
             return result
         return to_result(postprocessed(self.ctx.postprocess, [from_result(result)])[0], result)

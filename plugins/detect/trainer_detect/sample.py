@@ -216,7 +216,7 @@ def mask_box(mask: Mask) -> tuple[int, int, int, int]:
 
 
 def overlap(mask: Mask, other: Mask) -> float:
-    """Return the share of the smaller mask that lies within the other one."""
+    """Return the fraction of the smaller mask that lies within the other one."""
     return float((mask & other).sum() / max(1, min(mask.sum(), other.sum())))
 
 
@@ -233,7 +233,7 @@ def box_row(mask: Mask) -> str:
 
 
 def outline_row(mask: NDArray[np.bool_]) -> str:
-    """Write the outline of a mask, a polygon, as the normalised places of its points."""
+    """Return the outline of a mask as normalized x and y of its points, for a label line."""
     import cv2
 
     contours, _ = cv2.findContours(mask.astype("uint8"), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -241,7 +241,7 @@ def outline_row(mask: NDArray[np.bool_]) -> str:
 
 
 def corner_row(mask: NDArray[np.bool_]) -> str:
-    """Write the four corners of the smallest rectangle, at any angle, around a mask."""
+    """Return the corners of the smallest rectangle, at any angle, around a mask as normalized x and y."""
     import cv2
 
     return _points_text(cv2.boxPoints(cv2.minAreaRect(cv2.findNonZero(mask.astype("uint8")))))

@@ -1,4 +1,4 @@
-"""The engine's validator of boxes, on the labels that the host has read."""
+"""The engine's validator of boxes, with the labels that the host has read."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ if TYPE_CHECKING:
     from trainer_host import ValidationContext
     from trainer_host.typing import Metric, Postprocess
 
-V = TypeVar("V", bound="ReadLabels")
+V = TypeVar("V", bound="HostLabelsMixin")
 
 
-class ReadLabels:
-    """Gives a validator of the engine what was read of the dataset, and what plugins add to it.
+class HostLabelsMixin:
+    """Mixin for validators of the engine: adds the labels that the host has read, and metrics of plugins.
+
+    Put it before the engine's class: ``class MyValidator(HostLabelsMixin, SegmentationValidator)``.
 
     Args:
-        read: The dataset; what the engine reads of it again is its YAML alone.
+        read: The dataset's description. The engine itself only reads the YAML again.
         measured: Metrics of plugins by name.
-        kept: What becomes of predictions before they are measured.
+        kept: Filters or changes predictions before they are evaluated; None if no plugin does.
     """
 
     args: Any
@@ -58,7 +60,7 @@ class ReadLabels:
 
     @classmethod
     def of(cls: type[V], ctx: ValidationContext) -> V:
-        """Return the validator that a context describes."""
+        """Return the validator for the hook `build_validator`."""
         return cls(
             ctx.loader,
             save_dir=ctx.save_dir,
@@ -74,27 +76,27 @@ class ReadLabels:
         return parsed_dataset(self.args, img_path, batch, self.read, mode, self.stride, rect=False)
 
     def init_metrics(self, model: Any) -> None:
-        """Begin a new measurement."""
+        """Begin a new evaluation."""
         super().init_metrics(model)  # type: ignore[misc]
         self._found = []
         for metric in self.measured.values():
             metric.reset()
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Return the batch, ready for the model."""
+        """Return the batch, prepared for the model."""
         prepared: dict[str, Any] = super().preprocess(batch)  # type: ignore[misc]
         self._shape = tuple(prepared["img"].shape[2:])
         return prepared
 
     def postprocess(self, preds: Any) -> Any:
-        """Return what was found in each image of the batch, less what plugins leave out."""
+        """Return the predictions on each image of the batch, without those that plugins remove."""
         found = super().postprocess(preds)  # type: ignore[misc]
         if self.kept is None:
             return found
         return [to_measured(d) for d in postprocessed(self.kept, [from_measured(f, self._shape) for f in found])]
 
     def update_metrics(self, preds: Any, batch: dict[str, Any]) -> None:
-        """Take in what was found in a batch."""
+        """Add the predictions on a batch."""
         super().update_metrics(preds, batch)  # type: ignore[misc]
         if not self.measured:
             return
@@ -105,7 +107,7 @@ class ReadLabels:
                 metric.update(found, truth)
 
     def pred_to_json(self, predn: dict[str, Any], pbatch: dict[str, Any]) -> None:
-        """Note what was found in an image, for ``predictions.json``."""
+        """Collect the predictions on an image for ``predictions.json``."""
         super().pred_to_json(predn, pbatch)  # type: ignore[misc]
         self._found += [(str(pbatch["im_file"]), int(c)) for c in predn["cls"]]
 
@@ -130,10 +132,10 @@ class ReadLabels:
         return head + "".join(f"{name.rpartition('/')[2]:>11}" for name in self.measured)
 
     def get_stats(self) -> dict[str, Any]:
-        """Return the metrics, with those of plugins behind the validator's own.
+        """Return the metrics: the validator's own, then those of plugins.
 
         Raises:
-            PluginError: If one of them is no finite number.
+            PluginError: If one of them is not a finite number.
         """
         if self.measured:
             self.metrics.figures = {name: _figure(name, metric.compute()) for name, metric in self.measured.items()}
@@ -141,8 +143,8 @@ class ReadLabels:
         return stats
 
 
-class BoxValidator(ReadLabels, DetectionValidator):
-    """Measures boxes."""
+class BoxValidator(HostLabelsMixin, DetectionValidator):
+    """Evaluates boxes."""
 
 
 def _figure(name: str, value: Any) -> float:
@@ -157,26 +159,26 @@ def _figure(name: str, value: Any) -> float:
     return figure
 
 
-class Columns:
-    """Metrics of the engine, with those of plugins behind them.
+class PluginColumnsMixin:
+    """Mixin for metrics of the engine: adds those of plugins as the last columns.
 
     Attributes:
-        figures: The figures of the plugins' metrics by name.
+        figures: Values of the plugins' metrics by name.
     """
 
     figures: dict[str, float]
 
     @property
     def keys(self) -> list[str]:
-        """The names: the columns of ``results.csv`` in every epoch, measured or not."""
+        """The names: the columns of ``results.csv`` in every epoch, evaluated or not."""
         return [*super().keys, *self.figures]  # type: ignore[misc]
 
     def mean_results(self) -> list[float]:
-        """Return the figures for all classes together."""
+        """Return the values for all classes together."""
         return [*super().mean_results(), *self.figures.values()]  # type: ignore[misc]
 
     def class_result(self, i: int) -> tuple[float, ...]:
-        """Return the figures of a class, for which plugins have none."""
+        """Return the values of a class; NaN for metrics of plugins, which have none."""
         return (*super().class_result(i), *[math.nan] * len(self.figures))  # type: ignore[misc]
 
 
@@ -189,6 +191,6 @@ def with_columns(metrics: Any, names: Mapping[str, Any]) -> Any:
     if taken := [name for name in names if name in {*metrics.keys, "fitness"}]:
         raise PluginError(Problem(f"the metric {taken[0]!r} is measured by the task itself.", "Rename it."))
     kind = type(metrics)
-    extended: Any = object.__new__(type(kind.__name__, (Columns, kind), {"__module__": __name__}))
+    extended: Any = object.__new__(type(kind.__name__, (PluginColumnsMixin, kind), {"__module__": __name__}))
     vars(extended).update(vars(metrics), figures=dict.fromkeys(names, 0.0))
     return extended

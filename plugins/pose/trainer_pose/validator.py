@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ultralytics.models.yolo.pose import PoseValidator
 
-from trainer_detect.validator import ReadLabels
+from trainer_detect.validator import HostLabelsMixin
 
 
-class KeypointValidator(ReadLabels, PoseValidator):
+class KeypointValidator(HostLabelsMixin, PoseValidator):
     """Measures boxes and keypoints."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HandOptions:
-    """What a user may set: ``trainer run --task hand-pose hand-pose.side=left data=hands.yaml``."""
+    """Options: ``trainer run --task hand-pose hand-pose.side=left data=hands.yaml``."""
 
     keypoints: int = 21  # that a hand is expected to have
     side: Literal["left", "right"] = "right"

@@ -43,7 +43,7 @@ def check_rows(ctx: DataContext) -> Iterator[Finding]:
             if len(points) != wanted:
                 yield Finding("points", f"{len(points)} numbers.", f"write {wanted}: x and y of each point", file, line)
             if not image.is_file():
-                yield Finding("no-image", f"there is no image {image.name}.", "correct its name", file, line)
+                yield Finding("no-image", f"image {image.name} not found.", "correct its name", file, line)
 
 
 def read_rows(file: str) -> list[tuple[Path, list[float]]]:
@@ -77,7 +77,7 @@ def read_image(file: Path) -> Any:
     content = np.fromfile(file, np.uint8)  # given a name, OpenCV ends the process if it is not UTF-8
     image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if image is None:
-        raise DatasetError(Problem("this is no image.", where=str(file)))
+        raise DatasetError(Problem("not an image, or the file is corrupted.", where=str(file)))
     return image
 
 

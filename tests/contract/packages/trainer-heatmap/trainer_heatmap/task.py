@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may set: ``trainer run --task heatmap heatmap.channels=32``."""
+    """Options: ``trainer run --task heatmap heatmap.channels=32``."""
 
     channels: int = 16  # of the network's first layer
     temperature: float = 0.5  # the lower, the closer a point lies to the peak of its heat map
