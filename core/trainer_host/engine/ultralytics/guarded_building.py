@@ -25,7 +25,8 @@ def try_size(checkpoint: Checkpoint, cfg: dict[str, Any], state: Mapping[str, to
     """Build an architecture without memory, because an unfamiliar one may enlarge a small image beyond measure."""
 
     def dry() -> Module:
-        return DetectionModel(deepcopy(cfg), ch=channels_of(cfg), verbose=False)
+        model: Module = DetectionModel(deepcopy(cfg), ch=channels_of(cfg), verbose=False)
+        return model
 
     _guarded(checkpoint, dry, Unfilled(_budget(state), dry=True))
 
@@ -69,7 +70,7 @@ ENGINE_ERRORS = (
 """What the engine raises for an architecture that makes no sense."""
 
 
-def match_class_width(model: Any, state: Mapping[str, torch.Tensor], build: Callable[[int], Module]) -> None:
+def match_class_width(model: Any, state: Mapping[str, torch.Tensor], build: Callable[[int], Any]) -> None:
     """Give the class branches of a head the width that they have in a state dict.
 
     The width depends on the number of classes, but a model that was trained from weights for another number keeps
