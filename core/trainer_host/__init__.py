@@ -72,11 +72,13 @@ if TYPE_CHECKING:
     from trainer_host.data.yolo_writer import Written
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
+    from trainer_host.session.diagnosis import Diagnosis
 else:  # modules that need torch or numpy
     __getattr__ = lazy_exports(
         __name__,
         {
             "CheckResult": "trainer_host.session.dataset_check",
+            "Diagnosis": "trainer_host.session.diagnosis",
             "ConvertResult": "trainer_host.session.dataset_conversion",
             "Written": "trainer_host.data.yolo_writer",
         },
@@ -93,6 +95,7 @@ __all__ = [
     "DatasetError",
     "DatasetKeyError",
     "Detections",
+    "Diagnosis",
     "Ending",
     "EnvironmentProblemError",
     "EpochReport",

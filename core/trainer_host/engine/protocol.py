@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trainer_host.base.results import Outcome, StartingWeights, UnreadableImage
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.checkpoint.reading import Checkpoint
+    from trainer_host.engine.engine_state import EngineState
     from trainer_host.engine.plan import Plan
 
 Command = Literal["run", "val", "predict"]
@@ -98,6 +99,14 @@ class Engine(Protocol):
 
     def version(self) -> str:
         """Return the installed release, read from metadata."""
+        ...
+
+    def state(self) -> EngineState:
+        """Compare the installed release with the tested ones; nothing of it is imported.
+
+        Raises:
+            EnvironmentProblemError: If the engine is not installed.
+        """
         ...
 
     def versions(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from trainer_host.base.errors import EnvironmentProblemError, ExitCode, Problem
 from trainer_host.data.scan_cache import cache_folder
-from trainer_host.engine.ultralytics.release_window import engine_state
+from trainer_host.engine.factory import make_engine
 from trainer_host.plugin.discovery import HOST, PluginRecord, discover
 from trainer_host.plugin.import_check import check_all
 from trainer_host.session.device_probe import probe
@@ -23,7 +23,7 @@ from trainer_host.session.machine import free_space, memory, processors, size_of
 from trainer_host.version import ENGINE_WINDOW, __version__
 
 PACKAGES = (
-    *("torch", "torchvision", "ultralytics", "numpy", "opencv-python", "opencv-python-headless", "pillow", "pluggy"),
+    *("torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless", "pillow", "pluggy"),
     *("click", "pydantic", "pyyaml", "psutil"),
 )
 """Distributions whose versions are shown; those that are not installed have none."""
@@ -117,7 +117,7 @@ def diagnose(quick: bool = False) -> Diagnosis:
 def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {"trainer-host": __version__, "python": platform.python_version()}
     found |= {"platform": platform.platform(), "executable": sys.executable}
-    for name in PACKAGES:
+    for name in (make_engine().name, *PACKAGES):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -133,7 +133,7 @@ def _look_at_requirements(found: Diagnosis) -> None:
         return  # run from its source
     for requirement in map(Requirement, lines):
         needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if requirement.name == "ultralytics" or not needed:
+        if requirement.name == make_engine().name or not needed:
             continue
         try:
             version = metadata.version(requirement.name)
@@ -147,11 +147,11 @@ def _look_at_requirements(found: Diagnosis) -> None:
 
 def _look_at_engine(found: Diagnosis) -> None:
     try:
-        state = engine_state()
+        state = make_engine().state()
     except EnvironmentProblemError as error:
         found.problems += error.problems
         return
-    found.versions["ultralytics"] = state.release  # which another folder on the path may provide
+    found.versions[state.engine] = state.release  # which another folder on the path may provide
     found.engine = {
         "release": state.release,
         "state": state.as_data(),

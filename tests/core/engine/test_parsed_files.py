@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.sample_datasets import pose_dataset
-from tests.support.untrained import untrained
+from tests.support.untrained_models import untrained
 
 pytestmark = pytest.mark.usefixtures("engine")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.checkpoint.reading import Checkpoint
+    from trainer_host.engine.engine_state import EngineState
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.protocol import Command, TrainedModel, Training
 
@@ -96,6 +97,10 @@ class UltralyticsEngine:
     def version(self) -> str:
         """Return the installed release, read from metadata."""
         return engine_version()
+
+    def state(self) -> EngineState:
+        """Compare the installed release with the tested ones; nothing of it is imported."""
+        return engine_state()
 
     def versions(self) -> dict[str, Any]:
         """Return what a run's record says of the release: its number, and whether the host was tested with it."""

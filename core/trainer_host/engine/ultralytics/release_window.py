@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import EnvironmentProblemError, Problem
+from trainer_host.engine.engine_state import EngineState
 from trainer_host.engine.ultralytics.engine_settings import engine_folder
 from trainer_host.engine.ultralytics.source_hashes import bound_names, definitions, digest, settings
 
@@ -23,59 +23,6 @@ if TYPE_CHECKING:
 KNOWN_SOURCES = Path(__file__).with_name("known_sources.json")
 """Hashes of the tested releases, one column each; ``python -m tests.engines --write`` writes it."""
 ENGINE = "ultralytics"
-SHOWN = 3
-"""Changed functions that a message names; it counts the others."""
-
-
-@dataclass(frozen=True)
-class EngineState:
-    """The installed engine compared with the tested releases.
-
-    Attributes:
-        release: Its version.
-        tested: The tested releases, oldest first.
-        nearest: The tested release that it differs least from.
-        changed: Inherited functions and constants that differ from ``nearest``.
-        bypassed: Functions that differ, and that the host re-implements.
-        missing: Names that the host uses and that the engine lacks.
-    """
-
-    release: str
-    tested: tuple[str, ...]
-    nearest: str
-    changed: tuple[str, ...] = ()
-    bypassed: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-
-    @property
-    def status(self) -> str:
-        """``tested``, ``same source``, ``changed`` or ``missing names``."""
-        if self.missing:
-            return "missing names"
-        if self.changed or self.bypassed:
-            return "changed"
-        return "tested" if self.release in self.tested else "same source"
-
-    def as_data(self) -> Any:
-        """Return the state as the record of a run has it."""
-        if self.status == "same source":
-            return f"same source as {self.nearest}"
-        return {"changed": [*self.changed, *self.bypassed]} if self.status == "changed" else self.status
-
-    def problem(self) -> Problem | None:
-        """Return a problem for an engine whose source no tested release has; None if there is no difference."""
-        fix = f'pip install "ultralytics=={self.nearest}"'
-        if self.missing:
-            return Problem(f"ultralytics {self.release} lacks {_listed(self.missing)}, needed by trainer-host.", fix)
-        if not self.changed and not self.bypassed:
-            return None
-        of_release = "is modified" if self.release in self.tested else "is untested"
-        told = []
-        if self.changed:
-            told.append(f"{_listed(self.changed)} differ from {self.nearest}, so results may differ")
-        if self.bypassed:
-            told.append(f"the host re-implements {_listed(self.bypassed)} as in {self.nearest}, without the changes")
-        return Problem(f"ultralytics {self.release} {of_release}: {'; '.join(told)}.", fix)
 
 
 def engine_version() -> str:
@@ -161,7 +108,9 @@ def compare(root: Path) -> EngineState:
                 names += [] if found.get(name) == column[name] else [_shown(file, name)]
     best = min(reversed(range(len(releases))), key=lambda i: len(differing[i]))
     changed = tuple(differing[best])
-    return EngineState(_version(root), tuple(releases), releases[best], changed, tuple(bypassed), tuple(missing))
+    return EngineState(
+        ENGINE, _version(root), tuple(releases), releases[best], changed, tuple(bypassed), tuple(missing)
+    )
 
 
 def _same_file(path: Path, digests: str | list[str | None], count: int) -> int | None:
@@ -201,11 +150,6 @@ def _dotted(file: str) -> str:
 
 def _shown(file: str, name: str) -> str:
     return f"{name} of {file}" if file.endswith(".yaml") else name
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _read(path: Path) -> str:
