@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from trainer_host.base.errors import Problem
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.signals import StopRequest
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.protocol import Command, TrainedModel, Training
 
 
 class UltralyticsSettings:
     """The settings of ultralytics; see `trainer_host.engine.protocol.EngineSettings`."""
+
+    model_keys = ("pretrained", "distill_model")
 
     def defaults(self) -> Mapping[str, Any]:
         """Return every setting with its default."""
@@ -73,6 +75,8 @@ class UltralyticsEngine:
     """The ultralytics engine; see `trainer_host.engine.protocol.Engine`."""
 
     name = "ultralytics"
+    settings_file = "args.yaml"
+    results_file = "results.csv"
 
     def __init__(self) -> None:
         self.settings = UltralyticsSettings()
@@ -80,6 +84,12 @@ class UltralyticsEngine:
     def version(self) -> str:
         """Return the installed release, read from metadata."""
         return engine_version()
+
+    def versions(self) -> dict[str, str]:
+        """Return the releases of ultralytics and torch."""
+        import torch
+
+        return {self.name: self.version(), "torch": str(torch.__version__)}
 
     def untested(self) -> Problem | None:
         """Return a problem if the host was not tested with the installed release."""
@@ -155,18 +165,16 @@ class UltralyticsEngine:
         """Return the file names of the dataset YAMLs that the engine ships."""
         return [f.name for f in (engine_settings.engine_folder() / "cfg" / "datasets").glob("*.yaml")]
 
-    def training(
-        self, plan: Plan, values: Mapping[str, Any], save_dir: Path, reporter: Reporter, stop: StopRequest
-    ) -> Training:
+    def training(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> Training:
         """Return a training that has not begun."""
         from trainer_host.engine.ultralytics.training_engine import TrainingEngine
 
-        return TrainingEngine(plan, values, save_dir, reporter, stop)
+        return TrainingEngine(run, save_dir, reporter, stop)
 
     def trained_model(
-        self, path: Path, plan: Plan, values: Mapping[str, Any], mode: Command, save_dir: Path
+        self, path: Path, run: LiveRun, values: Mapping[str, Any], mode: Command, save_dir: Path
     ) -> TrainedModel:
         """Return the model of a checkpoint, on its device."""
         from trainer_host.engine.ultralytics.training_engine import FinishedModel
 
-        return FinishedModel(path, plan, values, mode, save_dir)
+        return FinishedModel(path, run, values, mode, save_dir)

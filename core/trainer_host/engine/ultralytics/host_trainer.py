@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Batch, Dataset, Metric, Module, Optimizer, Validator
     from trainer_host.base.results import StartingWeights
     from trainer_host.data.description import Description
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
 
 C = TypeVar("C", bound=RunContext)
 
@@ -105,7 +105,7 @@ class HostTrainer(BaseTrainer):
         cfg: Settings of the engine: a file, a dict or a namespace.
         overrides: Settings that go before.
         _callbacks: Functions by the engine's event.
-        plan: The plugins and promises of the run.
+        run: The plugins and promises of the run.
 
     Attributes:
         ending: How the training ended, once it has.
@@ -130,16 +130,16 @@ class HostTrainer(BaseTrainer):
         overrides: dict[str, Any] | None = None,
         _callbacks: dict[str, list[Any]] | None = None,
         *,
-        plan: Plan,
+        run: LiveRun,
     ) -> None:
-        self.plan = plan
+        self.host_run = run
         self.interrupted = self.finishing = self.labels_due = self.saved = False
         self.plugin_metrics: dict[str, Metric] = {}
         self.postprocessing: Postprocessing | None = None
-        overrides = {**(overrides or {}), "task": plan.chain.engine_task}
+        overrides = {**(overrides or {}), "task": run.chain.engine_task}
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
         refuse_quantization(overrides.get("quantize", getattr(cfg, "quantize", None)))
-        if not plan.drop_in:
+        if not run.drop_in:
             overrides.setdefault("model", "")  # a task may build a model of its own; the engine wants a text
         super().__init__(cfg, overrides, _callbacks)
         self.planned_epochs: int = self.epochs  # which the engine estimates anew if there is a limit of time
@@ -148,19 +148,19 @@ class HostTrainer(BaseTrainer):
     @property
     def hooks(self) -> Any:
         """The hooks of this run."""
-        return self.plan.chain.manager.hook
+        return self.host_run.chain.manager.hook
 
     def context(self, kind: type[C], **fields: Any) -> C:
         """Return a view of this run for a hook."""
         common: dict[str, Any] = {
-            "task": self.plan.chain.name,
-            "engine_task": self.plan.chain.engine_task,
+            "task": self.host_run.chain.name,
+            "engine_task": self.host_run.chain.engine_task,
             "args": self.args,
-            "options": self.plan.chain.options,
+            "options": self.host_run.chain.options,
             "data": getattr(self, "data", {}),
             "save_dir": self.save_dir,
-            "exact": self.plan.exact,
-            "offline": self.plan.offline,
+            "exact": self.host_run.options.exact,
+            "offline": self.host_run.options.offline,
             "device": self.device,
             "engine": self,
         }
@@ -170,13 +170,13 @@ class HostTrainer(BaseTrainer):
         """Return the first answer to a hook that must have one."""
         answer = getattr(self.hooks, hook)(**arguments)
         if answer is None:
-            raise PluginError(unanswered(self.plan.chain.name, hook))
+            raise PluginError(unanswered(self.host_run.chain.name, hook))
         return answer
 
     def run_callbacks(self, event: str) -> None:
         """Run the functions of an event; those of plugins join at the first."""
         if event == "on_pretrain_routine_start":
-            join_callbacks(self.callbacks, self.plan.chain.manager, self.context(RunContext))
+            join_callbacks(self.callbacks, self.host_run.chain.manager, self.context(RunContext))
         if event == "on_fit_epoch_end" and self.labels_due:
             self.labels_due = False
             self.hooks.plot(ctx=self.context(PlotContext))
@@ -215,7 +215,7 @@ class HostTrainer(BaseTrainer):
         """
         models = starting_models(self.args)
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split, models=models)
-        data = read_and_check(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
+        data = read_and_check(self.host_run, ctx, self.save_dir, {"train", self.args.split or "val"})
         if data.left_out.get("train") and not (data.splits["train"].labelled == FOUND).any():
             raise DatasetError(Problem("no train image with labels is left.", "Mend them: see trainer check."))
         self.args.data = data.get("yaml_file", self.args.data)
@@ -224,9 +224,9 @@ class HostTrainer(BaseTrainer):
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the dataset of the images at ``img_path``."""
         ctx = self._data_context(img_path, batch or 1, -1, mode)
-        ctx = replace(ctx, augmentations=joined_augmentations(self.plan.chain, ctx))
+        ctx = replace(ctx, augmentations=joined_augmentations(self.host_run.chain, ctx))
         dataset: Dataset = self._answer("build_dataset", ctx=ctx)
-        require_augmentations(self.plan.chain, ctx, dataset)
+        require_augmentations(self.host_run.chain, ctx, dataset)
         return dataset
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
@@ -236,7 +236,7 @@ class HostTrainer(BaseTrainer):
         if mode == "train":
             ctx = replace(ctx, sampler=self.hooks.build_sampler(ctx=ctx, dataset=dataset))
         loader: Any = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
-        require_sampler(self.plan.chain, ctx, loader)
+        require_sampler(self.host_run.chain, ctx, loader)
         if not hasattr(loader, "reset"):
             loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
         return loader
@@ -264,7 +264,7 @@ class HostTrainer(BaseTrainer):
         if checkpoint.in_state_form:
             model = self.trained(checkpoint)
             return checkpoint.record.get("cfg"), model
-        ctx = with_layers(self.plan.chain.manager, self.context(ModelContext))
+        ctx = with_layers(self.host_run.chain.manager, self.context(ModelContext))
         weights = starting_weights(checkpoint, ctx.layers)
         return deepcopy(getattr(weights, "yaml", None)), weights  # the new model changes its own
 
@@ -273,7 +273,7 @@ class HostTrainer(BaseTrainer):
         data = checkpoint.record.get("data") or getattr(self, "data", {})
         ctx = self.context(ModelContext, cfg=checkpoint.record.get("cfg"), data=data)
         build = self._build_informed_model if checkpoint.in_state_form else self._build_model
-        return trained_model(checkpoint, build, with_layers(self.plan.chain.manager, ctx))
+        return trained_model(checkpoint, build, with_layers(self.host_run.chain.manager, ctx))
 
     def check_resume(self, overrides: Any) -> None:
         """Take over the settings of the checkpoint to resume from, if there is one."""
@@ -306,7 +306,7 @@ class HostTrainer(BaseTrainer):
         return self._build_model(self.context(ModelContext, cfg=cfg or None, weights=weights, verbose=verbose))
 
     def _build_model(self, ctx: ModelContext) -> Module:
-        ctx = with_layers(self.plan.chain.manager, ctx)
+        ctx = with_layers(self.host_run.chain.manager, ctx)
         vet_model_file(ctx.cfg, ctx.layers)
         return self._answer("build_model", ctx=ctx)
 
@@ -382,13 +382,13 @@ class HostTrainer(BaseTrainer):
         # A copy of the settings, so that what a validator changes in them stays its own.
         given = {"loader": self.test_loader, "args": copy(self.args), "callbacks": self.callbacks}
         ctx = self.context(ValidationContext, **given)
-        self.plugin_metrics = joined_metrics(self.plan.chain, ctx)
+        self.plugin_metrics = joined_metrics(self.host_run.chain, ctx)
         found = self.context(PredictionContext, model=self.model, mode="val")
-        self.postprocessing = postprocessing(self.plan.chain, found)
+        self.postprocessing = postprocessing(self.host_run.chain, found)
         ctx = replace(ctx, metrics=self.plugin_metrics, postprocess=self.postprocessing)
         validator: Validator = self._answer("build_validator", ctx=ctx)
         # Known now rather than after an epoch: the columns of results.csv are made of these names.
-        require_measured(self.plan.chain, self.plugin_metrics, dict.fromkeys(validator.metrics.keys, 0.0))
+        require_measured(self.host_run.chain, self.plugin_metrics, dict.fromkeys(validator.metrics.keys, 0.0))
         return validator
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
@@ -398,9 +398,9 @@ class HostTrainer(BaseTrainer):
         if metrics is None:
             return metrics, fitness
         self.evaluated_epoch = self.epoch + 1
-        require_measured(self.plan.chain, self.plugin_metrics, metrics)
-        require_asked(self.plan.chain, self.postprocessing, "validator")
-        best = self.plan.best_metric
+        require_measured(self.host_run.chain, self.plugin_metrics, metrics)
+        require_asked(self.host_run.chain, self.postprocessing, "validator")
+        best = self.host_run.options.best_metric
         if best is not None and best.is_fitness:
             best = None
         if best is not None:
@@ -408,7 +408,7 @@ class HostTrainer(BaseTrainer):
         answer = self._answer("fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
         if best is None:  # what the user names goes before what a plugin thinks of it
             fitness = answer
-        if self.plan.chain.answers("fitness") and bool(self.loss.isfinite()):  # else the training is at fault
+        if self.host_run.chain.answers("fitness") and bool(self.loss.isfinite()):  # else the training is at fault
             require_figure(answer)
         self.best_fitness = fitness if before is None or before < fitness else before
         return metrics, fitness
@@ -419,7 +419,7 @@ class HostTrainer(BaseTrainer):
         Raises:
             SettingsError: If it is the one that tells the best checkpoint.
         """
-        best = self.plan.best_metric
+        best = self.host_run.options.best_metric
         if best is None or best.is_fitness:
             return
         known = {*(self.metrics or {}), *self.plugin_metrics, *self.label_loss_items(prefix="val")}
@@ -438,14 +438,14 @@ class HostTrainer(BaseTrainer):
 
     def plot_training_labels(self) -> None:
         """Draw the labels of the whole dataset; a run does so after its first epoch, which need not wait for it."""
-        self.labels_due = not self.plan.drop_in
+        self.labels_due = not self.host_run.drop_in
         if not self.labels_due:
             self.hooks.plot(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         recovered = recover(self, epoch)
         lost = self.loss is not None and not bool(self.loss.isfinite())
-        if lost and not recovered and not self.plan.drop_in:
+        if lost and not recovered and not self.host_run.drop_in:
             raise loss_error()
         return recovered
 
@@ -454,7 +454,7 @@ class HostTrainer(BaseTrainer):
         BaseTrainer.resume_training(self, ckpt)
         if ckpt is not None and self.resume:
             kept = (ckpt.get(RECORD) or {}).get(PLUGIN_STATES) or {}
-            restore_states(self.plan.chain, self.context(RunContext), kept)
+            restore_states(self.host_run.chain, self.context(RunContext), kept)
 
     def save_model(self) -> bool:
         """Write the checkpoints that are due."""

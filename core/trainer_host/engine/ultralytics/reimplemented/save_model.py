@@ -37,7 +37,7 @@ SHA256 = "47f61ede98e6f12be3d53811bf444ebbe41ce89241f7f455b0758a98505bf31c"
 def save_model(trainer: HostTrainer) -> bool:
     """Write ``last.pt``, and ``best.pt`` and ``epochN.pt`` where they are due, each whole or not at all."""
     _mend_average(trainer)
-    chain = trainer.plan.chain
+    chain = trainer.host_run.chain
     record = make_record(chain, trainer.data)
     if kept := states(chain, trainer.context(RunContext)):
         record[PLUGIN_STATES] = kept
