@@ -32,7 +32,8 @@ class ResolvedRun(BaseModel):
         origins: Where each setting came from.
         versions: Releases of the host, of Python, and of the libraries that compute.
         used: Plugins with their distributions and releases, as text.
-        objects: Classes of the plugins that were given as objects, by name; such a run cannot be made from a file.
+        objects: Classes of the plugins and settings that no file can hold, by name. A run that has some cannot be made
+            again from its file alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +49,8 @@ class ResolvedRun(BaseModel):
 
     def content(self) -> dict[str, Any]:
         """Return the run in the form of a settings file, without its record."""
-        settings = {key: _anchored(value) if key in FILES else plain(value) for key, value in self.settings.items()}
+        held = {key: value for key, value in self.settings.items() if key not in self.objects}
+        settings = {key: _anchored(value) if key in FILES else plain(value) for key, value in held.items()}
         options = recorded_options(self.options)
         if "images" in options:
             options["images"] = [_anchored(folder) for folder in options["images"]]

@@ -215,10 +215,14 @@ def _prepared(request: Request, registry: Registry, reporter: Reporter) -> tuple
 
 
 CHECKED: Mapping[str, tuple[type, ...]] = {
-    **{"fliplr": (int, float), "flipud": (int, float)},
-    **{"single_cls": (bool,), "split": (str,), "classes": (), "data": ()},
+    "fliplr": (int, float),
+    "flipud": (int, float),
+    "single_cls": (bool,),
+    "split": (str,),
+    "classes": (),
+    "data": (),
 }
-"""Settings that a check often has, with their types: their values are checked here, which takes no import of the engine."""
+"""Settings that a check often has, with their types. Their values are checked without an import of the engine."""
 
 
 def _wrong_values(settings: Mapping[str, Any], engine: Engine) -> list[Problem]:
@@ -228,7 +232,8 @@ def _wrong_values(settings: Mapping[str, Any], engine: Engine) -> list[Problem]:
     wrong = []
     if classes is not None and chosen_classes(classes) is None:
         wrong = [Problem(f"classes={classes} is not valid.", "Fix: write numbers of classes, such as classes=[0,2]")]
-    others = {key: value for key, value in settings.items() if key not in CHECKED and key in engine.settings.keys()}
+    known = engine.settings.keys() - CHECKED.keys()
+    others = {key: value for key, value in settings.items() if key in known}
     wrong += engine.settings.invalid(others) if others else []
     return wrong + [
         Problem(f"{key}={settings[key]} is not valid.", f"Its default is {engine.settings.defaults()[key]}.")

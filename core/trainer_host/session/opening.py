@@ -35,32 +35,31 @@ def open_request(
     request = given.over(from_environment(given.command, door))
     if request.options.settings_file is not None:
         request = request.over(vetted(from_file(request.options.settings_file, request.command), request))
-    objects = [*([] if task is None else [task]), *request.options.plugins]
-    registry, names = (registry or Registry.installed(request.off)).with_plugins(objects)
+    own = [*([] if task is None else [task]), *given.options.plugins]
+    registry, names = (registry or Registry.installed(request.off)).with_plugins(own)
     if task is not None:
-        request = request.with_options(task=names.pop(0))
-    if names:
-        request = request.with_options(plugins=tuple(names))
-    _refuse_absent_objects(request, given, {name for name, one in zip(names, objects, strict=False) if name is not one})
+        request = request.with_options(task=names[0])
+    if own:
+        named = {id(plugin): name for plugin, name in zip(own, names, strict=True)}
+        plugins = dict.fromkeys(named.get(id(plugin), plugin) for plugin in request.options.plugins)
+        request = request.with_options(plugins=tuple(plugins))
+    _refuse_absent_objects(request, {*names, given.options.task, *given.settings})
     return request, registry
 
 
-def _refuse_absent_objects(request: Request, given: Request, present: Collection[str]) -> None:
+def _refuse_absent_objects(request: Request, present: Collection[str | None]) -> None:
     """Refuse the record of a run that had plugins or settings which no file can hold, unless they are given again.
 
     Raises:
         SettingsError: If one is missing.
     """
-    known = {*present, request.options.task, *given.settings}
-    absent = {name: kind for name, kind in request.objects.items() if name not in known}
-    if not absent:
-        return
-    what = [
-        Problem(
-            f"the run used an object of the class {kind} as {name!r}, which a file cannot hold.",
-            f"give it again: trainer_host.run(settings_file=..., ...) with the {kind.rpartition('.')[2]}",
-            str(request.file),
-        )
-        for name, kind in absent.items()
-    ]
-    raise SettingsError(*what)
+    absent = {name: kind for name, kind in request.objects.items() if name not in present}
+    named = {request.options.task, *request.options.plugins}
+    problems = []
+    for name, kind in absent.items():
+        again = f"plugins=[{kind.rpartition('.')[2]}()]" if name in named else f"{name}=..."
+        what = f"the run had {name!r} as an object of the class {kind}, which a file cannot hold."
+        fix = f"call trainer_host.run(settings_file={str(request.file)!r}, {again})"
+        problems.append(Problem(what, fix, str(request.file)))
+    if problems:
+        raise SettingsError(*problems)

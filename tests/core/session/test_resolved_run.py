@@ -20,6 +20,7 @@ from trainer_host.base.findings import Tolerance
 from trainer_host.base.request import from_file
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.run_options import RunOptions
+from trainer_host.session.run_record import RunRecord
 
 KEYS = st.from_regex(r"[a-z][a-z0-9_]*", fullmatch=True).filter(
     lambda key: (
@@ -77,6 +78,27 @@ def test_a_settings_file_is_not_a_run(tmp_path: Path) -> None:
     (tmp_path / "exp.yaml").write_text("task: pose\nrecord: {origins: {epochs: nowhere}}\n")
     with pytest.raises(SettingsError, match=r"record\.origins\.epochs"):
         ResolvedRun.read(tmp_path / "exp.yaml")
+
+
+def test_a_run_with_objects_cannot_be_made_from_its_file_alone(trainer: Any, tmp_path: Path) -> None:
+    objects = {"mine": "notebook.Mine", "augmentations": "builtins.list"}
+    options = RunOptions(plugins=("mine",))
+    settings = {"data": "x.yaml", "augmentations": [object()]}
+    run = ResolvedRun(task="pose", settings=settings, options=options, plugins={"mine": {}}, objects=objects)
+    RunRecord(tmp_path, run)
+    head = (tmp_path / "run.yaml").read_text().splitlines()[0]
+    assert head == (
+        "# A run of trainer-host. It cannot be run again from this file alone, which cannot hold notebook.Mine, "
+        "builtins.list."
+    )
+    record = ResolvedRun.read(tmp_path / "run.yaml").record()
+    assert (record["reproducible"], record["objects"]) == (False, objects)
+    assert trainer("run", "run.yaml", "--dry-run").problems == [
+        "run.yaml: the run had 'mine' as an object of the class notebook.Mine, which a file cannot hold. "
+        "Fix: call trainer_host.run(settings_file='run.yaml', plugins=[Mine()])",
+        "run.yaml: the run had 'augmentations' as an object of the class builtins.list, which a file cannot hold. "
+        "Fix: call trainer_host.run(settings_file='run.yaml', augmentations=...)",
+    ]
 
 
 @pytest.mark.train
