@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from trainer_host.base.reporting import Reporter
+    from trainer_host.base.request import Request
     from trainer_host.base.results import PredictResult, RunResult, ValResult
     from trainer_host.plugin.discovery import PluginRecord
+    from trainer_host.plugin.plugin_spec import TaskSpec
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
     from trainer_host.session.diagnosis import Diagnosis
-    from trainer_host.session.resolution import Request
 
 
 @preserved_process()
 def run(
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     exact: bool = False,
     offline: bool = False,
@@ -33,6 +36,7 @@ def run(
     images: str | Path | Sequence[str | Path] = (),
     best_metric: str | None = None,
     trackers: Sequence[str] = (),
+    threads: int | None = None,
     settings_file: str | Path | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
@@ -43,20 +47,23 @@ def run(
     folder, signal handlers, logging and warning filters.
 
     Args:
-        task: Name of the task; where it is left out, the model or the dataset tells it.
+        task: Task; inferred from the model or the dataset by default. A name, or a `TaskSpec`.
         options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
-        plugins: Extensions to switch on, as names or as paths of Python files.
-        no_plugins: Plugins to switch off.
-        exact: Keep the stock engine's arithmetic, bit for bit.
+        plugins: Extension to switch on: a name or the path of a Python file. A list of these and of objects: an object
+            with hooks, an `ExtensionSpec`, or a class.
+        no_plugins: Plugin or distribution to switch off.
+        exact: Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.
         offline: Fetch nothing from a network.
-        bad: What becomes of images that cannot be used: ``fail``, ``skip`` or ``skip:1%``.
-        images: Folders that hold the images, where the dataset does not say it.
-        best_metric: The metric that tells the best checkpoint, ``NAME`` or ``min:NAME``, by its name in
-            ``results.csv``; without one the task judges.
-        trackers: Experiment trackers of the engine to switch on, such as ``["mlflow"]``; without any, none is used.
-        settings_file: A settings file that stands below the other arguments.
-        reporter: Who shows the progress; nothing is shown without one.
-        settings: Keys of the engine, such as ``data="my.yaml", epochs=3``.
+        bad: How to handle images that cannot be used: fail (the default) stops, skip skips up to a tenth of each split,
+            skip:1% up to 1%.
+        images: Folders that hold the images, for a dataset that does not name them.
+        best_metric: Metric that selects best.pt, by its name in the table of results; prefix with min: if lower is
+            better.
+        trackers: Experiment tracker of the engine to switch on, such as tensorboard or mlflow. A list; none by default.
+        threads: Threads that a training on a CPU uses; by default the engine's own number.
+        settings_file: Settings file; the command line and arguments take precedence over it.
+        reporter: Shows the progress; nothing is shown without one.
+        settings: Settings of the engine, such as ``data="my.yaml", epochs=3``.
 
     Returns:
         The outcome.
@@ -65,58 +72,52 @@ def run(
         SettingsError: If a setting is wrong; all of them are reported.
         DatasetError: If the dataset cannot be used.
         PluginError: If a plugin cannot be used.
-        UnsafeError: If a file would run code.
+        UnsafeError: If a file could execute arbitrary code.
         LossError: If the loss became NaN or infinite.
         MemoryExhaustedError: If memory ran out.
         StorageError: If a file cannot be written.
         StoppedError: If a signal stopped the run.
     """
-    from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.training import run as session
 
-    _require_text(best_metric=best_metric)
-    request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
-    request.given.best_metric = best_metric
-    request.given.trackers = tuple(dict.fromkeys(_several(trackers)))
-    registry = Registry.installed(request.no_plugins)
-    return session(request, registry, reporter or NullReporter())
+    call = _Call.of("run", locals())
+    return session(call.request, call.registry, call.reporter)
 
 
 @preserved_process()
 def val(
     model: str | Path,
     *,
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
+    images: str | Path | Sequence[str | Path] = (),
     offline: bool = False,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> ValResult:
-    """Measure a finished model; its chain of plugins is restored from the file.
+    """Evaluate a trained model; its chain of plugins is restored from the file.
 
     Args:
         model: The checkpoint.
-        task: Name of the task where the file does not say it.
-        options: Values by plugin and option.
-        plugins: Extensions to switch on besides those of the file.
-        no_plugins: Plugins to switch off.
+        task: Task; inferred from the model or the dataset by default. A name, or a `TaskSpec`.
+        options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
+        plugins: Extension to switch on: a name or the path of a Python file. A list of these and of objects: an object
+            with hooks, an `ExtensionSpec`, or a class.
+        no_plugins: Plugin or distribution to switch off.
+        images: Folders that hold the images, for a dataset that does not name them.
         offline: Fetch nothing from a network.
-        reporter: Who shows warnings; nothing is shown without one.
-        settings: Keys of the engine, such as ``data="my.yaml"``; without ``data`` the training's is used.
+        reporter: Shows warnings; nothing is shown without one.
+        settings: Settings of the engine, such as ``data="my.yaml"``; without ``data`` the training's is used.
 
     Raises:
         TrainerError: As `run` does.
     """
-    from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.evaluation import val as session
 
-    request = _request(task, {**settings, "model": str(model)}, options, plugins, no_plugins, False, offline, None)
-    registry = Registry.installed(request.no_plugins)
-    return session(request, registry, reporter or NullReporter())
+    call = _Call.of("val", locals())
+    return session(call.request, call.registry, call.reporter)
 
 
 @preserved_process()
@@ -124,11 +125,11 @@ def predict(
     model: str | Path,
     source: Any,
     *,
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     outputs: str | Path | Sequence[str | Path] = (),
-    pictures: bool = False,
+    pictures: bool | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
     reporter: Reporter | None = None,
@@ -141,15 +142,16 @@ def predict(
         source: The path of an image, a folder or a video, a pattern, an address, or the number of a camera; an array
             of numpy with one image, height x width x 3 in BGR or height x width in gray, uint8; a picture of Pillow;
             or a list of images in any of these forms.
-        task: Name of the task where the file does not say it.
-        outputs: Files to write what was found into, ``.json`` or ``.csv``.
-        pictures: Whether to draw pictures; ``save=True`` draws them too.
-        options: Values by plugin and option.
-        plugins: Extensions to switch on besides those of the file.
-        no_plugins: Plugins to switch off.
+        task: Task; inferred from the model or the dataset by default. A name, or a `TaskSpec`.
+        outputs: File to write predictions into, .json or .csv. One, or a list.
+        pictures: Save pictures; the command does by default, a call does not. ``save=True`` saves them too.
+        options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
+        plugins: Extension to switch on: a name or the path of a Python file. A list of these and of objects: an object
+            with hooks, an `ExtensionSpec`, or a class.
+        no_plugins: Plugin or distribution to switch off.
         offline: Fetch nothing from a network.
-        reporter: Who shows warnings; nothing is shown without one.
-        settings: Keys of the engine, such as ``conf=0.5``.
+        reporter: Shows warnings; nothing is shown without one.
+        settings: Settings of the engine, such as ``conf=0.5``.
 
     Returns:
         What was found. Images that cannot be read are in its ``unreadable``.
@@ -158,33 +160,24 @@ def predict(
         DatasetError: If none of the images can be read.
         TrainerError: As `run` does.
     """
-    from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.prediction import predict as session
 
-    wanted = {**settings, "model": str(model), "source": source}
-    request = _request(task, wanted, options, plugins, no_plugins, False, offline, None)
-    files = [Path(output) for output in _several(outputs)]
-    return session(
-        request,
-        Registry.installed(request.no_plugins),
-        reporter or NullReporter(),
-        files,
-        pictures or settings.get("save") is True,
-    )
+    call = _Call.of("predict", locals())
+    drawn = bool(pictures) or settings.get("save") is True
+    return session(call.request, call.registry, call.reporter, call.request.options.outputs, drawn)
 
 
 @preserved_process()
 def check(
     data: str | Path,
     *,
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     deep: bool = False,
     report: str | Path | None = None,
     fix: str | Path | None = None,
     images: str | Path | Sequence[str | Path] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
     reporter: Reporter | None = None,
@@ -194,17 +187,18 @@ def check(
 
     Args:
         data: The dataset YAML, or a dataset in another format that a plugin reads.
-        task: Name of the task; where it is left out, the dataset tells it.
+        task: Task; inferred from the model or the dataset by default. A name, or a `TaskSpec`.
         deep: Decode every image, and find near-duplicates across splits.
-        report: Where to write a page about the dataset.
-        fix: An empty folder to write a corrected copy of the dataset into.
-        images: Folders that hold the images, where the dataset does not say it.
-        options: Values by plugin and option.
-        plugins: Extensions to switch on, as names or as paths of Python files.
-        no_plugins: Plugins to switch off.
+        report: HTML page to write with findings, histograms, and pictures of the labels.
+        fix: Empty folder to write a corrected copy of the dataset into.
+        images: Folders that hold the images, for a dataset that does not name them.
+        options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
+        plugins: Extension to switch on: a name or the path of a Python file. A list of these and of objects: an object
+            with hooks, an `ExtensionSpec`, or a class.
+        no_plugins: Plugin or distribution to switch off.
         offline: Fetch nothing from a network.
-        reporter: Who shows warnings about plugins; nothing is shown without one.
-        settings: Keys of the engine that matter for a check, such as ``fliplr=0``.
+        reporter: Shows warnings about plugins; nothing is shown without one.
+        settings: Settings of the engine that matter for a check, such as ``fliplr=0``.
 
     Returns:
         What was found.
@@ -214,16 +208,10 @@ def check(
         PluginError: If a plugin cannot be used.
         StorageError: If the report or the copy cannot be written.
     """
-    from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_check import check as session
 
-    given = {**settings, "data": str(data)}
-    request = _request(task, given, options, plugins, no_plugins, False, offline, None, None, images)
-    report, fix = (Path(p) if p is not None else None for p in (report, fix))
-    return session(
-        request, Registry.installed(request.no_plugins), reporter or NullReporter(), deep=deep, report=report, fix=fix
-    )
+    call = _Call.of("check", locals())
+    return session(call.request, call.registry, call.reporter)
 
 
 @preserved_process()
@@ -231,13 +219,14 @@ def convert(
     data: str | Path,
     folder: str | Path,
     *,
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     bad: str | None = None,
     holdout: float | None = None,
     images: str | Path | Sequence[str | Path] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
+    offline: bool = False,
     reporter: Reporter | None = None,
 ) -> ConvertResult:
     """Write a dataset of any format that a plugin reads as a YOLO one.
@@ -245,28 +234,27 @@ def convert(
     Args:
         data: The dataset.
         folder: Where to write; it does not exist, or is empty.
-        task: Name of the task; where it is left out, the dataset tells it.
-        bad: What becomes of images that cannot be used: ``fail``, ``skip`` or ``skip:1%``.
-        holdout: The fraction of the training images that becomes the validation split, if there is none.
-        images: Folders that hold the images, where the dataset does not say it.
-        options: Values by plugin and option.
-        plugins: Extensions to switch on, as names or as paths of Python files.
-        no_plugins: Plugins to switch off.
-        reporter: Who shows warnings about plugins; nothing is shown without one.
+        task: Task; inferred from the model or the dataset by default. A name, or a `TaskSpec`.
+        bad: How to handle images that cannot be used: fail (the default) stops, skip skips up to a tenth of each split,
+            skip:1% up to 1%.
+        holdout: Fraction of the training images to use as validation split if the dataset has none, such as 0.2.
+        images: Folders that hold the images, for a dataset that does not name them.
+        options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
+        plugins: Extension to switch on: a name or the path of a Python file. A list of these and of objects: an object
+            with hooks, an `ExtensionSpec`, or a class.
+        no_plugins: Plugin or distribution to switch off.
+        offline: Fetch nothing from a network.
+        reporter: Shows warnings about plugins; nothing is shown without one.
 
     Raises:
         DatasetError: If the dataset has errors; then nothing is written.
         SettingsError: If a setting is wrong, or if the folder cannot be used.
         StorageError: If the dataset cannot be written.
     """
-    from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_conversion import convert as session
 
-    given = {"data": str(data)}
-    request = _request(task, given, options, plugins, no_plugins, False, False, None, bad, images)
-    registry = Registry.installed(request.no_plugins)
-    return session(request, registry, Path(folder), reporter or NullReporter(), holdout)
+    call = _Call.of("convert", locals())
+    return session(call.request, call.registry, Path(folder), call.reporter)
 
 
 def doctor(quick: bool = False) -> Diagnosis:
@@ -305,41 +293,42 @@ def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:
     return discover(disabled)
 
 
-def _request(
-    task: str | None,
-    settings: Mapping[str, Any],
-    options: Mapping[str, Mapping[str, Any]] | None,
-    plugins: Sequence[str],
-    no_plugins: Sequence[str],
-    exact: bool,
-    offline: bool,
-    settings_file: str | Path | None,
-    bad: str | None = None,
-    images: str | Path | Sequence[str | Path] = (),
-) -> Request:
-    from trainer_host.base.settings import Given
-    from trainer_host.session.resolution import Request
+@dataclass(frozen=True)
+class _Call:
+    """A call of this module: its request, the plugins that it can use, and who shows its progress."""
 
-    _require_text(task=task, bad=bad)
-    plain = {k: v if k == "source" and not isinstance(v, Path) else _plain(k, v) for k, v in settings.items()}
-    given = Given(task, plain, {k: dict(v) for k, v in (options or {}).items()}, [str(p) for p in _several(plugins)])
-    given.bad = bad
-    given.images = tuple(map(str, _several(images)))
-    file = Path(settings_file) if settings_file is not None else None
-    return Request(given, file, tuple(_several(no_plugins)), exact, offline)
+    request: Request
+    registry: Registry
+    reporter: Reporter
 
+    @classmethod
+    def of(cls, command: str, arguments: Mapping[str, Any]) -> _Call:
+        """Return a call, from the arguments of its function by name: ``locals()`` before any other assignment."""
+        from trainer_host.base.reporting import NullReporter
+        from trainer_host.base.request import Request
+        from trainer_host.base.run_options import declared
+        from trainer_host.plugin.plugin_spec import TaskSpec
+        from trainer_host.session.opening import open_request
 
-def _require_text(**given: object) -> None:
-    from trainer_host.base.errors import Problem, SettingsError
-
-    wrong = {key: value for key, value in given.items() if value is not None and not isinstance(value, str)}
-    if wrong:
-        raise SettingsError(*(Problem(f"{k}={v!r} is not text.", f'Write {k}="..."') for k, v in wrong.items()))
+        known = declared(command)
+        given = {**arguments, **arguments.get("settings", {})}
+        options = {k: v for k, v in given.items() if k in known and not _is_default(v, known[k].default)}
+        task = options.pop("task") if isinstance(given.get("task"), TaskSpec) else None
+        positional = {k: given[k] for k in ("model", "data", "source") if k in given}
+        settings = {**arguments.get("settings", {}), **positional}
+        plain = {k: v if _is_image(k, v) else _plain(k, v) for k, v in settings.items() if k not in known}
+        request, registry = open_request(Request.of(command, plain, given["options"], **options), "call", task)
+        return cls(request, registry, given["reporter"] or NullReporter())
 
 
-def _several(given: Any) -> Sequence[Any]:
-    """Return a list of what may be given by itself: a text is not taken for a list of its letters."""
-    return (given,) if isinstance(given, (str, Path)) else tuple(given)
+def _is_default(value: Any, default: Any) -> bool:
+    """Return whether an argument was not given; arrays and other objects have equality of their own."""
+    return value is None or (isinstance(value, (bool, tuple, list)) and not value and not default)
+
+
+def _is_image(key: str, value: Any) -> bool:
+    """Return whether a value is what to predict on, which may be an array and stays as it is."""
+    return key == "source" and not isinstance(value, Path)
 
 
 def _plain(key: str, value: Any) -> Any:

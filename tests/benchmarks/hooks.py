@@ -51,7 +51,7 @@ from trainer_host import hookimpl
 def callbacks(ctx):
     def begin(trainer):
         calls = (trainer.save_dir / "calls").open("a")
-        manager = trainer.plan.chain.manager
+        manager = trainer.host_run.chain.manager
         note = lambda name, *_: calls.write(f"{name}\\n")
         trainer.stop_counting = manager.add_hookcall_monitoring(note, lambda *_: None)
         (trainer.save_dir / "size").write_text(f"{len(trainer.train_loader)} {len(trainer.train_loader.dataset)}")

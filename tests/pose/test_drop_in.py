@@ -63,7 +63,7 @@ def test_the_task_is_always_pose_and_losses_have_the_engines_names(data: Path, t
     # Heads without a distribution over distances have l1 where others have dfl.
     assert trainer.loss_names == ("box_loss", "pose_loss", "kobj_loss", "cls_loss", "l1_loss", "rle_loss")
     assert isinstance(trainer, (StockPose, StockDetect))
-    assert trainer.plan.exact
+    assert trainer.host_run.options.exact
     model = trainer.ema.ema
     assert model.kpt_shape == trainer.data["kpt_shape"]
     assert model.kpt_names == trainer.data["kpt_names"]

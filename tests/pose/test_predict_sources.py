@@ -394,12 +394,11 @@ main()
 
 def test_what_was_found_is_kept_only_if_asked_for(model: Path) -> None:
     from trainer_host.base.reporting import NullReporter
-    from trainer_host.base.settings import Given
+    from trainer_host.base.request import Request
     from trainer_host.session.prediction import predict as session
-    from trainer_host.session.resolution import Request
 
     write("in/a.jpg", "in/b.jpg")
-    request = Request(Given(settings={"model": str(model), "source": "in", **SETTINGS}))
+    request = Request.of("predict", {"model": str(model), "source": "in", **SETTINGS})
     found = session(request, Registry.installed(), NullReporter(), pictures=False, keep=False)
     kept = session(request, Registry.installed(), NullReporter(), pictures=False)
     assert (found.predictions, found.images) == ([], 2)

@@ -11,13 +11,12 @@ import yaml
 from PIL import Image
 
 from trainer_host.base.reporting import NullReporter
-from trainer_host.base.settings import Given
+from trainer_host.base.request import Request
 from trainer_host.data.check_runner import examine
 from trainer_host.data.dataset_reader import read_dataset
 from trainer_host.data.description import Description
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
-from trainer_host.session.resolution import Request
 
 COLUMNS = ("sizes", "shapes", "marks", "labelled", "image", "line", "columns", "values", "sound", "crowd")
 
@@ -105,5 +104,7 @@ def swap(one: Path, other: Path) -> None:
 def examined(source: Path, task: str | None = None, **settings: Any) -> Description:
     """Return a dataset as the plugins of a task read and check it."""
     return examine(
-        *prepare(Request(Given(task, {**settings, "data": str(source)})), Registry.installed(), NullReporter())
+        *prepare(
+            Request.of("check", {**settings, "data": str(source)}, task=task), Registry.installed(), NullReporter()
+        )
     )

@@ -1,4 +1,4 @@
-"""The metric that tells the best checkpoint of a training."""
+"""The metric that selects the best checkpoint of a training."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class BestMetric:
     """A metric, and whether a model is better the higher or the lower it is.
 
     Attributes:
-        name: The metric's name, as ``results.csv`` has it, or without its group (``metrics/``, ``val/``).
-        lowest: Whether the lowest figure is the best.
+        name: The metric's name, as the table of results has it, or without its group (``metrics/``, ``val/``).
+        lowest: Whether the lowest value is the best.
     """
 
     name: str

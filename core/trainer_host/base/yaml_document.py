@@ -40,11 +40,13 @@ class Document:
         lines: The line of each key, counted from 1; a key within a key is written with a dot, and so is the place
             in a list (``names.0``).
         findings: What is wrong with it.
+        quoted: The top-level keys whose values are texts in quotes.
     """
 
     content: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    quoted: frozenset[str] = frozenset()
 
 
 def read_document(path: Path, kind: str = "dataset YAML") -> Document:
@@ -94,7 +96,10 @@ def read_document(path: Path, kind: str = "dataset YAML") -> Document:
         content = builder.mapping(root, "")
     except _TooLargeError as error:
         return bad("yaml-too-large", str(error), "write the values themselves")
-    return Document(content, builder.lines, builder.findings)
+    quoted = frozenset(
+        str(key.value) for key, value in root.value if isinstance(value, yaml.ScalarNode) and value.style in {"'", '"'}
+    )
+    return Document(content, builder.lines, builder.findings, quoted)
 
 
 def _compose(text: str) -> yaml.Node | None:

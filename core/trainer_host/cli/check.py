@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.cli.shared_options import make_request, shared_by_datasets, task_option
+from trainer_host.cli.shared_options import declared_command, make_request
 
 if TYPE_CHECKING:
     from trainer_host.session.dataset_check import CheckResult
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@task_option("TRAINER_TASK")
-@shared_by_datasets("DATASET [SETTINGS]...")
-@click.option("--strict", is_flag=True, envvar="TRAINER_STRICT", help="Exit with 4 for warnings too.")
-@click.option("--deep", is_flag=True, help="Decode every image, and find near-duplicates across splits.")
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.html",
-    help="Write a page with what was found, histograms, and pictures of the labels.",
-)
-@click.option(
-    "--fix",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Write a corrected copy of the dataset into an empty folder.",
-)
-def check(
-    settings: tuple[str, ...],
-    task: str | None,
-    plugins: tuple[str, ...],
-    no_plugins: tuple[str, ...],
-    offline: bool,
-    verbose: bool,
-    as_json: bool,
-    strict: bool,
-    deep: bool,
-    report: Path | None,
-    fix: Path | None,
-) -> int:
+@declared_command("DATASET [SETTINGS]...")
+def check(words: tuple[str, ...], given: dict[str, Any]) -> int:
     """Check a dataset: YAML, images and label files, to the line.
 
     Nothing is trained, and the dataset is not written to.
@@ -52,23 +24,23 @@ def check(
     trainer check my.yaml --task NAME --report check.html
     trainer check annotations.json images=photos/
 
-    The exit code is 4 where there is an error.
+    The exit code is 4 if there is an error.
     """
     from trainer_host.base.errors import ExitCode
     from trainer_host.cli.console_reporter import make_reporter
     from trainer_host.cli.main import emit
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_check import check as session
 
     reporter = make_reporter()
-    request = make_request(_named(settings), task, plugins, no_plugins, offline, verbose)
-    result = session(request, Registry.installed(no_plugins), reporter, deep=deep, report=report, fix=fix)
-    _show(result, verbose, strict)
+    request, registry = make_request("check", _named(words), given)
+    options = request.options
+    result = session(request, registry, reporter)
+    _show(result, options.verbose, options.strict)
     for line in result.notes:
         reporter.note(line)
-    if as_json:
+    if options.json:
         emit(result.as_json())
-    return int(ExitCode.DATASET if result.fails(strict) else ExitCode.DONE)
+    return int(ExitCode.DATASET if result.fails(options.strict) else ExitCode.DONE)
 
 
 def _named(words: tuple[str, ...]) -> tuple[str, ...]:

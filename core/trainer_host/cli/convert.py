@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from trainer_host.cli.shared_options import bad_option, make_request, shared_by_datasets, task_option
+from trainer_host.cli.shared_options import declared_command, make_request
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@task_option("TRAINER_TASK")
-@shared_by_datasets("DATASET DIR [SETTINGS]...")
-@bad_option
-@click.option(
-    "--holdout",
-    type=float,
-    metavar="FRACTION",
-    envvar="TRAINER_HOLDOUT",
-    help="Fraction of the training images to use as validation split if the dataset has none, such as 0.2.",
-)
-def convert(
-    settings: tuple[str, ...],
-    task: str | None,
-    plugins: tuple[str, ...],
-    no_plugins: tuple[str, ...],
-    offline: bool,
-    verbose: bool,
-    as_json: bool,
-    bad: str | None,
-    holdout: float | None,
-) -> None:
+@declared_command("DATASET DIR [SETTINGS]...")
+def convert(words: tuple[str, ...], given: dict[str, Any]) -> None:
     """Write a dataset of any format as a YOLO one, into a new folder.
 
     \b
@@ -44,19 +25,18 @@ def convert(
     from trainer_host.base.findings import by_code, grouped
     from trainer_host.cli.console_reporter import make_reporter
     from trainer_host.cli.main import emit
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_conversion import convert as session
 
     reporter = make_reporter()
-    words, folder = _split(settings)
-    request = make_request(words, task, plugins, no_plugins, offline, verbose, bad=bad)
-    result = session(request, Registry.installed(no_plugins), folder, reporter, holdout)
+    settings, folder = _split(words)
+    request, registry = make_request("convert", settings, given)
+    result = session(request, registry, folder, reporter)
     for group in by_code(result.findings).values():
-        for problem in grouped(group, len(group) if verbose else 3):
+        for problem in grouped(group, len(group) if request.options.verbose else 3):
             reporter.warn(str(problem))
     for line in result.lines():
         reporter.note(line)
-    if as_json:
+    if request.options.json:
         emit(result.as_json())
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("trainer_host.cli.run", "Train a model."),
-    "val": ("trainer_host.cli.val", "Measure a finished model."),
+    "val": ("trainer_host.cli.val", "Evaluate a trained model."),
     "predict": ("trainer_host.cli.predict", "Find objects in images, folders or videos."),
     "check": ("trainer_host.cli.check", "Check a dataset, to the file and the line."),
     "convert": ("trainer_host.cli.convert", "Write a dataset of another format as a YOLO one."),
@@ -90,7 +90,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is called, with the nearest name where there is none."""
+        """Find the command that is called, with the nearest name if there is none."""
         name = args[0] if args else ""
         command = self.get_command(ctx, name)
         if command is None:
@@ -99,7 +99,7 @@ class LazyGroup(click.Group):
             known = self.list_commands(ctx)
             near = nearest(name, known)
             hint = f" Did you mean {near!r}?" if near else f" Commands: {', '.join(known)}."
-            ctx.fail(f"there is no command {name!r}.{hint}")
+            ctx.fail(f"unknown command {name!r}.{hint}")
         return name, command, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -133,7 +133,7 @@ def cli() -> None:
 
     \b
     trainer run --task NAME                         train on a built-in sample
-    trainer run --task NAME data=my.yaml epochs=50  train on a dataset of yours
+    trainer run --task NAME data=my.yaml epochs=50  train on your dataset
     trainer predict model=best.pt source=images/    use the result
     trainer plugins                                 what is installed
     """
@@ -230,12 +230,12 @@ def _show_usage(error: click.ClickException) -> None:
 def _report(error: TrainerError, as_json: bool) -> int:
     for problem in error.problems:
         say(f"trainer: {problem}")
-    told = _as_json(type(error).__name__, error.exit_code, error.problems, error.retryable)
+    data = _as_json(type(error).__name__, error.exit_code, error.problems, error.retryable)
     if isinstance(error, PluginCrashError):
         say(escaped_lines(error.trace).rstrip("\n"))
-        told |= {"plugin": error.plugin, "distribution": error.distribution, "hook": error.hook}
+        data |= {"plugin": error.plugin, "distribution": error.distribution, "hook": error.hook}
     if as_json:
-        emit({**error.details, **told})
+        emit({**error.details, **data})
     return int(error.exit_code)
 
 

@@ -12,7 +12,7 @@ from trainer_host.plugin.discovery import FILE, PluginRecord, discover
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-@click.option("--check", is_flag=True, help="Import each plugin in a process of its own, to find the broken ones.")
+@click.option("--check", is_flag=True, help="Import each plugin in its own process, to find the broken ones.")
 @click.option(
     "--no-plugin",
     "no_plugins",

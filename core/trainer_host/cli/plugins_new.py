@@ -29,7 +29,7 @@ RENAMED = {"github": ".github", "gitignore": ".gitignore"}
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where the package's folder is made; the working folder if left out.",
+    help="Folder to make the package's folder in; by default the working folder.",
 )
 def new(name: str, kind: str, base: str | None, folder: Path) -> None:
     """Write a package for a plugin; nothing is overwritten, and nothing fetched."""

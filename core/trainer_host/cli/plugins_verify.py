@@ -23,7 +23,7 @@ WORDS = {"ok": "ok", "failed": "FAILED", "skipped": "skipped"}
 @click.option("--task", metavar="NAME", help="The task that an extension is tried with.")
 @click.option("--data", metavar="FILE", type=click.Path(exists=True), help="A dataset instead of the task's sample.")
 @click.option("--check", "names", multiple=True, metavar="CHECK", help="Make this check alone; may be repeated.")
-@click.option("--engine", metavar="VERSION", help="Check with another release of the engine.")
+@click.option("--engine", metavar="VERSION", help="Release of the engine to check with, instead of the installed one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def verify(
     name: str,
@@ -41,13 +41,13 @@ def verify(
     """
     if engine is not None:
         return _with_engine(engine, [name, *settings], task, data, names, as_json)
-    from trainer_host.base.settings import parse_pairs
+    from trainer_host.base.request import from_command
     from trainer_host.engine.factory import make_engine
     from trainer_host.testing.verification import checks_for, making, workbench
 
     outcomes: list[Outcome] = []
-    given = parse_pairs(settings)
-    with workbench(name, task=task, data=data, options=given.options, settings=given.settings) as bench:
+    given = from_command("run", settings, {})
+    with workbench(name, task=task, data=data, options=given.plugin_options, settings=given.values) as bench:
         checks_for(bench.subject.record.kind, names)
         make_engine().load()
         for outcome in making(bench, names):

@@ -1,26 +1,25 @@
-"""The options and arguments that several commands share."""
+"""The options and arguments of commands, made from the declarations in `trainer_host.base.run_options`."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.base.settings import parse_pairs
+from trainer_host.base.run_options import declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trainer_host.session.resolution import Request
+    from trainer_host.base.option_declaration import RunOption
+    from trainer_host.base.request import Request
+    from trainer_host.plugin.registry import Registry
 
-F = TypeVar("F", bound="Callable[..., Any]")
 
-
-class Setting(click.ParamType):  # type: ignore[type-arg]
+class SettingType(click.ParamType):  # type: ignore[type-arg]
     """A word of the form ``key=value``, completed with the engine's keys."""
 
     name = "key=value"
@@ -37,100 +36,77 @@ class Setting(click.ParamType):  # type: ignore[type-arg]
         return keys or [CompletionItem(incomplete, type="file")]
 
 
-def _complete_plugins(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
-        from trainer_host.plugin.discovery import discover
+class DeclaredCommand(click.Command):
+    """A command whose options are those that are declared for it; its function gets the words and the options."""
 
-        return [r.name for r in discover() if r.kind == kind and r.name.startswith(incomplete)]
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters of the command."""
+        declared_for = declared(self.name).values()
+        options = [_click_option(one) for one in declared_for if one.flag.startswith("--")]
+        return [*self.params, *options, *super().get_params(ctx)[len(self.params) :]]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; options that are not on it are not passed on."""
+        rest = super().parse_args(ctx, args)
+        words = ctx.params.pop("settings", ())
+        given = {k: v for k, v in ctx.params.items() if v is not None and v != ()}
+        ctx.params = {"words": words, "given": given}
+        return rest
+
+
+def declared_command(words: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator for a command with its declared options, whose arguments are shown as ``words``."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        made: click.Command = click.command(
+            cls=DeclaredCommand, context_settings={"help_option_names": ["-h", "--help"]}
+        )(function)
+        made.params.append(click.Argument(["settings"], nargs=-1, type=SettingType(), metavar=words))
+        return made
+
+    return decorate
+
+
+def _click_option(one: RunOption) -> click.Option:
+    """Return an option of the command; None means that it was not given."""
+    names = [one.flag, *([one.short] if one.short else []), one.name]
+    text = f"{one.help[:-1]}; repeatable." if one.repeatable else one.help
+    if one.is_switch:
+        text, value = one.off_help or text, not one.off_help
+        return click.Option(names, is_flag=True, flag_value=value, default=None, type=bool, help=text)
+    kinds: dict[str, Any] = {
+        "file": click.Path(path_type=Path, dir_okay=False),
+        "folder": click.Path(path_type=Path, file_okay=False),
+    }
+    complete = {"task": _complete("task"), "plugins": _complete("extension")}.get(one.name)
+    return click.Option(
+        names,
+        multiple=one.repeatable,
+        type=kinds.get(one.file_type, str),
+        metavar=one.metavar,
+        help=text,
+        shell_complete=complete,
+    )
+
+
+def _complete(kind: str) -> Any:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+        from trainer_host.plugin.registry import Registry
+
+        records = Registry.installed().records
+        return [r.name for r in records if r.kind == kind and r.name.startswith(incomplete)]
 
     return complete
 
 
-def task_option(envvar: str | None = None) -> Callable[[F], F]:
-    """Add the option for the task, with a variable where no file of the user's says it better."""
-    return click.option(
-        "--task",
-        metavar="NAME",
-        envvar=envvar,
-        shell_complete=_complete_plugins("task"),
-        help="The task; left out, the model or the dataset tells it.",
-    )
-
-
-bad_option = click.option(
-    "--bad",
-    metavar="fail|skip|skip:1%",
-    envvar="TRAINER_BAD",
-    help="What becomes of images that cannot be used: fail (the default) stops, skip leaves out up to a tenth of each "
-    "split, skip:1% up to 1%.",
-)
-
-
-def shared(command: F) -> F:
-    """Add what every command that runs a model takes."""
-    return _shared(command, "[SETTINGS]...", "Show all that the engine says.")
-
-
-def shared_by_datasets(words: str) -> Callable[[F], F]:
-    """Add what every command that reads a dataset takes, whose arguments are shown as ``words``."""
-    return lambda command: _shared(command, words, "Show every finding.")
-
-
-def _shared(command: F, words: str, verbose: str) -> F:
-    for decorate in reversed(
-        [
-            click.argument("settings", nargs=-1, type=Setting(), metavar=words),
-            click.option(
-                "--plugin",
-                "plugins",
-                multiple=True,
-                metavar="NAME|FILE.py",
-                envvar="TRAINER_PLUGIN",
-                shell_complete=_complete_plugins("extension"),
-                help="Switch on an extension; repeatable.",
-            ),
-            click.option(
-                "--no-plugin",
-                "no_plugins",
-                multiple=True,
-                metavar="NAME",
-                help="Switch off a plugin or a distribution; also TRAINER_NO_PLUGIN.",
-            ),
-            click.option("--offline", is_flag=True, envvar="TRAINER_OFFLINE", help="Fetch nothing from a network."),
-            click.option(
-                "--verbose",
-                "-v",
-                is_flag=True,
-                envvar="TRAINER_VERBOSE",
-                help=verbose,
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
-        ]
-    ):
-        command = decorate(command)
-    return command
-
-
 def make_request(
-    settings: tuple[str, ...],
-    task: str | None,
-    plugins: tuple[str, ...],
-    no_plugins: tuple[str, ...],
-    offline: bool,
-    verbose: bool,
-    exact: bool = False,
-    file: Path | None = None,
-    bad: str | None = None,
-    best_metric: str | None = None,
-) -> Request:
-    """Return the request that a command line makes."""
-    from trainer_host.session.resolution import Request
+    command: str, words: tuple[str, ...], given: dict[str, Any], path_key: str = "data"
+) -> tuple[Request, Registry]:
+    """Return the complete request of a command line, and the plugins that it can use."""
+    from trainer_host.base.request import from_command
+    from trainer_host.session.opening import open_request
 
-    context = click.get_current_context(silent=True)
-    given = parse_pairs(settings, "source" if context is not None and context.info_name == "predict" else "data")
-    given = replace(given, task=task or given.task, plugins=[*given.plugins, *plugins], bad=bad)
-    given.best_metric = best_metric
-    return Request(given, file, no_plugins, exact, offline, verbose)
+    return open_request(from_command(command, words, given, path_key), "command")
 
 
 @contextmanager
@@ -158,8 +134,8 @@ def load_engine() -> None:
         make_engine().load()
 
 
-def split_file(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
-    """Return the settings file among the words of a command, and the other words.
+def split_file(words: tuple[str, ...]) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Return the settings file among the words of a command, as an option, and the other words.
 
     Raises:
         click.UsageError: If there are several.
@@ -167,4 +143,4 @@ def split_file(words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
     files = [w for w in words if "=" not in w and w.lower().endswith((".yaml", ".yml"))]
     if len(files) > 1:
         raise click.UsageError(f"only one settings file can be given, not {', '.join(files)}.")
-    return (Path(files[0]) if files else None), tuple(w for w in words if w not in files)
+    return {"settings_file": Path(files[0])} if files else {}, tuple(w for w in words if w not in files)

@@ -16,14 +16,20 @@ if TYPE_CHECKING:
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
 
 Command = Literal["run", "val", "predict"]
 """The commands that an engine does the work of."""
 
 
 class EngineSettings(Protocol):
-    """The settings of an engine. Nothing here imports the engine's library."""
+    """The settings of an engine. Nothing here imports the engine's library.
+
+    Attributes:
+        model_keys: Settings next to ``model`` that name models.
+    """
+
+    model_keys: tuple[str, ...]
 
     def defaults(self) -> Mapping[str, Any]:
         """Return every setting with its default."""
@@ -90,11 +96,15 @@ class Engine(Protocol):
     Attributes:
         name: The name of the engine, as its package has it.
         settings: Its settings.
+        settings_file: Name of the file that holds every setting of a run, in the run's folder.
+        results_file: Name of the table of results in the run's folder, which training writes.
         checkpoints: Its checkpoint files.
     """
 
     name: str
     settings: EngineSettings
+    settings_file: str
+    results_file: str
     checkpoints: Checkpoints
 
     def version(self) -> str:
@@ -110,7 +120,10 @@ class Engine(Protocol):
         ...
 
     def versions(self) -> dict[str, Any]:
-        """Return what a run's record says of the release: its number, and whether the host was tested with it."""
+        """Return the releases of the libraries that compute, by name, and whether the host was tested with them.
+
+        It may import them.
+        """
         ...
 
     def untested(self) -> Problem | None:
@@ -178,14 +191,12 @@ class Engine(Protocol):
         """Return the file names of the dataset YAMLs that the engine ships."""
         ...
 
-    def training(
-        self, plan: Plan, values: Mapping[str, Any], save_dir: Path, reporter: Reporter, stop: StopRequest
-    ) -> Training:
+    def training(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> Training:
         """Return a training that has not begun."""
         ...
 
     def trained_model(
-        self, path: Path, plan: Plan, values: Mapping[str, Any], mode: Command, save_dir: Path
+        self, path: Path, run: LiveRun, values: Mapping[str, Any], mode: Command, save_dir: Path
     ) -> TrainedModel:
         """Return the model of a checkpoint, on its device."""
         ...
@@ -219,12 +230,12 @@ class TrainedModel(Protocol):
     """A trained model with its plugins.
 
     Attributes:
-        plan: The plugins.
+        run: What was asked for, with the plugins.
         checkpoint: The file.
         save_dir: The folder of the results.
     """
 
-    plan: Plan
+    run: LiveRun
     checkpoint: Checkpoint
     save_dir: Path
 

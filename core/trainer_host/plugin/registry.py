@@ -35,6 +35,10 @@ class Registry:
         """
         return cls(tuple(discover(disabled)), frozenset(disabled))
 
+    def with_plugins(self, plugins: Iterable[Any]) -> tuple[Registry, list[str]]:
+        """Return the registry that knows these plugins too, and their names in order."""
+        return self, [str(plugin) for plugin in plugins]
+
     def available(self, *kinds: Kind) -> list[PluginRecord]:
         """Return the plugins of some kinds that can be used."""
         return [r for r in self.records if r.state == "available" and r.kind in (kinds or KINDS)]

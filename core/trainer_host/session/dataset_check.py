@@ -16,29 +16,33 @@ from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.subset_settings import check_selection, chosen_classes
 from trainer_host.engine.error_translation import blamed
 from trainer_host.engine.factory import make_engine
-from trainer_host.session.resolution import infer_task, refuse_other_data, unknown_of
+from trainer_host.session.resolution import unknown_of
+from trainer_host.session.task_inference import refuse_other_data, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from trainer_host.base.findings import Finding
     from trainer_host.base.reporting import Reporter
+    from trainer_host.base.request import Request
+    from trainer_host.base.run_options import RunOptions
+    from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.chain import Chain
     from trainer_host.plugin.registry import Registry
-    from trainer_host.session.resolution import Request
+    from trainer_host.session.task_inference import InferredTask
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check of a dataset found.
+    """The result of a check of a dataset.
 
     Attributes:
         dataset: The file that describes the dataset.
-        task: The task that it was checked for; None where the dataset does not tell it.
-        fingerprint: A hash of what would be trained on; None where nothing could be read.
+        task: The task that it was checked for; None if it cannot be inferred.
+        fingerprint: A hash of what would be trained on; None if nothing could be read.
         counts: Numbers of images, rows and findings.
         findings: What was found, errors first.
-        notes: What was written besides.
+        notes: What else was written, for people.
         used: The splits that a training uses; an error in another does not stop it.
     """
 
@@ -56,7 +60,7 @@ class CheckResult:
         return not any(f.severity == "error" and (f.split is None or f.split in self.used) for f in self.findings)
 
     def fails(self, strict: bool = False) -> bool:
-        """Return whether the dataset cannot be used: for an error, or where ``strict`` for a warning."""
+        """Return whether the dataset cannot be used: for an error, or if ``strict`` for a warning."""
         return any(f.severity == "error" or strict for f in self.findings)
 
     def as_json(self) -> dict[str, Any]:
@@ -91,55 +95,45 @@ def _relative(file: str | None, root: Path) -> str | None:
     return shown.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
-def check(
-    request: Request,
-    registry: Registry,
-    reporter: Reporter,
-    *,
-    deep: bool = False,
-    report: Path | None = None,
-    fix: Path | None = None,
-) -> CheckResult:
+def check(request: Request, registry: Registry, reporter: Reporter) -> CheckResult:
     """Read a dataset and check it; nothing is trained, and the dataset is not written to.
 
     Args:
-        request: What is to be checked.
+        request: The dataset, and what to do with it.
         registry: The plugins to choose from.
-        reporter: Who shows warnings about plugins.
-        deep: Whether to decode every image.
-        report: Where a page about the dataset goes.
-        fix: An empty folder that a corrected copy of the dataset goes into.
+        reporter: Shows warnings about plugins.
 
     Raises:
         SettingsError: If a setting is wrong, or no dataset is given.
         PluginError: If a plugin cannot be used.
     """
-    with make_engine().switches():  # plugins may import the engine
+    engine = make_engine()
+    with engine.switches():  # plugins may import the engine
         try:
-            chain, ctx = prepare(request, registry, reporter)
-        except DatasetError as error:  # a file that does not even say its task
-            return _unread(error, str(request.given.settings["data"]), None)
+            chain, ctx, inferred = _prepared(request, registry, reporter)
+        except DatasetError as error:  # a file from which not even the task can be inferred
+            return _unread(error, str(request.values["data"]), None)
         with blamed(chain.manager):
-            return _checked(chain, ctx, deep, report, fix)
+            try:
+                refuse_other_data(chain, ctx.source, inferred, engine)
+                data = examine(chain, ctx)
+            except DatasetError as error:
+                return _unread(error, ctx.source, chain)
+            return _checked(data, chain, ctx, request.options)
 
 
-def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fix: Path | None) -> CheckResult:
-    try:
-        refuse_other_data(chain, ctx.source)
-        data = examine(chain, ctx)
-    except DatasetError as error:
-        return _unread(error, ctx.source, chain)
+def _checked(data: Description, chain: Chain, ctx: DataContext, options: RunOptions) -> CheckResult:
     data.findings += check_selection(data, ctx.args, SPLITS)
     ctx = replace(ctx, data=data)
     proposal: dict[str, list[str]] = {}
-    if deep:
+    if options.deep:
         from trainer_host.data.deep_check import inspect_pixels
 
         pixels = inspect_pixels(data)
         data.findings += pixels.findings
         proposal = pixels.proposal
-    notes = _report(report, data, chain, ctx) if report else []
-    notes += _mend(fix, data, chain, ctx, proposal) if fix else []
+    notes = _report(options.report, data, chain, ctx) if options.report else []
+    notes += _fix(options.fix, data, chain, ctx, proposal) if options.fix else []
     return replace(_result(data, chain, notes), used=("train", ctx.split))
 
 
@@ -170,7 +164,7 @@ def _report(path: Path, data: Description, chain: Chain, ctx: DataContext) -> li
     return [f"The report is in {display_path(path.absolute())}."]
 
 
-def _mend(
+def _fix(
     folder: Path, data: Description, chain: Chain, ctx: DataContext, proposal: Mapping[str, Sequence[str]]
 ) -> list[str]:
     from trainer_host.data.corrected_copy import patch_text, write_mended
@@ -191,41 +185,58 @@ def prepare(request: Request, registry: Registry, reporter: Reporter) -> tuple[C
         SettingsError: If a setting is wrong, or no dataset is given.
         PluginError: If a plugin cannot be used.
     """
-    given = request.given
-    problems = unknown_of(request, registry, given.settings)
-    if not given.settings.get("data"):
-        problems.append(Problem("no dataset is given.", "Write: trainer check my.yaml"))
-    problems += _wrong_values(given.settings)
+    return _prepared(request, registry, reporter)[:2]
+
+
+def _prepared(request: Request, registry: Registry, reporter: Reporter) -> tuple[Chain, DataContext, InferredTask]:
+    engine, settings = make_engine(), request.values
+    problems = [*request.problems, *unknown_of(request, registry, engine)]
+    if not settings.get("data"):
+        problems.append(Problem("no dataset is given.", f"write trainer {request.command} my.yaml"))
+    problems += _wrong_values(settings, engine)
     if problems:
         raise SettingsError(*problems)
-    source = str(given.settings["data"])
-    task = given.task or infer_task(given, request, registry, reporter)
-    chain = registry.chain(task, given.plugins, given.options)
+    inferred = task_of(request, registry, reporter, engine)
+    chain = registry.chain(inferred.name, request.options.plugins, request.plugin_options)
     for problem in chain.notices:
         reporter.warn(str(problem))
-    args: Any = SimpleNamespace(**{**make_engine().settings.defaults(), **given.settings, "mode": "train"})
+    args: Any = SimpleNamespace(**{**engine.settings.defaults(), **settings, "mode": "train"})
     ctx = DataContext(
         task=chain.name,
         engine_task=chain.engine_task,
         args=args,
         options=chain.options,
-        source=source,
-        images=given.images,
+        source=str(settings["data"]),
+        images=request.options.images,
         split=str(args.split or "val"),
-        offline=request.offline,
+        offline=request.options.offline,
     )
-    return chain, ctx
+    return chain, ctx, inferred
 
 
-def _wrong_values(settings: Mapping[str, Any]) -> list[Problem]:
-    """Return what is wrong with the settings that checks look at; the engine, which knows all, is not imported."""
-    kinds = {"fliplr": (int, float), "flipud": (int, float), "single_cls": (bool,), "split": (str,)}
+CHECKED: Mapping[str, tuple[type, ...]] = {
+    "fliplr": (int, float),
+    "flipud": (int, float),
+    "single_cls": (bool,),
+    "split": (str,),
+    "classes": (),
+    "data": (),
+}
+"""Settings that a check often has, with their types. Their values are checked without an import of the engine."""
+
+
+def _wrong_values(settings: Mapping[str, Any], engine: Engine) -> list[Problem]:
+    """Return problems of values; the engine is imported only for settings that a check seldom has."""
+    kinds = {key: kind for key, kind in CHECKED.items() if kind}
     classes = settings.get("classes")
     wrong = []
     if classes is not None and chosen_classes(classes) is None:
         wrong = [Problem(f"classes={classes} is not valid.", "Fix: write numbers of classes, such as classes=[0,2]")]
+    known = engine.settings.keys() - CHECKED.keys()
+    others = {key: value for key, value in settings.items() if key in known}
+    wrong += engine.settings.invalid(others) if others else []
     return wrong + [
-        Problem(f"{key}={settings[key]} is not valid.", f"Its default is {make_engine().settings.defaults()[key]}.")
+        Problem(f"{key}={settings[key]} is not valid.", f"Its default is {engine.settings.defaults()[key]}.")
         for key, kind in kinds.items()
         if key in settings and (not isinstance(settings[key], kind) or (key == "split" and settings[key] not in SPLITS))
     ]

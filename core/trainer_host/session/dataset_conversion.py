@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.errors import DatasetError, Problem
-from trainer_host.base.findings import Tolerance
 from trainer_host.data.check_runner import examine, settle
 from trainer_host.data.holdout import hold_out
 from trainer_host.data.yolo_writer import Written, write_yolo
@@ -21,18 +20,18 @@ if TYPE_CHECKING:
 
     from trainer_host.base.findings import Finding
     from trainer_host.base.reporting import Reporter
+    from trainer_host.base.request import Request
     from trainer_host.plugin.registry import Registry
-    from trainer_host.session.resolution import Request
 
 
 @dataclass(frozen=True)
 class ConvertResult:
-    """What a conversion wrote.
+    """The result of a conversion.
 
     Attributes:
         written: The new dataset.
-        left_out: For each split the images that were left out because they cannot be used.
-        findings: What was found in the dataset that was read.
+        left_out: For each split the images that were skipped because they cannot be used.
+        findings: Findings of the check of the dataset that was read.
     """
 
     written: Written
@@ -62,36 +61,34 @@ class ConvertResult:
         if written.renamed:
             shown.append(f"  {written.renamed} images have new names, because their label files would share one")
         if written.crowds:
-            shown.append(f"  {written.crowds} rows that mark crowds are left out, which label files cannot say")
+            shown.append(f"  {written.crowds} rows that mark crowds are skipped, which label files cannot say")
         for name, images in self.left_out.items():
-            shown.append(f"  {len(images)} {name} images are left out, because they cannot be used")
+            shown.append(f"  {len(images)} {name} images are skipped, because they cannot be used")
         return [*shown, f"Use it: trainer run data={display_path(written.file)}"]
 
 
-def convert(
-    request: Request, registry: Registry, folder: Path, reporter: Reporter, holdout: float | None = None
-) -> ConvertResult:
+def convert(request: Request, registry: Registry, folder: Path, reporter: Reporter) -> ConvertResult:
     """Read a dataset, check it, and write it as a YOLO one.
 
     Args:
         request: The dataset, as for a check.
         registry: The plugins to choose from.
         folder: Where to write; it does not exist, or is empty.
-        reporter: Who shows what was found.
-        holdout: The fraction of the training images that becomes the validation split, if there is none.
+        reporter: Shows warnings about plugins.
 
     Raises:
         DatasetError: If the dataset has errors; then nothing is written.
         SettingsError: If a setting is wrong, or if the folder cannot be used.
         StorageError: If the dataset cannot be written.
     """
+    options = request.options
     with make_engine().switches():  # plugins may import the engine
         chain, ctx = prepare(request, registry, reporter)
         with blamed(chain.manager):
             data = examine(chain, ctx)
-    if holdout is not None:
-        hold_out(data, holdout)
-    settle(data, Tolerance.parse(request.given.bad or "fail"))
+    if options.holdout is not None:
+        hold_out(data, options.holdout)
+    settle(data, options.bad)
     if not data.splits:
-        raise DatasetError(Problem("there are no images to convert.", None, data.file))
+        raise DatasetError(Problem("no images to convert.", None, data.file))
     return ConvertResult(write_yolo(data, folder), data.left_out, data.findings)

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from trainer_host.base.reporting import Reporter
+    from trainer_host.base.request import Request
     from trainer_host.engine.protocol import Command, TrainedModel
     from trainer_host.plugin.chain import Chain
     from trainer_host.plugin.registry import Registry
-    from trainer_host.session.resolution import Request
 
 
 def val(request: Request, registry: Registry, reporter: Reporter) -> ValResult:
@@ -35,13 +35,13 @@ def val(request: Request, registry: Registry, reporter: Reporter) -> ValResult:
     engine = make_engine()
     with translated(), engine.preserved_state():
         stop = StopRequest(when="before the measurement was done")
-        with engine.log(reporter, request.verbose), stop.listening(), ExitStack() as held:
+        with engine.log(reporter, request.options.verbose), stop.listening(), ExitStack() as held:
             if problems := settings_problems(request, registry, "val"):
                 raise SettingsError(*problems)
             model = open_model(request, registry, "val", reporter, held)
-            with blamed(model.plan.chain.manager):
+            with blamed(model.run.chain.manager):
                 metrics = model.validate()
-            return ValResult(model.plan.chain.name, model.checkpoint.path, model.save_dir, metrics)
+            return ValResult(model.run.chain.name, model.checkpoint.path, model.save_dir, metrics)
 
 
 def open_model(
@@ -57,11 +57,11 @@ def open_model(
         held: What keeps other runs out of the result folder until it is closed.
         claim: Whether to make a result folder.
     """
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
 
-    given, engine = request.given, make_engine()
-    settings = _known(given.settings)
-    path = Path(engine.find_weights(str(given.settings["model"]), request.offline, None))
+    engine = make_engine()
+    settings = _known(request.values)
+    path = Path(engine.find_weights(str(request.values["model"]), request.options.offline, None))
     if path.suffix.lower() != ".pt":
         inside = next((f for f in (path / "best.pt", path / "weights" / "best.pt") if f.is_file()), None)
         fix = f"Write model={inside}" if inside else f"Give a .pt file to {mode} with."
@@ -76,20 +76,21 @@ def open_model(
         save_dir = claim_folder(chain.name, settings, mode, made)
         held.push(_EmptyFolder(made, always=mode == "predict"))
         held.callback(hold_folder(save_dir, reporter).release)
-    plan = Plan(chain, exact=request.exact, offline=request.offline, images=given.images)
+    run = LiveRun.of_chain(chain, settings, request.options)
     with blamed(chain.manager):
-        return engine.trained_model(path, plan, settings, mode, save_dir)
+        return run.engine.trained_model(path, run, settings, mode, save_dir)
 
 
 def settings_problems(request: Request, registry: Registry, mode: Command) -> list[Problem]:
     """Return what is wrong with the settings of a command on a trained model, as far as they themselves say."""
     schema = make_engine().settings
-    settings = _known(request.given.settings)
-    unknown = unknown_of(request, registry, request.given.settings)
-    problems = unknown + schema.invalid(settings, mode) + schema.unused(settings, mode, None)[0]
-    if request.given.images and mode == "predict":
-        problems.append(Problem("images= is not a setting of predict.", f"Write source={request.given.images[0]}"))
-    if "model" not in request.given.settings and not is_meant("model", unknown):
+    settings = _known(request.values)
+    unknown = unknown_of(request, registry, make_engine())
+    problems = [*request.problems, *unknown, *schema.invalid(settings, mode)]
+    problems += schema.unused(settings, mode, None)[0]
+    if request.options.images and mode == "predict":
+        problems.append(Problem("images= is not a setting of predict.", f"Write source={request.options.images[0]}"))
+    if "model" not in request.values and not is_meant("model", unknown):
         problems.append(Problem("no model is given.", "Write model=best.pt."))
     return problems
 
@@ -130,21 +131,20 @@ def _restore(
 ) -> Chain:
     from trainer_host.engine.checkpoint.record import extensions_of, options_of
 
-    given = request.given
-    task = given.task or told
+    task = request.options.task or told
     if task is None:
         raise SettingsError(Problem(f"{path} does not say its task.", "Write --task NAME."))
-    if given.task is None:
+    if request.options.task is None:
         reporter.note(f"Task: {task} (inferred from {path})")
     ours = task.rpartition(":")[2] == record.get("task")
     options = {k: v for k, v in options_of(record).items() if k not in request.off} if ours else {}
-    for name, values in given.options.items():
+    for name, values in request.plugin_options.items():
         options.setdefault(name, {}).update(values)
     installed = {r.name for r in registry.available("extension")}
     recorded = [name for name in extensions_of(record) if name not in request.off]
     files = {p["name"]: p["distribution"] for p in record.get("plugins", ()) if p.get("version") == FILE}
     # An extension that was trained with but is gone matters only where the model is made of it.
-    again = {name_of(name) for name in given.plugins}
+    again = {name_of(name) for name in request.options.plugins}
     missing = [name for name in recorded if name not in installed or name in files]
     needs = record.get("needs") or []
     for name in set(missing) - again:
@@ -156,14 +156,14 @@ def _restore(
             if name in files
             else f"{path} was trained with the plugin {name!r}, which is not installed; going on without it."
         )
-    extensions = [name for name in recorded if name not in missing] + given.plugins
+    extensions = [*(name for name in recorded if name not in missing), *request.options.plugins]
     try:
         chain = registry.chain(task, extensions, options, make_engine().default_hooks())
     except PluginError as error:
         needs = needs or [p["distribution"] for p in record.get("plugins", ())]
         here = {record.distribution for record in registry.records}
         needs = [name for name in needs if not is_file(name) and name not in here]
-        if needs and given.task is None:
+        if needs and request.options.task is None:
             fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"
             raise PluginError(*error.problems, Problem(f"{path} was trained for the task {task!r}.", fix)) from error
         raise

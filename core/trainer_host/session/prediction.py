@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from trainer_host.base.protocols import Prediction
     from trainer_host.base.reporting import Reporter
+    from trainer_host.base.request import Request
     from trainer_host.engine.protocol import TrainedModel
     from trainer_host.plugin.registry import Registry
     from trainer_host.session.prediction_sources import Source
-    from trainer_host.session.resolution import Request
 
 SHOWN = 10
 """Unreadable images that an error names; the others are counted."""
@@ -52,21 +52,21 @@ def predict(
         DatasetError: If none of the images can be read.
         TrainerError: For every other cause that is expected.
     """
-    files = _tried(outputs, request.given.settings.get("source"))
+    files = _tried(outputs, request.values.get("source"))
     engine = make_engine()
     with translated(), ExitStack() as held:
         held.enter_context(engine.preserved_state())  # before the values are checked
         source = _checked_source(request, registry)
         from trainer_host.engine.opencv_output import quiet_opencv
 
-        settings = request.given.settings
+        settings = request.values
         wanted = _wanted(settings, pictures)
         stop = StopRequest(when="what was found until then is written")
-        with engine.log(reporter, request.verbose), quiet_opencv(request.verbose), stop.listening():
+        with engine.log(reporter, request.options.verbose), quiet_opencv(request.options.verbose), stop.listening():
             model = open_model(request, registry, "predict", reporter, held, wanted.any())
             writer = PredictionFiles(model, model.save_dir, wanted) if wanted.any() else None
             work = _Work(model, source, files, writer, keep or bool(files))
-            with blamed(model.plan.chain.manager):
+            with blamed(model.run.chain.manager):
                 work.run(settings.get("batch") or 1)
             work.warn(reporter, settings)
             return work.result()
@@ -82,7 +82,7 @@ def _checked_source(request: Request, registry: Registry) -> Source:
     try:
         source = given_source(request)
     except SettingsError as error:
-        own = () if is_meant("source", problems) and request.given.settings.get("source") is None else error.problems
+        own = () if is_meant("source", problems) and request.values.get("source") is None else error.problems
         raise SettingsError(*problems, *own) from error
     if problems:
         raise SettingsError(*problems)
@@ -243,7 +243,7 @@ class _Work:
             reporter.warn(f"{unreadable.path} cannot be read: {unreadable.reason}.")
         if len(self.unreadable) > SHOWN:
             reporter.warn(f"{len(self.unreadable) - SHOWN} more images cannot be read.")
-        task = self.model.plan.chain.name
+        task = self.model.run.chain.name
         for key in sorted(self.writer.lacks if self.writer is not None else ()):
             reporter.warn(f"{key}= has no effect: the predictor of task {task} does not support it.")
 
@@ -266,7 +266,7 @@ class _Work:
     def result(self) -> PredictResult:
         """Return what was found, and the files."""
         return PredictResult(
-            self.model.plan.chain.name,
+            self.model.run.chain.name,
             self.model.checkpoint.path,
             self.model.save_dir if self.writer is not None and self.writer.files else None,
             self.found,

@@ -22,7 +22,7 @@ from trainer_host.data.image_headers import SUFFIXES, read_header
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainer_host.session.resolution import Request
+    from trainer_host.base.request import Request
 
 STREAMS = ".streams"
 TABLES = (".txt", ".csv")
@@ -109,20 +109,20 @@ def given_source(request: Request) -> Source:
         SettingsError: If there is none, or if it does not exist or cannot be read.
         UnsafeError: If it is an address and the run is offline, or a list that names one.
     """
-    source = request.given.settings.get("source")
+    source = request.values.get("source")
     if source is None:
-        data = request.given.settings.get("data")
+        data = request.values.get("data")
         fix = f"Fix: source={data}" if isinstance(data, str) and Path(data).is_dir() else None
         raise SettingsError(Problem("no source is given.", fix or "Write source=IMAGE, a folder, or a video."))
     if isinstance(source, str) and not source.strip():
         raise SettingsError(Problem("source= has no value.", "Write source=VALUE."))
     if isinstance(source, (list, tuple)):
-        return _listed(source, request.offline)
+        return _listed(source, request.options.offline)
     if not isinstance(source, (str, int, float, os.PathLike)):
         return Source([_loaded(source, 0)])
     try:
         text = os.fsdecode(source) if isinstance(source, os.PathLike) else str(source)
-        return _named(text, request.offline)
+        return _named(text, request.options.offline)
     except OSError as error:
         what, where = f"cannot read the source: {error.strerror or error}.", str(error.filename or source)
         raise SettingsError(Problem(what, "Fix: check the path and its permissions", where)) from error

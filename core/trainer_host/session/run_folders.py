@@ -21,7 +21,7 @@ MOST_SWEPT = 1000
 
 
 def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train", made: list[Path] | None = None) -> Path:
-    """Make the folder of a run, ``runs/TASK/NAME``, with a number behind it where the name is taken.
+    """Make the folder of a run, ``runs/TASK/NAME``, with a number behind it if the name is taken.
 
     A project that is a path, such as ``./here``, ``~/runs`` or ``/data/runs``, takes the place of ``runs/TASK``.
 
@@ -58,7 +58,7 @@ def _project(task: str, project: str) -> Path:
     """Return the folder of a project: a plain name is below ``runs/TASK``, a path is what it says."""
     path = Path(os.path.expanduser(project))  # noqa: PTH111 (which raises nothing for a user that does not exist)
     if str(path).startswith("~"):
-        what = f"project={project}: there is no user {path.parts[0][1:]!r} on this machine."
+        what = f"project={project}: unknown user {path.parts[0][1:]!r}."
         raise SettingsError(Problem(what, f"Write project=~/runs, or project=./{project} for a folder of this name"))
     return Path.cwd() / path if is_path(project) else Path.cwd() / "runs" / task / path
 

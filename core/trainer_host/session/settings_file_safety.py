@@ -1,4 +1,4 @@
-"""What a settings file may not decide alone: it may come from somebody else, as a dataset does.
+"""The limits of a settings file, which may come from somebody else, as a dataset does.
 
 A file may set whatever a training needs. Running a Python file, fetching from an address, and writing over folders
 elsewhere have to be asked for on the command line, or by the arguments of a call.
@@ -15,47 +15,49 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, UnsafeError
 from trainer_host.base.settings import is_file, name_of
+from trainer_host.engine.factory import make_engine
+from trainer_host.session.run_record import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
-    from trainer_host.base.settings import Given
+    from trainer_host.base.request import Request
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 """How an address begins; the engine takes one with a single slash too. One letter is a drive of Windows."""
 FETCHED = (".ndjson",)
 """Datasets that are lists of addresses."""
-OF_RUNS = ("args.yaml", "run.yaml", "results.csv")
-"""Files by which the folder of a run is known."""
 
 
-def vetted(told: Given, asked: Given, off: Collection[str], file: Path) -> Given:
-    """Return what a settings file says, with plugin files as the command writes them.
+def vetted(file_request: Request, asked: Request) -> Request:
+    """Return the request of a settings file, with plugin files as the command writes them.
 
     Args:
-        told: What the file says.
-        asked: What the command line or the call says.
-        off: Plugins that are switched off.
-        file: The settings file.
+        file_request: The request of the settings file.
+        asked: The request of the command line or the call.
 
     Raises:
-        UnsafeError: If it says what only the user may ask for; all of it is reported.
+        UnsafeError: If the file asks for what only the user may ask for; all problems are reported.
     """
-    named = {_real(p): p for p in asked.plugins if is_file(p)}
-    switched_off = set(off) - {name_of(p) for p in asked.plugins}
-    plugins = [named.get(_real(p), p) if is_file(p) else p for p in told.plugins]
+    file = file_request.file or Path()
+    asked_plugins = [p for p in asked.options.plugins if isinstance(p, str)]
+    named = {_real(p): p for p in asked_plugins if is_file(p)}
+    switched_off = asked.off - {name_of(p) for p in asked_plugins}
+    before = file_request.options.plugins
+    plugins = [named.get(_real(p), p) if is_file(p) else p for p in before]
     foreign = [p for p in plugins if is_file(p) and p not in named.values() and name_of(p) not in switched_off]
+    own = {key: value for key, value in file_request.values.items() if key not in asked.settings}
     problems = [_plugin_file(p, file) for p in foreign]
-    own = {key: value for key, value in told.settings.items() if key not in asked.settings}
     problems += _addresses(own, file)
-    problems += _folders(own, {**own, **asked.settings}, file)
+    problems += _folders(own, {**own, **asked.values}, file)
     if problems:
         raise UnsafeError(*problems)
-    options = dict(told.options)
-    for before, after in zip(told.plugins, plugins, strict=True):
-        if name_of(before) != name_of(after):  # the file names the same Python file by a link
-            options[name_of(after)] = options.pop(name_of(before))
-    return replace(told, plugins=plugins, options=options)
+    options = dict(file_request.plugin_options)
+    for one, after in zip(before, plugins, strict=True):
+        if name_of(one) != name_of(after):  # the file names the same Python file by a link
+            options[name_of(after)] = options.pop(name_of(one))
+    renamed = replace(file_request, plugin_options=options)
+    return renamed.with_options(plugins=tuple(plugins)) if plugins else renamed
 
 
 def _real(path: str) -> str:
@@ -98,6 +100,12 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
+def _files_of_runs() -> tuple[str, ...]:
+    """Return the files by which the folder of a run is known."""
+    engine = make_engine()
+    return (FILE, engine.settings_file, engine.results_file)
+
+
 def _folders(own: dict[str, Any], settings: dict[str, Any], file: Path) -> Iterator[Problem]:
     """Yield what the file wants to be written over outside of the working folder; a new folder may be anywhere."""
     keys = ["save_dir"] if settings.get("save_dir") else ["project"] if settings.get("exist_ok") else []
@@ -107,7 +115,7 @@ def _folders(own: dict[str, Any], settings: dict[str, Any], file: Path) -> Itera
         if value and not f"{_real(str(value))}{os.sep}".startswith(here):
             what = f"{key}: {value} is outside of the working folder, and files there would be replaced."
             yield Problem(what, f"Fix: if you mean it, add {shlex.quote(f'{key}={value}')}", str(file))
-        elif value and key == "save_dir" and any(Path(value, name).exists() for name in OF_RUNS):
+        elif value and key == "save_dir" and any(Path(value, name).exists() for name in _files_of_runs()):
             what = f"save_dir: {value} holds another run, whose files would be replaced."
             fix = f"Fix: remove save_dir from the file; if you mean it, add {shlex.quote(f'save_dir={value}')}"
             yield Problem(what, fix, str(file))

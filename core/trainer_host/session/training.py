@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import (
@@ -18,7 +19,7 @@ from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error, translated
 from trainer_host.engine.factory import make_engine
-from trainer_host.session.resolution import Resolved, resolve
+from trainer_host.session.resolution import resolve
 from trainer_host.session.run_folders import claim_folder, hold_folder
 from trainer_host.session.run_record import FILE, RunRecord
 
@@ -26,19 +27,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from trainer_host.base.folder_lock import FolderLock
     from trainer_host.base.reporting import Reporter
+    from trainer_host.base.request import Request
     from trainer_host.base.results import Outcome
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.protocol import Training
     from trainer_host.plugin.registry import Registry
-    from trainer_host.session.resolution import Request
 
 PICTURES = 6
 FACTS = (
     *("epochs", "planned_epochs", "stop_reason", "stop_message", "best_epoch", "metrics", "metrics_of", "weights"),
 )
-"""What the record of a run says of its outcome, under the names that the JSON has."""
+"""Keys of the JSON that the record has too."""
 
 
 def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
@@ -50,121 +50,142 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
     engine = make_engine()
     with translated(), engine.preserved_state():
         stop = StopRequest()
-        with engine.log(reporter, request.verbose), stop.listening():
+        with engine.log(reporter, request.options.verbose), stop.listening():
             try:
-                return _train(resolve(request, registry, reporter), reporter, stop)
+                return train(resolve(request, registry, reporter), reporter, stop)
             finally:
                 reporter.close()
 
 
-def _train(resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResult:
-    save_dir = claim_folder(resolved.chain.name, resolved.values())
+def train(run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:
+    """Train in a new folder, which holds the record of the run."""
+    save_dir = claim_folder(run.chain.name, run.resolved.settings)
+    before = {entry.name for entry in save_dir.iterdir()}
     lock = hold_folder(save_dir, reporter)
     try:
-        return _train_in(save_dir, lock, resolved, reporter, stop)
+        work = _Work(run, save_dir, RunRecord(save_dir, run.resolved), reporter, stop)
+        training = run.engine.training(run, save_dir, reporter, stop)
+        try:
+            outcome = work.train(training)
+            predictions = work.picture(outcome)
+        except BaseException as error:
+            shown = work.record_error(error, training)
+            lock.release()  # its file is the last one in a folder that is to go
+            if not work.began or isinstance(shown, SettingsError):
+                work.tidy(shown, before)
+            if shown is not error:
+                raise shown from error
+            raise
+        return work.record_result(outcome, predictions)
     finally:
         lock.release()
 
 
-def _train_in(save_dir: Path, lock: FolderLock, resolved: Resolved, reporter: Reporter, stop: StopRequest) -> RunResult:
-    import torch
+@dataclass
+class _Work:
+    """One training.
 
-    from trainer_host.engine.plan import Plan
+    Attributes:
+        run: What it does.
+        save_dir: Its folder.
+        record: Its record.
+        reporter: Shows the progress.
+        stop: Whether it is to end early.
+        began: Whether it has trained.
+    """
 
-    used = make_engine()
-    versions = {**used.versions(), "torch": str(torch.__version__)}
-    before = {entry.name for entry in save_dir.iterdir()}
-    record = RunRecord(save_dir, resolved, versions)
-    plan = Plan(
-        resolved.chain,
-        exact=resolved.exact,
-        offline=resolved.offline,
-        bad=resolved.bad,
-        images=resolved.images,
-        best_metric=resolved.best_metric,
-        trackers=resolved.trackers,
-    )
-    engine: Training = used.training(plan, resolved.values(), save_dir, reporter, stop)
-    began = False
-    try:
-        with blamed(resolved.chain.manager):
-            record.read(engine.prepare())
-            extensions = ", ".join(m.record.name for m in resolved.chain.extensions)
+    run: LiveRun
+    save_dir: Path
+    record: RunRecord
+    reporter: Reporter
+    stop: StopRequest
+    began: bool = False
+
+    def train(self, training: Training) -> Outcome:
+        """Prepare and train.
+
+        Raises:
+            StoppedError: If a signal ended it.
+        """
+        chain = self.run.chain
+        with blamed(chain.manager):
+            self.record.read(training.prepare())
+            extensions = ", ".join(m.record.name for m in chain.extensions)
             also = f" with {extensions}" if extensions else ""
-            reporter.note(f"Training {resolved.chain.name}{also} {engine.describe()}.")
-            for warning in engine.warnings():
-                reporter.warn(warning)
-            began = True
-            outcome = engine.train()
+            self.reporter.note(f"Training {chain.name}{also} {training.describe()}.")
+            for warning in training.warnings():
+                self.reporter.warn(warning)
+            self.began = True
+            outcome = training.train()
         if outcome.interrupted:
-            raise stop.error(f"last checkpoint {outcome.last or 'not saved'}")
-        predictions = _picture(plan, outcome, save_dir, reporter)
-    except BaseException as error:
-        last = save_dir / "weights" / "last.pt"
-        known = known_error(error, save_dir) or error
-        told = stop.instead_of(known, f"last checkpoint {last}" if last.exists() else "before training began")
-        with suppress(OSError):  # such as a full disk: the error itself is to be told, not that of its record
-            start = engine.starting_weights()
+            raise self.stop.error(f"last checkpoint {outcome.last or 'not saved'}")
+        return outcome
+
+    def record_error(self, error: BaseException, training: Training) -> BaseException:
+        """Record why the training ended, and return the error to show."""
+        last = self.save_dir / "weights" / "last.pt"
+        known = known_error(error, self.save_dir) or error
+        shown = self.stop.instead_of(known, f"last checkpoint {last}" if last.exists() else "before training began")
+        with suppress(OSError):  # such as a full disk: show the error itself, not that of its record
+            start = training.starting_weights()
             facts = {"weights": start.as_data()} if start else {}
-            record.end(_status(told), error=str(told) or type(told).__name__, **facts)
-        lock.release()  # its file is the last one in a folder that is to go
-        if not began or isinstance(told, SettingsError):
-            _tidy(save_dir, told, before)
-        if told is not error:
-            raise told from error
-        raise
-    result = RunResult(
-        task=resolved.chain.name,
-        save_dir=save_dir,
-        best=outcome.best,
-        last=outcome.last,
-        epochs=outcome.epochs,
-        metrics=outcome.metrics,
-        predictions=predictions,
-        best_epoch=outcome.best_epoch,
-        ending=outcome.ending,
-        weights=outcome.weights,
-    )
-    facts = result.as_json()
-    record.end("done", **{key: facts[key] for key in FACTS}, threads=outcome.threads)
-    return result
+            self.record.end(_status(shown), error=str(shown) or type(shown).__name__, **facts)
+        return shown
 
+    def record_result(self, outcome: Outcome, predictions: Path | None) -> RunResult:
+        """Record the outcome, and return it."""
+        result = RunResult(
+            task=self.run.chain.name,
+            save_dir=self.save_dir,
+            best=outcome.best,
+            last=outcome.last,
+            epochs=outcome.epochs,
+            metrics=outcome.metrics,
+            predictions=predictions,
+            best_epoch=outcome.best_epoch,
+            ending=outcome.ending,
+            weights=outcome.weights,
+        )
+        facts = result.as_json()
+        self.record.end("done", **{key: facts[key] for key in FACTS}, threads=outcome.threads)
+        return result
 
-def _tidy(save_dir: Path, error: BaseException, before: Collection[str]) -> None:
-    """Remove what a run has written that was refused before it trained; what was there ``before`` stays."""
-    refused = isinstance(error, (SettingsError, DatasetError, PluginError, UnsafeError))
-    crashed = isinstance(error, PluginCrashError)
-    if crashed or not refused or any((save_dir / "weights").glob("*.pt")) or (save_dir / "results.csv").exists():
-        return
-    for name in (FILE, "args.yaml", "dataset.yaml", "train.txt", "val.txt", "test.txt"):
-        if name not in before:
-            (save_dir / name).unlink(missing_ok=True)
-    for folder in (save_dir / "weights", save_dir):
-        with suppress(OSError):  # not empty, so not ours alone
-            folder.rmdir()
+    def tidy(self, error: BaseException, before: Collection[str]) -> None:
+        """Remove the files of a run that was refused before it trained; what was there ``before`` stays."""
+        engine, folder = self.run.engine, self.save_dir
+        refused = isinstance(error, (SettingsError, DatasetError, PluginError, UnsafeError))
+        crashed = isinstance(error, PluginCrashError)
+        trained = any((folder / "weights").glob("*.pt")) or (folder / engine.results_file).exists()
+        if crashed or not refused or trained:
+            return
+        for name in (FILE, engine.settings_file, "dataset.yaml", "train.txt", "val.txt", "test.txt"):
+            if name not in before:
+                (folder / name).unlink(missing_ok=True)
+        for made in (folder / "weights", folder):
+            with suppress(OSError):  # not empty, so not ours alone
+                made.rmdir()
+
+    def picture(self, outcome: Outcome) -> Path | None:
+        """Draw predictions on the first held-out images; a run is not lost over a picture."""
+        from trainer_host.engine.montage import montage
+
+        run, images = self.run, [str(f) for f in outcome.held_out[:PICTURES]]
+        checkpoint = outcome.best or outcome.last
+        if checkpoint is None or not images or run.chain.manager.hook.build_predictor.get_hookimpls() == []:
+            return None
+        try:
+            with blamed(run.chain.manager):
+                model = run.engine.trained_model(checkpoint, run, {}, "predict", self.save_dir)
+                drawn = [model.draw(p) for p in model.predict(images) if not isinstance(p, UnreadableImage)]
+            return montage([d for d in drawn if d is not None], self.save_dir / "predictions.jpg")
+        except StoppedError:
+            raise
+        except Exception as error:  # also whatever a plugin's predictor raises
+            self.reporter.warn(f"no picture of predictions was drawn: {error}")
+            return None
 
 
 def _status(error: BaseException) -> str:
     if isinstance(error, StoppedError):
         return "stopped"
     return "loss not finite" if isinstance(error, LossError) else "failed"
-
-
-def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -> Path | None:
-    """Draw predictions on the first held-out images; a run is not lost over a picture."""
-    from trainer_host.engine.montage import montage
-
-    images = [str(f) for f in outcome.held_out[:PICTURES]]
-    checkpoint = outcome.best or outcome.last
-    if checkpoint is None or not images or plan.chain.manager.hook.build_predictor.get_hookimpls() == []:
-        return None
-    try:
-        with blamed(plan.chain.manager):
-            model = make_engine().trained_model(checkpoint, plan, {}, "predict", save_dir)
-            drawn = [model.draw(p) for p in model.predict(images) if not isinstance(p, UnreadableImage)]
-        return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
-    except StoppedError:
-        raise
-    except Exception as error:  # also whatever a plugin's predictor raises
-        reporter.warn(f"no picture of predictions was drawn: {error}")
-        return None

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.contexts import SampleContext
 from trainer_host.base.reporting import NullReporter
-from trainer_host.base.settings import Given
+from trainer_host.base.request import Request
 from trainer_host.data.check_runner import examine
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
-from trainer_host.session.resolution import Request
 from trainer_host.testing.check_outcome import CheckSkippedError
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def _tiny(chain: Chain, given: Mapping[str, Any] | None = None) -> dict[str, Any
 
 def _cut(chain: Chain, file: Path, folder: Path) -> None:
     """Remove all but a few images, with their labels, where the host has read which these are."""
-    ctx = prepare(Request(Given(chain.name, {"data": str(file)})), Registry.installed(), NullReporter())[1]
+    ctx = prepare(Request.of("check", {"data": str(file)}, task=chain.name), Registry.installed(), NullReporter())[1]
     for name, split in examine(chain, ctx).splits.items():
         if split.shares_files:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import string
 import tempfile
 import warnings
@@ -15,7 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer_host import SettingsError
-from trainer_host.base.settings import Given, merge, parse_pairs, parse_value, read_settings_file
+from trainer_host.base.request import Request, from_command, from_file
+from trainer_host.base.resolved_run import as_yaml
+from trainer_host.base.run_options import declared
+from trainer_host.base.settings import parse_pairs, parse_value
 from trainer_host.session.prediction_files import flatten
 
 WORDS = st.text(string.ascii_letters + "/._-", min_size=1)
@@ -38,11 +42,11 @@ def plain(value: Any) -> bool:
     return type(value) in {str, int, float, bool, type(None)}
 
 
-def from_file(text: str | bytes) -> Given:
+def read(text: str | bytes) -> Request:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "exp.yaml"
         path.write_bytes(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
-        return read_settings_file(path)
+        return from_file(path)
 
 
 # On the command line
@@ -102,20 +106,20 @@ def test_any_words_are_settings_or_a_settings_error(words: list[str]) -> None:
 
 @given(st.sampled_from(["name", "project"]), st.from_regex(r"[0-9][0-9e._]*", fullmatch=True))
 def test_the_folders_of_a_run_are_never_numbers(key: str, text: str) -> None:
-    assert parse_pairs((f"{key}={text}",)).settings == {key: text}
+    assert parse_pairs((f"{key}={text}",)) == {key: text}
 
 
 def test_every_kind_of_word() -> None:
-    got = parse_pairs(("task=pose", " epochs = 3", "cbam.gain=0.5", "./my.file.rate=1", "data=a=b.yaml", "classes=0,1"))
-    assert got == Given(
-        task="pose",
-        settings={"epochs": 3, "data": "a=b.yaml", "classes": (0, 1)},
-        options={"cbam": {"gain": 0.5}, "./my.file": {"rate": 1}},
-    )
+    words = ("task=pose", " epochs = 3", "cbam.gain=0.5", "./my.file.rate=1", "data=a=b.yaml", "classes=0,1")
+    got = from_command("run", words, {})
+    assert got.options.task == "pose"
+    assert got.values == {"epochs": 3, "data": "a=b.yaml", "classes": (0, 1)}
+    assert got.plugin_options == {"cbam": {"gain": 0.5}, "./my.file": {"rate": 1}}
+    assert {one.origin for one in got.settings.values()} == {"command"}
 
 
 def test_no_task_is_no_task() -> None:
-    assert parse_pairs(("task=none",)).task is None
+    assert from_command("run", ("task=none",), {}).options.task is None
 
 
 def test_all_words_that_are_wrong_are_reported() -> None:
@@ -128,32 +132,41 @@ def test_all_words_that_are_wrong_are_reported() -> None:
     ]
 
 
+def test_a_key_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_pairs(("epochs=1", "imgsz=64", "epochs=1"))
+    assert str(caught.value) == "epochs= is given twice: epochs=1 and epochs=1. Fix: remove one of the two"
+
+
 # In files
 
-HOST_KEYS = {"task", "plugins", "record", "exact", "bad", "images", "best_metric", "trackers"}
+HOST_KEYS = {"plugins", "record", *(name for name, one in declared("run").items() if one.in_file)}
 
 
 @given(st.dictionaries(WORDS.filter(lambda k: "." not in k and k not in HOST_KEYS), VALUES))
 def test_a_file_gives_what_it_holds(content: dict[str, Any]) -> None:
     def words_meant(value: Any, key: str) -> Any:
-        return parse_value(value) if isinstance(value, str) and key not in {"name", "project"} else value
+        quoted = yaml.safe_dump({key: value}).endswith(("'\n", '"\n'))
+        return parse_value(value) if isinstance(value, str) and key not in {"name", "project"} and not quoted else value
 
-    got = from_file(yaml.safe_dump(content) if content else "{}")
+    got = read(yaml.safe_dump(content) if content else "{}")
     if not {"train", "val"} <= content.keys():
-        assert got.settings == {k: words_meant(v, k) for k, v in content.items()}
+        assert got.values == {k: words_meant(v, k) for k, v in content.items()}
 
 
 @given(st.lists(st.from_regex(r"[a-z]+[0-9]?=[^\s'\"\\=#]+", fullmatch=True), max_size=5))
 def test_a_file_says_the_same_as_the_command(words: list[str]) -> None:
-    told = parse_pairs(tuple(words))
-    file = yaml.safe_dump({**({"task": told.task} if told.task else {}), **told.settings, "record": {"status": "done"}})
-    reread = from_file(file)
+    words = list({word.partition("=")[0]: word for word in words}.values())
+    told = from_command("run", words, {})
+    task = {"task": told.options.task} if told.options.task else {}
+    file = as_yaml({**task, **told.values, "record": {"status": "done"}})
+    reread = read(file)
     lists = {
-        k: list(v) if isinstance(v, tuple) else v for k, v in told.settings.items() if k not in {"plugins", "record"}
+        k: list(v) if isinstance(v, tuple) else v for k, v in told.values.items() if k not in {"plugins", "record"}
     }
     if "plugins" not in told.settings:
-        assert (reread.task, {k: listed(v) for k, v in reread.settings.items()}) == (
-            told.task,
+        assert (reread.options.task, {k: listed(v) for k, v in reread.values.items()}) == (
+            told.options.task,
             {k: listed(v) for k, v in lists.items()},
         )
 
@@ -168,7 +181,7 @@ def listed(value: Any) -> Any:
 @given(st.text() | st.binary() | st.text(alphabet="{}[]:,-!&*|>?'\"#%@ \n\tabc019.e"))
 def test_any_file_is_settings_or_a_settings_error(content: str | bytes) -> None:
     try:
-        from_file(content)
+        read(content)
     except SettingsError as error:
         assert len(str(error).splitlines()) == len(error.problems)
 
@@ -178,33 +191,33 @@ def test_any_file_is_settings_or_a_settings_error(content: str | bytes) -> None:
 )
 def test_values_that_yaml_cannot_make_are_settings_errors(value: str) -> None:
     with pytest.raises(SettingsError, match=r"exp\.yaml"):
-        from_file(f"epochs: {value}\n")
+        read(f"epochs: {value}\n")
 
 
 def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "exp.yaml"
     path.write_text("task: pose\ndata: [a, b\nepochs: 3\n")
     with pytest.raises(SettingsError) as caught:
-        read_settings_file(path)
+        from_file(path)
     assert caught.value.problems[0].where == f"{path}:2"  # where the list that is not closed begins
 
 
 @pytest.mark.parametrize("content", ["", "- a\n- b\n", "text", "5"])
 def test_a_file_must_be_a_mapping(content: str) -> None:
     with pytest.raises(SettingsError, match="a settings file is a mapping"):
-        from_file(content)
+        read(content)
 
 
 def test_a_dataset_is_told_from_a_settings_file() -> None:
     with pytest.raises(SettingsError, match="this is a dataset"):
-        from_file("train: images/train\nval: images/val\nnames: {0: x}\n")
+        read("train: images/train\nval: images/val\nnames: {0: x}\n")
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="there is no settings file"):
-        read_settings_file(tmp_path / "none.yaml")
+    with pytest.raises(SettingsError, match=r"settings file .* not found"):
+        from_file(tmp_path / "none.yaml")
     with pytest.raises(SettingsError, match="cannot be read"):
-        read_settings_file(tmp_path)
+        from_file(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -217,51 +230,65 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     ],
 )
 def test_plugins_are_a_list_or_a_mapping(written: str, plugins: list[str], options: dict[str, Any]) -> None:
-    got = from_file(f"task: pose\nplugins: {written}\n")
-    assert (got.task, got.plugins, got.options) == ("pose", plugins, options)
+    got = read(f"task: pose\nplugins: {written}\n")
+    assert (got.options.task, list(got.options.plugins), got.plugin_options) == ("pose", plugins, options)
 
 
 @pytest.mark.parametrize("written", ["cbam", "5", "[1, 2]", "{cbam: 0.5}"])
 def test_plugins_are_nothing_else(written: str) -> None:
     with pytest.raises(SettingsError, match="plugins: is neither"):
-        from_file(f"plugins: {written}\n")
+        read(f"plugins: {written}\n")
 
 
 @pytest.mark.parametrize("written", ["5", "[pose]", "{pose: 1}", "true"])
 def test_a_task_is_a_name(written: str) -> None:
-    with pytest.raises(SettingsError, match=r"task: .* is not a name"):
-        from_file(f"task: {written}\n")
+    (problem,) = read(f"task: {written}\n").problems
+    assert re.search(r"exp\.yaml:1: task: .* is not a name\. Fix: write task: NAME$", str(problem))
 
 
 def test_numbers_in_a_file() -> None:
-    got = from_file("lr0: 1e-3\nmomentum: 9E-1\nepochs: 3\nname: '5'\nproject: 1e3\ncache: none\ncbam.gain: 2e-1\n")
-    assert got.settings == {"lr0": 0.001, "momentum": 0.9, "epochs": 3, "name": "5", "project": "1e3", "cache": None}
-    assert got.options == {"cbam": {"gain": 0.2}}
+    got = read("lr0: 1e-3\nmomentum: 9E-1\nepochs: 3\nname: '5'\nproject: 1e3\ncache: none\ncbam.gain: 2e-1\n")
+    assert got.values == {"lr0": 0.001, "momentum": 0.9, "epochs": 3, "name": "5", "project": "1e3", "cache": None}
+    assert got.plugin_options == {"cbam": {"gain": 0.2}}
 
 
 def test_the_record_of_a_run_is_ignored() -> None:
-    got = from_file("task: pose\nepochs: 3\nrecord: {status: done, epochs: 99}\n")
-    assert got == Given(task="pose", settings={"epochs": 3})
+    got = read("task: pose\nepochs: 3\nrecord: {status: done, epochs: 99}\n")
+    assert (got.options.task, got.values) == ("pose", {"epochs": 3})
 
 
 # Together
 
 
 def test_what_stands_over_goes_before() -> None:
-    over = Given("a", {"epochs": 1, "lr0": 2}, {"p": {"x": 1}}, ["p"])
-    under = Given("b", {"epochs": 9, "batch": 8}, {"p": {"x": 9, "y": 8}, "q": {"z": 7}}, ["q", "p"])
-    together = merge(over, under)
-    assert together == Given(
-        "a", {"epochs": 1, "batch": 8, "lr0": 2}, {"p": {"x": 1, "y": 8}, "q": {"z": 7}}, ["q", "p"]
-    )
-    assert under.options == {"p": {"x": 9, "y": 8}, "q": {"z": 7}}
-    assert merge(Given(), under).task == "b"
+    over = Request.of("run", {"epochs": 1, "lr0": 2}, {"p": {"x": 1}}, task="a", plugins=["p"])
+    below = {"p": {"x": 9, "y": 8}, "q": {"z": 7}}
+    under = Request.of("run", {"epochs": 9, "batch": 8}, below, origin="file", task="b", plugins=["q", "p"])
+    together = over.over(under)
+    assert (together.options.task, together.options.plugins) == ("a", ("q", "p"))
+    assert together.values == {"epochs": 1, "batch": 8, "lr0": 2}
+    assert {key: one.origin for key, one in together.settings.items()} == {
+        "epochs": "call",
+        "batch": "file",
+        "lr0": "call",
+    }
+    assert together.plugin_options == {"p": {"x": 1, "y": 8}, "q": {"z": 7}}
+    assert under.plugin_options == below
+    assert Request().over(under).options.task == "b"
+
+
+def test_the_stronger_source_switches_plugins_on_and_off() -> None:
+    file = Request.of("run", None, {"p": {"x": 1}}, plugins=["p", "q"], no_plugins=["r"])
+    off = Request.of("run", no_plugins=["p"]).over(file)
+    assert (off.options.plugins, off.options.no_plugins, off.plugin_options) == (("q",), ("r", "p"), {})
+    on = Request.of("run", plugins=["r"]).over(file)
+    assert (on.options.plugins, on.options.no_plugins) == (("p", "q", "r"), ())
 
 
 @given(*[st.dictionaries(st.sampled_from("abcdef"), st.integers())] * 2)
 def test_merging_keeps_every_setting(over: dict[str, int], under: dict[str, int]) -> None:
-    together = merge(Given(settings=over, options={"p": over}), Given(settings=under, options={"p": under}))
-    assert together.settings == together.options["p"] == {k: over.get(k, under.get(k)) for k in {*over, *under}}
+    together = Request.of("run", over, {"p": over}).over(Request.of("run", under, {"p": under}))
+    assert together.values == together.plugin_options["p"] == {k: over.get(k, under.get(k)) for k in {*over, *under}}
 
 
 # Tables

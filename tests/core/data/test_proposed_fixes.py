@@ -19,11 +19,10 @@ from tests.corpus.generator import Case, draw_base
 from trainer_host.base.errors import TrainerError
 from trainer_host.base.findings import FAIL
 from trainer_host.base.reporting import NullReporter
-from trainer_host.base.settings import Given
+from trainer_host.base.request import Request
 from trainer_host.data.check_runner import examine, settle
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
-from trainer_host.session.resolution import Request
 
 PLACE = re.compile(r"\w/\w|\w\.(txt|yaml|jpg|png)\b|\b(path|train|val|test|names|nc|channels):")
 """What a fix has that names a file, a folder, or a line to write."""
@@ -149,7 +148,9 @@ def test_an_error_in_a_split_that_is_not_used(tmp_path: Path) -> None:
 
 def accepted_by_run(data: Path) -> bool:
     try:
-        chain, ctx = prepare(Request(Given("pose", {"data": str(data)})), Registry.installed(), NullReporter())
+        chain, ctx = prepare(
+            Request.of("check", {"data": str(data)}, task="pose"), Registry.installed(), NullReporter()
+        )
         read = examine(chain, ctx)
         settle(read, FAIL, {"train", "val"})
         ctx.args.task = "pose"

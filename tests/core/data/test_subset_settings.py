@@ -12,11 +12,10 @@ from tests.support.command import command
 from tests.support.yolo_datasets import examined, label, make
 from trainer_host import SettingsError
 from trainer_host.base.reporting import NullReporter
-from trainer_host.base.settings import Given
+from trainer_host.base.request import Request
 from trainer_host.data.subset_settings import check_selection, chosen_classes, class_names, images_used, share_of
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
-from trainer_host.session.resolution import Request
 
 QUICK: dict[str, Any] = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 2, "plots": False, "val": False}
 
@@ -35,7 +34,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def selected(data: Path, *used: str, **settings: Any) -> list[str]:
     """Return the warnings about what settings leave of the splits that are used."""
-    _, ctx = prepare(Request(Given("detect", {**settings, "data": str(data)})), Registry.installed(), NullReporter())
+    request = Request.of("check", {**settings, "data": str(data)}, task="detect")
+    _, ctx = prepare(request, Registry.installed(), NullReporter())
     read = examined(data, "detect", **settings)
     return [f"{f.split}: {f.message}" for f in check_selection(read, ctx.args, used or ("train", "val"))]
 

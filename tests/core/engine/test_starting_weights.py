@@ -116,7 +116,7 @@ def test_a_new_model_has_an_architecture_of_its_own(tmp_path: Path, monkeypatch:
     from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 
     monkeypatch.setattr(module, "with_layers", lambda *_: SimpleNamespace(layers={}))
-    run: Any = SimpleNamespace(plan=SimpleNamespace(chain=SimpleNamespace(manager=None)), context=lambda *_: None)
+    run: Any = SimpleNamespace(host_run=SimpleNamespace(chain=SimpleNamespace(manager=None)), context=lambda *_: None)
     cfg, weights = module.ModelTrainer.start_from(run, read_checkpoint(untrained(tmp_path)))
     assert cfg == weights.yaml
     assert cfg is not weights.yaml

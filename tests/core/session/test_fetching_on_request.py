@@ -68,6 +68,8 @@ def test_trackers_are_settings_of_a_run(trainer: Trainer, data: Path, monkeypatc
     assert "trackers" not in yaml.safe_load(trainer(*run).out)
     shown = trainer(*run, "--tracker", "mlflow", "--tracker", "dvc", "--offline").out
     assert yaml.safe_load(shown)["trackers"] == ["mlflow", "dvc"]
+    assert yaml.safe_load(shown)["offline"] is True
+    shown = shown.replace("offline: true\n", "")
     Path("exp.yaml").write_text(shown)
     monkeypatch.setenv("TRAINER_TRACKER", "wandb mlflow")
     again = trainer("run", "exp.yaml", "--dry-run")
@@ -147,20 +149,20 @@ def test_what_the_engine_adds_by_itself_is_passed_over(monkeypatch: pytest.Monke
 
 def test_the_engine_gives_trackers_to_the_drop_in_classes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from trainer_detect import DetectionTrainer
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.ultralytics import adapted_trainer as from_trainer
     from trainer_host.plugin.registry import Registry
     from trainer_pose import PoseTrainer
 
     assert "Trainer" in PoseTrainer.__name__ and "Trainer" in DetectionTrainer.configured().__name__
-    plan = Plan(Registry.installed().chain("pose"))
-    assert from_trainer.trainer_class(plan) is None  # so that a run has the host's own
+    run = LiveRun.of_chain(Registry.installed().chain("pose"))
+    assert from_trainer.trainer_class(run) is None  # so that a run has the host's own
     assert "Trainer" not in from_trainer.HostTraining.__name__
     mine = type("MyTrainer", (), {})
     monkeypatch.setattr(from_trainer, "ported", lambda chain: (0, SimpleNamespace(trainer="mine:MyTrainer", base=None)))
     monkeypatch.setattr(from_trainer, "load_trainer", lambda name: mine)
     monkeypatch.setattr(from_trainer, "stop_of", lambda kind, base: object)
-    made = from_trainer.trainer_class(plan)
+    made = from_trainer.trainer_class(run)
     assert made is not None
     assert (made.__name__, made.__qualname__) == ("MyTraining", "MyTrainer")
 
@@ -274,7 +276,7 @@ def test_set_up_decides_without_test_weights(
     from trainer_host.base.reporting import NullReporter
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.factory import make_engine
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.ultralytics import host_trainer as host
     from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
     from trainer_host.engine.ultralytics.reimplemented import mixed_precision
@@ -290,8 +292,8 @@ def test_set_up_decides_without_test_weights(
     monkeypatch.setattr(mixed_precision, "amp_works", lambda device: works)
     monkeypatch.setattr(mixed_precision, "grad_scaler", lambda device: "on")
     values = {"data": str(data), "model": "yolo11n-pose.yaml", "imgsz": 32, "amp": True, "plots": False, "batch": 2}
-    plan = Plan(Registry.installed().chain("pose", defaults=EngineDefaults()))
-    engine = TrainingEngine(plan, values, tmp_path, NullReporter(), StopRequest())
+    run = LiveRun.of_chain(Registry.installed().chain("pose", defaults=EngineDefaults()), values)
+    engine = TrainingEngine(run, tmp_path, NullReporter(), StopRequest())
     with make_engine().preserved_state():
         engine.prepare()
         trainer = engine.trainer

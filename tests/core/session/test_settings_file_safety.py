@@ -14,7 +14,7 @@ import trainer_host
 from tests.support.command import Done
 from tests.support.sample_datasets import detect_dataset
 from trainer_host import SettingsError, UnsafeError
-from trainer_host.base.settings import Given, read_settings_file
+from trainer_host.base.request import Request, from_file
 from trainer_host.session.settings_file_safety import vetted
 
 Trainer = Callable[..., Done]
@@ -82,7 +82,7 @@ def test_the_variable_is_the_users_word(
 @pytest.mark.parametrize("path", ["~nobody-here/x.py", "a\0b.py", "./x y;z.py", "\x1b]0;t\x07.py", "/proc/self/fd/0/"])
 def test_paths_that_are_odd_are_refused_like_others(tmp_path: Path, path: str) -> None:
     with pytest.raises(UnsafeError) as caught:
-        vetted(Given(plugins=[path]), Given(), (), tmp_path / "exp.yaml")
+        vetted(Request.of("run", plugins=[path]), Request())
     assert len(str(caught.value).splitlines()) == 1
     assert "\x1b" not in str(caught.value)
 
@@ -174,7 +174,7 @@ def test_a_settings_file_that_is_too_large_or_no_file(trainer: Trainer, tmp_path
 def test_a_key_that_is_given_twice_is_told(tmp_path: Path) -> None:
     (tmp_path / "exp.yaml").write_text("epochs: 1\nepochs: 2\n")
     with pytest.raises(SettingsError, match=r"exp\.yaml:2: the key 'epochs' is given twice"):
-        read_settings_file(tmp_path / "exp.yaml")
+        from_file(tmp_path / "exp.yaml")
 
 
 @pytest.mark.parametrize("version", ["file", "1.0"])

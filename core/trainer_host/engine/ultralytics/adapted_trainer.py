@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.contexts import ValidationContext
     from trainer_host.base.protocols import Batch, Dataset, Module, Optimizer, Validator
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
     from trainer_host.plugin.chain import Chain
 
 
@@ -61,7 +61,7 @@ class Front:
 class Below(HostTrainer):
     """What ``super()`` of the trainer class reaches: methods that ask the tasks below it."""
 
-    plan_of_run: ClassVar[Plan]
+    run_of_class: ClassVar[LiveRun]
     asked: dict[str, tuple[Any, ...]]
     test_loader: Any
     callbacks: Any
@@ -73,11 +73,11 @@ class Below(HostTrainer):
         _callbacks: dict[str, list[Any]] | None = None,
     ) -> None:
         self.asked = {}
-        super().__init__(cfg, overrides, _callbacks, plan=self.plan_of_run)
+        super().__init__(cfg, overrides, _callbacks, run=self.run_of_class)
 
     def _base(self, hook: str, **arguments: Any) -> Any:
         """Return the answer of the tasks below, without the extensions, which wrap what the class returns."""
-        chain = self.plan.chain
+        chain = self.host_run.chain
         depth, spec = ported(chain) or (0, None)
         kept = {DEFAULTS, *(f"task:{m.record.name}" for m in chain.tasks[:depth])}
         others = [plugin for name, plugin in chain.manager.list_name_plugin() if name not in kept]
@@ -154,42 +154,42 @@ def ported(chain: Chain) -> tuple[int, TaskSpec] | None:
     return next(((i, spec) for i, spec in places if isinstance(spec, TaskSpec) and spec.trainer), None)
 
 
-def trainer_class(plan: Plan) -> type[HostTrainer] | None:
+def trainer_class(run: LiveRun) -> type[HostTrainer] | None:
     """Return the class of a run whose task is made of a trainer class, or None."""
-    found = ported(plan.chain)
+    found = ported(run.chain)
     if found is None or found[1].trainer is None:
         return None
     kind = load_trainer(found[1].trainer)
     engine = stop_of(kind, found[1].base)
     below = Below if engine is object else type("Below", (Below, engine), {})
     name = kind.__name__.replace("Trainer", "Training")  # without trackers, as `HostTraining`
-    return type(name, (Front, kind, below), {"plan_of_run": plan, "__qualname__": kind.__name__})
+    return type(name, (Front, kind, below), {"run_of_class": run, "__qualname__": kind.__name__})
 
 
-def new_trainer(plan: Plan, overrides: dict[str, Any], callbacks: dict[str, list[Any]]) -> HostTrainer:
+def new_trainer(run: LiveRun, overrides: dict[str, Any], callbacks: dict[str, list[Any]]) -> HostTrainer:
     """Return the trainer of a run.
 
     Raises:
         PluginError: If the trainer class of its task needs other arguments than the engine's own.
     """
-    kind = trainer_class(plan)
+    kind = trainer_class(run)
     if kind is None:
-        return HostTraining(overrides=overrides, _callbacks=callbacks, plan=plan)
+        return HostTraining(overrides=overrides, _callbacks=callbacks, run=run)
     try:
         inspect.signature(kind).bind(overrides=overrides, _callbacks=callbacks)
     except TypeError as error:
-        what = f"task {plan.chain.name!r}: its trainer {kind.__qualname__} cannot be made: {error}."
+        what = f"task {run.chain.name!r}: its trainer {kind.__qualname__} cannot be made: {error}."
         fix = "All arguments of its __init__ need defaults, with overrides=None and _callbacks=None among them."
         raise PluginError(Problem(what, fix)) from error
     return kind(overrides=overrides, _callbacks=callbacks)  # type: ignore[call-arg]
 
 
-def detached_trainer(plan: Plan, args: Any, data: Any, device: Any, save_dir: Path) -> HostTrainer | None:
+def detached_trainer(run: LiveRun, args: Any, data: Any, device: Any, save_dir: Path) -> HostTrainer | None:
     """Return a trainer that trains nothing, on which the methods of a trainer class are called for a finished model."""
-    kind = trainer_class(plan)
+    kind = trainer_class(run)
     if kind is None:
         return None
     trainer: HostTrainer = object.__new__(kind)
-    known = {"plan": plan, "args": args, "data": data, "device": device, "save_dir": save_dir}
+    known = {"host_run": run, "args": args, "data": data, "device": device, "save_dir": save_dir}
     trainer.__dict__.update(known, asked={}, model=None, test_loader=None, callbacks=None, plugin_metrics={})
     return trainer

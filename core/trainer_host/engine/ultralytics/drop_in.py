@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 
 from trainer_host.base.best_metric import BestMetric
+from trainer_host.base.run_options import RunOptions
 from trainer_host.engine.error_translation import blamed
-from trainer_host.engine.plan import Plan
+from trainer_host.engine.live_run import LiveRun
 from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
@@ -49,7 +50,8 @@ class DropInTrainer(HostTrainer):
             LOGGER.warning(str(problem))
         best = BestMetric.parse(self.best_metric) if self.best_metric else None
         with blamed(chain.manager), engine_errors():
-            super().__init__(cfg, overrides, _callbacks, plan=Plan(chain, exact=True, drop_in=True, best_metric=best))
+            run = LiveRun.of_chain(chain, options=RunOptions(exact=True, best_metric=best), drop_in=True)
+            super().__init__(cfg, overrides, _callbacks, run=run)
 
     def train(self) -> None:
         """Train.
@@ -57,7 +59,7 @@ class DropInTrainer(HostTrainer):
         Raises:
             PluginCrashError: If a plugin's code raises an error, which is its ``__cause__``.
         """
-        with blamed(self.plan.chain.manager), engine_errors():
+        with blamed(self.host_run.chain.manager), engine_errors():
             super().train()
 
     @classmethod

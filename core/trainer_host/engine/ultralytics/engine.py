@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.protocol import Command, TrainedModel, Training
 
 
 class UltralyticsSettings:
     """The settings of ultralytics; see `trainer_host.engine.protocol.EngineSettings`."""
+
+    model_keys = ("pretrained", "distill_model")
 
     def defaults(self) -> Mapping[str, Any]:
         """Return every setting with its default."""
@@ -90,6 +92,8 @@ class UltralyticsEngine:
     """The ultralytics engine; see `trainer_host.engine.protocol.Engine`."""
 
     name = "ultralytics"
+    settings_file = "args.yaml"
+    results_file = "results.csv"
 
     def __init__(self) -> None:
         self.settings, self.checkpoints = UltralyticsSettings(), UltralyticsCheckpoints()
@@ -103,9 +107,11 @@ class UltralyticsEngine:
         return engine_state()
 
     def versions(self) -> dict[str, Any]:
-        """Return what a run's record says of the release: its number, and whether the host was tested with it."""
+        """Return the releases of ultralytics and torch, and whether the host was tested with them."""
+        import torch
+
         state = engine_state()
-        return {self.name: state.release, "engine": state.as_data()}
+        return {self.name: state.release, "engine": state.as_data(), "torch": str(torch.__version__)}
 
     def untested(self) -> Problem | None:
         """Return a problem if the host was not tested with the installed release."""
@@ -181,20 +187,18 @@ class UltralyticsEngine:
         """Return the file names of the dataset YAMLs that the engine ships."""
         return [f.name for f in (engine_settings.engine_folder() / "cfg" / "datasets").glob("*.yaml")]
 
-    def training(
-        self, plan: Plan, values: Mapping[str, Any], save_dir: Path, reporter: Reporter, stop: StopRequest
-    ) -> Training:
+    def training(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> Training:
         """Return a training that has not begun."""
         from trainer_host.engine.ultralytics.training_engine import TrainingEngine
 
-        return TrainingEngine(plan, values, save_dir, reporter, stop)
+        return TrainingEngine(run, save_dir, reporter, stop)
 
     def trained_model(
-        self, path: Path, plan: Plan, values: Mapping[str, Any], mode: Command, save_dir: Path
+        self, path: Path, run: LiveRun, values: Mapping[str, Any], mode: Command, save_dir: Path
     ) -> TrainedModel:
         """Return the model of a checkpoint, on its device."""
         from trainer_host.engine.ultralytics.engine_errors import engine_errors
         from trainer_host.engine.ultralytics.training_engine import FinishedModel
 
         with engine_errors():
-            return FinishedModel(path, plan, values, mode, save_dir)
+            return FinishedModel(path, run, values, mode, save_dir)

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer_host.base.protocols import Batch, Metric, Module, Optimizer, Validator
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
 
 
 class HostTrainer(ModelTrainer):
@@ -62,7 +62,7 @@ class HostTrainer(ModelTrainer):
         cfg: Settings of the engine: a file, a dict or a namespace.
         overrides: Settings that go before.
         _callbacks: Functions by the engine's event.
-        plan: The plugins and promises of the run.
+        run: The plugins and promises of the run.
 
     Attributes:
         ending: How the training ended, once it has.
@@ -83,16 +83,16 @@ class HostTrainer(ModelTrainer):
         overrides: dict[str, Any] | None = None,
         _callbacks: dict[str, list[Any]] | None = None,
         *,
-        plan: Plan,
+        run: LiveRun,
     ) -> None:
-        self.plan = plan
+        self.host_run = run
         self.own, self.interrupted = OwnCallbacks(), False
         self.plugin_metrics: dict[str, Metric] = {}
         self.postprocessing: Postprocessing | None = None
-        overrides = {**(overrides or {}), "task": plan.chain.engine_task}
+        overrides = {**(overrides or {}), "task": run.chain.engine_task}
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
         refuse_quantization(overrides.get("quantize", getattr(cfg, "quantize", None)))
-        if not plan.drop_in:
+        if not run.drop_in:
             overrides.setdefault("model", "")  # a task may build a model of its own; the engine wants a text
         super().__init__(cfg, overrides, _callbacks)
         self.planned_epochs: int = self.epochs  # which the engine estimates anew if there is a limit of time
@@ -194,13 +194,13 @@ class HostTrainer(ModelTrainer):
         # A copy of the settings, so that what a validator changes in them stays its own.
         given = {"loader": self.test_loader, "args": copy(self.args), "callbacks": self.callbacks}
         ctx = self.context(ValidationContext, **given)
-        self.plugin_metrics = joined_metrics(self.plan.chain, ctx)
+        self.plugin_metrics = joined_metrics(self.host_run.chain, ctx)
         found = self.context(PredictionContext, model=self.model, mode="val")
-        self.postprocessing = postprocessing(self.plan.chain, found)
+        self.postprocessing = postprocessing(self.host_run.chain, found)
         ctx = replace(ctx, metrics=self.plugin_metrics, postprocess=self.postprocessing)
         validator: Validator = self._answer("build_validator", ctx=ctx)
         # Known now rather than after an epoch: the columns of results.csv are made of these names.
-        require_measured(self.plan.chain, self.plugin_metrics, dict.fromkeys(validator.metrics.keys, 0.0))
+        require_measured(self.host_run.chain, self.plugin_metrics, dict.fromkeys(validator.metrics.keys, 0.0))
         return validator
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
@@ -210,9 +210,9 @@ class HostTrainer(ModelTrainer):
         if metrics is None:
             return metrics, fitness
         self.evaluated_epoch = self.epoch + 1
-        require_measured(self.plan.chain, self.plugin_metrics, metrics)
-        require_asked(self.plan.chain, self.postprocessing, "validator")
-        best = self.plan.best_metric
+        require_measured(self.host_run.chain, self.plugin_metrics, metrics)
+        require_asked(self.host_run.chain, self.postprocessing, "validator")
+        best = self.host_run.options.best_metric
         if best is not None and best.is_fitness:
             best = None
         if best is not None:
@@ -220,7 +220,8 @@ class HostTrainer(ModelTrainer):
         answer = self._answer("compute_fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
         if best is None:  # what the user names goes before what a plugin thinks of it
             fitness = answer
-        if self.plan.chain.answers("compute_fitness") and bool(self.loss.isfinite()):  # else the training is at fault
+        # A loss that is not finite is reported as such.
+        if self.host_run.chain.answers("compute_fitness") and bool(self.loss.isfinite()):
             require_figure(answer)
         self.best_fitness = fitness if before is None or before < fitness else before
         return metrics, fitness
@@ -231,7 +232,7 @@ class HostTrainer(ModelTrainer):
         Raises:
             SettingsError: If it is the one that tells the best checkpoint.
         """
-        best = self.plan.best_metric
+        best = self.host_run.options.best_metric
         if best is None or best.is_fitness:
             return
         known = {*(self.metrics or {}), *self.plugin_metrics, *self.label_loss_items(prefix="val")}
@@ -250,14 +251,14 @@ class HostTrainer(ModelTrainer):
 
     def plot_training_labels(self) -> None:
         """Draw the labels of the whole dataset; a run does so after its first epoch, which need not wait for it."""
-        self.own.labels.due = not self.plan.drop_in
+        self.own.labels.due = not self.host_run.drop_in
         if not self.own.labels.due:
             self.hooks.plot_data(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         recovered = recover(self, epoch)
         lost = self.loss is not None and not bool(self.loss.isfinite())
-        if lost and not recovered and not self.plan.drop_in:
+        if lost and not recovered and not self.host_run.drop_in:
             raise loss_error()
         return recovered
 
@@ -266,7 +267,7 @@ class HostTrainer(ModelTrainer):
         BaseTrainer.resume_training(self, ckpt)
         if ckpt is not None and self.resume:
             kept = (ckpt.get(RECORD) or {}).get(PLUGIN_STATES) or {}
-            restore_states(self.plan.chain, self.context(RunContext), kept)
+            restore_states(self.host_run.chain, self.context(RunContext), kept)
 
     def save_model(self) -> bool:
         """Write the checkpoints that are due."""

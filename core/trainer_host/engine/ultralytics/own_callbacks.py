@@ -23,7 +23,7 @@ class PluginCallbacks:
 
     def on_pretrain_routine_start(self, trainer: HostTrainer) -> None:
         """Add them to the engine's."""
-        join_callbacks(trainer.callbacks, trainer.plan.chain.manager, trainer.context(RunContext))
+        join_callbacks(trainer.callbacks, trainer.host_run.chain.manager, trainer.context(RunContext))
 
 
 class PluginLosses:

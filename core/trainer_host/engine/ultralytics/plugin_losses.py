@@ -60,7 +60,7 @@ def add_losses(trainer: HostTrainer) -> None:
     Raises:
         PluginError: If the task's model computes its loss itself.
     """
-    chain = trainer.plan.chain
+    chain = trainer.host_run.chain
     if not (chain.answers("build_loss") or chain.answers("loss_terms")):
         return
     for model in (unwrap_model(trainer.model), trainer.ema.ema):

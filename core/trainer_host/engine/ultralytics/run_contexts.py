@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trainer_host.base.contexts import RunContext
 
 if TYPE_CHECKING:
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
 
 C = TypeVar("C", bound=RunContext)
 
 
-def make_context(kind: type[C], plan: Plan, **fields: Any) -> C:
+def make_context(kind: type[C], run: LiveRun, **fields: Any) -> C:
     """Return a view of a run for a hook.
 
     Args:
         kind: The class of the context.
-        plan: The plugins and promises of the run.
+        run: The run, with its plugins.
         fields: The other fields.
     """
-    chain = plan.chain
+    chain = run.chain
     common: dict[str, Any] = {
         "task": chain.name,
         "engine_task": chain.engine_task,
         "options": chain.options,
-        "exact": plan.exact,
-        "offline": plan.offline,
+        "exact": run.options.exact,
+        "offline": run.options.offline,
     }
     return kind(**{**common, **fields})

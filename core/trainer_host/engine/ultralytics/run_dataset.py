@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from trainer_host.base.contexts import DataContext
     from trainer_host.data.description import Description
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
 
 
-def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: AbstractSet[str]) -> Description:
+def read_and_check(run: LiveRun, ctx: DataContext, folder: Path, used: AbstractSet[str]) -> Description:
     """Read a dataset, have every plugin check it, and show what they warn of.
 
     Args:
-        plan: The plugins, and what becomes of images that cannot be used.
+        run: The plugins, and what becomes of images that cannot be used.
         ctx: What is to be read.
         folder: Where the normalised YAML goes, which is all that the engine is told of the dataset.
         used: The splits that are used; errors in the others are warnings.
@@ -36,8 +36,8 @@ def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: AbstractSet
         DatasetError: If it cannot be read, or if a check finds an error.
         SettingsError: If there is no such split, or if settings leave nothing of it to train on.
     """
-    data = examine(plan.chain, replace(ctx, images=plan.images))
-    settle(data, plan.bad, used)
+    data = examine(run.chain, replace(ctx, images=run.options.images))
+    settle(data, run.options.bad, used)
     if absent := [name for name in used if data.splits and name not in data.splits]:
         raise SettingsError(unknown("split", absent[0], data.splits))
     data.findings += check_selection(data, ctx.args, used)
@@ -51,7 +51,7 @@ def read_and_check(plan: Plan, ctx: DataContext, folder: Path, used: AbstractSet
         shown = ", ".join(display_path(Path(f)) for f in images[:SHOWN])
         more = f" and {len(images) - SHOWN} more, all named in run.yaml" if len(images) > SHOWN else ""
         count = f"{len(images)} {name} image{'s are' if len(images) > 1 else ' is'}"
-        LOGGER.warning(escaped(f"{count} left out (--bad={plan.bad.text}): {shown}{more}"))
+        LOGGER.warning(escaped(f"{count} left out (--bad={run.options.bad.text}): {shown}{more}"))
     if data.splits:  # what a task reads by itself, it may read again from where it was
-        data["yaml_file"] = str(normalised(data, folder, replace(ctx, images=plan.images)))
+        data["yaml_file"] = str(normalised(data, folder, replace(ctx, images=run.options.images)))
     return data

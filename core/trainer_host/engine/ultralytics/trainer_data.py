@@ -29,7 +29,7 @@ class DataTrainer(HookedTrainer):
         """
         models = starting_models(self.args)
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split, models=models)
-        data = read_and_check(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
+        data = read_and_check(self.host_run, ctx, self.save_dir, {"train", self.args.split or "val"})
         if data.left_out.get("train") and not (data.splits["train"].labelled == FOUND).any():
             raise DatasetError(Problem("no train image with labels is left.", "Mend them: see trainer check."))
         self.args.data = data.get("yaml_file", self.args.data)
@@ -38,9 +38,9 @@ class DataTrainer(HookedTrainer):
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the dataset of the images at ``img_path``."""
         ctx = self._loader_context(img_path, batch or 1, -1, mode)
-        ctx = replace(ctx, augmentations=joined_augmentations(self.plan.chain, ctx))
+        ctx = replace(ctx, augmentations=joined_augmentations(self.host_run.chain, ctx))
         dataset: Dataset = self._answer("build_dataset", ctx=ctx)
-        require_augmentations(self.plan.chain, ctx, dataset)
+        require_augmentations(self.host_run.chain, ctx, dataset)
         return dataset
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
@@ -50,7 +50,7 @@ class DataTrainer(HookedTrainer):
         if mode == "train":
             ctx = replace(ctx, sampler=self.hooks.build_sampler(ctx=ctx, dataset=dataset))
         loader: Any = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
-        require_sampler(self.plan.chain, ctx, loader)
+        require_sampler(self.host_run.chain, ctx, loader)
         if not hasattr(loader, "reset"):
             loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
         return loader

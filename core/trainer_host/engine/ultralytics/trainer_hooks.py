@@ -11,27 +11,27 @@ from trainer_host.data.check_runner import unanswered
 from trainer_host.engine.ultralytics.run_contexts import C, make_context
 
 if TYPE_CHECKING:
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
 
 
 class HookedTrainer(BaseTrainer):
     """The engine's trainer with the plugins of a run.
 
     Attributes:
-        plan: The plugins and promises of the run.
+        host_run: The run, with its plugins.
     """
 
-    plan: Plan
+    host_run: LiveRun
 
     @property
     def hooks(self) -> Any:
         """The hooks of this run."""
-        return self.plan.chain.manager.hook
+        return self.host_run.chain.manager.hook
 
     def context(self, kind: type[C], **fields: Any) -> C:
         """Return a view of this run for a hook."""
         own = {"args": self.args, "data": getattr(self, "data", {}), "save_dir": self.save_dir, "device": self.device}
-        return make_context(kind, self.plan, **{**own, "engine": self, **fields})
+        return make_context(kind, self.host_run, **{**own, "engine": self, **fields})
 
     def _answer(self, hook: str, **arguments: Any) -> Any:
         """Return the first answer to a hook that has to be answered.
@@ -41,5 +41,5 @@ class HookedTrainer(BaseTrainer):
         """
         answer = getattr(self.hooks, hook)(**arguments)
         if answer is None:
-            raise PluginError(unanswered(self.plan.chain.name, hook))
+            raise PluginError(unanswered(self.host_run.chain.name, hook))
         return answer

@@ -38,7 +38,7 @@ class ModelTrainer(DataTrainer):
         if checkpoint.in_state_form:
             model = self.trained(checkpoint)
             return checkpoint.record.get("cfg"), model
-        ctx = with_layers(self.plan.chain.manager, self.context(ModelContext))
+        ctx = with_layers(self.host_run.chain.manager, self.context(ModelContext))
         weights = starting_weights(checkpoint, ctx.layers)
         return deepcopy(getattr(weights, "yaml", None)), weights  # the new model changes its own
 
@@ -47,7 +47,7 @@ class ModelTrainer(DataTrainer):
         data = checkpoint.record.get("data") or getattr(self, "data", {})
         ctx = self.context(ModelContext, cfg=checkpoint.record.get("cfg"), data=data)
         build = self._build_informed_model if checkpoint.in_state_form else self._build_model
-        return trained_model(checkpoint, build, with_layers(self.plan.chain.manager, ctx))
+        return trained_model(checkpoint, build, with_layers(self.host_run.chain.manager, ctx))
 
     def setup_model(self) -> Any:
         """Build the model that training starts from, and return the checkpoint to resume from, if any."""
@@ -77,7 +77,7 @@ class ModelTrainer(DataTrainer):
         return self._build_model(self.context(ModelContext, cfg=cfg or None, weights=weights, verbose=verbose))
 
     def _build_model(self, ctx: ModelContext) -> Module:
-        ctx = with_layers(self.plan.chain.manager, ctx)
+        ctx = with_layers(self.host_run.chain.manager, ctx)
         vet_model_file(ctx.cfg, ctx.layers)
         model: Module = self._answer("build_model", ctx=ctx)
         return model

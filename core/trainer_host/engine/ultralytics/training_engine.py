@@ -1,4 +1,4 @@
-"""The engine of a session: ultralytics' training loop, validators and predictors, driven by a plan."""
+"""The engine of a session: ultralytics' training loop, validators and predictors, driven by a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from trainer_host.base.results import Outcome, UnreadableImage
 from trainer_host.data.subset_settings import refuse_unknown_classes
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
-from trainer_host.engine.thread_count import wanted_threads
 from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer, new_trainer
 from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 from trainer_host.engine.ultralytics.contributions import (
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
     from trainer_host.data.description import Description
-    from trainer_host.engine.plan import Plan
+    from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 
@@ -76,18 +75,18 @@ class TrainingEngine:
     """Trains with ultralytics.
 
     Args:
-        plan: Plugins and promises of the run.
-        values: Engine keys.
+        run: What the run does, with its plugins.
         save_dir: The run's folder; it exists.
         reporter: Who shows the progress.
         stop: Whether the run is to end early.
     """
 
-    def __init__(
-        self, plan: Plan, values: Mapping[str, Any], save_dir: Path, reporter: Reporter, stop: StopRequest
-    ) -> None:
-        self.plan, self.values, self.save_dir = plan, dict(values), save_dir
-        shown = [*(plan.chain.attribute("metrics") or ()), *([plan.best_metric.name] if plan.best_metric else [])]
+    def __init__(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> None:
+        self.run, self.values, self.save_dir = run, run.resolved.settings, save_dir
+        shown = [
+            *(run.chain.attribute("metrics") or ()),
+            *([run.options.best_metric.name] if run.options.best_metric else []),
+        ]
         self.progress = ProgressCallbacks(reporter, stop, tuple(dict.fromkeys(shown)))
         self.trainer: HostTrainer | None = None
 
@@ -95,22 +94,22 @@ class TrainingEngine:
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
         refuse_device(self.values.get("device"))
-        events = engine_callbacks(self.plan.trackers, self.plan.offline)
+        events = engine_callbacks(self.run.options.trackers, self.run.options.offline)
         for event, function in self.progress.events().items():
             events[event] = [*events[event], function]
         overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
         with gc_paused():  # torch imports its compiler for deterministic algorithms
-            self.trainer = new_trainer(self.plan, overrides, events)
+            self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
             settle_fonts()  # the final evaluation asks for one, also without plots
-        if not self.plan.exact:
+        if not self.run.options.exact:
             self._use_wanted_threads()
         data: Description = self.trainer.data
         return {"fingerprint": data.fingerprint(), **({"left_out": data.left_out} if data.left_out else {})}
 
     def _use_wanted_threads(self) -> None:
         """Use as many threads on a CPU as the user says; the engine sets its own number again when it validates."""
-        wanted = wanted_threads()
+        wanted = self.run.options.threads
         if wanted is None or self.trainer is None or self.trainer.device.type != "cpu":
             return
 
@@ -166,39 +165,39 @@ class FinishedModel:
 
     Args:
         path: The checkpoint.
-        plan: Plugins and promises.
+        run: Plugins and promises.
         values: Engine keys.
         mode: ``val`` or ``predict``.
         save_dir: Where results go.
     """
 
-    def __init__(self, path: Path, plan: Plan, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
-        self.plan, self.save_dir = plan, save_dir
+    def __init__(self, path: Path, run: LiveRun, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
+        self.run, self.save_dir = run, save_dir
         self._predictor: Predictor | None = None
         self._kept: Postprocessing | None = None
         refuse_device(values.get("device"))
         self.checkpoint = read_checkpoint(path)
-        refuse_other_task(self.checkpoint, plan.chain)
+        refuse_other_task(self.checkpoint, run.chain)
         inherited = inherited_settings(self.checkpoint, values)
         alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
-        wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
+        wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": run.chain.engine_task}
         self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
         self.device = select_device(self.args.device, verbose=False)
         warn_of_fallback(self.args.device, self.device)
         warn_of_precision(self.args.quantize, self.device)
         data = self.checkpoint.record.get("data") or {}
-        self.trainer = detached_trainer(plan, self.args, data, self.device, save_dir)
-        ctx = with_layers(plan.chain.manager, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg")))
+        self.trainer = detached_trainer(run, self.args, data, self.device, save_dir)
+        ctx = with_layers(run.chain.manager, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg")))
         self.model: Module = trained_model(self.checkpoint, self._build, ctx).to(self.device)
         if mode == "predict":  # those of a validation are the dataset's
             refuse_unknown_classes(self.args.classes, getattr(self.model, "names", None), "the model")
-        restore_states(plan.chain, self._context(RunContext), self.checkpoint.record.get(PLUGIN_STATES) or {})
+        restore_states(run.chain, self._context(RunContext), self.checkpoint.record.get(PLUGIN_STATES) or {})
 
     def _postprocessing(self, mode: str) -> Postprocessing | None:
-        return postprocessing(self.plan.chain, self._context(PredictionContext, model=self.model, mode=mode))
+        return postprocessing(self.run.chain, self._context(PredictionContext, model=self.model, mode=mode))
 
     def _build(self, ctx: ModelContext) -> Module:
-        manager = self.plan.chain.manager
+        manager = self.run.chain.manager
         model: Module = manager.hook.build_model(ctx=ctx)
         if self.checkpoint.in_state_form:  # a pickled model keeps its attributes
             manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
@@ -207,7 +206,7 @@ class FinishedModel:
     def _context(self, kind: type[C], **fields: Any) -> C:
         data = self.checkpoint.record.get("data") or {}
         own = {"args": self.args, "data": data, "save_dir": self.save_dir, "device": self.device}
-        return make_context(kind, self.plan, **{**own, "engine": self.trainer, **fields})
+        return make_context(kind, self.run, **{**own, "engine": self.trainer, **fields})
 
     def validate(self) -> dict[str, float]:
         """Measure the model on the dataset that the settings name.
@@ -215,22 +214,22 @@ class FinishedModel:
         Raises:
             DatasetError: If the dataset cannot be used.
         """
-        hook = self.plan.chain.manager.hook
+        hook = self.run.chain.manager.hook
         models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
         wanted = {"source": str(self.args.data), "split": self.args.split, "mode": "val", "models": models}
-        data = read_and_check(self.plan, self._context(DataContext, **wanted), self.save_dir, {self.args.split})
+        data = read_and_check(self.run, self._context(DataContext, **wanted), self.save_dir, {self.args.split})
         self.args.data = data.get("yaml_file", self.args.data)
         settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
         callbacks = engine_callbacks()
-        join_callbacks(callbacks, self.plan.chain.manager, self._context(RunContext, data=data))
+        join_callbacks(callbacks, self.run.chain.manager, self._context(RunContext, data=data))
         ctx = self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
-        named, kept = joined_metrics(self.plan.chain, ctx), self._postprocessing("val")
+        named, kept = joined_metrics(self.run.chain, ctx), self._postprocessing("val")
         validator = hook.build_validator(ctx=replace(ctx, metrics=named, postprocess=kept))
         if validator is None:
-            raise PluginError(f"task {self.plan.chain.name!r} has no validator.")
+            raise PluginError(f"task {self.run.chain.name!r} has no validator.")
         metrics = validator(model=self.model)
-        require_measured(self.plan.chain, named, metrics)
-        require_asked(self.plan.chain, kept, "validator")
+        require_measured(self.run.chain, named, metrics)
+        require_asked(self.run.chain, kept, "validator")
         return {k: float(v) for k, v in metrics.items()}
 
     def predict(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
@@ -242,16 +241,16 @@ class FinishedModel:
         if self._predictor is None:
             self._kept = self._postprocessing("predict")
             ctx = self._context(PredictionContext, model=self.model, postprocess=self._kept)
-            self._predictor = self.plan.chain.manager.hook.build_predictor(ctx=ctx)
+            self._predictor = self.run.chain.manager.hook.build_predictor(ctx=ctx)
         if self._predictor is None:
-            raise PluginError(f"task {self.plan.chain.name!r} does not predict.")
+            raise PluginError(f"task {self.run.chain.name!r} does not predict.")
         for prediction in self._predictor(source):
             if not isinstance(prediction, UnreadableImage):
-                require_asked(self.plan.chain, self._kept, "predictor")
+                require_asked(self.run.chain, self._kept, "predictor")
             yield prediction
 
     def draw(self, prediction: Prediction) -> Image | None:
         """Return a picture of a prediction, or None where the task draws none."""
         ctx = self._context(PredictionContext, model=self.model)
-        picture: Image | None = self.plan.chain.manager.hook.draw_prediction(ctx=ctx, prediction=prediction)
+        picture: Image | None = self.run.chain.manager.hook.draw_prediction(ctx=ctx, prediction=prediction)
         return picture

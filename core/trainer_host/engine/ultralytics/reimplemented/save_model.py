@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def save_model(trainer: HostTrainer) -> bool:
     """Write ``last.pt``, and ``best.pt`` and ``epochN.pt`` when they are due, each atomically."""
     _repair_ema(trainer)
-    chain = trainer.plan.chain
+    chain = trainer.host_run.chain
     record = make_record(chain, trainer.data)
     if kept := states(chain, trainer.context(RunContext)):
         record[PLUGIN_STATES] = kept

@@ -1,0 +1,203 @@
+"""The declaration of an option of the host, and what turns the words of a door into its value."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from trainer_host.base.best_metric import BestMetric
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.findings import Tolerance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Origin = Literal["command", "call", "environment", "file", "sample", "task"]
+COMMANDS = ("run", "val", "predict", "check", "convert")
+SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def as_switch(value: Any) -> bool:
+    """Return a boolean, also from the text of an environment variable."""
+    found = SWITCH.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise TypeError(value)
+    return found
+
+
+def as_text(value: Any) -> str:
+    """Return a text as it is."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def as_path(value: Any) -> Path:
+    """Return a path."""
+    return Path(value)
+
+
+def as_several(value: Any) -> tuple[Any, ...]:
+    """Return a tuple of what may be given by itself; a text is not a list of its letters."""
+    return (value,) if isinstance(value, (str, Path)) else tuple(value)
+
+
+def as_names(value: Any) -> tuple[str, ...]:
+    """Return names; duplicates count once."""
+    return tuple(dict.fromkeys(map(as_text, as_several(value or ()))))
+
+
+def as_plugins(value: Any) -> tuple[Any, ...]:
+    """Return plugins: names, paths of files as text, and objects as they are."""
+    items = as_several(value) if isinstance(value, (str, Path, list, tuple, set, frozenset)) else (value,)
+    return tuple(str(item) if isinstance(item, Path) else item for item in items)
+
+
+def as_folders(value: Any) -> tuple[str, ...]:
+    """Return paths; those in one text are separated by commas."""
+    return tuple(value.split(",")) if isinstance(value, str) else tuple(map(str, as_several(value)))
+
+
+def as_paths(value: Any) -> tuple[Path, ...]:
+    """Return paths of files."""
+    return tuple(map(Path, as_several(value)))
+
+
+def as_tolerance(value: Any) -> Tolerance:
+    """Return how many images may be skipped."""
+    try:
+        return value if isinstance(value, Tolerance) else Tolerance.parse(as_text(value))
+    except SettingsError as error:
+        raise ValueError(value) from error
+
+
+def as_metric(value: Any) -> BestMetric:
+    """Return a metric, and whether lower is better."""
+    return value if isinstance(value, BestMetric) else BestMetric.parse(as_text(value))
+
+
+def as_fraction(value: Any) -> float:
+    """Return a number; which ones are valid depends on the dataset."""
+    return float(value)
+
+
+def as_thread_count(value: Any) -> int:
+    """Return a number from 1 to 9999."""
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,4}", str(value).strip()) or int(value) == 0:
+        raise ValueError(value)
+    return int(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOption:
+    """The declaration of an option.
+
+    Attributes:
+        name: Keyword of the API and key of a settings file.
+        default: Its value if no door gives one.
+        help: Noun phrase or imperative of at most two lines.
+        parse: Turns what a door gave into the value; raises ValueError or TypeError if that is impossible.
+        invalid: What is said of a wrong value.
+        example: A valid value, as text.
+        also: Other valid values.
+        commands: Commands that have it.
+        flag: Name on the command line; empty if there is none.
+        short: Short form of the flag.
+        metavar: What the help calls the value.
+        as_word: Whether the command takes it among the settings, as ``NAME=VALUE``.
+        repeatable: Whether the flag may be repeated.
+        off_help: The help of a flag that stands for ``False``; empty if it stands for ``True``.
+        file_type: Whether the value names a ``file`` or a ``folder`` to write.
+        environment: The variable; empty if there is none.
+        environment_of: Commands that read the variable.
+        in_calls: Whether calls of the Python API read the variable too.
+        separators: Characters that separate several values in the variable.
+        keyword: Whether the Python API has it.
+        in_file: Whether a settings file may have it.
+        recorded: Whether it is a part of the resolved run.
+        union: Whether values of two sources are joined; otherwise the stronger source replaces the other.
+        details: Text of the reference page after the help, in Markdown.
+    """
+
+    name: str
+    default: Any
+    help: str
+    parse: Callable[[Any], Any]
+    invalid: str = "is not valid"
+    example: str
+    also: tuple[str, ...] = ()
+    commands: tuple[str, ...] = COMMANDS
+    flag: str = ""
+    short: str = ""
+    metavar: str = ""
+    as_word: bool = False
+    repeatable: bool = False
+    off_help: str = ""
+    file_type: Literal["", "file", "folder"] = ""
+    environment: str = ""
+    environment_of: tuple[str, ...] = ()
+    in_calls: bool = False
+    separators: str = " "
+    keyword: bool = True
+    in_file: bool = False
+    recorded: bool = False
+    union: bool = False
+    details: str = ""
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag takes no value."""
+        return self.parse is as_switch
+
+    def written(self, value: Any, origin: Origin) -> str:
+        """Return the option as one writes it at a door."""
+        if origin == "file":
+            shown = f"[{', '.join(map(str, value))}]" if isinstance(value, (list, tuple)) else value
+            return f"{self.name}: {shown}"
+        if origin == "environment":
+            return f"{self.environment}={value}"
+        if origin == "call":
+            return f"{self.name}={value!r}"
+        return f"{self.flag or self.name}={value}"
+
+    def value_of(self, given: Any, origin: Origin, where: str | None = None) -> Any:
+        """Return the value that a door gave.
+
+        Raises:
+            SettingsError: If it is not valid.
+        """
+        try:
+            return self.parse(given)
+        except (ValueError, TypeError) as error:
+            what = f"{self.written(given, origin)} {self.invalid}."
+            examples = [[one] if origin == "file" and self.repeatable else one for one in (*self.also, self.example)]
+            *others, last = [self.written(one, origin) for one in examples]
+            fix = f"write {', '.join(others)}, or {last}" if others else f"write {last}"
+            raise SettingsError(Problem(what, fix, where)) from error
+
+    def as_data(self, value: Any) -> Any:
+        """Return a value as a file can hold it; `value_of` turns it back."""
+        if isinstance(value, (Tolerance, BestMetric)):
+            return value.text
+        if isinstance(value, tuple):
+            return [str(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+
+def option(
+    default: Any, text: str, parse: Callable[[Any], Any], *, example: str = "", env: bool | str = True, **more: Any
+) -> Any:
+    """Declare an option as a field of `RunOptions`.
+
+    Args:
+        default: The default.
+        text: The help.
+        parse: See `RunOption`.
+        example: A valid value, as text.
+        env: Whether it has an environment variable, ``TRAINER_`` and the flag's name; or another name.
+        more: Further attributes of `RunOption`.
+    """
+    more |= {"help": text, "parse": parse, "example": example, "env": env}
+    return field(default=default, metadata={"option": more})

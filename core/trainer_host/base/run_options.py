@@ -1,0 +1,323 @@
+"""The options of the host: each is declared once, and every door, file and table is made from the declaration.
+
+From a field of `RunOptions` come the option of the command, the keyword of the Python API, the key of a settings file,
+the environment variable and the row in the documentation.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: RUF009 (`option` returns a field)
+import os
+import re
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path  # noqa: TC003 (pydantic reads the annotations)
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.best_metric import BestMetric  # noqa: TC001
+from trainer_host.base.findings import FAIL, Tolerance
+from trainer_host.base.option_declaration import (
+    Origin,
+    RunOption,
+    as_folders,
+    as_fraction,
+    as_metric,
+    as_names,
+    as_path,
+    as_paths,
+    as_plugins,
+    as_switch,
+    as_text,
+    as_thread_count,
+    as_tolerance,
+    option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TRAINING = ("run",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options of a command or call, with their defaults: what the host knows besides the engine's settings."""
+
+    task: str | None = option(
+        None,
+        "Task; inferred from the model or the dataset by default.",
+        as_text,
+        invalid="is not a name",
+        example="NAME",
+        metavar="NAME",
+        environment_of=("run", "check", "convert"),
+        as_word=True,
+        in_file=True,
+        details="([how](settings.md#which-task)). `DISTRIBUTION:NAME` chooses between two packages that bring the same "
+        "task.",
+    )
+    plugins: tuple[Any, ...] = option(
+        (),
+        "Extension to switch on: a name or the path of a Python file.",
+        as_plugins,
+        example="NAME",
+        details="An installed extension, or a file for this run alone.",
+        flag="--plugin",
+        metavar="NAME|FILE.py",
+        repeatable=True,
+        union=True,
+    )
+    no_plugins: tuple[str, ...] = option(
+        (),
+        "Plugin or distribution to switch off.",
+        as_names,
+        invalid="is not a list of names",
+        example="NAME",
+        flag="--no-plugin",
+        metavar="NAME",
+        repeatable=True,
+        union=True,
+        recorded=True,
+        in_file=True,
+        in_calls=True,
+        separators=", ",
+        details="A distribution stands for everything that it brings.",
+    )
+    exact: bool = option(
+        False,
+        "Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.",
+        as_switch,
+        invalid="is neither true nor false",
+        example="true",
+        commands=TRAINING,
+        in_file=True,
+        recorded=True,
+        details="([what that promises](../explanation/parity.md)).",
+    )
+    bad: Tolerance = option(
+        FAIL,
+        "How to handle images that cannot be used: fail (the default) stops, skip skips up to a tenth of each split, "
+        "skip:1% up to 1%.",
+        as_tolerance,
+        example="skip:1%",
+        also=("fail", "skip"),
+        commands=("run", "convert"),
+        metavar="fail|skip|skip:1%",
+        in_file=True,
+        recorded=True,
+        details="Errors of no single image always stop "
+        "([how to](../how-to/check-a-dataset.md#train-without-the-faulty-images)).",
+    )
+    best_metric: BestMetric | None = option(
+        None,
+        "Metric that selects best.pt, by its name in the table of results; prefix with min: if lower is better.",
+        as_metric,
+        invalid="is not a name",
+        example="NAME",
+        commands=TRAINING,
+        metavar="NAME|min:NAME",
+        in_file=True,
+        recorded=True,
+        details="With or without its group (`metrics/`, `val/`) "
+        "([how to](../how-to/change-the-schedule.md#which-checkpoint-is-the-best)).",
+    )
+    trackers: tuple[str, ...] = option(
+        (),
+        "Experiment tracker of the engine to switch on, such as tensorboard or mlflow.",
+        as_names,
+        invalid="is not a list of names",
+        example="mlflow",
+        commands=TRAINING,
+        flag="--tracker",
+        metavar="NAME",
+        repeatable=True,
+        in_file=True,
+        recorded=True,
+        union=True,
+        details="Its package has to be installed. Without it, none is used. With `--offline`, those that need a "
+        "network are refused ([which](../explanation/safety.md#what-is-never-fetched-unasked)).",
+    )
+    threads: int | None = option(
+        None,
+        "Threads that a training on a CPU uses; by default the engine's own number.",
+        as_thread_count,
+        invalid="is not a number of threads",
+        example="4",
+        commands=TRAINING,
+        metavar="NUMBER",
+        in_file=True,
+        recorded=True,
+        in_calls=True,
+        details="With `--exact` it has no effect.",
+    )
+    images: tuple[str, ...] = option(
+        (),
+        "Folders that hold the images, for a dataset that does not name them.",
+        as_folders,
+        example="DIR",
+        commands=("run", "val", "check", "convert"),
+        flag="",
+        as_word=True,
+        env=False,
+        in_file=True,
+        recorded=True,
+        details="One for all splits, or one for each: `images=DIR,DIR` ([details](settings.md#dataset-and-model)).",
+    )
+    settings_file: Path | None = option(
+        None,
+        "Settings file; the command line and arguments take precedence over it.",
+        as_path,
+        commands=TRAINING,
+        flag="FILE.yaml",
+        env=False,
+    )
+    outputs: tuple[Path, ...] = option(
+        (),
+        "File to write predictions into, .json or .csv.",
+        as_paths,
+        commands=("predict",),
+        flag="--output",
+        metavar="FILE.json|FILE.csv",
+        repeatable=True,
+        file_type="file",
+        env=False,
+    )
+    pictures: bool | None = option(
+        None,
+        "Save pictures; the command does by default, a call does not.",
+        as_switch,
+        invalid="is neither true nor false",
+        example="true",
+        commands=("predict",),
+        flag="--no-pictures",
+        off_help="Save no pictures; the same as save=False.",
+        details="A folder is made only for `save_txt`, `save_crop` or `save_frames`.",
+        env=False,
+    )
+    strict: bool = option(
+        False,
+        "Exit with 4 for warnings too.",
+        as_switch,
+        invalid="is neither true nor false",
+        example="1",
+        commands=("check",),
+        keyword=False,
+    )
+    deep: bool = option(
+        False,
+        "Decode every image, and find near-duplicates across splits.",
+        as_switch,
+        invalid="is neither true nor false",
+        example="true",
+        commands=("check",),
+        env=False,
+    )
+    report: Path | None = option(
+        None,
+        "HTML page to write with findings, histograms, and pictures of the labels.",
+        as_path,
+        commands=("check",),
+        metavar="FILE.html",
+        details="It needs no other file and no network.",
+        file_type="file",
+        env=False,
+    )
+    fix: Path | None = option(
+        None,
+        "Empty folder to write a corrected copy of the dataset into.",
+        as_path,
+        commands=("check",),
+        metavar="DIR",
+        file_type="folder",
+        details="With `--deep`, a proposed split too.",
+        env=False,
+    )
+    holdout: float | None = option(
+        None,
+        "Fraction of the training images to use as validation split if the dataset has none, such as 0.2.",
+        as_fraction,
+        invalid="is not a number",
+        example="0.2",
+        commands=("convert",),
+        metavar="FRACTION",
+    )
+    dry_run: bool = option(
+        False,
+        "Print the resolved run, as a settings file; train nothing.",
+        as_switch,
+        commands=TRAINING,
+        env=False,
+        keyword=False,
+    )
+    offline: bool = option(
+        False,
+        "Fetch nothing from a network.",
+        as_switch,
+        invalid="is neither true nor false",
+        example="true",
+        in_file=True,
+        recorded=True,
+        details="What you ask for by name (weights, datasets, sources) is refused with exit code 6. Unasked, nothing "
+        "is fetched without it either ([details](../explanation/safety.md#what-is-never-fetched-unasked)).",
+    )
+    verbose: bool = option(
+        False,
+        "Show all engine output; for check and convert every finding.",
+        as_switch,
+        invalid="is neither true nor false",
+        example="1",
+        short="-v",
+        keyword=False,
+    )
+    json: bool = option(
+        False,
+        "Print one JSON object on standard output.",
+        as_switch,
+        env=False,
+        keyword=False,
+        details="([its form](exit-codes.md#json)).",
+    )
+
+
+DECLARED: type[RunOptions] = RunOptions
+"""The class in use, whose fields are all options that there are."""
+
+
+def declared(command: str | None = None) -> dict[str, RunOption]:
+    """Return the declarations of a command's options, or of all, by name."""
+    found = {}
+    for each in fields(DECLARED):
+        more = dict(each.metadata["option"])
+        dashed = each.name.replace("_", "-")
+        flag = more.setdefault("flag", f"--{dashed}")
+        variable = more.pop("env")
+        if variable is True:
+            variable = f"TRAINER_{flag.removeprefix('--').replace('-', '_').upper()}"
+        default = each.default if each.default is not MISSING else None
+        one = RunOption(name=each.name, default=default, environment=variable or "", **more)
+        if command is None or command in one.commands:
+            found[each.name] = one if one.environment_of else replace(one, environment_of=one.commands)
+    return found
+
+
+def options_of(values: Mapping[str, Any]) -> RunOptions:
+    """Return the options with these values; all others have their defaults."""
+    known = {each.name for each in fields(DECLARED)}
+    return DECLARED(**{name: value for name, value in values.items() if name in known})
+
+
+def environment_values(command: str, door: Origin) -> dict[str, tuple[str, Any]]:
+    """Return the options that environment variables give: the variable's text, and its values if it has several."""
+    found: dict[str, tuple[str, Any]] = {}
+    for name, one in declared(command).items():
+        if not one.environment or command not in one.environment_of or (door == "call" and not one.in_calls):
+            continue
+        if said := os.environ.get(one.environment, "").strip():
+            parts = re.split(f"[{re.escape(one.separators)}]+", said) if one.repeatable else said
+            found[name] = (said, [p for p in parts if p] if isinstance(parts, list) else parts)
+    return found
+
+
+def recorded_options(options: RunOptions) -> dict[str, Any]:
+    """Return the options that are a part of the resolved run and not their defaults, as a file can hold them."""
+    kept = ((one, getattr(options, name)) for name, one in declared().items() if one.recorded)
+    return {one.name: one.as_data(value) for one, value in kept if value != one.default}

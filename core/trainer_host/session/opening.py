@@ -1,0 +1,65 @@
+"""The complete request of a command or call, and the plugins that it can use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.request import from_environment, from_file
+from trainer_host.plugin.registry import Registry
+from trainer_host.session.settings_file_safety import vetted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from trainer_host.base.option_declaration import Origin
+    from trainer_host.base.request import Request
+
+
+def open_request(
+    given: Request, door: Origin, task: Any = None, registry: Registry | None = None
+) -> tuple[Request, Registry]:
+    """Return what was given together with the environment and the settings file, and the registry of its plugins.
+
+    Args:
+        given: What the command line or the call gave.
+        door: ``command`` or ``call``.
+        task: A task that was given as an object.
+        registry: The plugins to choose from; by default the installed ones.
+
+    Raises:
+        SettingsError: If the settings file cannot be read.
+        UnsafeError: If the settings file asks for what only the user may ask for.
+        PluginError: If an object is not a plugin.
+    """
+    request = given.over(from_environment(given.command, door))
+    if request.options.settings_file is not None:
+        request = request.over(vetted(from_file(request.options.settings_file, request.command), request))
+    own = [*([] if task is None else [task]), *given.options.plugins]
+    registry, names = (registry or Registry.installed(request.off)).with_plugins(own)
+    if task is not None:
+        request = request.with_options(task=names[0])
+    if own:
+        named = {id(plugin): name for plugin, name in zip(own, names, strict=True)}
+        plugins = dict.fromkeys(named.get(id(plugin), plugin) for plugin in request.options.plugins)
+        request = request.with_options(plugins=tuple(plugins))
+    _refuse_absent_objects(request, {*names, given.options.task, *given.settings})
+    return request, registry
+
+
+def _refuse_absent_objects(request: Request, present: Collection[str | None]) -> None:
+    """Refuse the record of a run that had plugins or settings which no file can hold, unless they are given again.
+
+    Raises:
+        SettingsError: If one is missing.
+    """
+    absent = {name: kind for name, kind in request.objects.items() if name not in present}
+    named = {request.options.task, *request.options.plugins}
+    problems = []
+    for name, kind in absent.items():
+        again = f"plugins=[{kind.rpartition('.')[2]}()]" if name in named else f"{name}=..."
+        what = f"the run had {name!r} as an object of the class {kind}, which a file cannot hold."
+        fix = f"call trainer_host.run(settings_file={str(request.file)!r}, {again})"
+        problems.append(Problem(what, fix, str(request.file)))
+    if problems:
+        raise SettingsError(*problems)

@@ -1,0 +1,138 @@
+"""Options of the host: each is declared once, and every door has what the declaration says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trainer_host
+from tests.support.command import Done
+from trainer_host.base import run_options
+from trainer_host.base.option_declaration import COMMANDS, as_text, option
+from trainer_host.base.request import Request, from_file
+from trainer_host.base.resolved_run import ResolvedRun
+from trainer_host.base.run_options import RunOptions, declared
+
+
+def test_every_declaration_is_complete() -> None:
+    options = declared().values()
+    flags = [name for one in options for name in (one.flag, one.short) if name]
+    assert len(flags) == len(set(flags))
+    for one in options:
+        assert one.help.endswith(".") and len(one.help) < 160, one.name
+        assert set(one.environment_of) <= set(one.commands) <= set(COMMANDS), one.name
+        assert one.keyword or not one.recorded, one.name
+        assert one.in_file or not one.recorded, f"{one.name}: a run that is recorded is read from a file"
+        assert one.example or not (one.environment or one.in_file), one.name
+
+
+@pytest.mark.parametrize("name", [name for name, one in declared().items() if one.recorded])
+def test_a_recorded_value_is_read_back(name: str) -> None:
+    one = declared()[name]
+    value = one.value_of([one.example] if one.repeatable else one.example, "command")
+    assert one.value_of(one.as_data(value), "file") == value
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_python_api_has_the_options_of_the_command(command: str) -> None:
+    function = getattr(trainer_host, command)
+    parameters = inspect.signature(function).parameters
+    known = declared(command)
+    keywords = {name for name, one in known.items() if one.keyword}
+    assert keywords == {name for name in parameters if name in declared()}
+    entries = re.findall(r"^        (\w+): (.*?)(?=^        \w+: |\Z)", _args(function), re.MULTILINE | re.DOTALL)
+    documented = {name: " ".join(text.split()) for name, text in entries}
+    assert documented.keys() == parameters.keys()
+    for name in keywords:
+        assert documented[name].startswith(known[name].help), name
+        default = parameters[name].default
+        assert default in (known[name].default, None) or not (default or known[name].default), name
+
+
+def _args(function: Any) -> str:
+    text = function.__doc__.partition("    Args:\n")[2]
+    return re.split(r"^    (?=\w)", text, flags=re.M)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoreOptions(RunOptions):
+    """The options with one more, as a contributor would add it."""
+
+    colour: str | None = option(
+        None,
+        "Colour of the run.",
+        as_text,
+        example="red",
+        commands=("run", "check"),
+        metavar="NAME",
+        in_file=True,
+        recorded=True,
+    )
+
+
+@pytest.fixture
+def colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_options, "DECLARED", MoreOptions)
+
+
+def test_an_option_is_added_by_its_declaration(
+    colour: None, trainer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.docs.options import table
+    from trainer_host.session import training
+
+    (tmp_path / "data.yaml").write_text("train: train\nval: val\nnames: {0: a}\n")
+    words = ("run", "--task", "detect", "data=data.yaml", "model=yolo26n.yaml", "--dry-run")
+    assert "--colour NAME" in trainer("run", "--help").out and "Colour of the run." in trainer("check", "--help").out
+    assert "--colour" not in trainer("val", "--help").out
+
+    def colour_of(done: Done) -> list[str]:
+        return [line for line in done.out.splitlines() if line.startswith("colour")]
+
+    assert colour_of(trainer(*words)) == []
+    given = trainer(*words, "--colour", "red")
+    assert colour_of(given) == ["colour: red"]
+    monkeypatch.setenv("TRAINER_COLOUR", "blue")
+    assert colour_of(trainer(*words)) == ["colour: blue"]
+    assert colour_of(trainer(*words, "--colour", "red")) == ["colour: red"]
+    monkeypatch.delenv("TRAINER_COLOUR")
+    (tmp_path / "exp.yaml").write_text(given.out)
+    assert trainer("run", "exp.yaml", "--dry-run").out == given.out
+    (tmp_path / "exp.yaml").write_text("colour: 5\n")
+    problem = trainer("run", "exp.yaml", "--dry-run").problems[0]
+    assert problem == "exp.yaml:1: colour: 5 is not valid. Fix: write colour: red"
+
+    monkeypatch.setattr(training, "train", lambda run, *_: run.resolved.write(tmp_path / "run.yaml"))
+    settings: dict[str, Any] = {"data": "data.yaml", "model": "yolo26n.yaml"}
+    trainer_host.run("detect", colour="green", **settings)
+    assert ResolvedRun.read(tmp_path / "run.yaml").options == MoreOptions(colour="green")
+    assert from_file(tmp_path / "run.yaml").given["colour"].origin == "file"
+    assert "| `--colour NAME` | `TRAINER_COLOUR` | Colour of the run. |" in table("run")
+
+
+def test_problems_of_several_doors_are_reported_together(trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("exp.yaml").write_text("best_metric: [a]\nthreads: 0\nepoch: 3\n")
+    monkeypatch.setenv("TRAINER_OFFLINE", "maybe")
+    assert trainer("run", "exp.yaml", "--task", "pose", "--bad=some", "lr0=-1", "--dry-run").problems == [
+        "exp.yaml:1: best_metric: [a] is not a name. Fix: write best_metric: NAME",
+        "exp.yaml:2: threads: 0 is not a number of threads. Fix: write threads: 4",
+        "TRAINER_OFFLINE=maybe is neither true nor false. Fix: write TRAINER_OFFLINE=true",
+        "--bad=some is not valid. Fix: write --bad=fail, --bad=skip, or --bad=skip:1%",
+        "exp.yaml:3: unknown setting 'epoch'. Did you mean 'epochs'?",
+        "'lr0=-1' is an invalid value. Valid 'lr0' values are between 0.0 and 1.0.",
+    ]
+
+
+def test_a_call_names_its_argument() -> None:
+    with pytest.raises(trainer_host.SettingsError) as caught:
+        trainer_host.convert("data.yaml", "new", task="pose", bad=5, offline="maybe")  # type: ignore[arg-type]
+    assert [str(p) for p in caught.value.problems] == [
+        "bad=5 is not valid. Fix: write bad='fail', bad='skip', or bad='skip:1%'",
+        "offline='maybe' is neither true nor false. Fix: write offline='true'",
+    ]
+    assert Request.of("run", bad="skip").options.bad.share == 0.1

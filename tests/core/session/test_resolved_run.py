@@ -1,0 +1,152 @@
+"""The resolved run: complete, and the same in another process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.command import command, environment
+from trainer_host import SettingsError
+from trainer_host.base.best_metric import BestMetric
+from trainer_host.base.findings import Tolerance
+from trainer_host.base.request import from_file
+from trainer_host.base.resolved_run import ResolvedRun
+from trainer_host.base.run_options import RunOptions
+from trainer_host.session.run_record import RunRecord
+
+KEYS = st.from_regex(r"[a-z][a-z0-9_]*", fullmatch=True).filter(
+    lambda key: (
+        key not in {"task", "plugins", "record", "data", "model", "train", "val", *RunOptions.__dataclass_fields__}
+    )
+)
+TEXTS = st.text() | st.sampled_from(
+    ["1e-3", "0x1f", "007", "none", "True", "[1,2]", "1_000", "2020-01-01", "~", "", " "]
+)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | TEXTS
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3))
+OPTIONS = st.builds(
+    RunOptions,
+    exact=st.booleans(),
+    offline=st.booleans(),
+    bad=st.sampled_from([Tolerance(), Tolerance.parse("skip"), Tolerance.parse("skip:2.5%")]),
+    best_metric=st.none() | st.sampled_from(["mAP50(B)", "min:val/box_loss", "1e3"]).map(BestMetric.parse),
+    trackers=st.lists(st.sampled_from(["mlflow", "dvc"]), unique=True).map(tuple),
+    threads=st.none() | st.integers(1, 9999),
+)
+RUNS = st.builds(
+    ResolvedRun,
+    task=st.sampled_from(["pose", "trainer-mine:pose", "1e3"]),
+    settings=st.dictionaries(KEYS, VALUES, max_size=4),
+    options=OPTIONS,
+    plugins=st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES, max_size=3), max_size=2),
+    origins=st.dictionaries(KEYS, st.sampled_from(["command", "file", "sample", "task"]), max_size=3),
+    versions=st.dictionaries(KEYS, TEXTS, max_size=3),
+    used=st.lists(TEXTS, max_size=2).map(tuple),
+)
+
+
+@given(RUNS)
+def test_a_run_is_read_as_it_was_written(run: ResolvedRun) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.yaml"
+        run.write(path)
+        assert repr(ResolvedRun.read(path)) == repr(run)  # 1 and 1.0 differ
+        request = from_file(path)
+    assert (request.options.task, request.values) == (run.task, run.settings)
+
+
+def test_a_run_is_frozen_and_has_no_other_fields() -> None:
+    run = ResolvedRun(task="pose")
+    with pytest.raises(ValueError, match="frozen"):
+        run.task = "detect"  # type: ignore[misc]
+    with pytest.raises(ValueError, match=r"[Ee]xtra"):
+        ResolvedRun(task="pose", epochs=3)  # type: ignore[call-arg]
+
+
+def test_a_settings_file_is_not_a_run(tmp_path: Path) -> None:
+    (tmp_path / "exp.yaml").write_text("task: pose\nepochs: 3\n")
+    with pytest.raises(SettingsError, match=r"not the record of a run\. Fix: give the run\.yaml"):
+        ResolvedRun.read(tmp_path / "exp.yaml")
+    (tmp_path / "exp.yaml").write_text("task: pose\nrecord: {origins: {epochs: nowhere}}\n")
+    with pytest.raises(SettingsError, match=r"record\.origins\.epochs"):
+        ResolvedRun.read(tmp_path / "exp.yaml")
+
+
+def test_a_run_with_objects_cannot_be_made_from_its_file_alone(trainer: Any, tmp_path: Path) -> None:
+    objects = {"mine": "notebook.Mine", "augmentations": "builtins.list"}
+    options = RunOptions(plugins=("mine",))
+    settings = {"data": "x.yaml", "augmentations": [object()]}
+    run = ResolvedRun(task="pose", settings=settings, options=options, plugins={"mine": {}}, objects=objects)
+    RunRecord(tmp_path, run)
+    head = (tmp_path / "run.yaml").read_text().splitlines()[0]
+    assert head == (
+        "# A run of trainer-host. It cannot be run again from this file alone, which cannot hold notebook.Mine, "
+        "builtins.list."
+    )
+    record = ResolvedRun.read(tmp_path / "run.yaml").record()
+    assert (record["reproducible"], record["objects"]) == (False, objects)
+    assert trainer("run", "run.yaml", "--dry-run").problems == [
+        (
+            "run.yaml: the run had 'mine' as an object of the class notebook.Mine, which a file cannot hold. "
+            "Fix: call trainer_host.run(settings_file='run.yaml', plugins=[Mine()])"
+        ),
+        (
+            "run.yaml: the run had 'augmentations' as an object of the class builtins.list, which a file cannot hold. "
+            "Fix: call trainer_host.run(settings_file='run.yaml', augmentations=...)"
+        ),
+    ]
+
+
+@pytest.mark.train
+def test_another_process_makes_the_same_run_to_the_bit(tmp_path: Path) -> None:
+    """The run is made again by the command, and by another process from the resolved run alone."""
+    import torch
+
+    words = ("epochs=1", "imgsz=32", "batch=4", "plots=False", "save_json=False")
+    first = command("run", "--task", "pose", "--exact", *words, "name=a", "--json", cwd=tmp_path)
+    assert first.code == 0, first.err
+    record = tmp_path / "runs/pose/a/run.yaml"
+    again = command("run", str(record), "name=b", "--json", cwd=tmp_path)
+    assert again.code == 0, again.err
+    (tmp_path / "rank.py").write_text(RANK)
+
+    subprocess.run([sys.executable, "rank.py", str(record)], check=True, cwd=tmp_path, env=environment())
+
+    def weights(path: Path) -> dict[str, Any]:
+        return dict(torch.load(path, weights_only=False)["ema"].state_dict())
+
+    best = [weights(tmp_path / f"runs/pose/{name}/weights/last.pt") for name in ("a", "b", "c")]
+    for other in best[1:]:
+        assert best[0].keys() == other.keys()
+        assert all(torch.equal(best[0][key], other[key]) for key in best[0])
+    a, b = (ResolvedRun.read(tmp_path / f"runs/pose/{name}/run.yaml") for name in ("a", "b"))
+    assert {**a.settings, "name": "b"} == b.settings and a.options == b.options
+    assert set(b.origins.values()) == {"file", "command"}
+    assert json.loads(first.out)["status"] == "done"
+
+
+RANK = """
+import sys
+from pathlib import Path
+from trainer_host.base.reporting import NullReporter
+from trainer_host.base.resolved_run import ResolvedRun
+from trainer_host.base.signals import StopRequest
+from trainer_host.engine.factory import make_engine
+from trainer_host.engine.live_run import LiveRun
+from trainer_host.plugin.registry import Registry
+from trainer_host.session.training import train
+
+resolved = ResolvedRun.read(Path(sys.argv[1]))
+resolved = resolved.model_copy(update={"settings": {**resolved.settings, "name": "c"}})
+with make_engine().preserved_state():
+    run = LiveRun.of(resolved, Registry.installed(resolved.options.no_plugins))
+    train(run, NullReporter(), StopRequest())
+"""
