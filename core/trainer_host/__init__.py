@@ -1,7 +1,7 @@
 """Train vision models whose tasks, layers, losses and formats are plugins.
 
-The public face of the host: `run`, `check`, `convert`, `val`, `predict`, `plugins` for people who train, the rest for
-authors of plugins. Importing it needs neither torch nor the engine.
+The public face of the host: `run`, `check`, `convert`, `val`, `predict`, `load`, `plugins` for people who train, the
+rest for authors of plugins. Importing it needs neither torch nor the engine.
 """
 
 # First, and without a future import, which would look for a file too: what is imported below is then Python's own.
@@ -9,7 +9,7 @@ import trainer_host._working_folder
 
 # isort: split
 import trainer_host._early_signals  # noqa: F401
-from trainer_host.api import check, convert, plugins, predict, run, val
+from trainer_host.api import check, convert, load, plugins, predict, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (
     AutobatchHints,
@@ -58,6 +58,7 @@ from trainer_host.base.vision import AnnotatedImage, Detections
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.markers import DONE, hookimpl
 from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
+from trainer_host.session.trained_model import Predictions, TrainedModel
 from trainer_host.version import __version__
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "Point",
     "PredictResult",
     "PredictionContext",
+    "Predictions",
     "Problem",
     "RunContext",
     "RunResult",
@@ -104,6 +106,7 @@ __all__ = [
     "StoppedError",
     "StorageError",
     "TaskSpec",
+    "TrainedModel",
     "TrainerError",
     "UnreadableImage",
     "UnsafeError",
@@ -113,6 +116,7 @@ __all__ = [
     "check",
     "convert",
     "hookimpl",
+    "load",
     "plugins",
     "predict",
     "run",

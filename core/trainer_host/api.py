@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
     from trainer_host.session.resolution import Request
+    from trainer_host.session.trained_model import TrainedModel
 
 
 @preserved_process()
@@ -94,7 +94,7 @@ def val(
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> ValResult:
-    """Measure a finished model; its chain of plugins is restored from the file.
+    """Evaluate a trained model; its plugins are restored from the file.
 
     Args:
         model: The checkpoint.
@@ -171,6 +171,42 @@ def predict(
         files,
         pictures or settings.get("save") is True,
     )
+
+
+@preserved_process()
+def load(
+    model: str | Path,
+    *,
+    task: str | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    plugins: Sequence[str] = (),
+    no_plugins: Sequence[str] = (),
+    offline: bool = False,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> TrainedModel:
+    """Read and build a trained model once, to predict and evaluate with it as often as needed.
+
+    Args:
+        model: The checkpoint.
+        task: Name of the task where the file does not say it.
+        options: Values by plugin and option.
+        plugins: Extensions to switch on besides those of the file.
+        no_plugins: Plugins to switch off.
+        offline: Fetch nothing from a network.
+        reporter: Who shows warnings, now and in later calls; nothing is shown without one.
+        settings: How the model computes: ``device``, ``quantize``, ``compile``, ``channels_last``, ``nms``. All other
+            settings belong to the calls of the loaded model.
+
+    Raises:
+        TrainerError: As `run` does.
+    """
+    from trainer_host.base.reporting import NullReporter
+    from trainer_host.plugin.registry import Registry
+    from trainer_host.session.trained_model import load as session
+
+    request = _request(task, {**settings, "model": str(model)}, options, plugins, no_plugins, False, offline, None)
+    return session(request, Registry.installed(request.no_plugins), reporter or NullReporter())
 
 
 @preserved_process()
@@ -291,11 +327,12 @@ def _request(
     bad: str | None = None,
     images: str | Path | Sequence[str | Path] = (),
 ) -> Request:
+    from trainer_host.base.plain_setting import plain_setting
     from trainer_host.base.settings import Given
     from trainer_host.session.resolution import Request
 
     _require_text(task=task, bad=bad)
-    plain = {k: v if k == "source" and not isinstance(v, Path) else _plain(k, v) for k, v in settings.items()}
+    plain = {k: v if k == "source" and not isinstance(v, Path) else plain_setting(k, v) for k, v in settings.items()}
     given = Given(task, plain, {k: dict(v) for k, v in (options or {}).items()}, [str(p) for p in _several(plugins)])
     given.bad = bad
     given.images = tuple(map(str, _several(images)))
@@ -314,16 +351,3 @@ def _require_text(**given: object) -> None:
 def _several(given: Any) -> Sequence[Any]:
     """Return a list of what may be given by itself: a text is not taken for a list of its letters."""
     return (given,) if isinstance(given, (str, Path)) else tuple(given)
-
-
-def _plain(key: str, value: Any) -> Any:
-    """Return the value of a setting as a settings file could hold it: without paths and types of NumPy and torch."""
-    if isinstance(value, Path):
-        # ``Path("./here")`` is ``here``: that a project is a path is known from its type alone.
-        return os.path.join(os.curdir, value) if key == "project" else str(value)  # noqa: PTH118
-    if isinstance(value, (set, frozenset, range)):
-        return sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
-    package = type(value).__module__.partition(".")[0]
-    if package in {"numpy", "torch"} and callable(getattr(value, "tolist", None)):
-        return value.tolist()
-    return str(value) if package == "torch" and type(value).__name__ == "device" else value

@@ -24,7 +24,7 @@ def val(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Measure a finished model. Its plugins are restored from the file.
+    """Evaluate a trained model. Its plugins are restored from the file.
 
     \b
     trainer val model=runs/NAME/train/weights/best.pt

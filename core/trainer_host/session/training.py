@@ -152,6 +152,7 @@ def _status(error: BaseException) -> str:
 
 def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -> Path | None:
     """Draw predictions on the first held-out images; a run is not lost over a picture."""
+    from trainer_host.engine.checkpoint.reading import read_checkpoint
     from trainer_host.engine.montage import montage
 
     images = [str(f) for f in outcome.held_out[:PICTURES]]
@@ -160,8 +161,8 @@ def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -
         return None
     try:
         with blamed(plan.chain.manager):
-            model = make_engine().trained_model(checkpoint, plan, {}, "predict", save_dir)
-            drawn = [model.draw(p) for p in model.predict(images) if not isinstance(p, UnreadableImage)]
+            predictor = make_engine().trained_model(read_checkpoint(checkpoint), plan, {}).predictor({}, save_dir)
+            drawn = [predictor.draw(p) for p in predictor(images) if not isinstance(p, UnreadableImage)]
         return montage([d for d in drawn if d is not None], save_dir / "predictions.jpg")
     except StoppedError:
         raise

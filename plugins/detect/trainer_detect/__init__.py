@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "BoxPredictor": "predict",
+    "BoxPredictor": "predictor",
     "DetectionTrainer": "trainer",
-    "ReadLabels": "val",
+    "ReadLabels": "validator",
     "build_model": "model",
     "corner_row": "sample",
-    "draw_boxes": "predict",
+    "draw_boxes": "predictor",
     "outline_row": "sample",
     "shapes_sample": "sample",
 }

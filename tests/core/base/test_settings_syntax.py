@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from trainer_host import SettingsError
 from trainer_host.base.settings import Given, merge, parse_pairs, parse_value, read_settings_file
-from trainer_host.session.prediction_files import flatten
+from trainer_host.session.prediction_tables import flatten
 
 WORDS = st.text(string.ascii_letters + "/._-", min_size=1)
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

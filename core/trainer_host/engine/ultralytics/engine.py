@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from trainer_host.base.errors import Problem
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.signals import StopRequest
+    from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.plan import Plan
-    from trainer_host.engine.protocol import Command, TrainedModel, Training
+    from trainer_host.engine.protocol import Command, EngineModel, Lacking, Training
 
 
 class UltralyticsSettings:
@@ -32,6 +33,12 @@ class UltralyticsSettings:
     def keys(self) -> frozenset[str]:
         """Return the settings that a user may give."""
         return engine_settings.engine_keys()
+
+    def of_loading(self) -> frozenset[str]:
+        """Return the settings that decide how a trained model computes."""
+        from trainer_host.engine.ultralytics.setting_effects import OF_LOADING
+
+        return OF_LOADING
 
     def unknown(
         self,
@@ -56,11 +63,12 @@ class UltralyticsSettings:
         command: Command,
         engine_task: str | None,
         where: Callable[[str], str | None] = lambda _: None,
+        lacking: Collection[Lacking] = (),
     ) -> tuple[list[Problem], list[Problem]]:
         """Return the settings that a command does not use: those to refuse, and those to warn about."""
         from trainer_host.engine.ultralytics.setting_effects import unused_settings
 
-        return unused_settings(settings, command, engine_task, where)
+        return unused_settings(settings, command, engine_task, where, lacking)
 
     def instead_of_option(self, name: str, value: Any) -> str | None:
         """Return what to write for a setting given as an option (``--epochs 3``); None for an unknown name."""
@@ -163,10 +171,8 @@ class UltralyticsEngine:
 
         return TrainingEngine(plan, values, save_dir, reporter, stop)
 
-    def trained_model(
-        self, path: Path, plan: Plan, values: Mapping[str, Any], mode: Command, save_dir: Path
-    ) -> TrainedModel:
+    def trained_model(self, checkpoint: Checkpoint, plan: Plan, settings: Mapping[str, Any]) -> EngineModel:
         """Return the model of a checkpoint, on its device."""
-        from trainer_host.engine.ultralytics.training_engine import FinishedModel
+        from trainer_host.engine.ultralytics.trained_model import UltralyticsModel
 
-        return FinishedModel(path, plan, values, mode, save_dir)
+        return UltralyticsModel(checkpoint, plan, settings)

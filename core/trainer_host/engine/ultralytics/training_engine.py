@@ -3,54 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ultralytics.cfg import get_cfg
 from ultralytics.utils.checks import check_model_file_from_stem
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
-from ultralytics.utils.torch_utils import select_device
 
-from trainer_host.base.contexts import (
-    DataContext,
-    ModelContext,
-    PredictionContext,
-    RunContext,
-    ValidationContext,
-)
-from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError, nearest
+from trainer_host.base.errors import Problem, SettingsError, UnsafeError, nearest
 from trainer_host.base.gc_pause import gc_paused
-from trainer_host.base.results import Outcome, UnreadableImage
-from trainer_host.data.subset_settings import refuse_unknown_classes
+from trainer_host.base.results import Outcome
 from trainer_host.engine.checkpoint.reading import read_checkpoint
-from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.thread_count import wanted_threads
-from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer, new_trainer
-from trainer_host.engine.ultralytics.contributions import (
-    Postprocessing,
-    join_callbacks,
-    joined_metrics,
-    postprocessing,
-    require_asked,
-    require_measured,
-)
-from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback, warn_of_precision
+from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
+from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
 from trainer_host.engine.ultralytics.engine_settings import engine_folder
 from trainer_host.engine.ultralytics.fonts import settle_fonts
-from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
-from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
-from trainer_host.engine.ultralytics.plugin_layers import with_layers
-from trainer_host.engine.ultralytics.run_dataset import read_and_check
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from trainer_host.base.protocols import Image, Module, Prediction, Predictor
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
@@ -240,112 +215,6 @@ class TrainingEngine:
             ending=trainer.ending,
             weights=trainer.starting_weights,
         )
-
-
-class FinishedModel:
-    """A checkpoint with its chain: what validation and prediction need.
-
-    Args:
-        path: The checkpoint.
-        plan: Plugins and promises.
-        values: Engine keys.
-        mode: ``val`` or ``predict``.
-        save_dir: Where results go.
-    """
-
-    def __init__(self, path: Path, plan: Plan, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
-        self.plan, self.save_dir = plan, save_dir
-        self._predictor: Predictor | None = None
-        self._kept: Postprocessing | None = None
-        refuse_device(values.get("device"))
-        self.checkpoint = read_checkpoint(path)
-        refuse_other_task(self.checkpoint, plan.chain)
-        inherited = inherited_settings(self.checkpoint, values)
-        alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
-        wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": plan.chain.engine_task}
-        self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
-        self.device = select_device(self.args.device, verbose=False)
-        warn_of_fallback(self.args.device, self.device)
-        warn_of_precision(self.args.quantize, self.device)
-        data = self.checkpoint.record.get("data") or {}
-        self.trainer = detached_trainer(plan, self.args, data, self.device, save_dir)
-        ctx = with_layers(plan.chain.manager, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg")))
-        self.model: Module = trained_model(self.checkpoint, self._build, ctx).to(self.device)
-        if mode == "predict":  # those of a validation are the dataset's
-            refuse_unknown_classes(self.args.classes, getattr(self.model, "names", None), "the model")
-        restore_states(plan.chain, self._context(RunContext), self.checkpoint.record.get(PLUGIN_STATES) or {})
-
-    def _postprocessing(self, mode: str) -> Postprocessing | None:
-        return postprocessing(self.plan.chain, self._context(PredictionContext, model=self.model, mode=mode))
-
-    def _build(self, ctx: ModelContext) -> Module:
-        manager = self.plan.chain.manager
-        model = manager.hook.build_model(ctx=ctx)
-        if self.checkpoint.in_state_form:  # a pickled model keeps its attributes
-            manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
-        return model
-
-    def _context(self, kind: type[Any], **fields: Any) -> Any:
-        chain = self.plan.chain
-        common: dict[str, Any] = {
-            "task": chain.name,
-            "engine_task": chain.engine_task,
-            "args": self.args,
-            "options": chain.options,
-            "data": self.checkpoint.record.get("data") or {},
-            "save_dir": self.save_dir,
-            "exact": self.plan.exact,
-            "offline": self.plan.offline,
-            "device": self.device,
-            "engine": self.trainer,
-        }
-        return kind(**{**common, **fields})
-
-    def validate(self) -> dict[str, float]:
-        """Measure the model on the dataset that the settings name.
-
-        Raises:
-            DatasetError: If the dataset cannot be used.
-        """
-        hook = self.plan.chain.manager.hook
-        models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
-        ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val", models=models)
-        data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
-        self.args.data = data.get("yaml_file", self.args.data)
-        settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
-        callbacks = engine_callbacks()
-        join_callbacks(callbacks, self.plan.chain.manager, self._context(RunContext, data=data))
-        ctx = self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
-        named, kept = joined_metrics(self.plan.chain, ctx), self._postprocessing("val")
-        validator = hook.build_validator(ctx=replace(ctx, metrics=named, postprocess=kept))
-        if validator is None:
-            raise PluginError(f"task {self.plan.chain.name!r} has no validator.")
-        metrics = validator(model=self.model)
-        require_measured(self.plan.chain, named, metrics)
-        require_asked(self.plan.chain, kept, "validator")
-        return {k: float(v) for k, v in metrics.items()}
-
-    def predict(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
-        """Yield what the model finds, image by image.
-
-        Raises:
-            PluginError: If the task does not predict.
-        """
-        if self._predictor is None:
-            self._kept = self._postprocessing("predict")
-            ctx = self._context(PredictionContext, model=self.model, postprocess=self._kept)
-            self._predictor = self.plan.chain.manager.hook.build_predictor(ctx=ctx)
-        if self._predictor is None:
-            raise PluginError(f"task {self.plan.chain.name!r} does not predict.")
-        for prediction in self._predictor(source):
-            if not isinstance(prediction, UnreadableImage):
-                require_asked(self.plan.chain, self._kept, "predictor")
-            yield prediction
-
-    def draw(self, prediction: Prediction) -> Image | None:
-        """Return a picture of a prediction, or None where the task draws none."""
-        ctx = self._context(PredictionContext, model=self.model)
-        return self.plan.chain.manager.hook.draw(ctx=ctx, prediction=prediction)
 
 
 def task_of_model(name: str) -> str | None:
