@@ -67,7 +67,7 @@ class Loader(Protocol):
 
 
 class Validator(Protocol):
-    """Measures a model: called with ``trainer`` while training and with ``model`` on its own.
+    """Evaluates a model: called with ``trainer`` while training and with ``model`` on its own.
 
     Attributes:
         metrics: An object whose ``keys`` are the names of the metrics, those of plugins (``ctx.metrics``) included.
@@ -115,11 +115,16 @@ class Prediction(Protocol):
         objects: The things found, as plain data that JSON can hold.
     """
 
-    path: Path
-    frame: int | None
-    fps: float | None
-    image: Image
-    objects: list[dict[str, Any]]
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+    @property
+    def frame(self) -> int | None: ...  # noqa: D102
+    @property
+    def fps(self) -> float | None: ...  # noqa: D102
+    @property
+    def image(self) -> Image: ...  # noqa: D102
+    @property
+    def objects(self) -> list[dict[str, Any]]: ...  # noqa: D102
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as JSON can hold it."""

@@ -219,7 +219,7 @@ class ImagePrediction:
         detections: The objects as arrays of numpy, not rounded; None if the predictor gives none.
         names: The names of the classes by number.
         point_names: For each class, the names of its points; empty for a task without points.
-        drawn: Draws the picture of `plot`; set by the host.
+        drawn: Draws the picture that ``plot()`` returns; set by the host.
     """
 
     path: Path
@@ -245,10 +245,6 @@ class ImagePrediction:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Iterate over the objects."""
         return iter(self.objects)
-
-    def __bool__(self) -> bool:
-        """Return True: a prediction that found nothing is one too."""
-        return True
 
     @property
     def size(self) -> tuple[int, int]:

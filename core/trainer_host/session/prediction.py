@@ -104,8 +104,8 @@ def checked_source(problems: list[Problem], settings: Mapping[str, Any], offline
 
 def lacking(source: Source, files: bool) -> list[Lacking]:
     """Return what a prediction does without: a video, a stream, files."""
-    found: list[Lacking] = [] if source.has_video else ["video"]
-    return [*found, *([] if source.stream else ["stream"]), *([] if files else ["files"])]
+    has: dict[Lacking, bool] = {"video": source.has_video, "stream": source.stream is not None, "files": files}
+    return [what for what, there in has.items() if not there]
 
 
 def results_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -201,9 +202,10 @@ class TrainedModel:
         warn_of_unreadable(unreadable, source, self._reporter)
 
     def _typed(self, found: Prediction, draw: Callable[[ImagePrediction], Image | None]) -> ImagePrediction:
-        if not isinstance(found, ImagePrediction):  # of a predictor with a class of its own
-            found = ImagePrediction(found.path, found.image, found.objects, found.frame, found.fps)
-        return replace(found, names=found.names or self.names, drawn=draw)
+        if isinstance(found, ImagePrediction):
+            return replace(found, names=found.names or self.names, drawn=draw)
+        about: dict[str, Any] = {"frame": found.frame, "fps": found.fps}  # of a predictor with a class of its own
+        return ImagePrediction(found.path, found.image, found.objects, **about, names=self.names, drawn=draw)
 
 
 class Predictions(Iterator[ImagePrediction]):
@@ -254,5 +256,6 @@ def in_steps(
                 return
             yield value
     finally:
-        with context():
-            values.close()
+        if not sys.is_finalizing():  # when the program ends, there is nothing to restore
+            with context():
+                values.close()
