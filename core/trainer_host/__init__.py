@@ -1,8 +1,8 @@
 """Train vision models whose tasks, layers, losses and formats are plugins.
 
-`run`, `val`, `predict`, `check`, `convert`, `plugins` and `doctor` are for programs that train, the rest is for authors
-of plugins. `trainer_host.typing`, `trainer_host.data`, `trainer_host.ultralytics` and `trainer_host.testing` have more.
-Importing this module needs neither torch nor the engine.
+`run`, `val`, `predict`, `load`, `check`, `convert`, `plugins` and `doctor` are for programs that train, the rest is for
+authors of plugins. `trainer_host.typing`, `trainer_host.data`, `trainer_host.ultralytics` and `trainer_host.testing`
+have more. Importing this module needs neither torch nor the engine.
 """
 
 # First, and without a future import, which would look for a file too: what is imported below is then Python's own.
@@ -12,7 +12,7 @@ import trainer_host._working_folder
 from typing import TYPE_CHECKING
 
 import trainer_host._early_signals  # noqa: F401
-from trainer_host.api import check, convert, doctor, plugins, predict, read_record, run, val
+from trainer_host.api import check, convert, doctor, load, plugins, predict, read_record, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (
     AutobatchHints,
@@ -66,6 +66,7 @@ from trainer_host.base.vision import AnnotatedImage, Detections
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.markers import DONE, hookimpl
 from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
+from trainer_host.session.trained_model import Predictions, TrainedModel
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ __all__ = [
     "Point",
     "PredictResult",
     "PredictionContext",
+    "Predictions",
     "Problem",
     "Progress",
     "Reporter",
@@ -139,6 +141,7 @@ __all__ = [
     "StoppedError",
     "StorageError",
     "TaskSpec",
+    "TrainedModel",
     "TrainerError",
     "UnreadableImage",
     "UnsafeError",
@@ -150,6 +153,7 @@ __all__ = [
     "convert",
     "doctor",
     "hookimpl",
+    "load",
     "plugins",
     "predict",
     "read_record",

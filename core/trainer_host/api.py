@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
     from trainer_host.session.diagnosis import Diagnosis
+    from trainer_host.session.trained_model import TrainedModel
 
 
 @preserved_process()
@@ -97,7 +97,7 @@ def val(
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> ValResult:
-    """Evaluate a trained model; its chain of plugins is restored from the file.
+    """Evaluate a trained model; its plugins are restored from the file.
 
     Args:
         model: The checkpoint.
@@ -165,6 +165,40 @@ def predict(
     call = _Call.of("predict", locals())
     drawn = bool(pictures) or settings.get("save") is True
     return session(call.request, call.registry, call.reporter, call.request.options.outputs, drawn)
+
+
+@preserved_process()
+def load(
+    model: str | Path,
+    *,
+    task: str | TaskSpec | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    plugins: Sequence[Any] = (),
+    no_plugins: Sequence[str] = (),
+    offline: bool = False,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> TrainedModel:
+    """Read and build a trained model once, to predict and evaluate with it as often as needed.
+
+    Args:
+        model: The checkpoint.
+        task: Task; inferred from the file by default. A name, or a `TaskSpec`.
+        options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
+        plugins: Extensions to switch on in addition to those of the file: names, paths of Python files, or objects.
+        no_plugins: Plugins to switch off.
+        offline: Fetch nothing from a network.
+        reporter: Shows warnings, now and in later calls; nothing is shown without one.
+        settings: How the model computes: ``device``, ``quantize``, ``compile``, ``channels_last``, ``nms``. All other
+            settings belong to the calls of the loaded model.
+
+    Raises:
+        TrainerError: As `run` does.
+    """
+    from trainer_host.session.trained_model import load as session
+
+    call = _Call.of("val", locals())
+    return session(call.request, call.registry, call.reporter)
 
 
 @preserved_process()
@@ -304,6 +338,7 @@ class _Call:
     @classmethod
     def of(cls, command: str, arguments: Mapping[str, Any]) -> _Call:
         """Return a call, from the arguments of its function by name: ``locals()`` before any other assignment."""
+        from trainer_host.base.plain_setting import plain_setting
         from trainer_host.base.reporting import NullReporter
         from trainer_host.base.request import Request
         from trainer_host.base.run_options import declared
@@ -316,7 +351,7 @@ class _Call:
         task = options.pop("task") if isinstance(given.get("task"), TaskSpec) else None
         positional = {k: given[k] for k in ("model", "data", "source") if k in given}
         settings = {**arguments.get("settings", {}), **positional}
-        plain = {k: v if _is_image(k, v) else _plain(k, v) for k, v in settings.items() if k not in known}
+        plain = {k: v if _is_image(k, v) else plain_setting(k, v) for k, v in settings.items() if k not in known}
         request, registry = open_request(Request.of(command, plain, given["options"], **options), "call", task)
         return cls(request, registry, given["reporter"] or NullReporter())
 
@@ -329,16 +364,3 @@ def _is_default(value: Any, default: Any) -> bool:
 def _is_image(key: str, value: Any) -> bool:
     """Return whether a value is what to predict on, which may be an array and stays as it is."""
     return key == "source" and not isinstance(value, Path)
-
-
-def _plain(key: str, value: Any) -> Any:
-    """Return the value of a setting as a settings file could hold it: without paths and types of NumPy and torch."""
-    if isinstance(value, Path):
-        # ``Path("./here")`` is ``here``: that a project is a path is known from its type alone.
-        return os.path.join(os.curdir, value) if key == "project" else str(value)  # noqa: PTH118
-    if isinstance(value, (set, frozenset, range)):
-        return sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
-    package = type(value).__module__.partition(".")[0]
-    if package in {"numpy", "torch"} and callable(getattr(value, "tolist", None)):
-        return value.tolist()
-    return str(value) if package == "torch" and type(value).__name__ == "device" else value

@@ -189,7 +189,8 @@ def class_section(kind: type[Any]) -> Iterator[str]:
 def protocol_section(kind: type[Any]) -> Iterator[str]:
     """Yield the section of a protocol."""
     text, said, _ = sections(inspect.getdoc(kind) or "")
-    attributes = vars(kind).get("__annotations__", {})
+    attributes = dict(vars(kind).get("__annotations__", {}))
+    attributes |= {n: p.fget.__annotations__["return"] for n, p in vars(kind).items() if isinstance(p, property)}
     yield f"### protocol {kind.__name__}\n"
     yield f"{lines(text)}\n"
     items = [
@@ -201,7 +202,7 @@ def protocol_section(kind: type[Any]) -> Iterator[str]:
 
 
 def methods(kind: type[Any]) -> Iterator[str]:
-    """Yield a line for each method that a class declares."""
+    """Yield a line for each method and property that a class declares."""
     named = set(re.findall(r"def (\w+)\(", inspect.getsource(kind))) - {"__str__"}
     items = []
     for name, member in vars(kind).items():
@@ -209,6 +210,8 @@ def methods(kind: type[Any]) -> Iterator[str]:
         if name in named and inspect.isfunction(function):
             signature = re.sub(r"(?:self|cls)(?:, /)?(?:, )?", "", short(str(inspect.signature(function))), count=1)
             items.append(f"- `{name}{signature}`: {cell(sections(inspect.getdoc(function) or '')[0])}")
+        if isinstance(member, property) and member.__doc__ and not name.startswith("_"):
+            items.append(f"- `{name}: {short(member.fget.__annotations__['return'])}`: {cell(member.__doc__)}")
     if items:
         yield "\n".join(items) + "\n"
 

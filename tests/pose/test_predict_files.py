@@ -255,7 +255,7 @@ def test_what_is_drawn_follows_the_settings() -> None:
 def test_a_task_without_labels_says_so(model: Path) -> None:
     from trainer_host.session.prediction_files import PredictionFiles, Wanted
 
-    writer = PredictionFiles(None, Path("out"), Wanted(False, labels=True, crops=True))  # type: ignore[arg-type]
+    writer = PredictionFiles(lambda _: None, Path("out"), Wanted(False, labels=True, crops=True))
     writer.write(ImagePrediction(Path("a.jpg"), np.zeros((4, 4, 3), np.uint8)))
     assert writer.lacks == {"save_txt", "save_crop"}
 
@@ -378,10 +378,10 @@ def test_a_video_that_does_not_fit_is_an_error_of_storage(model: Path) -> None:
 def test_a_full_disk_ends_a_video_while_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     from types import SimpleNamespace
 
-    from trainer_host.session import prediction_files
+    from trainer_host.session import video_file
 
-    video = prediction_files.VideoFile(Path("v.mp4").absolute(), float("nan"), (64, 48))
-    monkeypatch.setattr(prediction_files.shutil, "disk_usage", lambda folder: SimpleNamespace(free=9))
+    video = video_file.VideoFile(Path("v.mp4").absolute(), float("nan"), (64, 48))
+    monkeypatch.setattr(video_file.shutil, "disk_usage", lambda folder: SimpleNamespace(free=9))
     with pytest.raises(StorageError, match=r"v\.mp4: cannot write the video: the disk is full\. Fix: free space"):
         video.write(np.zeros((48, 64, 3), np.uint8))
     video.discard()

@@ -22,7 +22,7 @@ from tests.support.recording_reporter import RecordingReporter
 from tests.support.untrained_models import untrained
 from trainer_host import DatasetError, PredictResult, SettingsError, TrainerError, UnsafeError
 from trainer_host.plugin.registry import Registry
-from trainer_host.session.prediction_sources import VIDEOS
+from trainer_host.session.source_files import VIDEOS
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 255, (96, 128, 3), dtype=np.uint8)
@@ -364,21 +364,20 @@ def test_an_interrupted_stream_keeps_what_was_found(model: Path, tmp_path: Path)
     write("a.jpg")
     code = """
 import os, signal, sys
-from trainer_host.engine.ultralytics.training_engine import FinishedModel
+from trainer_host.engine.ultralytics import trained_model
 from trainer_host.cli.main import main
 
-class Endless(FinishedModel):
-    def predict(self, source):
+class Endless(trained_model.UltralyticsPredictor):
+    def __call__(self, source):
         seen = 0
         while True:
-            for prediction in super().predict(source):
+            for prediction in super().__call__(source):
                 seen += 1
                 yield type(prediction)(prediction.path, prediction.image, prediction.objects, seen, 10.0)
                 if seen == 3:
                     os.kill(os.getpid(), signal.SIGINT)
 
-import trainer_host.engine.ultralytics.training_engine as engine
-engine.FinishedModel = Endless
+trained_model.UltralyticsPredictor = Endless
 main()
 """
     words = ["predict", f"model={model}", "source=a.jpg", "imgsz=64", "conf=0.0001", "--json", "--output", "f.json"]
@@ -407,7 +406,7 @@ def test_what_was_found_is_kept_only_if_asked_for(model: Path) -> None:
 
 
 def test_an_image_that_only_its_decoder_finds_damaged(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer_host.session import prediction_sources as sources
+    from trainer_host.session import source_files as sources
 
     monkeypatch.setattr(sources, "FAULTS", frozenset())
     write("in/a.jpg", *(f"in/{n}.jpg" for n in range(9)))

@@ -274,11 +274,14 @@ class PredictionContext(RunContext):
         model: The model.
         mode: ``predict``, or ``val`` while a model is evaluated.
         postprocess: Filters or changes predictions before they are returned; None if no plugin does.
+        prepared: What a predictor keeps for later ones of the same model, such as the model made ready to compute;
+            empty at first. The device and the precision stay the same, all other settings may differ.
     """
 
     model: Module
     mode: str = "predict"
     postprocess: Postprocess | None = None
+    prepared: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,11 +176,16 @@ class Prediction(Protocol):
         objects: The objects found, as plain data that JSON can hold.
     """
 
-    path: Path
-    frame: int | None
-    fps: float | None
-    image: Image
-    objects: list[dict[str, Any]]
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+    @property
+    def frame(self) -> int | None: ...  # noqa: D102
+    @property
+    def fps(self) -> float | None: ...  # noqa: D102
+    @property
+    def image(self) -> Image: ...  # noqa: D102
+    @property
+    def objects(self) -> list[dict[str, Any]]: ...  # noqa: D102
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as plain data that JSON can hold."""

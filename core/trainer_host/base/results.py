@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from trainer_host.base.vision import Detections
 
 MOST_PARTS = 8
 """Parts of a model to name one by one."""
@@ -179,7 +181,7 @@ class ValResult:
 
     Attributes:
         task: Name of the task.
-        model: The checkpoint that was measured.
+        model: The checkpoint that was evaluated.
         save_dir: The folder of its plots.
         metrics: The metrics under the engine's names.
     """
@@ -203,7 +205,7 @@ class ValResult:
 
 @dataclass(frozen=True)
 class ImagePrediction:
-    """What was found in one image or video frame.
+    """What was found in one image or video frame: a sequence of its objects, with arrays of what they have.
 
     Attributes:
         path: The file that the image came from.
@@ -214,6 +216,10 @@ class ImagePrediction:
         label_rows: The objects as rows of a label file, for ``save_txt``; None if the predictor writes none.
         crops: The part of the image around each object, with the name of its class, for ``save_crop``; None if the
             predictor cuts none.
+        detections: The objects as arrays of numpy, not rounded; None if the predictor gives none.
+        names: The names of the classes by number.
+        point_names: For each class, the names of its points; empty for a task without points.
+        drawn: Draws the picture that ``plot()`` returns; set by the host.
     """
 
     path: Path
@@ -223,10 +229,63 @@ class ImagePrediction:
     fps: float | None = None
     label_rows: tuple[str, ...] | None = field(default=None, repr=False)
     crops: tuple[tuple[str, Any], ...] | None = field(default=None, repr=False)
+    detections: Detections | None = field(default=None, repr=False)
+    names: Mapping[int, str] = field(default_factory=dict, repr=False)
+    point_names: Mapping[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    drawn: Callable[[ImagePrediction], Any] | None = field(default=None, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.objects)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one object as plain data."""
+        return self.objects[index]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Iterate over the objects."""
+        return iter(self.objects)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image in pixels."""
+        height, width = self.image.shape[:2]
+        return width, height
+
+    @property
+    def boxes(self) -> Any:
+        """Array of shape (N, 4), float32: x1, y1, x2, y2 in pixels of the image; upright also around oriented ones."""
+        return self._arrays.boxes
+
+    @property
+    def scores(self) -> Any:
+        """Array of shape (N,), float32: confidences from 0 to 1."""
+        return self._arrays.scores
+
+    @property
+    def classes(self) -> Any:
+        """Array of shape (N,), int64: class numbers, which `names` has the names of."""
+        return self._arrays.classes
+
+    @property
+    def points(self) -> Any:
+        """Array of shape (N, K, 2) or (N, K, 3), float32: x, y in pixels and a confidence; None without points."""
+        return self._arrays.points
+
+    @property
+    def _arrays(self) -> Detections:
+        if self.detections is None:
+            raise AttributeError("the predictor of this task gives no arrays. Fix: use .objects")
+        return self.detections
+
+    def plot(self) -> Any:
+        """Return a copy of the image with what was found drawn on it, as the task draws it: (H, W, 3), uint8, BGR."""
+        picture = self.drawn(self) if self.drawn is not None else None
+        return self.image.copy() if picture is None else picture
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as JSON can hold it."""
-        height, width = self.image.shape[:2]
+        width, height = self.size
         found: dict[str, Any] = {"image": str(self.path), "width": width, "height": height}
         if self.frame is not None:
             found["frame"] = self.frame

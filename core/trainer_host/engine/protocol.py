@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer_host.base.errors import EnvironmentProblemError, Problem
-    from trainer_host.base.protocols import Image, Prediction
+    from trainer_host.base.protocols import Device, Image, Prediction
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import Outcome, StartingWeights, UnreadableImage
     from trainer_host.base.signals import StopRequest
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Command = Literal["run", "val", "predict"]
 """The commands that an engine does the work of."""
+Lacking = Literal["video", "stream", "files"]
+"""What a prediction has not: a video or a stream among its sources, files that it writes."""
 
 
 class EngineSettings(Protocol):
@@ -37,6 +39,10 @@ class EngineSettings(Protocol):
 
     def keys(self) -> frozenset[str]:
         """Return the settings that a user may give."""
+        ...
+
+    def of_loading(self) -> frozenset[str]:
+        """Return the settings that decide how a trained model computes, and are fixed once it is loaded."""
         ...
 
     def unknown(
@@ -64,8 +70,17 @@ class EngineSettings(Protocol):
         command: Command,
         engine_task: str | None,
         where: Callable[[str], str | None] = ...,
+        lacking: Collection[Lacking] = ...,
     ) -> tuple[list[Problem], list[Problem]]:
-        """Return the settings that a command does not use: those to refuse, and those to warn about."""
+        """Return the settings that a command does not use: those to refuse, and those to warn about.
+
+        Args:
+            settings: Known settings.
+            command: The command.
+            engine_task: The engine's kind of the task; None if it is not known.
+            where: The place of a setting in a file, or None.
+            lacking: What the command does without, so that settings about it have no effect.
+        """
         ...
 
     def instead_of_option(self, name: str, value: Any) -> str | None:
@@ -195,10 +210,14 @@ class Engine(Protocol):
         """Return a training that has not begun."""
         ...
 
-    def trained_model(
-        self, path: Path, run: LiveRun, values: Mapping[str, Any], mode: Command, save_dir: Path
-    ) -> TrainedModel:
-        """Return the model of a checkpoint, on its device."""
+    def trained_model(self, checkpoint: Checkpoint, run: LiveRun, settings: Mapping[str, Any]) -> EngineModel:
+        """Return the model of a checkpoint, on its device.
+
+        Args:
+            checkpoint: The file.
+            run: Its plugins.
+            settings: Settings of `EngineSettings.of_loading`.
+        """
         ...
 
 
@@ -226,24 +245,38 @@ class Training(Protocol):
         ...
 
 
-class TrainedModel(Protocol):
-    """A trained model with its plugins.
+class EngineModel(Protocol):
+    """A trained model with its plugins, built once.
 
     Attributes:
         run: What was asked for, with the plugins.
         checkpoint: The file.
-        save_dir: The folder of the results.
+        device: The device that it computes on.
+        names: The names of the classes by number.
     """
 
     run: LiveRun
     checkpoint: Checkpoint
-    save_dir: Path
+    device: Device
 
-    def validate(self) -> dict[str, float]:
-        """Evaluate the model on the dataset of the settings."""
+    @property
+    def names(self) -> Mapping[int, str]:
+        """The names of the classes by number."""
         ...
 
-    def predict(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
+    def validate(self, settings: Mapping[str, Any], save_dir: Path) -> dict[str, float]:
+        """Evaluate the model on the dataset of the settings, or on that of the training."""
+        ...
+
+    def predictor(self, settings: Mapping[str, Any], save_dir: Path) -> EnginePredictor:
+        """Return a predictor with these settings; the model is not built again."""
+        ...
+
+
+class EnginePredictor(Protocol):
+    """A trained model with the settings of one prediction."""
+
+    def __call__(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
         """Yield what the model finds, image by image."""
         ...
 

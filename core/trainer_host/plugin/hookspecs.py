@@ -399,8 +399,13 @@ class HookSpecs:
         It is called with a list of images, each a path or a `LoadedImage`, or with a list of one video, as often as
         needed; for a camera, an address or the screen with its name. It yields an `ImagePrediction`, or an
         object with the same attributes, for each image or frame, and an `UnreadableImage` for one that cannot be read.
+        Results with ``detections`` have arrays.
 
-        Called: for a prediction, and for the picture after training.
+        The program computes between two results: a generator that switches gradients off is decorated with
+        ``torch.no_grad()``, which ends at each result, rather than having a ``with`` in it. A loaded model predicts
+        again and again, each time with other settings: keep in ``ctx.prepared`` what need not be made each time.
+
+        Called: for each prediction, and for the picture after training.
 
         .. versionadded:: 0.1
         """

@@ -12,9 +12,13 @@ from trainer_host.base.results import PredictResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, translated
 from trainer_host.engine.factory import make_engine
-from trainer_host.session.evaluation import is_meant, open_model, settings_problems
-from trainer_host.session.prediction_files import PredictionFiles, Wanted, try_output, write_predictions
-from trainer_host.session.prediction_sources import given_source, is_video
+from trainer_host.session.evaluation import request_problems
+from trainer_host.session.model_opening import open_model
+from trainer_host.session.prediction_files import PredictionFiles, Wanted
+from trainer_host.session.prediction_sources import find_source
+from trainer_host.session.prediction_tables import try_output, write_predictions
+from trainer_host.session.result_folder import result_folder
+from trainer_host.session.trained_model_settings import is_meant, known_settings, warn_of_unused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +26,9 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Prediction
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
-    from trainer_host.engine.protocol import TrainedModel
+    from trainer_host.engine.protocol import EngineModel, EnginePredictor, Lacking
     from trainer_host.plugin.registry import Registry
-    from trainer_host.session.prediction_sources import Source
+    from trainer_host.session.source_files import Source
 
 SHOWN = 10
 """Unreadable images that an error names; the others are counted."""
@@ -54,39 +58,91 @@ def predict(
     """
     files = _tried(outputs, request.values.get("source"))
     engine = make_engine()
-    with translated(), ExitStack() as held:
-        held.enter_context(engine.preserved_state())  # before the values are checked
-        source = _checked_source(request, registry)
+    with translated(), engine.preserved_state():  # before the values are checked
+        given = request.values
+        source = checked_source(request_problems(request, registry, "predict"), given, request.options.offline)
         from trainer_host.engine.opencv_output import quiet_opencv
 
-        settings = request.values
-        wanted = _wanted(settings, pictures)
+        wanted = Wanted.of(given, pictures)
         stop = StopRequest(when="what was found until then is written")
-        with engine.log(reporter, request.options.verbose), quiet_opencv(request.options.verbose), stop.listening():
-            model = open_model(request, registry, "predict", reporter, held, wanted.any())
-            writer = PredictionFiles(model, model.save_dir, wanted) if wanted.any() else None
-            work = _Work(model, source, files, writer, keep or bool(files))
-            with blamed(model.run.chain.manager):
+        with (
+            engine.log(reporter, request.options.verbose),
+            quiet_opencv(request.options.verbose),
+            stop.listening(),
+            ExitStack() as held,
+        ):
+            model, settings = open_model(request, registry, reporter), known_settings(given)
+            warn_of_unused(model, settings, "predict", reporter, lacking(source, files=wanted.any()))
+            chain, folder = model.run.chain, Path.cwd()
+            if wanted.any():
+                folder = held.enter_context(result_folder(chain.name, settings, "predict", reporter))
+            with blamed(chain.manager):
+                predictor = model.predictor(settings, folder)
+                writer = PredictionFiles(predictor.draw, folder, wanted) if wanted.any() else None
+                work = _Work(model, predictor, source, files, writer, keep or bool(files))
                 work.run(settings.get("batch") or 1)
-            work.warn(reporter, settings)
+            work.warn(reporter)
             return work.result()
 
 
-def _checked_source(request: Request, registry: Registry) -> Source:
+def checked_source(problems: list[Problem], settings: Mapping[str, Any], offline: bool) -> Source:
     """Return the source; its problems and those of the other settings are reported together.
 
     Raises:
         SettingsError: If there are any.
+        UnsafeError: If the source would be fetched, and the run is offline.
     """
-    problems = settings_problems(request, registry, "predict")
     try:
-        source = given_source(request)
+        source = find_source(settings.get("source"), offline, settings.get("data"))
     except SettingsError as error:
-        own = () if is_meant("source", problems) and request.values.get("source") is None else error.problems
+        own = () if is_meant("source", problems) and settings.get("source") is None else error.problems
         raise SettingsError(*problems, *own) from error
     if problems:
         raise SettingsError(*problems)
     return source
+
+
+def lacking(source: Source, files: bool) -> list[Lacking]:
+    """Return what a prediction does without: a video, a stream, files."""
+    has: dict[Lacking, bool] = {"video": source.has_video, "stream": source.stream is not None, "files": files}
+    return [what for what, there in has.items() if not there]
+
+
+def results_of(
+    predictor: EnginePredictor, source: Source, batch: int
+) -> Iterator[Iterator[Prediction | UnreadableImage]]:
+    """Yield what a model finds in each part of a source, such as one video, and what cannot be read in it.
+
+    Args:
+        predictor: The model.
+        source: What it reads.
+        batch: Images that the model sees at once.
+    """
+    yield iter(source.missing)
+    if source.stream is not None:
+        yield predictor(source.stream)
+    for entries, unreadable in source.parts(batch):
+        yield iter(unreadable)
+        if entries:
+            yield predictor(entries)
+
+
+def nothing_read(unreadable: Sequence[UnreadableImage]) -> DatasetError:
+    """Return the error of a source of which nothing can be read."""
+    problems = [Problem(f"{u.reason}.", f"Fix: {u.fix}", str(u.path)) for u in unreadable[:SHOWN]]
+    if len(unreadable) > SHOWN:
+        problems.append(Problem(f"{len(unreadable) - SHOWN} more images cannot be read.", "Fix: --json lists them"))
+    return DatasetError(*problems)
+
+
+def warn_of_unreadable(unreadable: Sequence[UnreadableImage], source: Source, reporter: Reporter) -> None:
+    """Report the images that could not be read, and those that were passed over."""
+    if source.note is not None:
+        reporter.note(str(source.note))
+    for image in unreadable[:SHOWN]:
+        reporter.warn(f"{image.path} cannot be read: {image.reason}.")
+    if len(unreadable) > SHOWN:
+        reporter.warn(f"{len(unreadable) - SHOWN} more images cannot be read.")
 
 
 def _tried(outputs: Sequence[Path], source: Any) -> dict[Path, Path]:
@@ -122,28 +178,21 @@ def _overwritten(source: Source, folder: Path) -> list[Problem]:
     return [Problem(what, "Fix: give another folder with project=DIR or save_dir=DIR")]
 
 
-def _wanted(settings: Mapping[str, Any], pictures: bool) -> Wanted:
-    return Wanted(
-        pictures=pictures and settings.get("save") is not False,
-        frames=settings.get("save_frames") is True,
-        labels=settings.get("save_txt") is True,
-        crops=settings.get("save_crop") is True,
-    )
-
-
 @dataclass
 class _Work:
-    """One prediction, and what came of it so far.
+    """One prediction, and what it has found so far.
 
     Attributes:
         model: The model.
+        predictor: The model with the settings of this prediction.
         source: What it reads.
         outputs: The files of the output, by the names that the user gave.
         writer: Writes the result folder, if there is one.
         keep: Whether to keep what was found.
     """
 
-    model: TrainedModel
+    model: EngineModel
+    predictor: EnginePredictor
     source: Source
     outputs: Mapping[Path, Path]
     writer: PredictionFiles | None
@@ -166,7 +215,7 @@ class _Work:
                 self._check()
                 self._predict(batch)
                 if self.unreadable and not self.images:
-                    raise self._nothing_read()
+                    raise nothing_read(self.unreadable)
                 done = True
             finally:  # what was found before an interruption is not lost
                 if done or self.images:
@@ -191,22 +240,14 @@ class _Work:
             raise SettingsError(*problems)
 
     def _predict(self, batch: int) -> None:
-        self.unreadable += self.source.missing
-        if self.source.stream is not None:
-            self._take(self.source.stream)
-        for entries, unreadable in self.source.parts(batch):
-            self.unreadable += unreadable
-            if entries:
-                self._take(entries)
-
-    def _take(self, source: Any) -> None:
-        for prediction in self.model.predict(source):
-            if isinstance(prediction, UnreadableImage):
-                self.unreadable.append(prediction)
-            else:
-                self._add(prediction)
-        if self.writer is not None:
-            self.writer.end_videos()
+        for part in results_of(self.predictor, self.source, batch):
+            for prediction in part:
+                if isinstance(prediction, UnreadableImage):
+                    self.unreadable.append(prediction)
+                else:
+                    self._add(prediction)
+            if self.writer is not None:
+                self.writer.end_videos()
 
     def _add(self, prediction: Prediction) -> None:
         if self.writer is not None:
@@ -225,50 +266,19 @@ class _Work:
                 write_predictions(file, self.found)
                 self.files.append(output)
 
-    def _nothing_read(self) -> DatasetError:
-        problems = [Problem(f"{u.reason}.", f"Fix: {u.fix}", str(u.path)) for u in self.unreadable[:SHOWN]]
-        if len(self.unreadable) > SHOWN:
-            problems.append(
-                Problem(f"{len(self.unreadable) - SHOWN} more images cannot be read.", "Fix: --json lists them")
-            )
-        return DatasetError(*problems)
-
-    def warn(self, reporter: Reporter, settings: Mapping[str, Any]) -> None:
-        """Report what could not be read, what was passed over, and settings that had no effect."""
-        if self.source.note is not None:
-            reporter.note(str(self.source.note))
-        for key, why in self._unused(settings):
-            reporter.warn(f"{key}={settings[key]} has no effect: {why}.")
-        for unreadable in self.unreadable[:SHOWN]:
-            reporter.warn(f"{unreadable.path} cannot be read: {unreadable.reason}.")
-        if len(self.unreadable) > SHOWN:
-            reporter.warn(f"{len(self.unreadable) - SHOWN} more images cannot be read.")
+    def warn(self, reporter: Reporter) -> None:
+        """Report what could not be read, and files that the task's predictor does not support."""
+        warn_of_unreadable(self.unreadable, self.source, reporter)
         task = self.model.run.chain.name
         for key in sorted(self.writer.lacks if self.writer is not None else ()):
             reporter.warn(f"{key}= has no effect: the predictor of task {task} does not support it.")
-
-    def _unused(self, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Yield settings that have no effect on this source, or without a result folder, and why."""
-        still = self.source.stream is None and not any(is_video(entry) for entry in self.source.entries)
-        reasons = {
-            "vid_stride": "the source has images only" if still else "",
-            "save_frames": "the source has images only" if still else "",
-            "stream_buffer": "the source is not a stream" if self.source.stream is None else "",
-            **dict.fromkeys(
-                ("project", "name", "exist_ok", "save_dir"), "no file is written" if self.writer is None else ""
-            ),
-        }
-        defaults = make_engine().settings.defaults()
-        for key, why in reasons.items():
-            if why and settings.get(key) not in (None, False, defaults.get(key)):
-                yield key, why
 
     def result(self) -> PredictResult:
         """Return what was found, and the files."""
         return PredictResult(
             self.model.run.chain.name,
             self.model.checkpoint.path,
-            self.model.save_dir if self.writer is not None and self.writer.files else None,
+            self.writer.folder if self.writer is not None and self.writer.files else None,
             self.found,
             self.files,
             self.unreadable,

@@ -175,8 +175,9 @@ class _Work:
             return None
         try:
             with blamed(run.chain.manager):
-                model = run.engine.trained_model(checkpoint, run, {}, "predict", self.save_dir)
-                drawn = [model.draw(p) for p in model.predict(images) if not isinstance(p, UnreadableImage)]
+                model = run.engine.trained_model(run.engine.checkpoints.read(checkpoint), run, {})
+                predictor = model.predictor({}, self.save_dir)
+                drawn = [predictor.draw(p) for p in predictor(images) if not isinstance(p, UnreadableImage)]
             return montage([d for d in drawn if d is not None], self.save_dir / "predictions.jpg")
         except StoppedError:
             raise

@@ -53,6 +53,20 @@ def from_result(result: Any) -> Detections:
     )
 
 
+def as_arrays(result: Any) -> Detections:
+    """Return what a predictor of the engine found in an image as arrays of numpy, with upright boxes."""
+    boxes = result.boxes if result.obb is None else result.obb
+    points = result.keypoints
+    return Detections(
+        boxes=boxes.xyxy.float().cpu().numpy().copy(),
+        classes=boxes.cls.long().cpu().numpy(),
+        scores=boxes.conf.float().cpu().numpy().copy(),
+        shape=result.orig_shape,
+        points=None if points is None else points.data.float().cpu().numpy().copy(),
+        extra={} if result.obb is None else {"oriented": boxes.xywhr.float().cpu().numpy().copy()},
+    )
+
+
 def to_result(found: Detections, result: Any) -> Any:
     """Return an image's result with these objects in it."""
     changed = result.new()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +12,7 @@ import cv2
 from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils.plotting import colors, save_one_box
 
-from trainer_detect.detections import from_result, postprocessed, to_result
+from trainer_detect.detections import as_arrays, from_result, postprocessed, to_result
 from trainer_detect.loader import FileLoader, open_stream
 from trainer_host import ImagePrediction, UnreadableImage
 from trainer_host.ultralytics import drawable_image, engine_callbacks
@@ -43,29 +44,59 @@ class BoxPredictor:
         self.predictor = self.engine(overrides={**vars(ctx.args), **QUIET}, _callbacks=engine_callbacks())
 
     def __call__(self, source: Any) -> Iterator[ImagePrediction | UnreadableImage]:
-        """Yield a prediction for each image or frame, and an `UnreadableImage` for each that cannot be read."""
+        """Yield what is found, image by image, and what cannot be read."""
+        self._take_prepared()
+        try:
+            yield from self._found(source)
+        finally:
+            self._give_prepared()
+
+    def _take_prepared(self) -> None:
+        """Use the model as an earlier prediction made it ready: copied, fused, on its device.
+
+        It is taken away, so that predictions that overlap have a copy each: the engine sets limits on its head.
+        """
+        engine = self.predictor
+        if engine.model is None and (kept := self.ctx.prepared.pop(self.engine.__name__, None)) is not None:
+            engine.model, engine.device, engine.done_warmup = kept
+
+    def _give_prepared(self) -> None:
+        engine = self.predictor
+        if engine.model is not None:
+            self.ctx.prepared[self.engine.__name__] = engine.model, engine.device, engine.done_warmup
+            engine.model = None
+
+    def _found(self, source: Any) -> Iterator[ImagePrediction | UnreadableImage]:
         args, channels = self.ctx.args, channels_of(self.ctx.model)
         if isinstance(source, (list, tuple)):
             loader = FileLoader(source, args.batch, args.vid_stride, channels)
         else:
             loader = open_stream(str(source), args, channels)
         frames: Counter[str] = Counter()  # the engine reads ahead, so that its own number is that of a later frame
-        for found in self.predictor(loader, model=self.ctx.model, stream=True):
-            self.predictor.args.imgsz = self.predictor.imgsz  # as checked, which warns of a change once
-            yield from loader.taken() if isinstance(loader, FileLoader) else ()
-            result = self.kept(found)
-            fps = self._fps(result.path)
-            frames[result.path] += args.vid_stride
-            yield ImagePrediction(
-                path=Path(result.path),
-                image=result.orig_img,
-                objects=[self.describe(result, i) for i in range(len(result))],
-                frame=frames[result.path] if fps is not None else None,
-                fps=fps,
-                label_rows=label_rows(result, args.save_conf) if args.save_txt else None,
-                crops=crops(result) if args.save_crop else None,
-            )
+        with closing(self.predictor(loader, model=self.ctx.model, stream=True)) as results:
+            for found in results:
+                self.predictor.args.imgsz = self.predictor.imgsz  # as checked, which warns of a change once
+                yield from loader.taken() if isinstance(loader, FileLoader) else ()
+                result = self.kept(found)
+                fps = self._fps(result.path)
+                frames[result.path] += args.vid_stride
+                yield self._prediction(result, frames[result.path] if fps is not None else None, fps)
         yield from loader.taken() if isinstance(loader, FileLoader) else ()
+
+    def _prediction(self, result: Any, frame: int | None, fps: float | None) -> ImagePrediction:
+        args = self.ctx.args
+        return ImagePrediction(
+            path=Path(result.path),
+            image=result.orig_img,
+            objects=[self.describe(result, i) for i in range(len(result))],
+            frame=frame,
+            fps=fps,
+            label_rows=label_rows(result, args.save_conf) if args.save_txt else None,
+            crops=crops(result) if args.save_crop else None,
+            detections=as_arrays(result),
+            names=result.names,
+            point_names=self.point_names(result),
+        )
 
     def _fps(self, path: str) -> float | None:
         """Return the frames per second of a video or a stream, less those that are passed over; None for an image."""
@@ -80,6 +111,10 @@ class BoxPredictor:
         if self.ctx.postprocess is None:
             return result
         return to_result(postprocessed(self.ctx.postprocess, [from_result(result)])[0], result)
+
+    def point_names(self, result: Any) -> dict[int, tuple[str, ...]]:
+        """Return the names of the points of each class; boxes have none."""
+        return {}
 
     def describe(self, result: Any, index: int) -> dict[str, Any]:
         """Return one object as plain data: class, name, confidence, and the box as x1, y1, x2, y2 in pixels.

@@ -26,6 +26,10 @@ class KeypointPredictor(BoxPredictor):
 
     engine: ClassVar[type[Any]] = PosePredictor
 
+    def point_names(self, result: Any) -> dict[int, tuple[str, ...]]:
+        """Return the names of the keypoints of each class."""
+        return {number: tuple(keypoint_names(self.ctx.model, number)) for number in result.names}
+
     def describe(self, result: Any, index: int) -> dict[str, Any]:
         """Return one object with its keypoints: name, x and y in pixels, and a confidence where there is one."""
         found = super().describe(result, index)

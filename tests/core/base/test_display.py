@@ -27,7 +27,7 @@ from trainer_host.base.display import csv_cell, escaped, escaped_lines, json_tex
 from trainer_host.base.errors import Problem
 from trainer_host.base.reporting import EpochReport, Progress
 from trainer_host.cli.console_reporter import ConsoleReporter
-from trainer_host.session.prediction_files import write_predictions
+from trainer_host.session.prediction_tables import write_predictions
 
 Trainer = Callable[..., Done]
 

@@ -20,7 +20,7 @@ from trainer_host.base.request import Request, from_command, from_file
 from trainer_host.base.resolved_run import as_yaml
 from trainer_host.base.run_options import declared
 from trainer_host.base.settings import parse_pairs, parse_value
-from trainer_host.session.prediction_files import flatten
+from trainer_host.session.prediction_tables import flatten
 
 WORDS = st.text(string.ascii_letters + "/._-", min_size=1)
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

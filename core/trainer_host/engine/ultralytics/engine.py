@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
     from trainer_host.engine.live_run import LiveRun
-    from trainer_host.engine.protocol import Command, TrainedModel, Training
+    from trainer_host.engine.protocol import Command, EngineModel, Lacking, Training
 
 
 class UltralyticsSettings:
@@ -35,6 +35,12 @@ class UltralyticsSettings:
     def keys(self) -> frozenset[str]:
         """Return the settings that a user may give."""
         return engine_settings.engine_keys()
+
+    def of_loading(self) -> frozenset[str]:
+        """Return the settings that decide how a trained model computes."""
+        from trainer_host.engine.ultralytics.setting_effects import OF_LOADING
+
+        return OF_LOADING
 
     def unknown(
         self,
@@ -59,11 +65,12 @@ class UltralyticsSettings:
         command: Command,
         engine_task: str | None,
         where: Callable[[str], str | None] = lambda _: None,
+        lacking: Collection[Lacking] = (),
     ) -> tuple[list[Problem], list[Problem]]:
         """Return the settings that a command does not use: those to refuse, and those to warn about."""
         from trainer_host.engine.ultralytics.setting_effects import unused_settings
 
-        return unused_settings(settings, command, engine_task, where)
+        return unused_settings(settings, command, engine_task, where, lacking)
 
     def instead_of_option(self, name: str, value: Any) -> str | None:
         """Return what to write for a setting given as an option (``--epochs 3``); None for an unknown name."""
@@ -193,12 +200,10 @@ class UltralyticsEngine:
 
         return TrainingEngine(run, save_dir, reporter, stop)
 
-    def trained_model(
-        self, path: Path, run: LiveRun, values: Mapping[str, Any], mode: Command, save_dir: Path
-    ) -> TrainedModel:
+    def trained_model(self, checkpoint: Checkpoint, run: LiveRun, settings: Mapping[str, Any]) -> EngineModel:
         """Return the model of a checkpoint, on its device."""
         from trainer_host.engine.ultralytics.engine_errors import engine_errors
-        from trainer_host.engine.ultralytics.training_engine import FinishedModel
+        from trainer_host.engine.ultralytics.trained_model import UltralyticsModel
 
         with engine_errors():
-            return FinishedModel(path, run, values, mode, save_dir)
+            return UltralyticsModel(checkpoint, run, settings)

@@ -11,9 +11,9 @@ from trainer_host.base.errors import Problem
 from trainer_host.engine.ultralytics.engine_settings import engine_comments, engine_defaults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-    from trainer_host.engine.protocol import Command
+    from trainer_host.engine.protocol import Command, Lacking
 
 COMMANDS: tuple[Command, ...] = ("run", "val", "predict")
 
@@ -48,6 +48,9 @@ _SEVERAL_KINDS = {
     "retina_masks": frozenset({"segment"}),
 }
 """Kinds of task that use a setting, where the engine's comment has another form than ``(KIND tasks)``."""
+
+OF_LOADING = frozenset({"device", "quantize", "compile", "channels_last", "nms"})
+"""Settings that change the model itself when it is made ready to compute."""
 
 _REFUSED: dict[tuple[str, Command], tuple[str, str]] = {
     ("cfg", "run"): ("is not supported", "name the settings file itself: trainer run {value}"),
@@ -119,6 +122,14 @@ _NEEDS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], str, str | None], .
 """Settings that have an effect only together with others: the condition on all settings, the reason, the fix."""
 
 
+_ABOUT: dict[Lacking, tuple[str, str]] = {
+    "video": ("vid_stride save_frames", "the source has images only"),
+    "stream": ("stream_buffer", "the source is not a stream"),
+    "files": ("project name exist_ok save_dir", "no file is written"),
+}
+"""Settings about something that a prediction may lack: the settings, and the reason."""
+
+
 @dataclass(frozen=True)
 class Effect:
     """The effect of a setting in a command.
@@ -187,7 +198,11 @@ def _listed(names: list[str]) -> str:
 
 
 def unused_settings(
-    settings: Mapping[str, Any], command: Command, kind: str | None, where: Callable[[str], str | None]
+    settings: Mapping[str, Any],
+    command: Command,
+    kind: str | None,
+    where: Callable[[str], str | None],
+    lacking: Collection[Lacking] = (),
 ) -> tuple[list[Problem], list[Problem]]:
     """Return what to refuse and what to warn of, for settings that a command does not use.
 
@@ -198,7 +213,9 @@ def unused_settings(
         command: The command.
         kind: The engine's kind of the task, or None if it is not known.
         where: Returns the file and line of a setting, or None.
+        lacking: What the command does without.
     """
+    idle = {key: _ABOUT[what][1] for what in lacking for key in _ABOUT[what][0].split()}
     refused: list[Problem] = []
     unused: dict[tuple[str, str | None], list[str]] = {}
     every = {"save_dir": None, **engine_defaults(), **settings}
@@ -214,8 +231,10 @@ def unused_settings(
         elif effect.kind == "unused":
             reason = f" in trainer {command}: {effect.why}."
             unused.setdefault((reason, effect.fix), []).append(key)
-        elif value and (lacking := next((n for n in _NEEDS if key in n[0].split() and not n[1](every)), None)):
-            unused.setdefault((f": {lacking[2]}.", lacking[3]), []).append(key)
+        elif value and key in idle:
+            unused.setdefault((f": {idle[key]}.", None), []).append(key)
+        elif value and (missing := next((n for n in _NEEDS if key in n[0].split() and not n[1](every)), None)):
+            unused.setdefault((f": {missing[2]}.", missing[3]), []).append(key)
     return refused, [
         Problem(
             f"{_listed([f'{k}={settings[k]}' for k in keys])} {'has' if len(keys) == 1 else 'have'} no effect"

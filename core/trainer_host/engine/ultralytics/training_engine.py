@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ultralytics.cfg import get_cfg
-from ultralytics.utils.torch_utils import select_device
 
-from trainer_host.base.contexts import (
-    DataContext,
-    ModelContext,
-    PredictionContext,
-    RunContext,
-    ValidationContext,
-)
-from trainer_host.base.errors import PluginError
 from trainer_host.base.gc_pause import gc_paused
-from trainer_host.base.results import Outcome, UnreadableImage
-from trainer_host.data.subset_settings import refuse_unknown_classes
-from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
+from trainer_host.base.results import Outcome
 from trainer_host.engine.progress import ProgressCallbacks
-from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer, new_trainer
-from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
-from trainer_host.engine.ultralytics.contributions import (
-    Postprocessing,
-    join_callbacks,
-    joined_metrics,
-    postprocessing,
-    require_asked,
-    require_measured,
-)
-from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback, warn_of_precision
+from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
+from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.fonts import settle_fonts
-from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
-from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
-from trainer_host.engine.ultralytics.plugin_layers import with_layers
-from trainer_host.engine.ultralytics.run_contexts import C, make_context
-from trainer_host.engine.ultralytics.run_dataset import read_and_check
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from trainer_host.base.protocols import Image, Module, Prediction, Predictor
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
@@ -158,99 +129,3 @@ class TrainingEngine:
             ending=trainer.ending,
             weights=trainer.starting_weights,
         )
-
-
-class FinishedModel:
-    """A checkpoint with its chain: what validation and prediction need.
-
-    Args:
-        path: The checkpoint.
-        run: Plugins and promises.
-        values: Engine keys.
-        mode: ``val`` or ``predict``.
-        save_dir: Where results go.
-    """
-
-    def __init__(self, path: Path, run: LiveRun, values: Mapping[str, Any], mode: str, save_dir: Path) -> None:
-        self.run, self.save_dir = run, save_dir
-        self._predictor: Predictor | None = None
-        self._kept: Postprocessing | None = None
-        refuse_device(values.get("device"))
-        self.checkpoint = read_checkpoint(path)
-        refuse_other_task(self.checkpoint, run.chain)
-        inherited = inherited_settings(self.checkpoint, values)
-        alone = {"batch": 1} if mode == "predict" else {}  # images of several sizes keep their shapes
-        wanted = {**inherited, "rect": True, **alone, **values, "mode": mode, "task": run.chain.engine_task}
-        self.args = get_cfg(overrides={**wanted, "model": str(path), "save_dir": str(save_dir)})
-        self.device = select_device(self.args.device, verbose=False)
-        warn_of_fallback(self.args.device, self.device)
-        warn_of_precision(self.args.quantize, self.device)
-        data = self.checkpoint.record.get("data") or {}
-        self.trainer = detached_trainer(run, self.args, data, self.device, save_dir)
-        ctx = with_layers(run.chain.manager, self._context(ModelContext, cfg=self.checkpoint.record.get("cfg")))
-        self.model: Module = trained_model(self.checkpoint, self._build, ctx).to(self.device)
-        if mode == "predict":  # those of a validation are the dataset's
-            refuse_unknown_classes(self.args.classes, getattr(self.model, "names", None), "the model")
-        restore_states(run.chain, self._context(RunContext), self.checkpoint.record.get(PLUGIN_STATES) or {})
-
-    def _postprocessing(self, mode: str) -> Postprocessing | None:
-        return postprocessing(self.run.chain, self._context(PredictionContext, model=self.model, mode=mode))
-
-    def _build(self, ctx: ModelContext) -> Module:
-        manager = self.run.chain.manager
-        model: Module = manager.hook.build_model(ctx=ctx)
-        if self.checkpoint.in_state_form:  # a pickled model keeps its attributes
-            manager.hook.set_model_attributes(ctx=self._context(ModelContext, cfg=ctx.cfg, model=model))
-        return model
-
-    def _context(self, kind: type[C], **fields: Any) -> C:
-        data = self.checkpoint.record.get("data") or {}
-        own = {"args": self.args, "data": data, "save_dir": self.save_dir, "device": self.device}
-        return make_context(kind, self.run, **{**own, "engine": self.trainer, **fields})
-
-    def validate(self) -> dict[str, float]:
-        """Measure the model on the dataset that the settings name.
-
-        Raises:
-            DatasetError: If the dataset cannot be used.
-        """
-        hook = self.run.chain.manager.hook
-        models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
-        wanted = {"source": str(self.args.data), "split": self.args.split, "mode": "val", "models": models}
-        data = read_and_check(self.run, self._context(DataContext, **wanted), self.save_dir, {self.args.split})
-        self.args.data = data.get("yaml_file", self.args.data)
-        settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
-        callbacks = engine_callbacks()
-        join_callbacks(callbacks, self.run.chain.manager, self._context(RunContext, data=data))
-        ctx = self._context(ValidationContext, data=data, callbacks=callbacks, model=self.model)
-        named, kept = joined_metrics(self.run.chain, ctx), self._postprocessing("val")
-        validator = hook.build_validator(ctx=replace(ctx, metrics=named, postprocess=kept))
-        if validator is None:
-            raise PluginError(f"task {self.run.chain.name!r} has no validator.")
-        metrics = validator(model=self.model)
-        require_measured(self.run.chain, named, metrics)
-        require_asked(self.run.chain, kept, "validator")
-        return {k: float(v) for k, v in metrics.items()}
-
-    def predict(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
-        """Yield what the model finds, image by image.
-
-        Raises:
-            PluginError: If the task does not predict.
-        """
-        if self._predictor is None:
-            self._kept = self._postprocessing("predict")
-            ctx = self._context(PredictionContext, model=self.model, postprocess=self._kept)
-            self._predictor = self.run.chain.manager.hook.build_predictor(ctx=ctx)
-        if self._predictor is None:
-            raise PluginError(f"task {self.run.chain.name!r} does not predict.")
-        for prediction in self._predictor(source):
-            if not isinstance(prediction, UnreadableImage):
-                require_asked(self.run.chain, self._kept, "predictor")
-            yield prediction
-
-    def draw(self, prediction: Prediction) -> Image | None:
-        """Return a picture of a prediction, or None where the task draws none."""
-        ctx = self._context(PredictionContext, model=self.model)
-        picture: Image | None = self.run.chain.manager.hook.draw_prediction(ctx=ctx, prediction=prediction)
-        return picture

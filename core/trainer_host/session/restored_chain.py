@@ -1,0 +1,68 @@
+"""The plugins of a trained model, restored from its file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.settings import is_file, name_of
+from trainer_host.engine.factory import make_engine
+from trainer_host.plugin.discovery import FILE
+
+if TYPE_CHECKING:
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.base.request import Request
+    from trainer_host.engine.checkpoint.reading import Checkpoint
+    from trainer_host.plugin.chain import Chain
+    from trainer_host.plugin.registry import Registry
+
+
+def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry, reporter: Reporter) -> Chain:
+    """Return the plugins that a model was trained with, and those that the user adds.
+
+    Raises:
+        SettingsError: If the file does not say its task, and the user neither.
+        PluginError: If a plugin that the model is made of is missing, or one that the user asks for.
+    """
+    from trainer_host.engine.checkpoint.record import extensions_of, options_of
+
+    given, path, record = request.options, checkpoint.path, checkpoint.record
+    task = given.task or checkpoint.task
+    if task is None:
+        raise SettingsError(Problem(f"{path} does not say its task.", "Write --task NAME."))
+    if given.task is None:
+        reporter.note(f"Task: {task} (inferred from {path})")
+    ours = task.rpartition(":")[2] == record.get("task")  # options of another task's run mean something else
+    options = {k: v for k, v in options_of(record).items() if k not in request.off} if ours else {}
+    for name, values in request.plugin_options.items():
+        options.setdefault(name, {}).update(values)
+    installed = {r.name for r in registry.available("extension")}
+    recorded = [name for name in extensions_of(record) if name not in request.off]
+    files = {p["name"]: p["distribution"] for p in record.get("plugins", ()) if p.get("version") == FILE}
+    # An extension that was trained with but is gone matters only where the model is made of it.
+    again = {name_of(name) for name in given.plugins}
+    missing = [name for name in recorded if name not in installed or name in files]
+    needs = record.get("needs") or []
+    for name in set(missing) - again:
+        options.pop(name, None)
+        if files.get(name) in needs:
+            continue  # the model cannot be built without it, and the error says so
+        reporter.warn(
+            f"{path} was trained with the plugin file {files[name]}; continuing without it. To use it: --plugin FILE"
+            if name in files
+            else f"{path} was trained with the plugin {name!r}, which is not installed; continuing without it."
+        )
+    extensions = [*(name for name in recorded if name not in missing), *given.plugins]
+    try:
+        chain = registry.chain(task, extensions, options, make_engine().default_hooks())
+    except PluginError as error:
+        needs = needs or [p["distribution"] for p in record.get("plugins", ())]
+        here = {record.distribution for record in registry.records}
+        needs = [name for name in needs if not is_file(name) and name not in here]
+        if needs and given.task is None:
+            fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"
+            raise PluginError(*error.problems, Problem(f"{path} was trained for the task {task!r}.", fix)) from error
+        raise
+    for problem in chain.notices:
+        reporter.warn(str(problem))
+    return chain
