@@ -37,6 +37,7 @@ def run(
     trackers: Sequence[str] = (),
     threads: int | None = None,
     settings_file: str | Path | None = None,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -61,6 +62,7 @@ def run(
         trackers: Experiment tracker of the engine to switch on, such as tensorboard or mlflow. A list; none by default.
         threads: Threads that a training on a CPU uses; by default the engine's own number.
         settings_file: Settings file; the command line and arguments take precedence over it.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows the progress; nothing is shown without one.
         settings: Settings of the engine, such as ``data="my.yaml", epochs=3``.
 
@@ -93,6 +95,7 @@ def val(
     no_plugins: Sequence[str] = (),
     images: str | Path | Sequence[str | Path] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> ValResult:
@@ -107,6 +110,7 @@ def val(
         no_plugins: Plugin or distribution to switch off.
         images: Folders that hold the images, for a dataset that does not name them.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows warnings; nothing is shown without one.
         settings: Settings of the engine, such as ``data="my.yaml"``; without ``data`` the training's is used.
 
@@ -131,6 +135,7 @@ def predict(
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> PredictResult:
@@ -149,6 +154,7 @@ def predict(
             with hooks, an `ExtensionSpec`, or a class.
         no_plugins: Plugin or distribution to switch off.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows warnings; nothing is shown without one.
         settings: Settings of the engine, such as ``conf=0.5``.
 
@@ -179,6 +185,7 @@ def check(
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> CheckResult:
@@ -196,6 +203,7 @@ def check(
             with hooks, an `ExtensionSpec`, or a class.
         no_plugins: Plugin or distribution to switch off.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows warnings about plugins; nothing is shown without one.
         settings: Settings of the engine that matter for a check, such as ``fliplr=0``.
 
@@ -226,6 +234,7 @@ def convert(
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
 ) -> ConvertResult:
     """Write a dataset of any format that a plugin reads as a YOLO one.
@@ -243,6 +252,7 @@ def convert(
             with hooks, an `ExtensionSpec`, or a class.
         no_plugins: Plugin or distribution to switch off.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows warnings about plugins; nothing is shown without one.
 
     Raises:
@@ -291,7 +301,9 @@ class _Call:
         positional = {k: given[k] for k in ("model", "data", "source") if k in given}
         settings = {**arguments.get("settings", {}), **positional}
         plain = {k: v if _is_image(k, v) else _plain(k, v) for k, v in settings.items() if k not in known}
-        request, registry = open_request(Request.of(command, plain, given["options"], **options), "call", task)
+        request, registry = open_request(
+            Request.of(command, plain, given["options"], **options), "call", task, given["registry"]
+        )
         return cls(request, registry, given["reporter"] or NullReporter())
 
 
