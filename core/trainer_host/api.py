@@ -38,6 +38,7 @@ def run(
     trackers: Sequence[str] = (),
     threads: int | None = None,
     settings_file: str | Path | None = None,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -62,6 +63,7 @@ def run(
         trackers: Experiment tracker of the engine to switch on, such as tensorboard or mlflow. A list; none by default.
         threads: Threads that a training on a CPU uses; by default the engine's own number.
         settings_file: Settings file; the command line and arguments take precedence over it.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows the progress; nothing is shown without one.
         settings: Settings of the engine, such as ``data="my.yaml", epochs=3``.
 
@@ -94,6 +96,7 @@ def val(
     no_plugins: Sequence[str] = (),
     images: str | Path | Sequence[str | Path] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> ValResult:
@@ -108,6 +111,7 @@ def val(
         no_plugins: Plugin or distribution to switch off.
         images: Folders that hold the images, for a dataset that does not name them.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows warnings; nothing is shown without one.
         settings: Settings of the engine, such as ``data="my.yaml"``; without ``data`` the training's is used.
 
@@ -132,6 +136,7 @@ def predict(
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> PredictResult:
@@ -150,6 +155,7 @@ def predict(
             with hooks, an `ExtensionSpec`, or a class.
         no_plugins: Plugin or distribution to switch off.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows warnings; nothing is shown without one.
         settings: Settings of the engine, such as ``conf=0.5``.
 
@@ -177,6 +183,7 @@ def load(
     no_plugins: Sequence[str] = (),
     offline: bool = False,
     reporter: Reporter | None = None,
+    registry: Registry | None = None,
     **settings: Any,
 ) -> TrainedModel:
     """Read and build a trained model once, to predict and evaluate with it as often as needed.
@@ -189,6 +196,7 @@ def load(
         no_plugins: Plugins to switch off.
         offline: Fetch nothing from a network.
         reporter: Shows warnings, now and in later calls; nothing is shown without one.
+        registry: The plugins to choose from; by default the installed ones.
         settings: How the model computes: ``device``, ``quantize``, ``compile``, ``channels_last``, ``nms``. All other
             settings belong to the calls of the loaded model.
 
@@ -214,6 +222,7 @@ def check(
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> CheckResult:
@@ -231,6 +240,7 @@ def check(
             with hooks, an `ExtensionSpec`, or a class.
         no_plugins: Plugin or distribution to switch off.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows warnings about plugins; nothing is shown without one.
         settings: Settings of the engine that matter for a check, such as ``fliplr=0``.
 
@@ -261,6 +271,7 @@ def convert(
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
 ) -> ConvertResult:
     """Write a dataset of any format that a plugin reads as a YOLO one.
@@ -278,6 +289,7 @@ def convert(
             with hooks, an `ExtensionSpec`, or a class.
         no_plugins: Plugin or distribution to switch off.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; by default the installed ones.
         reporter: Shows warnings about plugins; nothing is shown without one.
 
     Raises:
@@ -352,7 +364,9 @@ class _Call:
         positional = {k: given[k] for k in ("model", "data", "source") if k in given}
         settings = {**arguments.get("settings", {}), **positional}
         plain = {k: v if _is_image(k, v) else plain_setting(k, v) for k, v in settings.items() if k not in known}
-        request, registry = open_request(Request.of(command, plain, given["options"], **options), "call", task)
+        request, registry = open_request(
+            Request.of(command, plain, given["options"], **options), "call", task, given["registry"]
+        )
         return cls(request, registry, given["reporter"] or NullReporter())
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import trainer_host
 from tests.support.command import ROOT, python
-from tests.support.recording_reporter import Heard
+from tests.support.recording_reporter import RecordingReporter
 from tests.support.untrained_models import checkpoint, dataset
 from trainer_host import DatasetError, SettingsError, TrainedModel
 
@@ -175,7 +175,7 @@ def test_wrong_settings_and_sources_are_refused_at_once(file: Path, loaded: Trai
 
 
 def test_settings_without_an_effect_are_reported(file: Path) -> None:
-    heard = Heard()
+    heard = RecordingReporter()
     list(trainer_host.load(file, device="cpu", reporter=heard).predict("in", vid_stride=3, lr0=1.0, project="x"))
     assert sorted(heard.warnings) == [
         "lr0=1.0 has no effect in trainer predict: it is a setting of training.",

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 Origin = Literal["command", "call", "environment", "file", "sample", "task"]
 COMMANDS = ("run", "val", "predict", "check", "convert")
-SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+ON_OFF = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 def as_switch(value: Any) -> bool:
     """Return a boolean, also from the text of an environment variable."""
-    found = SWITCH.get(value.strip().lower()) if isinstance(value, str) else value
+    found = ON_OFF.get(value.strip().lower()) if isinstance(value, str) else value
     if not isinstance(found, bool):
         raise TypeError(value)
     return found
@@ -32,11 +32,6 @@ def as_text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
-
-
-def as_path(value: Any) -> Path:
-    """Return a path."""
-    return Path(value)
 
 
 def as_several(value: Any) -> tuple[Any, ...]:
@@ -78,16 +73,39 @@ def as_metric(value: Any) -> BestMetric:
     return value if isinstance(value, BestMetric) else BestMetric.parse(as_text(value))
 
 
-def as_fraction(value: Any) -> float:
-    """Return a number; which ones are valid depends on the dataset."""
-    return float(value)
-
-
 def as_thread_count(value: Any) -> int:
     """Return a number from 1 to 9999."""
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,4}", str(value).strip()) or int(value) == 0:
         raise ValueError(value)
     return int(value)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value.
+
+    Attributes:
+        parse: Turns what a door gave into the value; raises ValueError or TypeError if that is impossible.
+        invalid: What is said of a wrong value.
+        examples: Valid values, as text.
+    """
+
+    parse: Callable[[Any], Any]
+    invalid: str = "is not valid"
+    examples: tuple[str, ...] = ("NAME",)
+
+
+TEXT = Kind(as_text, "is not a name")
+SWITCH = Kind(as_switch, "is neither true nor false", ("true",))
+NAMES = Kind(as_names, "is not a list of names")
+PLUGINS = Kind(as_plugins)
+FOLDERS = Kind(as_folders, examples=("DIR",))
+PATH = Kind(Path, examples=("FILE",))
+PATHS = Kind(as_paths, examples=("FILE",))
+FRACTION = Kind(float, "is not a number", ("0.2",))
+THREADS = Kind(as_thread_count, "is not a number of threads", ("4",))
+TOLERANCE = Kind(as_tolerance, examples=("fail", "skip", "skip:1%"))
+METRIC = Kind(as_metric, "is not a name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +116,7 @@ class RunOption:
         name: Keyword of the API and key of a settings file.
         default: Its value if no door gives one.
         help: Noun phrase or imperative of at most two lines.
-        parse: Turns what a door gave into the value; raises ValueError or TypeError if that is impossible.
-        invalid: What is said of a wrong value.
-        example: A valid value, as text.
-        also: Other valid values.
+        kind: The kind of its value.
         commands: Commands that have it.
         flag: Name on the command line; empty if there is none.
         short: Short form of the flag.
@@ -115,7 +130,7 @@ class RunOption:
         in_calls: Whether calls of the Python API read the variable too.
         separators: Characters that separate several values in the variable.
         keyword: Whether the Python API has it.
-        in_file: Whether a settings file may have it.
+        in_file: Whether a settings file may have it; by default, if it is recorded.
         recorded: Whether it is a part of the resolved run.
         union: Whether values of two sources are joined; otherwise the stronger source replaces the other.
         details: Text of the reference page after the help, in Markdown.
@@ -124,10 +139,7 @@ class RunOption:
     name: str
     default: Any
     help: str
-    parse: Callable[[Any], Any]
-    invalid: str = "is not valid"
-    example: str
-    also: tuple[str, ...] = ()
+    kind: Kind
     commands: tuple[str, ...] = COMMANDS
     flag: str = ""
     short: str = ""
@@ -147,9 +159,14 @@ class RunOption:
     details: str = ""
 
     @property
+    def example(self) -> str:
+        """A valid value, as text."""
+        return self.kind.examples[-1]
+
+    @property
     def is_switch(self) -> bool:
         """Whether the flag takes no value."""
-        return self.parse is as_switch
+        return self.kind is SWITCH
 
     def written(self, value: Any, origin: Origin) -> str:
         """Return the option as one writes it at a door."""
@@ -169,10 +186,10 @@ class RunOption:
             SettingsError: If it is not valid.
         """
         try:
-            return self.parse(given)
+            return self.kind.parse(given)
         except (ValueError, TypeError) as error:
-            what = f"{self.written(given, origin)} {self.invalid}."
-            examples = [[one] if origin == "file" and self.repeatable else one for one in (*self.also, self.example)]
+            what = f"{self.written(given, origin)} {self.kind.invalid}."
+            examples = [[one] if origin == "file" and self.repeatable else one for one in self.kind.examples]
             *others, last = [self.written(one, origin) for one in examples]
             fix = f"write {', '.join(others)}, or {last}" if others else f"write {last}"
             raise SettingsError(Problem(what, fix, where)) from error
@@ -186,18 +203,15 @@ class RunOption:
         return str(value) if isinstance(value, Path) else value
 
 
-def option(
-    default: Any, text: str, parse: Callable[[Any], Any], *, example: str = "", env: bool | str = True, **more: Any
-) -> Any:
+def option(default: Any, text: str, kind: Kind, *, env: bool = True, **more: Any) -> Any:
     """Declare an option as a field of `RunOptions`.
 
     Args:
         default: The default.
         text: The help.
-        parse: See `RunOption`.
-        example: A valid value, as text.
-        env: Whether it has an environment variable, ``TRAINER_`` and the flag's name; or another name.
+        kind: The kind of its value.
+        env: Whether it has an environment variable, ``TRAINER_`` and the flag's name.
         more: Further attributes of `RunOption`.
     """
-    more |= {"help": text, "parse": parse, "example": example, "env": env}
+    more = {"in_file": more.get("recorded", False), **more, "help": text, "kind": kind, "env": env}
     return field(default=default, metadata={"option": more})

@@ -9,26 +9,26 @@ from __future__ import annotations
 # ruff: noqa: RUF009 (`option` returns a field)
 import os
 import re
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path  # noqa: TC003 (pydantic reads the annotations)
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.best_metric import BestMetric  # noqa: TC001
 from trainer_host.base.findings import FAIL, Tolerance
 from trainer_host.base.option_declaration import (
+    FOLDERS,
+    FRACTION,
+    METRIC,
+    NAMES,
+    PATH,
+    PATHS,
+    PLUGINS,
+    SWITCH,
+    TEXT,
+    THREADS,
+    TOLERANCE,
     Origin,
     RunOption,
-    as_folders,
-    as_fraction,
-    as_metric,
-    as_names,
-    as_path,
-    as_paths,
-    as_plugins,
-    as_switch,
-    as_text,
-    as_thread_count,
-    as_tolerance,
     option,
 )
 
@@ -45,9 +45,7 @@ class RunOptions:
     task: str | None = option(
         None,
         "Task; inferred from the model or the dataset by default.",
-        as_text,
-        invalid="is not a name",
-        example="NAME",
+        TEXT,
         metavar="NAME",
         environment_of=("run", "check", "convert"),
         as_word=True,
@@ -58,8 +56,7 @@ class RunOptions:
     plugins: tuple[Any, ...] = option(
         (),
         "Extension to switch on: a name or the path of a Python file.",
-        as_plugins,
-        example="NAME",
+        PLUGINS,
         details="An installed extension, or a file for this run alone.",
         flag="--plugin",
         metavar="NAME|FILE.py",
@@ -69,15 +66,12 @@ class RunOptions:
     no_plugins: tuple[str, ...] = option(
         (),
         "Plugin or distribution to switch off.",
-        as_names,
-        invalid="is not a list of names",
-        example="NAME",
+        NAMES,
         flag="--no-plugin",
         metavar="NAME",
         repeatable=True,
         union=True,
         recorded=True,
-        in_file=True,
         in_calls=True,
         separators=", ",
         details="A distribution stands for everything that it brings.",
@@ -85,11 +79,8 @@ class RunOptions:
     exact: bool = option(
         False,
         "Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.",
-        as_switch,
-        invalid="is neither true nor false",
-        example="true",
+        SWITCH,
         commands=TRAINING,
-        in_file=True,
         recorded=True,
         details="([what that promises](../explanation/parity.md)).",
     )
@@ -97,12 +88,9 @@ class RunOptions:
         FAIL,
         "How to handle images that cannot be used: fail (the default) stops, skip skips up to a tenth of each split, "
         "skip:1% up to 1%.",
-        as_tolerance,
-        example="skip:1%",
-        also=("fail", "skip"),
+        TOLERANCE,
         commands=("run", "convert"),
         metavar="fail|skip|skip:1%",
-        in_file=True,
         recorded=True,
         details="Errors of no single image always stop "
         "([how to](../how-to/check-a-dataset.md#train-without-the-faulty-images)).",
@@ -110,12 +98,9 @@ class RunOptions:
     best_metric: BestMetric | None = option(
         None,
         "Metric that selects best.pt, by its name in the table of results; prefix with min: if lower is better.",
-        as_metric,
-        invalid="is not a name",
-        example="NAME",
+        METRIC,
         commands=TRAINING,
         metavar="NAME|min:NAME",
-        in_file=True,
         recorded=True,
         details="With or without its group (`metrics/`, `val/`) "
         "([how to](../how-to/change-the-schedule.md#which-checkpoint-is-the-best)).",
@@ -123,14 +108,11 @@ class RunOptions:
     trackers: tuple[str, ...] = option(
         (),
         "Experiment tracker of the engine to switch on, such as tensorboard or mlflow.",
-        as_names,
-        invalid="is not a list of names",
-        example="mlflow",
+        NAMES,
         commands=TRAINING,
         flag="--tracker",
         metavar="NAME",
         repeatable=True,
-        in_file=True,
         recorded=True,
         union=True,
         details="Its package has to be installed. Without it, none is used. With `--offline`, those that need a "
@@ -139,12 +121,9 @@ class RunOptions:
     threads: int | None = option(
         None,
         "Threads that a training on a CPU uses; by default the engine's own number.",
-        as_thread_count,
-        invalid="is not a number of threads",
-        example="4",
+        THREADS,
         commands=TRAINING,
         metavar="NUMBER",
-        in_file=True,
         recorded=True,
         in_calls=True,
         details="With `--exact` it has no effect.",
@@ -152,20 +131,18 @@ class RunOptions:
     images: tuple[str, ...] = option(
         (),
         "Folders that hold the images, for a dataset that does not name them.",
-        as_folders,
-        example="DIR",
+        FOLDERS,
         commands=("run", "val", "check", "convert"),
         flag="",
         as_word=True,
         env=False,
-        in_file=True,
         recorded=True,
         details="One for all splits, or one for each: `images=DIR,DIR` ([details](settings.md#dataset-and-model)).",
     )
     settings_file: Path | None = option(
         None,
         "Settings file; the command line and arguments take precedence over it.",
-        as_path,
+        PATH,
         commands=TRAINING,
         flag="FILE.yaml",
         env=False,
@@ -173,7 +150,7 @@ class RunOptions:
     outputs: tuple[Path, ...] = option(
         (),
         "File to write predictions into, .json or .csv.",
-        as_paths,
+        PATHS,
         commands=("predict",),
         flag="--output",
         metavar="FILE.json|FILE.csv",
@@ -184,37 +161,21 @@ class RunOptions:
     pictures: bool | None = option(
         None,
         "Save pictures; the command does by default, a call does not.",
-        as_switch,
-        invalid="is neither true nor false",
-        example="true",
+        SWITCH,
         commands=("predict",),
         flag="--no-pictures",
         off_help="Save no pictures; the same as save=False.",
         details="A folder is made only for `save_txt`, `save_crop` or `save_frames`.",
         env=False,
     )
-    strict: bool = option(
-        False,
-        "Exit with 4 for warnings too.",
-        as_switch,
-        invalid="is neither true nor false",
-        example="1",
-        commands=("check",),
-        keyword=False,
-    )
+    strict: bool = option(False, "Exit with 4 for warnings too.", SWITCH, commands=("check",), keyword=False)
     deep: bool = option(
-        False,
-        "Decode every image, and find near-duplicates across splits.",
-        as_switch,
-        invalid="is neither true nor false",
-        example="true",
-        commands=("check",),
-        env=False,
+        False, "Decode every image, and find near-duplicates across splits.", SWITCH, commands=("check",), env=False
     )
     report: Path | None = option(
         None,
         "HTML page to write with findings, histograms, and pictures of the labels.",
-        as_path,
+        PATH,
         commands=("check",),
         metavar="FILE.html",
         details="It needs no other file and no network.",
@@ -224,7 +185,7 @@ class RunOptions:
     fix: Path | None = option(
         None,
         "Empty folder to write a corrected copy of the dataset into.",
-        as_path,
+        PATH,
         commands=("check",),
         metavar="DIR",
         file_type="folder",
@@ -234,16 +195,14 @@ class RunOptions:
     holdout: float | None = option(
         None,
         "Fraction of the training images to use as validation split if the dataset has none, such as 0.2.",
-        as_fraction,
-        invalid="is not a number",
-        example="0.2",
+        FRACTION,
         commands=("convert",),
         metavar="FRACTION",
     )
     dry_run: bool = option(
         False,
         "Print the resolved run, as a settings file; train nothing.",
-        as_switch,
+        SWITCH,
         commands=TRAINING,
         env=False,
         keyword=False,
@@ -251,27 +210,18 @@ class RunOptions:
     offline: bool = option(
         False,
         "Fetch nothing from a network.",
-        as_switch,
-        invalid="is neither true nor false",
-        example="true",
-        in_file=True,
+        SWITCH,
         recorded=True,
         details="What you ask for by name (weights, datasets, sources) is refused with exit code 6. Unasked, nothing "
         "is fetched without it either ([details](../explanation/safety.md#what-is-never-fetched-unasked)).",
     )
     verbose: bool = option(
-        False,
-        "Show all engine output; for check and convert every finding.",
-        as_switch,
-        invalid="is neither true nor false",
-        example="1",
-        short="-v",
-        keyword=False,
+        False, "Show all engine output; for check and convert every finding.", SWITCH, short="-v", keyword=False
     )
     json: bool = option(
         False,
         "Print one JSON object on standard output.",
-        as_switch,
+        SWITCH,
         env=False,
         keyword=False,
         details="([its form](exit-codes.md#json)).",
@@ -289,11 +239,8 @@ def declared(command: str | None = None) -> dict[str, RunOption]:
         more = dict(each.metadata["option"])
         dashed = each.name.replace("_", "-")
         flag = more.setdefault("flag", f"--{dashed}")
-        variable = more.pop("env")
-        if variable is True:
-            variable = f"TRAINER_{flag.removeprefix('--').replace('-', '_').upper()}"
-        default = each.default if each.default is not MISSING else None
-        one = RunOption(name=each.name, default=default, environment=variable or "", **more)
+        variable = f"TRAINER_{flag.removeprefix('--').replace('-', '_').upper()}" if more.pop("env") else ""
+        one = RunOption(name=each.name, default=each.default, environment=variable, **more)
         if command is None or command in one.commands:
             found[each.name] = one if one.environment_of else replace(one, environment_of=one.commands)
     return found

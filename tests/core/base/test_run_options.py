@@ -13,7 +13,7 @@ import pytest
 import trainer_host
 from tests.support.command import Done
 from trainer_host.base import run_options
-from trainer_host.base.option_declaration import COMMANDS, as_text, option
+from trainer_host.base.option_declaration import COMMANDS, TEXT, option
 from trainer_host.base.request import Request, from_file
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.run_options import RunOptions, declared
@@ -66,11 +66,9 @@ class MoreOptions(RunOptions):
     colour: str | None = option(
         None,
         "Colour of the run.",
-        as_text,
-        example="red",
+        TEXT,
         commands=("run", "check"),
         metavar="NAME",
-        in_file=True,
         recorded=True,
     )
 
@@ -105,7 +103,7 @@ def test_an_option_is_added_by_its_declaration(
     assert trainer("run", "exp.yaml", "--dry-run").out == given.out
     (tmp_path / "exp.yaml").write_text("colour: 5\n")
     problem = trainer("run", "exp.yaml", "--dry-run").problems[0]
-    assert problem == "exp.yaml:1: colour: 5 is not valid. Fix: write colour: red"
+    assert problem == "exp.yaml:1: colour: 5 is not a name. Fix: write colour: NAME"
 
     monkeypatch.setattr(training, "train", lambda run, *_: run.resolved.write(tmp_path / "run.yaml"))
     settings: dict[str, Any] = {"data": "data.yaml", "model": "yolo26n.yaml"}
