@@ -25,7 +25,8 @@ from trainer_host.session.prediction_sources import VIDEOS, suffix_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from trainer_host.base.protocols import Finished, Image, Prediction
+    from trainer_host.base.protocols import Finished, Prediction
+    from trainer_host.base.type_aliases import Image
 
 OUTPUTS = (".json", ".csv")
 VIDEO_CODEC = "mp4v"

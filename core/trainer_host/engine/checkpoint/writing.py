@@ -19,7 +19,7 @@ from trainer_host.engine.checkpoint.record import STATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainer_host.base.protocols import Module
+    from trainer_host.base.type_aliases import Module
     from trainer_host.plugin.chain import Chain
 
 KNOWN_PACKAGES = frozenset({"torch", "ultralytics", "numpy", "builtins", "__builtin__", "collections", "_codecs"})

@@ -68,8 +68,9 @@ from trainer_host.engine.ultralytics.starting_weights import random_weights, tak
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainer_host.base.protocols import Batch, Dataset, Metric, Module, Optimizer, Validator
+    from trainer_host.base.protocols import Dataset, Metric, Validator
     from trainer_host.base.results import StartingWeights
+    from trainer_host.base.type_aliases import Batch, Module, Optimizer
     from trainer_host.data.description import Description
     from trainer_host.engine.plan import Plan
 

@@ -52,10 +52,11 @@ from trainer_host.engine.ultralytics.trackers import engine_callbacks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from trainer_host.base.protocols import Image, Module, Prediction, Predictor
+    from trainer_host.base.protocols import Prediction, Predictor
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
+    from trainer_host.base.type_aliases import Image, Module
     from trainer_host.data.description import Description
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer

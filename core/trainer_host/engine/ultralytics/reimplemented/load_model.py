@@ -22,7 +22,7 @@ from trainer_host.engine.checkpoint.saved_model import STUDENT
 from trainer_host.engine.ultralytics.reimplemented import restates
 
 if TYPE_CHECKING:
-    from trainer_host.base.protocols import Module
+    from trainer_host.base.type_aliases import Module
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 SETUP_SHA256 = "33c98eece052d6285e97e9d57fc79a7a0836c44d47739e575edcfea7a8b4fdd6"
