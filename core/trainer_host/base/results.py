@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from trainer_host.base.type_aliases import Image
+
 MOST_PARTS = 8
 """Parts of a model to name one by one."""
 
@@ -217,12 +219,12 @@ class ImagePrediction:
     """
 
     path: Path
-    image: Any = field(repr=False)
+    image: Image = field(repr=False)
     objects: list[dict[str, Any]] = field(default_factory=list)
     frame: int | None = None
     fps: float | None = None
     label_rows: tuple[str, ...] | None = field(default=None, repr=False)
-    crops: tuple[tuple[str, Any], ...] | None = field(default=None, repr=False)
+    crops: tuple[tuple[str, Image], ...] | None = field(default=None, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as JSON can hold it."""
@@ -243,7 +245,7 @@ class LoadedImage:
     """
 
     path: Path
-    image: Any = field(repr=False)
+    image: Image = field(repr=False)
 
 
 @dataclass(frozen=True)
