@@ -27,7 +27,7 @@ class KeypointPredictor(BoxPredictor):
     engine: ClassVar[type[Any]] = PosePredictor
 
     def describe(self, result: Any, index: int) -> dict[str, Any]:
-        """Return one object with its keypoints: name, x and y in pixels, and a confidence where there is one."""
+        """Return one object with its keypoints: name, x and y in pixels, and a confidence if the model has one."""
         found = super().describe(result, index)
         names = keypoint_names(self.ctx.model, found["class"])
         points = result.keypoints.data[index].tolist()
