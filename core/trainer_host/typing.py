@@ -6,27 +6,19 @@ Importing it needs neither torch nor numpy: type checkers see their types, at ru
 from __future__ import annotations
 
 from trainer_host.base.protocols import (
-    Array,
     Augmentation,
-    Batch,
     Dataset,
-    Device,
-    Image,
     Loader,
     Loss,
     LossTerm,
     Metric,
-    Module,
-    Optimizer,
     Postprocess,
     Prediction,
     Predictor,
-    Sampler,
-    Tensor,
-    Trainer,
     TrainingArgs,
     Validator,
 )
+from trainer_host.base.type_aliases import Array, Batch, Device, Image, Module, Optimizer, Sampler, Tensor, Trainer
 from trainer_host.plugin.markers import Done
 
 __all__ = [

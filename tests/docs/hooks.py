@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import trainer_host
-from trainer_host.base import contexts, protocols
+from trainer_host.base import contexts, protocols, type_aliases
 from trainer_host.plugin.chain import READERS
 from trainer_host.plugin.hookspecs import HookSpecs
 
@@ -75,7 +75,7 @@ def hooks() -> dict[str, Any]:
 
 def aliases() -> dict[str, str]:
     """Return what is said of each name for a type."""
-    body = ast.parse(inspect.getsource(protocols)).body
+    body = [node for module in (type_aliases, protocols) for node in ast.parse(inspect.getsource(module)).body]
     return {
         node.target.id: str(text.value.value)
         for node, text in pairwise(body)

@@ -39,7 +39,7 @@ def origin_of(module: ModuleType, name: str) -> tuple[ModuleType, str]:
     body = ast.parse(inspect.getsource(module))
     imports = [(n.module, a) for n in ast.walk(body) if isinstance(n, ast.ImportFrom) and n.module for a in n.names]
     origin, original = next(((m, a.name) for m, a in imports if name == (a.asname or a.name)), ("", name))
-    return (importlib.import_module(origin) if origin else module), original
+    return origin_of(importlib.import_module(origin), original) if origin else (module, original)
 
 
 def constant(module: ModuleType, name: str) -> str:

@@ -12,19 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer_host.base.layer_spec import Layer
-    from trainer_host.base.protocols import (
-        Augmentation,
-        Batch,
-        Device,
-        Loader,
-        Metric,
-        Module,
-        Optimizer,
-        Postprocess,
-        Sampler,
-        Trainer,
-        TrainingArgs,
-    )
+    from trainer_host.base.protocols import Augmentation, Loader, Metric, Postprocess, TrainingArgs
+    from trainer_host.base.type_aliases import Batch, Device, Module, Optimizer, Sampler, Trainer
     from trainer_host.data.description import Description
 
 T = TypeVar("T")

@@ -1,7 +1,4 @@
-"""Types that cross the border between host, plugins and engine, without importing the engine.
-
-Aliases are strings at run time, so that nothing heavy is imported; type checkers see the types of torch and numpy.
-"""
+"""Types that cross the border between host, plugins and engine, without importing the engine."""
 
 from __future__ import annotations
 
@@ -11,33 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    import numpy as np
-    import torch
-    import torch.utils.data
-    from numpy.typing import NDArray
-
     from trainer_host.base.results import UnreadableImage
+    from trainer_host.base.type_aliases import Batch, Image, Module, Tensor, Trainer
     from trainer_host.base.vision import AnnotatedImage, Detections
 
-Tensor: TypeAlias = "torch.Tensor"
-"""A `torch.Tensor`."""
-Module: TypeAlias = "torch.nn.Module"
-"""A `torch.nn.Module`."""
-Optimizer: TypeAlias = "torch.optim.Optimizer"
-"""A `torch.optim.Optimizer`."""
-Device: TypeAlias = "torch.device"
-"""A `torch.device`."""
-Sampler: TypeAlias = "torch.utils.data.Sampler[int]"
-"""A `torch.utils.data.Sampler` of image indices; one with a length, for the built-in tasks."""
-Array: TypeAlias = "NDArray[Any]"
-"""A `numpy.ndarray`."""
-Image: TypeAlias = "NDArray[np.uint8]"
-"""An image as `numpy.ndarray` of shape (H, W, 3), uint8, BGR."""
-Batch: TypeAlias = dict[str, Any]
-"""A batch as the loader's collate function returns it; ``img`` is a tensor of shape (N, C, H, W)."""
-Trainer: TypeAlias = Any
-"""The engine's trainer, a subclass of `ultralytics.engine.trainer.BaseTrainer`. Untyped, and without a promise of
-stability."""
 Augmentation: TypeAlias = "Callable[[AnnotatedImage], AnnotatedImage]"
 """Returns a changed image with its labels; draws its random numbers from `random` or `numpy.random`."""
 Postprocess: TypeAlias = "Callable[[Sequence[Detections]], Sequence[Detections]]"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from trainer_host.base.type_aliases import Image
     from trainer_host.base.vision import Detections
 
 MOST_PARTS = 8
@@ -223,12 +224,12 @@ class ImagePrediction:
     """
 
     path: Path
-    image: Any = field(repr=False)
+    image: Image = field(repr=False)
     objects: list[dict[str, Any]] = field(default_factory=list)
     frame: int | None = None
     fps: float | None = None
     label_rows: tuple[str, ...] | None = field(default=None, repr=False)
-    crops: tuple[tuple[str, Any], ...] | None = field(default=None, repr=False)
+    crops: tuple[tuple[str, Image], ...] | None = field(default=None, repr=False)
     detections: Detections | None = field(default=None, repr=False)
     names: Mapping[int, str] = field(default_factory=dict, repr=False)
     point_names: Mapping[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
@@ -302,7 +303,7 @@ class LoadedImage:
     """
 
     path: Path
-    image: Any = field(repr=False)
+    image: Image = field(repr=False)
 
 
 @dataclass(frozen=True)

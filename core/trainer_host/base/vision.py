@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainer_host.base.protocols import Array, Image, Tensor
+    from trainer_host.base.type_aliases import Array, Image, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

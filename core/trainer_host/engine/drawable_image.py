@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from trainer_host.base.protocols import Image
+    from trainer_host.base.type_aliases import Image
 
 
 def drawable_image(image: Image) -> Image:

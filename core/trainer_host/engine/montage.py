@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from trainer_host.base.protocols import Image
+    from trainer_host.base.type_aliases import Image
 
 
 def montage(images: Sequence[Image], path: Path, columns: int = 3, cell: int = 320) -> Path | None:

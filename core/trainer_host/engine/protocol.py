@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer_host.base.errors import EnvironmentProblemError, Problem
-    from trainer_host.base.protocols import Device, Image, Prediction
+    from trainer_host.base.protocols import Prediction
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import Outcome, StartingWeights, UnreadableImage
     from trainer_host.base.signals import StopRequest
+    from trainer_host.base.type_aliases import Device, Image
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
     from trainer_host.engine.live_run import LiveRun

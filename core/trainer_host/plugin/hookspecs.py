@@ -39,20 +39,16 @@ if TYPE_CHECKING:
     from trainer_host.base.layer_spec import Layer
     from trainer_host.base.protocols import (
         Augmentation,
-        Batch,
         Dataset,
-        Image,
         Loader,
         Loss,
         LossTerm,
         Metric,
-        Module,
-        Optimizer,
         Prediction,
         Predictor,
-        Sampler,
         Validator,
     )
+    from trainer_host.base.type_aliases import Batch, Image, Module, Optimizer, Sampler
     from trainer_host.base.vision import Detections
 
 

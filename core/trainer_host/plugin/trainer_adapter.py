@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         RunContext,
         ValidationContext,
     )
-    from trainer_host.base.protocols import Batch, Dataset
+    from trainer_host.base.protocols import Dataset
+    from trainer_host.base.type_aliases import Batch
 
 ENGINE = "ultralytics"
 

@@ -16,7 +16,8 @@ from trainer_host.session.whole_files import write_file, write_picture
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from trainer_host.base.protocols import Image, Prediction
+    from trainer_host.base.protocols import Prediction
+    from trainer_host.base.type_aliases import Image
 
 MOST_STEM = 220
 """Bytes of a source's name that the names of its files begin with; the rest is for numbers and endings."""

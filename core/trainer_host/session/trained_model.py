@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from contextlib import AbstractContextManager
 
-    from trainer_host.base.protocols import Device, Image, Prediction
+    from trainer_host.base.protocols import Prediction
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
     from trainer_host.base.results import ValResult
+    from trainer_host.base.type_aliases import Device, Image
     from trainer_host.engine.protocol import EngineModel, EnginePredictor
     from trainer_host.plugin.registry import Registry
     from trainer_host.session.source_files import Source

@@ -15,7 +15,7 @@ from trainer_host.session.whole_files import SPACE, writing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer_host.base.protocols import Image
+    from trainer_host.base.type_aliases import Image
 
 VIDEO_CODEC = "mp4v"
 USUAL_FPS = 25.0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from trainer_host.base.protocols import Image
+    from trainer_host.base.type_aliases import Image
 
 LONGEST_JPEG = 65_500
 """Pixels of a side beyond which no JPEG can be written."""

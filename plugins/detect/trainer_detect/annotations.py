@@ -1,4 +1,4 @@
-"""What a dataset's report shows of boxes: the boxes of an image, and how classes and sizes are spread."""
+"""Boxes in a dataset's report: those of an image, and histograms of classes and sizes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MANY = 1000
 def annotate(ctx: LabelContext) -> list[Shape]:
     """Return the boxes of an image with the names of their classes, and the polygons of a task that reads them.
 
-    For other tasks a polygon is its bounding box. Rows that are no box are left out.
+    For other tasks a polygon is its bounding box. Rows without a box are skipped.
     """
     outlined = row_kind(ctx.engine_task) == "polygons"
     shapes: list[Shape] = []
@@ -52,7 +52,7 @@ def labelled_boxes(ctx: LabelContext) -> Iterator[tuple[Box, NDArray[np.float64]
     names, whole = class_names(data), data.splits[ctx.split]
     crowd = whole.crowd[whole.rows_of(ctx.image)]
     split = _one_image(whole, ctx.image)
-    # A task with columns of its own has the box first, so that it can be drawn even where the columns are wrong.
+    # A task with its own columns has the box first, so that it can be drawn even if the columns are wrong.
     kind = row_kind(ctx.engine_task)
     found = read_boxes(split, None if kind == "own" else keypoint_shape(data), kind)
     for row, (number, x, y, width, height) in zip(found.rows.tolist(), found.values.tolist(), strict=True):

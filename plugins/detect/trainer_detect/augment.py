@@ -23,7 +23,7 @@ ADVICE = "See docs/how-to/add-an-augmentation.md."
 class Augment:
     """Calls functions with an image and its labels, and checks what they return.
 
-    Boxes are clipped to the image and objects without an area left out; points outside become invisible.
+    Boxes are clipped to the image and objects without an area removed; points outside become invisible.
 
     Args:
         functions: The augmentations, in the order in which they are applied.
@@ -102,7 +102,7 @@ def _place(function: Augmentation) -> str | None:
 
 
 class _WrongError(ValueError):
-    """What an augmentation returned cannot be used."""
+    """The return value of an augmentation is invalid."""
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:

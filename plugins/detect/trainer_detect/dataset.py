@@ -35,10 +35,10 @@ POLYGON = 7
 
 
 class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
-    """The engine's dataset without its scan: it neither reads nor writes label caches, nor anything beside images.
+    """The engine's dataset without its scan: it reads and writes no label caches, and writes nothing next to images.
 
     Args:
-        split: What the host has read.
+        split: The split as the host has read it.
         augmentations: Functions that change each training image, after the engine's own transforms.
     """
 
@@ -49,7 +49,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
         super().__init__(*args, **kwargs)
 
     def get_img_files(self, img_path: Any) -> list[str]:
-        """Return the images of the split, or the share of them that is to be used."""
+        """Return the images of the split, or the fraction of them to use."""
         total = len(self.split)
         count = self.fraction if isinstance(self.fraction, int) else max(1, round(total * self.fraction))
         files = self.split.images[:count]
@@ -75,7 +75,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
         return labels
 
     def _refuse_misfits(self, columns: int) -> None:
-        """Refuse rows that could not be trained on, which the check has found where there was one.
+        """Refuse rows that cannot be trained on; if the dataset was checked, the check has found them.
 
         Raises:
             DatasetError: If there are any; none is passed over.
@@ -108,7 +108,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
     @property
     def npy_files(self) -> list[Path]:
-        """Where decoded images are kept with ``cache=disk``: in the user's cache folder, never beside the images."""
+        """Files of decoded images with ``cache=disk``: in the user's cache folder, never next to the images."""
         if self._arrays is None:
             kept = self.cache == "disk"
             self._arrays = [self._array(f) if kept else NOWHERE for f in self.im_files]
@@ -116,7 +116,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
     @npy_files.setter
     def npy_files(self, beside: Any) -> None:
-        """Pass over the engine's choice."""
+        """Ignore the engine's choice."""
 
     def _array(self, file: str) -> Path:
         found = Path(file).stat()

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from trainer_host.typing import Postprocess
 
 MEASURED = {"boxes": "bboxes", "classes": "cls", "scores": "conf", "points": "keypoints"}
-"""What a validator of the engine calls the fields of `Detections`."""
+"""Names of the fields of `Detections` in a validator of the engine."""
 ADVICE = "See docs/how-to/change-predictions.md."
 
 
 def from_measured(found: dict[str, Any], shape: tuple[int, int]) -> Detections:
-    """Return what a validator of the engine found in an image, or its labels.
+    """Return the predictions of an engine's validator on an image, or its labels.
 
     Args:
         found: Tensors by the engine's names.
@@ -34,17 +34,17 @@ def from_measured(found: dict[str, Any], shape: tuple[int, int]) -> Detections:
 
 
 def to_measured(found: Detections) -> dict[str, Any]:
-    """Return objects as a validator of the engine holds them, the most confident first, as it expects them."""
+    """Return objects in the form of an engine's validator, which expects the most confident first."""
     found = found.keep(found.scores.argsort(descending=True, stable=True))
     named = {theirs: getattr(found, ours) for ours, theirs in MEASURED.items()}
     return {k: v for k, v in named.items() if v is not None} | dict(found.extra)
 
 
 def from_result(result: Any) -> Detections:
-    """Return what a predictor of the engine found in an image, in pixels of the image's file."""
+    """Return the predictions of an engine's predictor on an image, in pixels of the image's file."""
     boxes = result.boxes if result.obb is None else result.obb
     return Detections(
-        boxes=(boxes.xyxy if result.obb is None else boxes.xywhr).clone(),  # clones are no tensors of inference
+        boxes=(boxes.xyxy if result.obb is None else boxes.xywhr).clone(),  # clones are not inference tensors
         classes=boxes.cls.clone(),
         scores=boxes.conf.clone(),
         shape=result.orig_shape,
@@ -78,10 +78,10 @@ def to_result(found: Detections, result: Any) -> Any:
 
 
 def postprocessed(postprocess: Postprocess, found: Sequence[Detections]) -> list[Detections]:
-    """Return what plugins keep of predictions, on the device and in the precision that they had.
+    """Return predictions as plugins change them, on their device and in their precision.
 
     Raises:
-        PluginError: If that is something else than predictions of the same kind.
+        PluginError: If plugins return something other than predictions of the same kind.
     """
     return [_checked(after, before) for after, before in zip(postprocess(found), found, strict=True)]
 

@@ -1,4 +1,4 @@
-"""From the rows that were read to the labels that the engine trains on, just as its own scan makes them."""
+"""Labels in the engine's form, made from the rows that were read, exactly as its own scan makes them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _points(table: NDArray[np.float32], points: int, dims: int) -> NDArray[np.fl
 def _without_copies(
     owner: NDArray[np.int32], table: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Leave out rows that an image has twice. As in the engine, the rows that remain in such an image are sorted."""
+    """Remove rows that an image has twice. As in the engine, the rows that remain in such an image are sorted."""
     suspects = _images_with_copies(owner, table)
     if not suspects:
         return owner, table

@@ -28,7 +28,7 @@ COUNTED = frozenset({"avi", "m4v", "mov", "mp4"})
 MISSING_FRAMES = 0.05
 """Fraction of a video's frames that may be missing at its end before it counts as cut off."""
 OPENING = re.compile(r"^(❌ |\d+/\d+: \S+\.\.\. ?)")
-"""How the engine begins what it says of a source."""
+"""Beginning of the engine's messages about a source."""
 YOUTUBE = re.compile(r"^https?://(www\.)?(youtube\.com|youtu\.be)/", re.IGNORECASE)
 """Addresses whose video the engine looks up with a package."""
 POOL = 8
@@ -36,7 +36,7 @@ POOL = 8
 
 
 class FileLoader(LoadImagesAndVideos):
-    """Loads images, or the frames of one video, for the engine's predictor; it notes what cannot be read.
+    """Loads images, or the frames of one video, for the engine's predictor; it collects what cannot be read.
 
     The engine knows a loader by its base class. Nothing else of that is used: it stops at a damaged file, or passes
     over it with a line in the log.
@@ -91,7 +91,7 @@ class FileLoader(LoadImagesAndVideos):
             return pool.map(self._read, group)
 
     def _read(self, entry: Any) -> Image | None:
-        """Return an image, or None after a note if it cannot be read."""
+        """Return an image; or None, with an entry in ``unreadable``."""
         path = entry.path if isinstance(entry, LoadedImage) else entry
         image: Image | None
         try:
@@ -149,7 +149,7 @@ class FileLoader(LoadImagesAndVideos):
             self._note(path, f"the video ends after frame {seen} of {claimed}")
 
     def taken(self) -> Iterator[UnreadableImage]:
-        """Yield what was noted, and forget it."""
+        """Yield the entries of ``unreadable``, and remove them."""
         while self.unreadable:
             yield self.unreadable.pop(0)
 

@@ -1,4 +1,4 @@
-"""The detection model, and what its training adds to it."""
+"""The detection model, and attributes that training sets on it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def build_model(ctx: ModelContext, kind: type[Any], heads: Collection[str], **ar
     """Return a model of the engine for the dataset's classes, starting from ``ctx.weights`` if given.
 
     Args:
-        ctx: What to build.
+        ctx: The architecture, the weights and the dataset.
         kind: The engine's class of model.
         heads: Heads that the task can train.
         arguments: Further arguments of that class.
@@ -114,7 +114,7 @@ def _is_variant(ctx: ModelContext, head: str, heads: Collection[str]) -> bool:
 
 
 def align_max_det(ctx: RunContext) -> None:
-    """Raise the default limit of detections to the fullest image, and tell the head."""
+    """Raise the default limit of detections to the fullest image, also in the head."""
     trainer = ctx.engine
     datasets = {"train": trainer.train_loader.dataset, "val": trainer.test_loader.dataset}
     DetectionValidator._check_max_det(trainer.args, datasets)

@@ -193,7 +193,7 @@ def drawable(text: str) -> str:
 
 
 def write(image: Any, text: str, place: tuple[int, int], color: tuple[int, int, int], width: int) -> None:
-    """Write a text on a ground of its own, with its lower left corner at a place, kept inside the image."""
+    """Write a text on a filled background, with its lower left corner at a place, kept inside the image."""
     text = drawable(text)
     scale = max(0.3, width / 4)
     (w, h), below = cv2.getTextSize(text, FONT, scale, max(1, width // 2))

@@ -30,8 +30,8 @@ def build_loader(ctx: LoaderContext, dataset: Any) -> Any:
     Rectangular training batches differ in shape, so that a shuffled loader could not stack them.
 
     Raises:
-        SettingsError: If a sampler is to choose the images of several processes.
-        PluginError: If what is to choose the images is no sampler.
+        SettingsError: If several processes train with a sampler.
+        PluginError: If the sampler is not one, or has no images.
     """
     if ctx.sampler is not None:
         return sampled_loader(ctx, dataset, ctx.sampler)
@@ -56,11 +56,11 @@ def build_loader(ctx: LoaderContext, dataset: Any) -> Any:
 
 
 def sampled_loader(ctx: LoaderContext, dataset: Any, sampler: Any) -> Any:
-    """Return a loader like the engine's own, which takes no sampler, of the images that a sampler chooses.
+    """Return a loader like the engine's own, which takes no sampler, for the images of a sampler.
 
     Raises:
-        SettingsError: If it is to choose the images of several processes.
-        PluginError: If it is no sampler.
+        SettingsError: If several processes train.
+        PluginError: If it is not a sampler, or has no images.
     """
     import torch
     from ultralytics.data.build import InfiniteDataLoader, seed_worker

@@ -1,4 +1,4 @@
-"""What the rows of a dataset say to tasks of boxes: classes, boxes, and how many numbers stand for keypoints."""
+"""The meaning of rows for tasks with boxes: classes, boxes, and the number of columns for keypoints."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RowKind: TypeAlias = Literal["boxes", "polygons", "own"]
-"""What rows hold: boxes, or polygons that stand for their boxes; polygons alone; or columns of the task's own."""
+"""Content of rows: boxes, or polygons that stand for their boxes; polygons alone; or the task's own columns."""
 KINDS: dict[str, RowKind] = {"detect": "boxes", "segment": "polygons", "obb": "polygons"}
-"""What the rows of the engine's tasks hold, where the class is followed by a box or a polygon."""
+"""Content of the rows of the engine's tasks that have a box or a polygon after the class."""
 
 
 def row_kind(engine_task: str) -> RowKind:
-    """Return what the rows of a task hold. One that is not known has columns of its own, and checks them itself."""
+    """Return the content of a task's rows. An unknown task has its own columns, and checks them itself."""
     return KINDS.get(engine_task, "own")
 
 
@@ -68,7 +68,7 @@ class Boxes:
         lengths: How many of their numbers are used, int64 (m,).
         polygon: Rows of the split that are polygons, bool (r,).
         misfit: Rows of the split that are neither boxes nor polygons, bool (r,).
-        kind: What the task reads rows as.
+        kind: Content of the rows, as the task reads them.
     """
 
     rows: Rows
@@ -88,7 +88,7 @@ def read_boxes(split: Split, shape: tuple[int, int] | None, kind: RowKind) -> Bo
     Args:
         split: The split.
         shape: The number of keypoints and of numbers for each, where the dataset has them.
-        kind: What the task reads rows as.
+        kind: Content of the rows, as the task reads them.
     """
     judged, columns = split.sound & ~split.crowd, split.columns
     keypoints = columns == 5 + shape[0] * shape[1] if shape else np.zeros(len(columns), bool)

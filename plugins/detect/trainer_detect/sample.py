@@ -61,7 +61,7 @@ def draw_sample(folder: Path, row: Row | None = None) -> Path:
 
     Args:
         folder: The folder; it exists.
-        row: What a label's line says after the class of the object that covers a mask: its box where this is None.
+        row: Returns the label line of the object that covers a mask, without its class. Default: its box.
     """
     return write_dataset(folder, _SEED, partial(_scene, row or box_row), {"names": NAMES})
 
@@ -71,7 +71,7 @@ def shapes_sample(folder: Path, row: Callable[[NDArray[np.bool_]], str], model: 
 
     Args:
         folder: The folder to draw it into.
-        row: What a label's line says after the class, such as `outline_row`.
+        row: Returns a label line without its class, such as `outline_row`.
         model: The architecture, such as ``yolo11n-seg.yaml``.
     """
     return Sample(draw_sample(folder, row), {**SETTINGS, "model": model})
@@ -80,7 +80,7 @@ def shapes_sample(folder: Path, row: Callable[[NDArray[np.bool_]], str], model: 
 def write_dataset(folder: Path, seed: int, scene: Drawer, entries: Mapping[str, object]) -> Path:
     """Draw every image of every split with ``scene`` and describe them in data.yaml.
 
-    Each image has a generator of its own, seeded by split and number, so the files never vary.
+    Each image has its own generator, seeded by split and number, so the files never vary.
     """
     import cv2
     import numpy as np

@@ -1,6 +1,6 @@
 """Draws the small pose dataset used when no data is given: jointed figures that face the viewer.
 
-The two sides of a figure are alike and told apart by the face alone: its left is at the right of the image.
+The two sides of a figure are alike; only the face distinguishes them: its left is at the right of the image.
 A mirrored figure with left and right exchanged is therefore a proper figure too, as flip_idx demands.
 """
 
@@ -72,7 +72,7 @@ def draw_sample(folder: Path) -> Path:
         "kpt_shape": [len(KEYPOINTS), 3],
         "flip_idx": [0, 2, 1, 4, 3, 6, 5, 8, 7],
         "kpt_names": {0: list(KEYPOINTS)},
-        "kpt_oks_sigmas": [1 / len(KEYPOINTS)] * len(KEYPOINTS),  # what the engine uses where there are none
+        "kpt_oks_sigmas": [1 / len(KEYPOINTS)] * len(KEYPOINTS),  # the engine's default
         "skeleton": _BONES,
     }
     return write_dataset(folder, _SEED, _scene, entries)
@@ -172,7 +172,7 @@ def _pose(rng: Rng) -> tuple[dict[str, Points], float, Points]:
 
 
 def _draw_figure(rng: Rng) -> tuple[Layer, Points]:
-    """Draw one figure on a layer of its own and return it with the figure's keypoints."""
+    """Draw one figure on its own layer and return it with the figure's keypoints."""
     import numpy as np
 
     limbs, height, up = _pose(rng)

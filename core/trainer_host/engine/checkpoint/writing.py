@@ -20,7 +20,7 @@ from trainer_host.engine.checkpoint.record import STATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainer_host.base.protocols import Module
+    from trainer_host.base.type_aliases import Module
     from trainer_host.engine.checkpoint.checkpoint_format import CheckpointFormat
     from trainer_host.plugin.chain import Chain
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer_host.base.contexts import ValidationContext
-    from trainer_host.base.protocols import Batch, Dataset, Module, Optimizer, Validator
+    from trainer_host.base.protocols import Dataset, Validator
+    from trainer_host.base.type_aliases import Batch, Module, Optimizer
     from trainer_host.engine.live_run import LiveRun
     from trainer_host.plugin.chain import Chain
 

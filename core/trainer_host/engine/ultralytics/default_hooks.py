@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from trainer_host.base.contexts import LossContext, OptimizerContext, RunContext, ScheduleContext
-    from trainer_host.base.protocols import Batch, Loss, Optimizer
+    from trainer_host.base.protocols import Loss
+    from trainer_host.base.type_aliases import Batch, Optimizer
     from trainer_host.base.vision import Detections
 
 

@@ -12,7 +12,7 @@ from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.engine.ultralytics.settings_validation import several_devices
 
 if TYPE_CHECKING:
-    from trainer_host.base.protocols import Device
+    from trainer_host.base.type_aliases import Device
 
 GPU = re.compile(r"cuda|(cuda:)?-?\d+")
 HALF = frozenset({"16", "fp16"})

@@ -8,7 +8,7 @@ from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.settings import shown_value
 
 if TYPE_CHECKING:
-    from trainer_host.base.protocols import Module
+    from trainer_host.base.type_aliases import Module
 
 
 def refuse_freeze(freeze: Any, model: Module) -> None:

@@ -17,7 +17,7 @@ from trainer_host.engine.ultralytics.unfilled_model import SLACK, TooLargeError,
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trainer_host.base.protocols import Module
+    from trainer_host.base.type_aliases import Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
 
 

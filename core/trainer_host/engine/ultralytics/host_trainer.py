@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from trainer_host.base.protocols import Batch, Metric, Module, Optimizer, Validator
+    from trainer_host.base.protocols import Metric, Validator
+    from trainer_host.base.type_aliases import Batch, Module, Optimizer
     from trainer_host.engine.live_run import LiveRun
 
 

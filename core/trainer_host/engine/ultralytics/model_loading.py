@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.contexts import ModelContext
     from trainer_host.base.layer_spec import Layer
-    from trainer_host.base.protocols import Module
+    from trainer_host.base.type_aliases import Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.plugin.chain import Chain
 

@@ -15,7 +15,8 @@ from trainer_host.plugin.hook_collection import joined
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainer_host.base.protocols import Batch, Loss, LossTerm, Tensor
+    from trainer_host.base.protocols import Loss, LossTerm
+    from trainer_host.base.type_aliases import Batch, Tensor
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 

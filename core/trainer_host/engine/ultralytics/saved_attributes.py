@@ -14,7 +14,7 @@ from trainer_host.engine.ultralytics.architecture import ACTIVATIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainer_host.base.protocols import Module
+    from trainer_host.base.type_aliases import Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
 
 RENAMED = {"Silence": "Identity"}

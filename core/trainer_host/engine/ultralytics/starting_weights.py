@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trainer_host.base.protocols import Module
+    from trainer_host.base.type_aliases import Module
 
 DEPTH = 3
 """Components of a tensor's name that name a part of the model, such as ``model.23.cv3``."""

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from trainer_host.base.protocols import Image, Module, Prediction
+    from trainer_host.base.protocols import Prediction
+    from trainer_host.base.type_aliases import Image, Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.protocol import Command

@@ -14,7 +14,8 @@ from trainer_host.engine.ultralytics.run_dataset import read_and_check
 from trainer_host.engine.ultralytics.trainer_hooks import HookedTrainer
 
 if TYPE_CHECKING:
-    from trainer_host.base.protocols import Batch, Dataset
+    from trainer_host.base.protocols import Dataset
+    from trainer_host.base.type_aliases import Batch
     from trainer_host.data.description import Description
 
 

@@ -17,8 +17,8 @@ from trainer_host.engine.ultralytics.starting_weights import random_weights, tak
 from trainer_host.engine.ultralytics.trainer_data import DataTrainer
 
 if TYPE_CHECKING:
-    from trainer_host.base.protocols import Module
     from trainer_host.base.results import StartingWeights
+    from trainer_host.base.type_aliases import Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
 
 

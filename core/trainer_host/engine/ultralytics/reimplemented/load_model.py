@@ -20,7 +20,7 @@ from trainer_host.engine.ultralytics.checkpoints import STUDENT, read_checkpoint
 from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
-    from trainer_host.base.protocols import Module
+    from trainer_host.base.type_aliases import Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
