@@ -1,4 +1,4 @@
-"""What the site does differently from the forge, so that the same pages work on both: a hook of mkdocs.
+"""Adaptation of the pages, which are written for the forge, to the site: a hook of mkdocs.
 
 Pages at the top of the repository are in a folder ``project`` of the site, and links follow them. Blocks in list items,
 which the forge wants indented by three spaces, get the four that the site wants.

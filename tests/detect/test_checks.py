@@ -209,7 +209,14 @@ def judge(row: list[float], seen: set[tuple[float, ...]]) -> set[str]:
     return codes
 
 
-coordinate = st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.005, 1.02, -0.005, -0.5, 320.0, 5000.0]) | st.floats(-1, 2)
+def counts(value: float) -> bool:
+    """Leave out numbers so small that they are zero in the engine's precision; their sign would decide otherwise."""
+    return value == 0 or np.float32(value) != 0
+
+
+coordinate = st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.005, 1.02, -0.005, -0.5, 320.0, 5000.0]) | st.floats(-1, 2).filter(
+    counts
+)
 box = st.tuples(st.sampled_from([0.0, 1.0, 2.0, -1.0, 0.5]), *[coordinate] * 4).map(list)
 images = st.lists(st.lists(box | st.sampled_from([[0.0], CAT, DOG, [*CAT, 1.0]]), max_size=6), min_size=1, max_size=6)
 

@@ -16,7 +16,7 @@ from tests.support.sample_datasets import pose_dataset
 
 pytestmark = pytest.mark.usefixtures("engine")
 
-FAST = ("dry run", "predict", "API val", "class resume")
+FAST = ("predict", "dry run", "API val", "class resume")
 DATASETS = frozenset({"check", "convert"})
 MOST_MEMORY = 2**30
 EXPECTED = "/runs/"
@@ -93,8 +93,9 @@ def check(folder: Path, *doors: str) -> None:
     assert set(facts["new"]) <= {"runs"}, "nothing is written beside the runs"
 
 
-def test_a_quick_look_through_one_door_of_each_kind(stage: Path) -> None:
-    check(stage, *FAST)
+@pytest.mark.parametrize("doors", [FAST[:1], pytest.param(FAST[1:], marks=pytest.mark.slow)], ids=["first", "others"])
+def test_a_quick_look_through_one_door_of_each_kind(stage: Path, doors: tuple[str, ...]) -> None:
+    check(stage, *doors)
 
 
 @pytest.mark.train

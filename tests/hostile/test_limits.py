@@ -41,7 +41,13 @@ def bombs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 # Those that grow most by their kind; all of them go through the doors.
 @pytest.mark.parametrize(
     "name",
-    ["compressed-pickle", "compressed-weights", "many-dicts", "many-marks", "many-copies", "deep", "alias-growth"],
+    [
+        *("compressed-pickle", "many-copies"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("compressed-weights", "many-dicts", "many-marks", "deep", "alias-growth")
+        ),
+    ],
 )
 def test_a_bomb_takes_little_memory(bombs: dict[str, Path], name: str) -> None:
     code, growth = map(int, python(READ, ROOT, words=[bombs[name]]).split())

@@ -34,7 +34,12 @@ TOUCH = "import os, pathlib; pathlib.Path(os.environ['MARK']).touch()"
 
 @pytest.mark.parametrize(
     ("key", "entry"),
-    [("val", "images/val"), ("validation", "images/val"), ("val", ["images/val"]), ("val", ["../gone/val"])],
+    [
+        ("val", "images/val"),
+        pytest.param("validation", "images/val", marks=pytest.mark.slow),
+        pytest.param("val", ["images/val"], marks=pytest.mark.slow),
+        pytest.param("val", ["../gone/val"], marks=pytest.mark.slow),
+    ],
     ids=["text", "another key", "list", "list with dots"],
 )
 def test_the_download_of_a_dataset_is_never_run(tmp_path: Path, key: str, entry: Any) -> None:
@@ -82,6 +87,7 @@ def test_a_pickle_with_code_is_refused_as_a_model(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_architecture_in_a_checkpoint_runs_nothing(tmp_path: Path) -> None:
     from ultralytics import YOLO
 

@@ -172,14 +172,13 @@ def _incompatibility(requires: Iterable[str]) -> str:
     if not ours:
         return ""
     # Imported for plugins of others alone, because it takes a sixth of the command's start.
-    from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import Requirement
 
     for line in ours:
         try:
             requirement = Requirement(line)
             applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
+        except ValueError:  # the base of all that a damaged line raises, which differs by release of packaging
             continue
         fits = requirement.specifier.contains(__version__, prereleases=True)
         if normal(requirement.name) == HOST and applies and not fits:

@@ -52,6 +52,7 @@ def test_what_is_found(case: Case, tmp_path: Path, mark: Path) -> None:
     judged(case, check(case, data))  # once more, now from the cache
 
 
+@pytest.mark.slow  # twelve processes that work to their limits; one of each kind of case runs in test_as_a_process
 @pytest.mark.parametrize("case", [c for c in CASES if c.heavy], ids=lambda case: case.name)
 def test_absurd_sizes(case: Case, tmp_path: Path, mark: Path) -> None:
     """In processes of their own, whose time and memory have limits."""

@@ -128,21 +128,21 @@ def test_python_says_so() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "--epochs", "3"], "--epochs'. Settings are written without dashes. Fix: write epochs=3"),
+        (["run", "--epochs", "3"], "--epochs. Settings are written without dashes. Fix: write epochs=3"),
         (["run", "--epochs=3"], "Settings are written without dashes. Fix: write epochs=3"),
         (["run", "--batch-size", "8", "--json"], "Settings are written without dashes. Fix: write batch=8"),
         (["run", "--weights", "a.pt"], "Settings are written without dashes. Fix: write model=a.pt"),
         (["val", "--conf-thres", "0.5"], "Settings are written without dashes. Fix: write conf=0.5"),
         (["predict", "--nosave"], "Settings are written without dashes. Fix: write save=False"),
         (["check", "--data", "my.yaml"], "Settings are written without dashes. Fix: write data=my.yaml"),
-        (["run", "--loggers", "x"], "'--loggers'. Fix: write --tracker NAME"),
+        (["run", "--loggers", "x"], "--loggers. Fix: write --tracker NAME"),
         (["run", "--epochs"], "Settings are written without dashes. Fix: write epochs=VALUE"),
     ],
 )
 def test_an_option_that_is_a_setting_is_explained(trainer: Callable[..., Done], words: list[str], said: str) -> None:
     done = trainer(*words)
     assert done.code == 2
-    assert said in " ".join(done.err.split())
+    assert said in " ".join(done.err.split()).replace("'", "")  # which some releases of click put around an option
     if "--json" in words:
         assert said in done.json["problems"][0]["message"]
 

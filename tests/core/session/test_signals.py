@@ -120,7 +120,9 @@ def test_a_second_signal_ends_a_run_at_once(tmp_path: Path, data: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-@pytest.mark.parametrize("event", ["on_pretrain_routine_start", "on_pretrain_routine_end"])
+@pytest.mark.parametrize(
+    "event", [pytest.param("on_pretrain_routine_start", marks=pytest.mark.slow), "on_pretrain_routine_end"]
+)
 def test_a_signal_before_training_ends_a_run_at_once(
     tmp_path: Path, data: Path, event: str, number: signal.Signals, code: int
 ) -> None:
