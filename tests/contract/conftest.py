@@ -16,6 +16,8 @@ import pytest
 from tests.contract.templates import broken_packages, chain_of_three
 
 PACKAGES = Path(__file__).parent / "packages"
+SOURCES = [Path(__file__).parents[2] / folder for folder in ("core", "plugins/detect", "plugins/pose")]
+"""The host of this checkout, whichever is installed."""
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -59,7 +61,7 @@ class Trainer:
     def python(self, *words: object) -> subprocess.CompletedProcess[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("TRAINER_") or k == "TRAINER_CACHE_DIR"}
         # One thread, so that small networks do not suffer from whatever else the machine is doing.
-        given = {"PYTHONPATH": os.pathsep.join(map(str, self.sites)), "TRAINER_OFFLINE": "1", "TRAINER_THREADS": "1"}
+        given = {"PYTHONPATH": os.pathsep.join(map(str, [*self.sites, *SOURCES])), "TRAINER_OFFLINE": "1", "TRAINER_THREADS": "1"}
         command = [sys.executable, *map(str, words)]
         return subprocess.run(
             command,
