@@ -14,6 +14,8 @@ from tests.contract.templates import broken_packages, chain_of_three
 from tests.support.command import Done, process
 
 PACKAGES = Path(__file__).parent / "packages"
+SOURCES = [Path(__file__).parents[2] / folder for folder in ("core", "plugins/detect", "plugins/pose")]
+"""The host of this checkout, whichever is installed."""
 
 
 def rows(file: Path) -> list[dict[str, str]]:

@@ -25,7 +25,7 @@ class RunContext:
 
     Attributes:
         task: Name of the selected task.
-        engine_task: The engine's own kind of task that this one is an instance of.
+        engine_task: The engine's kind of task, by which it knows this one.
         args: The engine's settings by attribute (``args.imgsz``, ``args.epochs``). Read-only.
         options: Options of each plugin of the run, by the plugin's name.
         data: The dataset's description, as `read_dataset` returned it; empty before that.
