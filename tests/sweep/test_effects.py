@@ -12,8 +12,9 @@ from ultralytics.utils import IterableSimpleNamespace
 
 from tests.core.helpers import Done
 from tests.sweep.conftest import Tiny
+from trainer_host.engine.protocol import Command
 from trainer_host.engine.ultralytics.engine_settings import engine_keys
-from trainer_host.engine.ultralytics.setting_effects import COMMANDS, Command, effect_of
+from trainer_host.engine.ultralytics.setting_effects import COMMANDS, effect_of
 
 Trainer = Callable[..., Done]
 

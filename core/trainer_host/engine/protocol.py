@@ -1,4 +1,4 @@
-"""The protocol of an engine: what a session asks of whatever trains, evaluates and predicts."""
+"""The protocol of an engine: the calls by which a session trains, evaluates and predicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.plan import Plan
 
 Command = Literal["run", "val", "predict"]
-"""The commands that an engine does the work of."""
+"""Commands that an engine carries out."""
 
 
 class EngineSettings(Protocol):
@@ -125,7 +125,7 @@ class Engine(Protocol):
         ...
 
     def tracker_problems(self, names: Sequence[str]) -> list[Problem]:
-        """Return why experiment trackers cannot be used: unknown names, packages that are not installed."""
+        """Return the problems of experiment trackers: unknown names, packages that are not installed."""
         ...
 
     def refuse_remote_trackers(self, names: Sequence[str]) -> None:
@@ -145,11 +145,11 @@ class Engine(Protocol):
         ...
 
     def find_weights(self, name: str, offline: bool, scratch: str | None) -> str:
-        """Return the path of a model, fetched if it is published and not here.
+        """Return the path of a model; fetch it if it is published and missing.
 
         Raises:
             SettingsError: If there is no such model.
-            UnsafeError: If it would have to be fetched, and ``offline`` is set.
+            UnsafeError: If it would have to be fetched, but ``offline`` is set.
         """
         ...
 
@@ -178,15 +178,15 @@ class Training(Protocol):
     """A training: prepared first, then run."""
 
     def prepare(self) -> dict[str, Any]:
-        """Read and check the dataset, and set up what training needs; return what the run's record says of it."""
+        """Read and check the dataset, and set up the training; return the facts of the dataset for the run's record."""
         ...
 
     def describe(self) -> str:
-        """Return in a few words what is trained, and on what."""
+        """Return a short description of the training."""
         ...
 
     def warnings(self) -> list[str]:
-        """Return what the settings do that is easily missed."""
+        """Return effects of the settings that are easily missed."""
         ...
 
     def starting_weights(self) -> StartingWeights | None:
@@ -216,7 +216,7 @@ class TrainedModel(Protocol):
         ...
 
     def predict(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
-        """Yield what the model finds, image by image."""
+        """Yield the predictions of the model, image by image."""
         ...
 
     def draw(self, prediction: Prediction) -> Image | None:
