@@ -133,9 +133,9 @@ def test_nothing_found_leaves_no_label_file(model: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"show": True}, "show=True is not supported: trainer predict opens no windows. Fix: leave it out"),
+        ({"show": True}, "show=True is not supported: trainer predict opens no windows. Fix: remove it"),
         ({"embed": [1]}, "embed=[1] is not supported: trainer predict returns detections, not features."),
-        ({"visualize": True}, "visualize=True is not supported: trainer predict draws no heatmaps. Fix: leave it out"),
+        ({"visualize": True}, "visualize=True is not supported: trainer predict draws no heatmaps. Fix: remove it"),
         ({"batch": -1}, "batch=-1 is not valid."),
         ({"batch": 0.5}, "batch=0.5 is not valid."),
         ({"vid_stride": 0}, "vid_stride=0"),

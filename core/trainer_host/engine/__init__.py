@@ -1,1 +1,1 @@
-"""What every engine needs: checkpoints, the state of the process, progress, and errors of the system."""
+"""The protocol of an engine and the parts that every engine needs: checkpoints, process state, progress, errors."""

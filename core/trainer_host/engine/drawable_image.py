@@ -1,4 +1,4 @@
-"""Images of any kind, made ready to be drawn on."""
+"""Images of any kind, converted for drawing on them."""
 
 from __future__ import annotations
 

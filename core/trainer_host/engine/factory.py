@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.protocol import Engine
 
 DEFAULT = "trainer_host.engine.ultralytics.engine:UltralyticsEngine"
-"""The engine of a task that names none, and of settings whose task is not known yet, as ``module:class``."""
+"""Engine of a task that does not name one, and of settings whose task is not known yet, as ``module:class``."""
 
 
 @cache

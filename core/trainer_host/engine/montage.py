@@ -1,4 +1,4 @@
-"""Several pictures in one."""
+"""Contact sheets: several pictures in one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def montage(images: Sequence[Image], path: Path, columns: int = 3, cell: int = 320) -> Path | None:
-    """Write images beside each other into one picture; return its path, or None where there are none."""
+    """Write images next to each other into one picture; return its path, or None without images."""
     import cv2
     import numpy as np
 

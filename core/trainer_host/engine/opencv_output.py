@@ -1,4 +1,4 @@
-"""What OpenCV and its video library write to standard error themselves."""
+"""Output that OpenCV and its video library write to standard error themselves."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def quiet_opencv(verbose: bool = False) -> Iterator[None]:
     """Keep OpenCV and its video library from writing to standard error themselves, unless ``verbose`` is set.
 
-    What they say of a file or a camera that cannot be opened is reported with the name of the source. The environment
-    is restored by the caller.
+    A file or a camera that cannot be opened is reported with the name of the source. The caller restores the
+    environment.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""What plugins keep in checkpoints."""
+"""State of plugins in checkpoints."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from trainer_host.plugin.chain import Chain
 
 PLUGIN_STATES = "plugin_states"
-"""Where a checkpoint's record keeps what plugins return from `state_dict`."""
+"""Key of a checkpoint's record for what plugins return from `state_dict`."""
 
 
 def states(chain: Chain, ctx: RunContext) -> dict[str, dict[str, Any]]:
-    """Return what the checkpoint keeps for plugins, by their names.
+    """Return the state of plugins for a checkpoint, by their names.
 
     Raises:
-        PluginError: If some of it is not what a checkpoint can be read back with.
+        PluginError: If a part of it could not be read back.
     """
     found = {p.partition(":")[2]: dict(s) for p, s in mappings(chain.manager, "state_dict", ctx=ctx) if s}
     for plugin, state in found.items():
         if (strange := _unstorable(state, "state")) is not None:
-            fix = "Return numbers, text, lists, dicts and tensors."
+            fix = "Fix: return numbers, text, lists, dicts and tensors"
             raise PluginError(Problem(f"the state of plugin {plugin!r} cannot be stored: {strange}.", fix))
     return found
 
 
 def _unstorable(value: Any, place: str) -> str | None:
-    """Return where in a state something stands that reading a checkpoint refuses, or None."""
+    """Return the place in a state of a value that reading a checkpoint would refuse, or None."""
     if isinstance(value, dict):
         inner = [(each, f"{place}[{key!r}]") for key, each in value.items()]
         inner += [(key, f"the key {key!r} of {place}") for key in value]
@@ -48,7 +48,7 @@ def _unstorable(value: Any, place: str) -> str | None:
 
 
 def restore_states(chain: Chain, ctx: RunContext, kept: Mapping[str, Mapping[str, Any]]) -> None:
-    """Give plugins back what a checkpoint keeps for them."""
+    """Restore the state of plugins from a checkpoint."""
     for plugin, load in implementers(chain.manager, "load_state_dict"):
         if (state := kept.get(plugin.partition(":")[2])) is not None:
             load(ctx=ctx, state=state)

@@ -1,4 +1,4 @@
-"""The engine's events, told to a reporter with an estimate of the time that is left."""
+"""Progress of a training, reported with an estimate of the time that is left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ProgressCallbacks:
     """Callbacks of a training that report where it stands and heed a request to stop.
 
     Args:
-        reporter: Who shows it.
+        reporter: Shows it.
         stop: Whether the run is to end.
         metrics: Names of the metrics that belong in a summary.
         clock: Seconds of a clock that does not go back.
@@ -95,7 +95,7 @@ class ProgressCallbacks:
             self._end(trainer)
 
     def on_train_end(self, trainer: Any) -> None:
-        """From here on there is nothing to wait for."""
+        """Stop at once on a request from here on: there is no checkpoint to wait for."""
         self.stop.waits, self.stop.when = False, "after training; the model is saved"
 
     @staticmethod

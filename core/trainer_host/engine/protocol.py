@@ -1,4 +1,4 @@
-"""The protocol of an engine: what a session asks of whatever trains, evaluates and predicts."""
+"""The protocol of an engine: the calls by which a session trains, evaluates and predicts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from trainer_host.engine.live_run import LiveRun
 
 Command = Literal["run", "val", "predict"]
-"""The commands that an engine does the work of."""
+"""Commands that an engine carries out."""
 Lacking = Literal["video", "stream", "files"]
-"""What a prediction has not: a video or a stream among its sources, files that it writes."""
+"""What a prediction does without: a video or a stream among its sources, files that it writes."""
 
 
 class EngineSettings(Protocol):
@@ -171,7 +171,7 @@ class Engine(Protocol):
         ...
 
     def tracker_problems(self, names: Sequence[str]) -> list[Problem]:
-        """Return why experiment trackers cannot be used: unknown names, packages that are not installed."""
+        """Return the problems of experiment trackers: unknown names, packages that are not installed."""
         ...
 
     def refuse_remote_trackers(self, names: Sequence[str]) -> None:
@@ -191,11 +191,11 @@ class Engine(Protocol):
         ...
 
     def find_weights(self, name: str, offline: bool, scratch: str | None) -> str:
-        """Return the path of a model, fetched if it is published and not here.
+        """Return the path of a model; fetch it if it is published and missing.
 
         Raises:
             SettingsError: If there is no such model.
-            UnsafeError: If it would have to be fetched, and ``offline`` is set.
+            UnsafeError: If it would have to be fetched, but ``offline`` is set.
         """
         ...
 
@@ -226,15 +226,15 @@ class Training(Protocol):
     """A training: prepared first, then run."""
 
     def prepare(self) -> dict[str, Any]:
-        """Read and check the dataset, and set up what training needs; return what the run's record says of it."""
+        """Read and check the dataset, and set up the training; return the facts of the dataset for the run's record."""
         ...
 
     def describe(self) -> str:
-        """Return in a few words what is trained, and on what."""
+        """Return a short description of the training."""
         ...
 
     def warnings(self) -> list[str]:
-        """Return what the settings do that is easily missed."""
+        """Return effects of the settings that are easily missed."""
         ...
 
     def starting_weights(self) -> StartingWeights | None:

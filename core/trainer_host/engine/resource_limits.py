@@ -1,4 +1,4 @@
-"""Errors of memory and of what the system limits for a process, told by their type, number or text."""
+"""Errors of memory and of the limits of a process, recognized by their type, number or text."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MEMORY = re.compile(
     r"|killed by signal: Killed",
     re.IGNORECASE,
 )
-"""What torch, OpenCV, numpy and the system's loader of libraries say; a worker that the system kills among them."""
+"""Texts of torch, OpenCV, numpy and the dynamic linker, also for a worker that the system kills."""
 SHARED = re.compile(
     r"shared memory|Bus error|unable to mmap|unable to write to file </|/dev/shm|torch_\d+_\d+", re.IGNORECASE
 )
-"""What torch says where /dev/shm is full, small or absent."""
+"""Texts of torch for a /dev/shm that is full, small or absent."""
 THREADS = re.compile(
     r"can\'t start new thread|Resource temporarily unavailable|pthread_create|thread creation failed", re.I
 )
 
 
 def exhausted(error: BaseException, text: str) -> TrainerError | None:
-    """Return what to report where memory, open files, threads or processes ran out; None for anything else."""
+    """Return the error to report if memory, open files, threads or processes ran out; None for any other."""
     number = error.errno if isinstance(error, OSError) else None
     if number in {errno.EMFILE, errno.ENFILE} or "Too many open files" in text:
         return _limit("too many open files", "raise the limit with ulimit -n 4096, or lower workers")
@@ -49,7 +49,7 @@ def exhausted(error: BaseException, text: str) -> TrainerError | None:
 
 
 def _is_of_libraries(error: BaseException) -> bool:
-    """Return whether an error is of a kind that libraries report exhaustion with; OpenCV has one of its own."""
+    """Return whether an error is of a kind that libraries report exhaustion with; OpenCV has its own."""
     known = isinstance(error, (RuntimeError, ImportError, OSError, ValueError, SystemError))
     return known or type(error).__module__.partition(".")[0] == "cv2"
 

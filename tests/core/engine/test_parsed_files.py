@@ -67,6 +67,22 @@ def test_a_replaced_file_is_parsed_again(tmp_path: Path) -> None:
             assert read_checkpoint(path).content["epoch"] == epoch
 
 
+def test_runs_may_end_in_any_order(tmp_path: Path, parsed: Counter[bytes]) -> None:
+    from trainer_host.engine.ultralytics.checkpoints import PARSED, read_checkpoint
+
+    path = untrained(tmp_path)
+    first, second = PARSED.kept(), PARSED.kept()
+    with first:
+        second.__enter__()
+        read_checkpoint(path)
+    read_checkpoint(path)
+    assert [*parsed.values()] == [1]
+    second.__exit__(None, None, None)
+    read_checkpoint(path)
+    read_checkpoint(path)
+    assert [*parsed.values()] == [3]
+
+
 @pytest.mark.train
 def test_inferring_checking_and_building_share_one_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsed: Counter[bytes]

@@ -187,9 +187,7 @@ def test_an_unknown_layer_is_told_with_the_nearest() -> None:
     vet_architecture(cfg, layers={"SPDCnov"})
     with pytest.raises(SettingsError) as caught:
         vet_architecture(cfg, "my.yaml", {"SPDConv"})
-    told = (
-        "my.yaml: unknown layer 'SPDCnov'. Did you mean 'SPDConv'? If a plugin brings it, switch it on: --plugin NAME"
-    )
+    told = "my.yaml: unknown layer 'SPDCnov'. Did you mean 'SPDConv'? If a plugin adds it, switch it on: --plugin NAME"
     assert str(caught.value) == told
     for name in ("LOGGER", "os.system", "nn.init", "deepcopy"):
         with pytest.raises(UnsafeError, match="is not a layer"):
@@ -222,9 +220,9 @@ def test_names_are_claimed_once() -> None:
     assert asked(one=Brings("A", layer), two=Brings("B", layer)).layers == {"A": layer, "B": layer}
     with pytest.raises(PluginError, match=r"extension 'one' and extension 'two' both bring the layer 'A'\."):
         asked(one=Brings("A", layer), two=Brings("A", layer))
-    with pytest.raises(PluginError, match=r"extension 'one' brings the layer 'C2f', which ultralytics has itself\."):
+    with pytest.raises(PluginError, match=r"extension 'one' adds the layer 'C2f', which ultralytics has itself\."):
         asked(one=Brings("C2f", layer))
-    with pytest.raises(PluginError, match=r"extension 'one' brings 'A' as type\. Fix: give a Layer"):
+    with pytest.raises(PluginError, match=r"extension 'one' adds the layer 'A' as type\. Fix: return a Layer"):
         asked(one=Brings("A", partial))
 
 

@@ -31,7 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, gpus: int, mps: bool = False) -> No
 @pytest.mark.parametrize("device", ["cuda", "cuda:9", "CUDA:0", "0", 0, -1, "-1", [0]])
 def test_a_device_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch, device: Any) -> None:
     machine(monkeypatch, 0)
-    with pytest.raises(SettingsError, match=r"Fix: leave it out, or write device=cpu$"):
+    with pytest.raises(SettingsError, match=r"Fix: remove it, or write device=cpu$"):
         refuse_device(device)
     machine(monkeypatch, 1, mps=True)
     refuse_device(device)

@@ -83,8 +83,8 @@ def test_a_class_that_needs_more_arguments_is_named(installed: Callable[..., Pat
     with pytest.raises(PluginError) as caught:
         new_trainer(LiveRun.of_chain(Registry.installed().chain("sized")), {}, {})
     assert str(caught.value) == (
-        "task 'sized': its trainer Sized cannot be made: missing a required argument: 'cfg'. All arguments of its "
-        "__init__ need defaults, with overrides=None and _callbacks=None among them."
+        "task 'sized': its trainer Sized cannot be instantiated: missing a required argument: 'cfg'. "
+        "Fix: give all arguments of its __init__ defaults, overrides=None and _callbacks=None among them"
     )
 
 

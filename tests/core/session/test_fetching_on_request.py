@@ -214,7 +214,7 @@ def test_weights_are_fetched_where_the_engine_thinks_itself_offline(monkeypatch:
     assert asked == ["yolo11n-pose.pt"]
     with pytest.raises(UnsafeError, match="the run is offline"):
         host.find_weights("yolo11n-pose.pt", True, None)
-    with pytest.raises(UnsafeError, match="fetches no architectures"):
+    with pytest.raises(UnsafeError, match="architectures are not fetched"):
         host.find_weights("https://example.invalid/yolo11n-pose.yaml", False, None)
     assert asked == ["yolo11n-pose.pt"]
 

@@ -24,7 +24,7 @@ MAX_RATIO = 10
 MAX_SMALL = 16 * 2**20
 """Bytes that may come out of any file, however small."""
 LEGACY = (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80\x04\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
-"""How files of torch before 1.6 begin."""
+"""First bytes of files of torch before 1.6."""
 DTYPES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -40,13 +40,13 @@ DTYPES = {
 
 
 class Archive:
-    """A checkpoint's file, whose storages are read when a tensor needs them.
+    """The file of a checkpoint. Storages are read when a tensor needs them.
 
     Args:
         path: The file.
 
     Raises:
-        UnreadableError: If it is not such an archive, is damaged, or would grow beyond measure.
+        UnreadableError: If it is not such an archive, is damaged, or would grow beyond the limits.
         OSError: If it cannot be read.
     """
 

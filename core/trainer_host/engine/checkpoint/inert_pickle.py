@@ -50,10 +50,10 @@ ALLOCATING = (
 
 @dataclass(frozen=True)
 class Described:
-    """What a pickle describes.
+    """The content of a pickle.
 
     Attributes:
-        value: The object, made of plain data, `Inert` and `TensorRef`.
+        value: The object that it describes, made of plain data, `Inert` and `TensorRef`.
         names: Every class and function that the pickle names.
         calls: Those of them that it calls.
     """

@@ -26,17 +26,18 @@ class ParsedFiles:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[object, ...], tuple[Archive, Described]] = {}
-        self._active = False
+        self._users = 0
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep what is parsed until the context is left."""
-        before, self._active = self._active, True
+        """Keep what is parsed until every such context is left."""
+        # Counted, not restored: predictions that are read lazily may end in any order.
+        self._users += 1
         try:
             yield
         finally:
-            self._active = before
-            if not before:
+            self._users -= 1
+            if not self._users:
                 self.forget()
 
     def forget(self) -> None:
@@ -58,6 +59,6 @@ class ParsedFiles:
         archive = Archive(path)
         with gc_paused():  # many small objects, none of which is garbage
             described = read_pickle(archive.pickle())
-        if self._active and len(self._kept) < MAX_FILES:
+        if self._users and len(self._kept) < MAX_FILES:
             self._kept[key] = archive.reopened(), described
         return archive, described

@@ -32,7 +32,7 @@ class Budget:
         """
         self.left -= values
         if self.left < 0:
-            raise UnreadableError("its data are nested too deeply, or grow beyond measure")
+            raise UnreadableError("its data are nested too deeply, or grow beyond the limit")
 
 
 def plain(
@@ -50,7 +50,7 @@ def plain(
         namespaces: Dotted names of further classes that only hold attributes.
 
     Raises:
-        UnreadableError: If it is nested too deeply, or grows beyond measure.
+        UnreadableError: If it is nested too deeply, or grows beyond the limit.
     """
     return _Plain(tensor, budget or Budget(), namespaces).of(value, 0)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.checkpoint.parsed_files import ParsedFiles
 
 MAX_SHARED = 4
-"""How many times the elements of its storages the tensors of a model may have; a few layers share their weights."""
+"""Limit of a model's elements as a multiple of those in its storages; a few layers share their weights."""
 KNOWN = frozenset({"torch", "torchvision", "numpy", "collections", "pathlib", "datetime", "types", "argparse"})
 """Packages whose classes and functions are in checkpoints that can be loaded in full without harm."""
 BUILTINS = frozenset({"set", "frozenset", "getattr", "slice", "range", "complex", "bytearray", "object"})
@@ -52,12 +52,12 @@ CALLED = frozenset(
         *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in BUILTINS),
     }
 )
-"""What the pickles of checkpoints call, besides what puts tensors together."""
+"""Calls in the pickles of checkpoints, besides those that rebuild tensors."""
 TENSORS = "torch._utils._rebuild_"
 
 
 class Checkpoint:
-    """A checkpoint that was read, of which nothing has been built. Tensors are read when they are asked for.
+    """A checkpoint that was read, of which nothing has been built. Tensors are read on demand.
 
     Args:
         path: Its file.
@@ -76,7 +76,7 @@ class Checkpoint:
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """What the host wrote about the run, without tensors; empty for a file of another program."""
+        """The host's record of the run, without tensors; empty for a file of another program."""
         found = self._described.get(RECORD)
         if not isinstance(found, dict):
             return {}
@@ -213,7 +213,7 @@ def read_checkpoint(path: Path | str, form: CheckpointFormat, parsed: ParsedFile
 def _refuse_code(path: Path, described: Described, model: SavedModel | None, form: CheckpointFormat) -> None:
     """Refuse a file that would call a function, or make an object that is not a layer, if it were loaded in full.
 
-    Nothing of it has been called. But such a file is not what it seems to be, and other programs would run it.
+    Nothing of it has been called. But such a file is not what it claims to be, and other programs would run it.
     """
     layers = model.layers if model is not None else set()
     packages, called = {*KNOWN, form.package}, CALLED | form.namespaces

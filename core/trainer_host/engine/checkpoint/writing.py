@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainer_host.plugin.chain import Chain
 
 KNOWN_PACKAGES = frozenset({"torch", "numpy", "builtins", "__builtin__", "collections", "_codecs"})
-"""Packages that every engine has where it reads a checkpoint, and Python itself."""
+"""Packages that every reader of a checkpoint has, and Python itself."""
 
 
 def foreign_names(file: Path | io.BytesIO, form: CheckpointFormat) -> set[str]:
@@ -100,5 +100,5 @@ def _not_plain(what: str, name: str | None, chain: Chain) -> PluginError:
         else "something on the model"
     )
     return PluginError(
-        Problem(f"{who} that is not plain data: {what}", "Set numbers, text, lists, dicts and tensors only.")
+        Problem(f"{who} that is not plain data: {what}", "Fix: set numbers, text, lists, dicts and tensors only")
     )

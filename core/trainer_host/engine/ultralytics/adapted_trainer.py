@@ -1,8 +1,8 @@
-"""Trainers of tasks that are made of somebody's trainer class: what it overrides stands in the middle of the hooks.
+"""Trainers of tasks that are made of a third-party trainer class: its overrides run in the middle of the hooks.
 
-The class of a run is put together as ``(Front, MyTrainer, Below, the engine's trainer)``. Where a hook decides, the
-training loop meets `Front`, which asks the hooks: extensions wrap what ``MyTrainer`` answers, and its ``super()``
-reaches `Below`, which asks the tasks that it builds on. All its other methods are met first, and their ``super()``
+The class of a run is composed as ``(Front, MyTrainer, Below, the engine's trainer)``. If a hook decides, the
+training loop calls `Front`, which asks the hooks: extensions wrap what ``MyTrainer`` answers, and its ``super()``
+reaches `Below`, which asks the tasks that it builds on. All its other methods are called first, and their ``super()``
 reaches the host's.
 """
 
@@ -40,7 +40,7 @@ class HostTraining(HostTrainer):
 
 
 class Front:
-    """What the training loop meets before the trainer class: methods that ask the hooks."""
+    """Methods that ask the hooks, called by the training loop before those of the trainer class."""
 
     asked: dict[str, tuple[Any, ...]]
     get_dataset = HostTrainer.get_dataset
@@ -60,7 +60,7 @@ class Front:
 
 
 class Below(HostTrainer):
-    """What ``super()`` of the trainer class reaches: methods that ask the tasks below it."""
+    """Methods that ask the tasks below, reached by ``super()`` of the trainer class."""
 
     run_of_class: ClassVar[LiveRun]
     asked: dict[str, tuple[Any, ...]]
@@ -120,7 +120,7 @@ class Below(HostTrainer):
         return model
 
     def set_model_attributes(self) -> None:
-        """Do nothing: the base has told the model before the class is asked."""
+        """Do nothing: the base has set the attributes before the class is asked."""
 
     def build_optimizer(
         self,
@@ -144,7 +144,7 @@ class Below(HostTrainer):
         return validator
 
     def measure(self, ctx: ValidationContext) -> None:
-        """Take over what a finished model is measured on, with a loader of it."""
+        """Take over the data that a trained model is evaluated on, with a loader of it."""
         self.data, self.args, self.callbacks = ctx.data, ctx.args, ctx.callbacks
         self.test_loader = self.get_dataloader(ctx.data[ctx.args.split], ctx.args.batch, -1, "val")
 
@@ -179,14 +179,14 @@ def new_trainer(run: LiveRun, overrides: dict[str, Any], callbacks: dict[str, li
     try:
         inspect.signature(kind).bind(overrides=overrides, _callbacks=callbacks)
     except TypeError as error:
-        what = f"task {run.chain.name!r}: its trainer {kind.__qualname__} cannot be made: {error}."
-        fix = "All arguments of its __init__ need defaults, with overrides=None and _callbacks=None among them."
+        what = f"task {run.chain.name!r}: its trainer {kind.__qualname__} cannot be instantiated: {error}."
+        fix = "Fix: give all arguments of its __init__ defaults, overrides=None and _callbacks=None among them"
         raise PluginError(Problem(what, fix)) from error
     return kind(overrides=overrides, _callbacks=callbacks)  # type: ignore[call-arg]
 
 
 def detached_trainer(run: LiveRun, args: Any, data: Any, device: Any, save_dir: Path) -> HostTrainer | None:
-    """Return a trainer that trains nothing, on which the methods of a trainer class are called for a finished model."""
+    """Return a trainer that trains nothing, on which the methods of a trainer class are called for a trained model."""
     kind = trainer_class(run)
     if kind is None:
         return None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 LAYERS = "ultralytics.nn.modules."
-"""Where the engine's layers are defined; what else its parser could call are whole models."""
+"""Package of the engine's layers; what else its parser could call are whole models."""
 TORCHVISION = "TorchVision"
 ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
     kind.__name__: kind
@@ -46,11 +46,11 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
     Args:
         cfg: The content of a model YAML.
         where: Its file, for the message.
-        layers: Names of the layers that plugins bring.
+        layers: Names of the layers of plugins.
 
     Raises:
         UnsafeError: If there is something else in it; all of it is reported.
-        SettingsError: If it names a layer that nobody knows.
+        SettingsError: If it names an unknown layer.
     """
     if (problem := malformed(cfg, where)) is not None:
         raise SettingsError(problem)
@@ -58,7 +58,7 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
     strange: list[str] = []
     activation = cfg.get("activation")
     if activation is not None and not _is_activation(activation):
-        fix = "Use a layer of torch with plain arguments, such as torch.nn.SiLU()."
+        fix = "Fix: use a layer of torch with plain arguments, such as torch.nn.SiLU()"
         refused.append(Problem(f"refused: activation {activation!r} is not a layer of torch.", fix, where))
     for part in PARTS:
         for _, _, name, arguments in cfg[part]:
@@ -71,7 +71,7 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
             elif name.isidentifier() and not hasattr(tasks, name):
                 strange.append(name)
             else:
-                refused.append(Problem(f"refused: {name!r} in the {part} is not a layer.", "Name a layer.", where))
+                refused.append(Problem(f"refused: {name!r} in the {part} is not a layer.", "Fix: name a layer", where))
     if refused:
         raise UnsafeError(*list(dict.fromkeys(refused))[:SHOWN])
     if strange:
@@ -82,8 +82,8 @@ def vet_model_file(cfg: Any, layers: Collection[str] = ()) -> None:
     """Vet the architecture that a model is to be built from, if it is one of the engine's form.
 
     Args:
-        cfg: The content of a model YAML or its file; anything else is a task's own matter.
-        layers: Names of the layers that plugins bring.
+        cfg: The content of a model YAML or its file; anything else is up to the task.
+        layers: Names of the layers of plugins.
 
     Raises:
         UnsafeError: If building it could execute code or fetch something.
@@ -93,22 +93,22 @@ def vet_model_file(cfg: Any, layers: Collection[str] = ()) -> None:
         try:
             cfg = tasks.yaml_model_load(cfg)
         except (OSError, TypeError, ValueError, AssertionError, yaml.YAMLError):
-            return  # the task says what is wrong with it
+            return  # the task reports it
     if isinstance(cfg, dict) and all(part in cfg for part in PARTS):
         vet_architecture(cfg, str(cfg.get("yaml_file") or "") or None, layers)
 
 
 def _torchvision_problems(arguments: Any, where: str | None) -> list[Problem]:
-    """Return why a row of `TorchVision` is refused: it fetches weights unless it is told not to."""
+    """Return why a row of `TorchVision` is refused: it fetches weights unless its arguments say otherwise."""
     import torchvision
 
     name, weights = (*arguments[1:3], "DEFAULT", "DEFAULT")[:2]
     if weights is not None and weights != "None":
-        fix = "Write None as its third argument: [channels, model, None]."
+        fix = "Fix: write None as its third argument: [channels, model, None]"
         return [Problem(f"refused: the layer {TORCHVISION} would fetch weights.", fix, where)]
     # Models of other kinds fetch the weights of their backbones all the same.
     if name not in torchvision.models.list_models(module=torchvision.models):
-        fix = "Name one that classifies images, such as resnet18."
+        fix = "Fix: name one that classifies images, such as resnet18"
         return [Problem(f"refused: {name!r} is not a model that {TORCHVISION} may build.", fix, where)]
     return []
 
@@ -129,7 +129,7 @@ def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
 @cache
 def _shipped(name: str) -> dict[str, Any]:
     found = next((engine_folder() / "cfg" / "models").rglob(name), None)
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if it is built
     content = yaml.load(found.read_text(encoding="utf-8"), loader) if found is not None else None  # noqa: S506
     return content if isinstance(content, dict) else {}
 
@@ -145,7 +145,7 @@ def is_shipped(cfg: Mapping[str, Any]) -> bool:
 
 def _unknown_layer(name: str, layers: Collection[str], where: str | None) -> Problem:
     problem = unknown("layer", name, {*layers, *filter(is_layer, vars(tasks))}, where)
-    fix = " ".join(filter(None, (problem.fix, "If a plugin brings it, switch it on: --plugin NAME")))
+    fix = " ".join(filter(None, (problem.fix, "If a plugin adds it, switch it on: --plugin NAME")))
     return replace(problem, fix=fix)
 
 

@@ -1,4 +1,4 @@
-"""The setting ``augmentations``: transforms of albumentations, which the engine puts in place of its own."""
+"""The setting ``augmentations``: transforms of albumentations, which replace the engine's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trainer_host.base.errors import Problem
 
 
 def wrong_augmentations(value: Any) -> list[Problem]:
-    """Return what is wrong with transforms, where the engine would fail."""
+    """Return the problems in transforms on which the engine would fail."""
     if value is None or value == []:
         return []
     entries = list(value) if isinstance(value, (list, tuple)) else [value]

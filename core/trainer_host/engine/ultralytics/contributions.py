@@ -1,6 +1,6 @@
-"""What the plugins of a run add to the task's own: metrics, augmentations, samplers, post-processing, callbacks.
+"""Additions of plugins to a task: metrics, augmentations, samplers, post-processing, callbacks.
 
-Each function asks a hook and joins the answers; where the task cannot use them, that is told and never passed over.
+Each function asks a hook and joins the answers. Answers that the task cannot use are an error, never ignored.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def require_function(what: str, value: Any) -> None:
     """
     if not callable(value):
         said = f"{what} that a plugin returned is a {type(value).__name__}, not a function."
-        raise PluginError(Problem(said, "Return what can be called; a wrapper returns what it got from its yield."))
+        raise PluginError(Problem(said, "Fix: return a function; a wrapper returns what it got from its yield"))
 
 
 def join_callbacks(events: dict[str, list[Any]], manager: HookManager, ctx: RunContext) -> None:
@@ -56,7 +56,7 @@ def joined_augmentations(chain: Chain, ctx: LoaderContext) -> tuple[Augmentation
     for plugin, answer in answers(chain.manager, "augmentations", ctx=ctx):
         if callable(answer):
             what = f"{told(plugin)} answers the hook 'augmentations' with a function."
-            raise PluginError(Problem(what, "Return a list of functions."))
+            raise PluginError(Problem(what, "Fix: return a list of functions"))
         functions += list(answer)
     return tuple(functions)
 
@@ -65,52 +65,55 @@ def joined_metrics(chain: Chain, ctx: ValidationContext) -> dict[str, Metric]:
     """Return the metrics of plugins by name.
 
     Raises:
-        PluginError: If two have one name, or if one is no metric.
+        PluginError: If two have one name, or if one is not a metric.
     """
     found = claimed(chain.manager, "metrics", "metric", ctx=ctx)
     for name, (who, metric) in found.items():
         if missing := [m for m in ("reset", "update", "compute") if not callable(getattr(metric, m, None))]:
             lacks = " and ".join(missing)
-            what = f"{who} brings the metric {name!r}, of type {type(metric).__name__}, without {lacks}."
-            raise PluginError(Problem(what, "Give it these methods: docs/how-to/add-a-metric.md."))
+            what = f"{who} adds the metric {name!r} of type {type(metric).__name__}, which has no method {lacks}."
+            raise PluginError(Problem(what, "Fix: give it these methods (docs/how-to/add-a-metric.md)"))
     return {name: metric for name, (_, metric) in found.items()}
 
 
 def require_augmentations(chain: Chain, ctx: LoaderContext, dataset: Dataset) -> None:
-    """Refuse a dataset that has no use for augmentations.
+    """Refuse augmentations that a dataset does not apply.
 
     Raises:
-        PluginError: If there are any.
+        PluginError: If it does not apply all of them.
     """
     if ctx.augmentations and tuple(getattr(dataset, "augmentations", ())) != ctx.augmentations:
-        what = f"datasets of task {chain.name!r} take no augmentations of plugins."
-        raise PluginError(Problem(what, "Leave out the extensions that bring them."))
+        what = f"datasets of task {chain.name!r} do not apply augmentations of plugins."
+        raise PluginError(Problem(what, "Fix: remove the extensions that add them"))
 
 
 def require_sampler(chain: Chain, ctx: LoaderContext, loader: Loader) -> None:
-    """Refuse a loader that has no use for a sampler.
+    """Refuse a sampler that a loader does not use.
 
     Raises:
-        PluginError: If there is one.
+        PluginError: If it uses another.
     """
     if ctx.sampler is not None and loader.sampler is not ctx.sampler:
-        what = f"loaders of task {chain.name!r} take no sampler of plugins."
-        raise PluginError(Problem(what, "Leave out the extension that brings it."))
+        what = f"loaders of task {chain.name!r} do not use samplers of plugins."
+        raise PluginError(Problem(what, "Fix: remove the extension that adds it"))
 
 
 class Postprocessing:
-    """Asks the plugins what is kept of predictions.
+    """Post-processing of predictions by plugins.
 
     Args:
         chain: The plugins.
-        ctx: Where the predictions come from.
+        ctx: The context of the predictions.
+
+    Attributes:
+        asked: Whether it was called.
     """
 
     def __init__(self, chain: Chain, ctx: PredictionContext) -> None:
         self.chain, self.ctx, self.asked = chain, ctx, False
 
     def __call__(self, found: Sequence[Detections]) -> Sequence[Detections]:
-        """Return what is kept of the predictions on a batch of images.
+        """Return the predictions on a batch of images after post-processing.
 
         Raises:
             PluginError: If there is not one answer for each image.
@@ -119,15 +122,19 @@ class Postprocessing:
         kept: Sequence[Detections] | None = self.chain.manager.hook.postprocess_predictions(ctx=self.ctx, found=found)
         if kept is None:
             what = "post-processing returned nothing."
-            raise PluginError(Problem(what, "A wrapper of the hook 'postprocess_predictions' returns what it keeps."))
+            raise PluginError(
+                Problem(
+                    what, "Fix: return the predictions to keep from the wrapper of the hook 'postprocess_predictions'"
+                )
+            )
         if len(kept) != len(found):
             what = f"post-processing returned {len(kept)} answers for {len(found)} images."
-            raise PluginError(Problem(what, "Return one for each image, with no objects where none are kept."))
+            raise PluginError(Problem(what, "Fix: return one for each image, an empty one if nothing is kept"))
         return kept
 
 
 def postprocessing(chain: Chain, ctx: PredictionContext) -> Postprocessing | None:
-    """Return what asks the plugins about predictions, or None where none of them has a say."""
+    """Return the post-processing of plugins, or None if no plugin has any."""
     return Postprocessing(chain, ctx) if chain.answers("postprocess_predictions") else None
 
 
@@ -135,23 +142,23 @@ def require_asked(chain: Chain, kept: Postprocessing | None, who: str) -> None:
     """Refuse a validator or predictor that left its predictions as they were.
 
     Raises:
-        PluginError: If a plugin has a say in them.
+        PluginError: If a plugin post-processes them.
     """
     if kept is not None and not kept.asked:
         what = f"the {who} of task {chain.name!r} does not let plugins change what it finds."
-        raise PluginError(Problem(what, "Leave out the extensions that post-process predictions."))
+        raise PluginError(Problem(what, "Fix: remove the extensions that post-process predictions"))
 
 
 def require_measured(chain: Chain, names: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """Refuse a validator that did not measure the metrics of plugins.
+    """Refuse a validator that did not compute the metrics of plugins.
 
     Raises:
         PluginError: If one is missing.
     """
     missing = [name for name in names if name not in metrics]
     if missing:
-        what = f"the validator of task {chain.name!r} does not measure {', '.join(missing)}."
-        raise PluginError(Problem(what, "Leave out the extensions that bring these metrics."))
+        what = f"the validator of task {chain.name!r} does not compute {', '.join(missing)}."
+        raise PluginError(Problem(what, "Fix: remove the extensions that add these metrics"))
 
 
 def require_figure(fitness: Any) -> None:

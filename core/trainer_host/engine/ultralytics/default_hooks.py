@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class EngineDefaults:
-    """Answers of the engine where no plugin has one, so that an extension always has something to wrap."""
+    """Answers of the engine if no plugin has one, so that an extension always has something to wrap."""
 
     @hookimpl
     def build_optimizer(self, ctx: OptimizerContext) -> Optimizer:

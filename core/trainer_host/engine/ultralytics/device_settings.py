@@ -1,4 +1,4 @@
-"""The setting ``device``, checked before the engine reads it: what it does not know ends in a traceback there."""
+"""Checks of device and precision, on which the engine would fail with a traceback or say nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def refuse_device(device: Any) -> None:
         SettingsError: If it is one.
     """
     if several_devices(device) or isinstance(device, torch.device):
-        return  # several are refused elsewhere
+        return  # several are refused in `refuse_several_devices`
     if isinstance(device, (list, tuple)):
         device = device[0] if device else ""
     name = str("" if device is None else device).strip().lower()
@@ -35,24 +35,24 @@ def refuse_device(device: Any) -> None:
         return
     if GPU.fullmatch(name):
         # A number that is too large may be one that CUDA_VISIBLE_DEVICES has; the engine knows.
-        why = "" if torch.cuda.is_available() and torch.cuda.device_count() else "there is no GPU that CUDA can use"
+        why = "" if torch.cuda.is_available() and torch.cuda.device_count() else "CUDA finds no GPU"
     elif name in {"mps", "mps:0"}:
-        return  # where there is none, the engine takes the CPU, which a warning says
+        return  # without one the engine uses the CPU, and a warning says so
     else:
         fix = "Fix: write device=cpu, device=0 for the first GPU, or device=mps on a Mac"
         raise SettingsError(Problem(f"device={device}: unknown device.", fix))
     if why:
-        raise SettingsError(Problem(f"device={device}: {why}.", "Fix: leave it out, or write device=cpu"))
+        raise SettingsError(Problem(f"device={device}: {why}.", "Fix: remove it, or write device=cpu"))
 
 
 def warn_of_fallback(asked: Any, device: Device) -> None:
-    """Log that a device is not available, for which the engine takes the CPU without a word: Apple's."""
+    """Warn if the engine silently falls back to the CPU, as it does for Apple's GPU."""
     if str(asked or "").lower().partition(":")[0] == "mps" and device.type != "mps":
         LOGGER.warning(f"device={asked} is not available on this machine: using {device}. Fix: device=cpu")
 
 
 def warn_of_precision(quantize: Any, device: Device) -> None:
-    """Log that a trained model computes with 32 bits on a CPU, whatever was asked: the engine does not say so."""
+    """Warn that a trained model computes with 32 bits on a CPU whatever the setting: the engine does not say so."""
     if str(quantize) in HALF and device.type == "cpu":
         LOGGER.warning(f"quantize={quantize} has no effect on a CPU, which computes with 32 bits.")
 
@@ -73,7 +73,7 @@ def refuse_quantization(quantize: Any) -> None:
     """Refuse to train with fake quantization: the state that it leaves in checkpoints can only be read by executing it.
 
     Raises:
-        SettingsError: If it is asked for.
+        SettingsError: If it is set.
     """
     if str(quantize) == "8":
         fix = "Fix: train without it, and quantize the model when you export it"

@@ -1,4 +1,4 @@
-"""How and why a training ended, from what the engine's loop leaves behind."""
+"""The way a training ended, inferred from the state that the engine's loop leaves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def ending_of(trainer: HostTrainer) -> Ending:
-    """Return how a training ended. The engine itself only stops; it keeps no reason."""
+    """Return how a training ended. The engine itself does not record why."""
     limit, done = trainer.args.time, trainer.epoch + 1
     planned = None if limit else trainer.planned_epochs
     trained = _epochs(done) if limit else f"{done} of {_epochs(trainer.planned_epochs)}"

@@ -155,7 +155,7 @@ class UltralyticsEngine:
         return EngineDefaults()
 
     def tracker_problems(self, names: Sequence[str]) -> list[Problem]:
-        """Return why experiment trackers cannot be used: unknown names, packages that are not installed."""
+        """Return the problems of experiment trackers: unknown names, packages that are not installed."""
         from trainer_host.engine.ultralytics.trackers import tracker_problems
 
         return tracker_problems(names)
@@ -179,7 +179,7 @@ class UltralyticsEngine:
         return missing_model(name, instead)
 
     def find_weights(self, name: str, offline: bool, scratch: str | None) -> str:
-        """Return the path of a model, fetched if it is published and not here."""
+        """Return the path of a model; fetch it if it is published and missing."""
         from trainer_host.engine.ultralytics.model_files import find_weights
 
         return find_weights(name, offline, scratch)

@@ -22,7 +22,7 @@ def engine_switches() -> Iterator[None]:
     What the user asks for by name is still fetched: downloads do not ask the engine's flag. The environment is left as
     it was. An engine that was imported before keeps the switches of that time.
     """
-    # Installing packages can be switched on again; nobody misses the requests that the engine makes unasked.
+    # Installing packages can be switched on again; requests that the user did not ask for cannot.
     switches = {"YOLO_AUTOINSTALL": os.environ.get("YOLO_AUTOINSTALL", "false"), "YOLO_OFFLINE": "true"}
     kept = {key: os.environ.get(key) for key in switches}
     os.environ.update(switches)

@@ -1,4 +1,4 @@
-"""The engine's own log, turned towards the person who waits for the run."""
+"""The engine's log, redirected to the reporter of a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
-"""What sets colours and weights of letters, and nothing else."""
+"""Sequences that set colours and weights of letters, and nothing else."""
 
 
 class _ToReporter(logging.Handler):
@@ -40,7 +40,7 @@ class _ToReporter(logging.Handler):
 
 
 class _Escaped(logging.Handler):
-    """Hands what the engine says on to its own handlers, which keep its colours and get nothing else that steers."""
+    """Hands messages on to the engine's own handlers, with colours but without other control sequences."""
 
     def __init__(self, handlers: list[logging.Handler]) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _WithoutBars:
 
 
 def _thread_hook(reporter: Reporter, otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return what to do about an error in a thread, such as those that draw: a warning where the cause is known."""
+    """Return a hook for errors in threads, such as those that draw: a warning if the cause is known."""
 
     def hook(args: Any) -> None:
         error = args.exc_value
@@ -96,7 +96,7 @@ def _thread_hook(reporter: Reporter, otherwise: Callable[[Any], Any]) -> Callabl
 
 @contextmanager
 def engine_log(reporter: Reporter, verbose: bool = False) -> Iterator[None]:
-    """Show the engine's warnings through ``reporter``, and all it says where ``verbose`` is set.
+    """Show the engine's warnings through ``reporter``, and its whole log if ``verbose`` is set.
 
     The engine draws its own progress bars only at the level INFO, so they are hidden unless ``verbose`` is set.
     """

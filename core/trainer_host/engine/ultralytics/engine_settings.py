@@ -37,7 +37,7 @@ def engine_folder() -> Path:
 def engine_defaults() -> dict[str, Any]:
     """Return the engine's settings with their defaults."""
     text = (engine_folder() / "cfg" / "default.yaml").read_text(encoding="utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if it is built
     loaded: dict[str, Any] = yaml.load(text, loader)  # noqa: S506
     return loaded
 

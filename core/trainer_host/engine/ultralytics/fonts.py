@@ -1,4 +1,4 @@
-"""Fonts of the engine's plots, found on this machine rather than fetched."""
+"""Fonts of the engine's plots, found on this machine instead of fetched."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def settle_fonts() -> None:
     """Have the engine find a font for its plots, so that it does not fetch one.
 
     It looks into its settings folder, then among the fonts that matplotlib knows, by a part of their path, and
-    remembers what it found. So matplotlib is given its own font under the name that is missing, for one look.
+    remembers what it found. So matplotlib knows its own font under the missing name for one lookup.
     """
     from matplotlib import font_manager
     from ultralytics.utils import USER_CONFIG_DIR
@@ -34,7 +34,7 @@ def settle_fonts() -> None:
     for name in NAMES:
         known = (USER_CONFIG_DIR / name).exists() or any(name in f.fname and Path(f.fname).exists() for f in fonts)
         if known:
-            continue  # what the user has there takes precedence
+            continue  # the user's own takes precedence
         entry = font_manager.FontEntry(fname=str(_stand_in(name)), name=name)
         fonts.append(entry)
         try:
@@ -61,7 +61,7 @@ def _stand_in(name: str) -> Path:
 
 @cache
 def _folder_of_process() -> Path:
-    """Make a folder that lasts as long as the process, as the engine remembers where a font is."""
+    """Make a folder that lasts as long as the process: the engine remembers the path of a font."""
     system = Path(tempfile.gettempdir())
     sweep_once(system)
     folder = temporary_path(system / "trainer-fonts")

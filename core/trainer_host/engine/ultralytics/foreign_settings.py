@@ -1,4 +1,4 @@
-"""Settings of other frameworks and of earlier releases of the engine, and what to write instead of them."""
+"""Settings of other frameworks and of earlier releases of the engine, with their replacements."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ EXAMPLES: dict[str, Any] = {
     "mixup": 0.1,
     "copy_paste": 0.1,
 }
-"""Keys of the engine for which others have other names, each with an example."""
+"""Keys of the engine that have other names elsewhere, each with an example."""
 
 SAME_MEANING: dict[str, str] = {
     "model": (
@@ -161,10 +161,10 @@ SAME_MEANING: dict[str, str] = {
     "mixup": "mixup_prob mixup_p mix_up",
     "copy_paste": "copy_paste_prob copypaste",
 }
-"""The names that others have for these keys; the value may stay as it was given."""
+"""Names of other frameworks for these keys; the value can stay as given."""
 
 GAIN = frozenset({"loss", "losses", "weight", "weights", "gain", "lambda", "coef", "coeff", "factor"})
-"""Words that others write before or behind the name of a part of the loss."""
+"""Words that other frameworks put before or after the name of a part of the loss."""
 
 INSTEAD: dict[str, str] = {
     "Write save=False": "nosave no_save",
@@ -196,7 +196,7 @@ INSTEAD: dict[str, str] = {
         "class_weights class_weight cls_weights cls_class_weights pos_weight weighted_loss balanced balance_classes "
         "class_balance use_class_weights image_weights cls_pos_weight"
     ),
-    "Write lrf=0.01: the last learning rate as a fraction of lr0.": "final_lr lr_final min_lr end_lr lr_min eta_min",
+    "Write lrf=0.01: the final learning rate as a fraction of lr0.": "final_lr lr_final min_lr end_lr lr_min eta_min",
     "Write nbs=64: gradients accumulate over nbs / batch batches.": (
         "accumulate accumulation grad_accum accumulation_steps accumulate_grad_batches gradient_accumulation_steps"
     ),
@@ -237,7 +237,7 @@ INSTEAD: dict[str, str] = {
     ),
     "Leave it out: objects are not tracked over frames.": "persist track tracking",
 }
-"""What to do where the engine has another idea, or none; each with the names that others have for it."""
+"""Fixes for settings that the engine does differently or not at all, each with the names of other frameworks."""
 
 
 def unknown_settings(
@@ -248,7 +248,7 @@ def unknown_settings(
     """Return a problem for each setting that the engine does not have, with what to write instead.
 
     Args:
-        settings: What was given.
+        settings: The settings.
         where: Returns the place of a key in a file, or None.
         of_datasets: Keys that belong in a dataset's YAML.
     """
@@ -295,7 +295,7 @@ def _instead(key: str, value: Any) -> str | None:
 
 
 def what_to_write(key: str, value: Any) -> str | None:
-    """Return what to write for a key that was given as an option, or None for a name that means nothing.
+    """Return what to write for a key that was given as an option, or None for an unknown name.
 
     Args:
         key: The name, which may be a key of the engine.
@@ -320,12 +320,12 @@ def _folded(name: str) -> str:
 
 @cache
 def _foreign() -> dict[str, str]:
-    """Return for each foreign name, folded, the engine's key, or what to do instead."""
+    """Return for each foreign name, folded, the engine's key, or a fix."""
     same = {_folded(name): key for key, names in SAME_MEANING.items() for name in names.split()}
     return {**same, **{_folded(name): fix for fix, names in INSTEAD.items() for name in names.split()}}
 
 
 @cache
 def _names() -> dict[str, str]:
-    """Return every name that can be explained, folded; keys of the engine take precedence over foreign names."""
+    """Return every known name, folded; keys of the engine take precedence over foreign names."""
     return {**_foreign(), **{_folded(key): key for key in engine_keys()}}

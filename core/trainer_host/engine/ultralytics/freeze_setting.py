@@ -1,4 +1,4 @@
-"""The setting ``freeze``, checked against the model: the engine passes over layers that there are not."""
+"""The setting ``freeze``, checked against the model: the engine ignores unknown layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def refuse_freeze(freeze: Any, model: Module) -> None:
     The engine freezes parameters below ``model.N`` for each layer N, where N may also be a name such as ``23.cv2``.
 
     Raises:
-        SettingsError: If nothing would be left to train, or if there is no such layer.
+        SettingsError: If nothing would be left to train, or if a layer is unknown.
     """
     if not freeze:
         return
@@ -25,7 +25,7 @@ def refuse_freeze(freeze: Any, model: Module) -> None:
     layers = sum(name.startswith("model.") and name.removeprefix("model.").isdigit() for name in modules)
     given = f"freeze={shown_value(freeze)}"
     if not layers:
-        raise SettingsError(Problem(f"{given}: this model has no numbered layers.", "Fix: leave freeze out"))
+        raise SettingsError(Problem(f"{given}: this model has no numbered layers.", "Fix: remove freeze"))
     known = f"the model has {layers} layers, 0 to {layers - 1}"
     fix = f"Fix: freeze fewer layers, such as freeze={min(10, max(layers - 1, 0))} for the first ones"
     wanted = range(freeze) if isinstance(freeze, int) else freeze

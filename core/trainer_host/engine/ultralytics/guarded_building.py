@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def try_size(checkpoint: Checkpoint, cfg: dict[str, Any], state: Mapping[str, torch.Tensor]) -> None:
-    """Build an architecture without memory, because an unfamiliar one may enlarge a small image beyond measure."""
+    """Build an architecture without memory, because an unfamiliar one may enlarge a small image beyond all limits."""
 
     def dry() -> Module:
         model: Module = DetectionModel(deepcopy(cfg), ch=channels_of(cfg), verbose=False)
@@ -55,19 +55,19 @@ def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled
         raise type(error)(*(p if p.where else replace(p, where=where) for p in error.problems)) from error
     except TooLargeError:
         what = "cannot build the model: its architecture needs more memory than its weights."
-        raise SettingsError(Problem(what, "Use another file.", where)) from None
+        raise SettingsError(Problem(what, "Fix: use another file", where)) from None
     except ENGINE_ERRORS as error:
         if mode.fill:  # the code of plugins: its errors are shown with the plugin's name
             raise
         what = f"cannot build the model: {type(error).__name__}: {error}"
-        raise SettingsError(Problem(" ".join(f"{what}.".split()), "Use another file.", where)) from error
+        raise SettingsError(Problem(" ".join(f"{what}.".split()), "Fix: use another file", where)) from error
 
 
 ENGINE_ERRORS = (
     *(TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError, ArithmeticError),
     *(SyntaxError, MemoryError),
 )
-"""What the engine raises for an architecture that makes no sense."""
+"""Errors of the engine for an architecture that makes no sense."""
 
 
 def match_class_width(model: Any, state: Mapping[str, torch.Tensor], build: Callable[[int], Any]) -> None:
@@ -88,7 +88,7 @@ def match_class_width(model: Any, state: Mapping[str, torch.Tensor], build: Call
     heads = (build(nc).model[-1] for nc in (width, 1))
     origin: Any = next((head for head in heads if head.cv3[0][-1].in_channels == width), None)
     if origin is None:
-        return  # the tensors do not fit, which is reported where they are loaded
+        return  # the tensors do not fit, which loading them reports
     with torch.random.fork_rng(devices=[]):
         for name in ("cv3", "one2one_cv3"):
             for branch, own in zip(getattr(origin, name, ()), getattr(layers[-1], name, ()), strict=True):

@@ -1,4 +1,4 @@
-"""The host trainer: the engine's training loop, with a hook where a task or an extension has its say."""
+"""The host trainer: the engine's training loop, in which hooks decide."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class HostTrainer(ModelTrainer):
 
     Args:
         cfg: Settings of the engine: a file, a dict or a namespace.
-        overrides: Settings that go before.
+        overrides: Settings that take precedence.
         _callbacks: Functions by the engine's event.
         run: The plugins and promises of the run.
 
@@ -94,9 +94,9 @@ class HostTrainer(ModelTrainer):
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
         refuse_quantization(overrides.get("quantize", getattr(cfg, "quantize", None)))
         if not run.drop_in:
-            overrides.setdefault("model", "")  # a task may build a model of its own; the engine wants a text
+            overrides.setdefault("model", "")  # a task may build a model of its own; the engine needs a text
         super().__init__(cfg, overrides, _callbacks)
-        self.planned_epochs: int = self.epochs  # which the engine estimates anew if there is a limit of time
+        self.planned_epochs: int = self.epochs  # which the engine estimates again under a time limit
         refuse_several_devices(self.args.device)
 
     @property
@@ -126,10 +126,10 @@ class HostTrainer(ModelTrainer):
         check_resume(self, overrides)
 
     def set_model_attributes(self) -> None:
-        """Have the chain tell the model about the dataset."""
+        """Have the chain set what the model knows of the dataset."""
         refuse_freeze(self.args.freeze, self.model)
         self.hooks.set_model_attributes(ctx=self.context(ModelContext, model=self.model))
-        if self.setting_up:  # the test comes next, before the engine asks the host for anything else
+        if self.setting_up:  # the engine's test comes next, before it calls the host again
             self.amp_setting = skip_test(self)
 
     def build_optimizer(
@@ -287,14 +287,14 @@ class HostTrainer(ModelTrainer):
         return dict(self.validator(model=model.to(self.device)))
 
     def final_metrics(self) -> dict[str, float]:
-        """Return what the task measures of the best checkpoint; without a word from it, what the validator does."""
+        """Return the task's metrics of the best checkpoint, or the validator's if the task has none."""
         answer = self.hooks.evaluate_best(ctx=self.context(RunContext))
         if answer is None:
             return self.measure_best()
         return dict(answer) if isinstance(answer, Mapping) else dict(self.metrics or {})
 
     def final_eval(self) -> None:
-        """Measure the best checkpoint, unless the run was interrupted and is to be resumed."""
+        """Evaluate the best checkpoint, unless the run was interrupted and is to be resumed."""
         self.ending = ending_of(self)
         if not self.interrupted:
             self.own.metric_log.final = True  # events from here on belong to the best checkpoint, not to an epoch

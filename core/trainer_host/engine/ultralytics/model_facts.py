@@ -1,4 +1,4 @@
-"""Models as they describe themselves, before they are built: what checks compare a dataset with."""
+"""Facts that models state about themselves before they are built, for checks of a dataset."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCALE = re.compile(r"(\d+)([nslmx])(.+)?$")
 def starting_models(args: Any) -> tuple[ModelFacts, ...]:
     """Return the models that a training starts from, by its settings ``model`` and ``pretrained``.
 
-    A file that cannot be read is left out: it is reported where the model is built, if it is used there at all. A
+    A file that cannot be read is skipped: building the model reports it, if it is used there at all. A
     drop-in trainer may be given the model itself.
     """
     if args.resume:
@@ -47,7 +47,7 @@ def _facts_of_file(file: str, setting: str) -> ModelFacts | None:
 
 
 def _facts_of_architecture(file: str, setting: str) -> ModelFacts | None:
-    """Return what a file of the user's says; None for the engine's own, which are made to be adapted."""
+    """Return the facts of a user's model YAML; None for the engine's own, which are made to be adapted."""
     names = (file, SCALE.sub(r"\1\3", file))
     found = next((Path(name) for name in names if Path(name).is_file()), None)
     if found is None:
@@ -57,7 +57,7 @@ def _facts_of_architecture(file: str, setting: str) -> ModelFacts | None:
 
 
 def facts_of_checkpoint(checkpoint: Checkpoint, name: str, setting: str = "model") -> ModelFacts:
-    """Return what a checkpoint says of its model."""
+    """Return the facts of a checkpoint's model."""
     saved, record, published = checkpoint.model, checkpoint.record, Path(name).name in GITHUB_ASSETS_NAMES
     keys = _of_architecture(record.get("cfg") or {})
     if saved is not None:

@@ -14,28 +14,30 @@ from trainer_host.engine.ultralytics.engine_settings import engine_folder
 
 
 def find_weights(name: str, offline: bool, scratch: str | None) -> str:
-    """Return the path of a model: a file, or weights that the engine knows, fetched where they are missing.
+    """Return the path of a model: a file, or published weights, fetched if they are missing.
 
     Args:
-        name: What the user gave as ``model``.
+        name: The setting ``model``.
         offline: Whether nothing may be fetched.
-        scratch: An architecture to offer instead, where a training could start from one.
+        scratch: An architecture to suggest instead, if a training could start from one.
 
     Raises:
-        SettingsError: If there is no such file, and nothing to fetch or no network to fetch it.
+        SettingsError: If the file does not exist and cannot be fetched.
     """
     if "://" in name and offline:
-        raise UnsafeError(Problem(f"{name} would be fetched, and the run is offline.", "Give a local file."))
+        raise UnsafeError(
+            Problem(f"{name} would have to be fetched, but the run is offline.", "Fix: give a local file")
+        )
     name = str(check_model_file_from_stem(name))
     if "://" in name and not name.lower().endswith(".pt"):
-        raise UnsafeError(Problem(f"model={name} is refused: the host fetches no architectures.", "Give a local file."))
+        raise UnsafeError(Problem(f"model={name} is refused: architectures are not fetched.", "Fix: give a local file"))
     if not name.lower().endswith(".pt") or Path(name).is_file():
         return name
     instead = f", or train from scratch: model={scratch}" if scratch else "."
     if problem := missing_model(name, instead):
         raise SettingsError(problem)
     if offline:
-        what = f"the weights {name} are not here, and the run is offline."
+        what = f"the weights {name} would have to be fetched, but the run is offline."
         raise UnsafeError(Problem(what, f"Put the file here{instead}"))
     return _fetched(name, instead)
 
@@ -44,8 +46,8 @@ def missing_model(name: str, instead: str = ".") -> Problem | None:
     """Return the problem of a model that is neither a file nor published by the engine; None if it is one.
 
     Args:
-        name: What the user gave as ``model``.
-        instead: The end of the advice.
+        name: The setting ``model``.
+        instead: The end of the fix.
     """
     from ultralytics.nn.tasks import yaml_model_load
 
@@ -68,16 +70,16 @@ def missing_model(name: str, instead: str = ".") -> Problem | None:
         return Problem(f"model={name} is a folder.", f"Give the path of a checkpoint{instead}")
     if path.is_symlink():
         return Problem(
-            f"the link {name} leads to a file that does not exist.", f"Give the path of a checkpoint{instead}"
+            f"the link {name} points to a file that does not exist.", f"Give the path of a checkpoint{instead}"
         )
-    beside = [f.name for f in path.parent.glob("*.pt") if f.is_file()] if path.parent.is_dir() else []
-    near = nearest(path.name, beside) or nearest(path.name, GITHUB_ASSETS_NAMES)
+    siblings = [f.name for f in path.parent.glob("*.pt") if f.is_file()] if path.parent.is_dir() else []
+    near = nearest(path.name, siblings) or nearest(path.name, GITHUB_ASSETS_NAMES)
     hint = f"Did you mean model={path.with_name(near)}? " if near else ""
     return Problem(f"model {name} not found.", f"{hint}Give the path of a checkpoint{instead}")
 
 
 def _fetched(name: str, instead: str) -> str:
-    """Fetch weights that the engine publishes, and return their path; the engine's own view of the network is unasked.
+    """Fetch published weights, and return their path, whether or not the engine thinks that it is offline.
 
     Raises:
         SettingsError: If they cannot be fetched.

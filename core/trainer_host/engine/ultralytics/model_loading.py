@@ -1,4 +1,4 @@
-"""Models made of what a checkpoint holds: built from the architecture, then filled with the tensors."""
+"""Models of checkpoints: built from the architecture, then filled with the tensors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MAX_IMGSZ = 4096
 MAX_TEXT = 1024
 INHERITED = ("data", "imgsz", "single_cls")
-"""Settings of the training that a trained model brings along for validation and prediction."""
+"""Settings of the training that validation and prediction inherit."""
 
 
 def starting_weights(checkpoint: Checkpoint, layers: Mapping[str, Layer]) -> Module:
@@ -54,8 +54,8 @@ def trained_model(checkpoint: Checkpoint, build: Callable[[ModelContext], Module
 
     Args:
         checkpoint: The checkpoint.
-        build: Has the chain of the task build a model, which may be one of a plugin's own.
-        ctx: What the task is told, with the layers of plugins; for a pickled model the file's own architecture,
+        build: Builds a model by the chain of the task; it may be a plugin's own.
+        ctx: The context for the task, with the layers of plugins; for a pickled model the file's own architecture,
             channels and classes take precedence.
 
     Raises:
@@ -84,14 +84,16 @@ def saved_architecture(checkpoint: Checkpoint, layers: Collection[str]) -> dict[
     """
     where, model = str(checkpoint.path), checkpoint.model
     if model is None:
-        raise SettingsError(Problem("the file holds no model of the engine.", "Use another file.", where))
+        raise SettingsError(Problem("the file holds no model of the engine.", "Fix: use another file", where))
     if model.yaml is None:
         what = f"the model ({model.kind}) has no architecture (the attribute yaml), so it cannot be built."
-        raise SettingsError(Problem(what, "Use a checkpoint of a model that was built from a model YAML.", where))
+        raise SettingsError(Problem(what, "Fix: use a checkpoint of a model that was built from a model YAML", where))
     cfg = without_weights(deepcopy(model.yaml))
     vet_architecture(cfg, where, layers)
     if not isinstance(cfg.get("nc"), int) or not isinstance(channels_of(cfg), int):
-        raise SettingsError(Problem("the architecture does not say its number of classes.", "Use another file.", where))
+        raise SettingsError(
+            Problem("the architecture does not say its number of classes.", "Fix: use another file", where)
+        )
     return cfg
 
 
@@ -158,7 +160,7 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
     except TrainerError:
         raise
     except ENGINE_ERRORS as error:
-        what = f"the model cannot be built from what the file says of it: {type(error).__name__}: {error}."
+        what = f"the model cannot be built from its architecture in the file: {type(error).__name__}: {error}."
         raise SettingsError(Problem(" ".join(what.split()), fix, path)) from error
     match_class_width(
         model, state, lambda nc: build_guarded(checkpoint, lambda: build(_for_classes(ctx, nc)), state, fill=True)
@@ -202,12 +204,12 @@ def refuse_other_task(checkpoint: Checkpoint, chain: Chain) -> None:
     kind = checkpoint.settings.get("task")
     if kind in TASKS and chain.engine_task in TASKS and kind != chain.engine_task:
         what = f"the task is {chain.name}, but the model was trained for {checkpoint.task or kind}."
-        fix = f"Fix: leave out --task, or give a model for {chain.name}"
+        fix = f"Fix: drop --task, or give a model for {chain.name}"
         raise SettingsError(Problem(what, fix, str(checkpoint.path)))
 
 
 def inherited_settings(checkpoint: Checkpoint, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of its training that a trained model brings along, less those that are given anyway.
+    """Return the settings that a trained model inherits from its training, except those that are given.
 
     Raises:
         SettingsError: If one of them cannot be used.
@@ -219,7 +221,7 @@ def inherited_settings(checkpoint: Checkpoint, given: Mapping[str, Any]) -> dict
     problems = check_values(found)
     sizes = found.get("imgsz", 0)
     if not problems and max(sizes if isinstance(sizes, (list, tuple)) else [sizes]) > MAX_IMGSZ:
-        problems = [Problem(f"imgsz={sizes} of the training is larger than {MAX_IMGSZ}.", "Set imgsz yourself.")]
+        problems = [Problem(f"imgsz={sizes} of the training is larger than {MAX_IMGSZ}.", "Fix: set imgsz")]
     if problems:
         raise SettingsError(*(replace(p, where=str(checkpoint.path)) for p in problems))
     return found

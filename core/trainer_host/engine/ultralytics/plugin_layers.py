@@ -1,4 +1,4 @@
-"""Layers of plugins in model YAMLs: who brings them, and models that are built with them."""
+"""Layers of plugins in model YAMLs, and models that are built with them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def with_layers(manager: HookManager, ctx: ModelContext) -> ModelContext:
-    """Return a context with the layers that plugins bring.
+    """Return a context with the layers of plugins.
 
     Raises:
-        PluginError: If a name is taken, by the engine or by another plugin, or if something else is brought.
+        PluginError: If a name is taken by the engine or another plugin, or if a layer is not a `Layer`.
     """
     found = claimed(manager, "layers", "layer", ctx=ctx)
     for name, (who, layer) in found.items():
         if is_layer(name):
-            what = f"{who} brings the layer {name!r}, which ultralytics has itself."
-            raise PluginError(Problem(what, "Give it another name."))
+            what = f"{who} adds the layer {name!r}, which ultralytics has itself."
+            raise PluginError(Problem(what, "Fix: give it another name"))
         if not isinstance(layer, Layer):
-            what = f"{who} brings {name!r} as {type(layer).__name__}."
-            raise PluginError(Problem(what, "Give a Layer(module=...)."))
+            what = f"{who} adds the layer {name!r} as {type(layer).__name__}."
+            raise PluginError(Problem(what, "Fix: return a Layer(module=...)"))
     return replace(ctx, layers={name: layer for name, (_, layer) in found.items()})
 
 
@@ -64,7 +64,7 @@ def model_class(kind: type[Any], cfg: Mapping[str, Any], layers: Mapping[str, La
         return kind
     if not issubclass(kind, DetectionModel):
         what = f"a {kind.__name__} cannot be built with the layers of plugins ({', '.join(sorted(named))})."
-        raise PluginError(Problem(what, "Only models that find boxes can."))
+        raise PluginError(Problem(what, "Fix: use a model that detects boxes"))
     # The engine's subclasses of the detection model reach its constructor by `super()`, so ours comes before it.
     members = {"plugin_layers": layers, "__module__": __name__, "__doc__": kind.__doc__}
     bases = (LayeredModel,) if kind is DetectionModel else (kind, LayeredModel)

@@ -34,16 +34,16 @@ class JoinedLoss:
         self.base, self.terms = base, dict(terms)
 
     def __call__(self, preds: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum of all, and each part by name: a term's own for an image, as the engine tells its parts."""
+        """Return the sum of all, and each part by name: that of a term per image, as the engine reports its parts."""
         loss, items = self.base(preds, batch)
         total, parts = loss.sum(), dict(items)
         for name, term in self.terms.items():
             if name in items:
-                raise PluginError(Problem(f"the loss has a part {name!r} already.", "Rename the term."))
+                raise PluginError(Problem(f"the loss has a part {name!r} already.", "Fix: rename the term"))
             value = term(preds, batch)
             if getattr(value, "ndim", None) != 0:
                 what = f"the loss term {name!r} returned {type(value).__name__}, not a tensor without dimensions."
-                raise PluginError(Problem(what, "Return the term's sum over the batch."))
+                raise PluginError(Problem(what, "Fix: return the term's sum over the batch"))
             total = total + value
             parts[name] = value.detach() / len(batch["img"])
         return total, parts
@@ -56,7 +56,7 @@ class JoinedLoss:
 
 
 def add_losses(trainer: HostTrainer) -> None:
-    """Give the models of a training the loss that plugins build; without any the engine builds its own when needed.
+    """Give the models of a training the loss of plugins; without plugins the engine builds its own when needed.
 
     Raises:
         PluginError: If the task's model computes its loss itself.
@@ -67,7 +67,7 @@ def add_losses(trainer: HostTrainer) -> None:
     for model in (unwrap_model(trainer.model), trainer.ema.ema):
         if not isinstance(model, BaseModel):
             what = f"the model of task {chain.name!r} computes its loss itself, so that plugins cannot change it."
-            raise PluginError(Problem(what, "Leave out the extensions that bring losses."))
+            raise PluginError(Problem(what, "Fix: remove the extensions that add losses"))
         ctx = trainer.context(LossContext, model=model)
         base = chain.manager.hook.build_loss(ctx=ctx)
         terms = joined(chain.manager, "loss_terms", "loss term", ctx=ctx)

@@ -1,4 +1,4 @@
-"""What a saved model has besides its tensors, set on a model that was built from the same architecture."""
+"""Attributes of a saved model, set on a model that was built from the same architecture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_DETECTIONS = 100_000
 
 
 def set_attributes(checkpoint: Checkpoint, model: Any) -> None:
-    """Set what a model has besides its tensors: the settings of its training, and what `set_plain_attributes` sets."""
+    """Set the attributes of a saved model: the settings of its training, and those of `set_plain_attributes`."""
     set_plain_attributes(checkpoint, model)
     model.args = {**DEFAULT_CFG_DICT, **{k: v for k, v in checkpoint.settings.items() if k in DEFAULT_CFG_DICT}}
     model.pt_path = str(checkpoint.path)
@@ -35,7 +35,7 @@ def set_attributes(checkpoint: Checkpoint, model: Any) -> None:
 
 
 def _restore_modules(checkpoint: Checkpoint, model: Any) -> None:
-    """Set what differs between the modules of a file and those that this release builds from the same architecture.
+    """Apply the differences between the modules of a file and those that this release builds from its architecture.
 
     Releases of the engine have changed activations of a layer, whose tensors stay the same.
 
@@ -85,11 +85,11 @@ def _activation(checkpoint: Checkpoint, name: str, kind: str, settings: Mapping[
 
 def _unexpected(checkpoint: Checkpoint, name: str, kind: str) -> SettingsError:
     what = f"the layer {name} is a {kind}, which this release of the engine does not build there."
-    return SettingsError(Problem(what, "Use a checkpoint of another release.", str(checkpoint.path)))
+    return SettingsError(Problem(what, "Fix: use a checkpoint of another release", str(checkpoint.path)))
 
 
 def set_plain_attributes(checkpoint: Checkpoint, model: Any, replace: bool = False) -> None:
-    """Set the attributes of the file's model that are data: names of classes, and what tasks and plugins put there."""
+    """Set the attributes of the file's model that are data: class names, and those of tasks and plugins."""
     parts = {*model._modules, *model._buffers, *model._parameters}
     built = parts if replace else {*parts, *vars(model)}
     for name, value in (checkpoint.model.attributes if checkpoint.model is not None else {}).items():
@@ -109,4 +109,4 @@ def _class_names(checkpoint: Checkpoint, names: Any) -> dict[int, str]:
     if isinstance(names, dict) and names and all(type(k) is int and type(v) is str for k, v in names.items()):
         return names
     what = "the names of the classes are not a mapping of numbers to names."
-    raise SettingsError(Problem(what, "Use another file.", str(checkpoint.path)))
+    raise SettingsError(Problem(what, "Fix: use another file", str(checkpoint.path)))

@@ -47,7 +47,7 @@ _SEVERAL_KINDS = {
     "erasing": frozenset({"classify"}),
     "retina_masks": frozenset({"segment"}),
 }
-"""Kinds of task that use a setting, where the engine's comment has another form than ``(KIND tasks)``."""
+"""Kinds of task that use a setting whose comment in the engine has another form than ``(KIND tasks)``."""
 
 OF_LOADING = frozenset({"device", "quantize", "compile", "channels_last", "nms"})
 """Settings that change the model itself when it is made ready to compute."""
@@ -63,9 +63,9 @@ _REFUSED: dict[tuple[str, Command], tuple[str, str]] = {
     ),
     ("show", "predict"): (
         "is not supported: trainer predict opens no windows",
-        "leave it out, and open the pictures in the result folder",
+        "remove it, and open the pictures in the result folder",
     ),
-    ("visualize", "predict"): ("is not supported: trainer predict draws no heatmaps", "leave it out"),
+    ("visualize", "predict"): ("is not supported: trainer predict draws no heatmaps", "remove it"),
     ("tracker", "predict"): (
         "is not supported: objects are not tracked over frames",
         "use YOLO('best.pt').track(source) of ultralytics",
@@ -77,7 +77,7 @@ _INSTEAD: dict[tuple[str, Command], str] = {
     ("save", "val"): "plots=False writes no plots",
     ("plots", "predict"): "save=False writes no pictures",
     ("data", "predict"): "source= names the images",
-    ("save_json", "predict"): "--output FILE.json writes what was found",
+    ("save_json", "predict"): "--output FILE.json writes the predictions",
     ("source", "run"): "data= names the dataset",
     ("source", "val"): "data= names the dataset",
     ("quantize", "run"): "amp= sets the precision of a training",
@@ -87,7 +87,7 @@ _INSTEAD: dict[tuple[str, Command], str] = {
     ("workers", "predict"): "batch= is the number of images predicted together",
     ("val", "val"): "trainer val always evaluates",
 }
-"""What to give instead of a setting that a command does not use."""
+"""Fixes for settings that a command does not use."""
 
 _REASONS = {
     **dict.fromkeys(("format", "optimize", "dynamic", "simplify", "opset", "workspace"), "it is a setting of export"),
@@ -98,7 +98,7 @@ _REASONS = {
     "show": "it is a setting of prediction",
     "tracker": "it is a setting of tracking",
 }
-"""Why no command uses a setting."""
+"""Reasons why no command uses a setting."""
 
 _WITH_MOMENTUM = frozenset({"auto", "sgd", "musgd", "rmsprop"})
 """Optimizers with a momentum, in the engine's sense; ``auto`` may choose one of them."""
@@ -167,7 +167,7 @@ def effect_of(key: str, command: Command, kind: str | None = None) -> Effect:
     Args:
         key: A setting of the engine.
         command: The command.
-        kind: The engine's kind of the task, or None if the task has none of its own.
+        kind: The engine's kind of the task, or None if the engine does not know it.
     """
     if (key, command) in _REFUSED:
         return Effect("refused", *_REFUSED[key, command])

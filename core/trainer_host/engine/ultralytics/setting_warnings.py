@@ -1,4 +1,4 @@
-"""Settings of a training that leave others without effect, or that are easily missed."""
+"""Warnings for settings of a training whose effect is easily missed."""
 
 from __future__ import annotations
 

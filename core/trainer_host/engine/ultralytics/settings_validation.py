@@ -1,4 +1,4 @@
-"""Checks of single engine settings: the engine's own, and those that it makes too late or not at all."""
+"""Checks of single settings: the engine's own, and those that it makes too late or not at all."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ MAX_COUNT = 2**63 - 1
 MAX_IMGSZ = 2**15 - 1
 """The largest size of an image that OpenCV warps, in pixels."""
 SIGNED = frozenset({"degrees", "shear", "batch", "save_period", "line_width", "opset", "time"})
-"""Numbers that may be negative, or have a check of their own."""
+"""Numbers that may be negative, or have their own check."""
 
 
 def check_values(values: Mapping[str, Any], command: Command = "run") -> list[Problem]:
-    """Return what is wrong with single settings.
+    """Return the problems in single settings.
 
     Args:
         values: Settings that the engine has.
@@ -62,7 +62,7 @@ def check_values(values: Mapping[str, Any], command: Command = "run") -> list[Pr
     for key, value in values.items():
         shown = f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
         if not _is_text(value, any_bytes=command != "run" and key in PATHS):
-            problems.append(Problem(f"{shown} has characters that are not valid text.", f"Fix: correct {key}."))
+            problems.append(Problem(f"{shown} is not valid text.", f"Fix: correct {key}."))
         elif wanted := _general(key, value) or checks.get(key, _good)(value):
             problems.append(Problem(f"{shown} is not valid.", f"Fix: {wanted}."))
         elif refusal := _refusal(key, value):
@@ -73,7 +73,7 @@ def check_values(values: Mapping[str, Any], command: Command = "run") -> list[Pr
 
 
 def _refusal(key: str, value: Any) -> str | None:
-    """Return in the engine's own words what it does not take of a value."""
+    """Return the engine's own message for a value that it refuses."""
     try:
         check_cfg({key: value})
     except (TypeError, ValueError) as error:
@@ -82,7 +82,7 @@ def _refusal(key: str, value: Any) -> str | None:
 
 
 def _general(key: str, value: Any) -> str | None:
-    """Return what to write for a value that is wrong for every setting of its type."""
+    """Return what to write for a value that is invalid for every setting of its type."""
     numeric = key in CFG_FLOAT_KEYS | CFG_FRACTION_KEYS | CFG_INT_KEYS or key == "scale"
     numbers = [v for v in _leaves(value) if isinstance(v, (int, float))]
     real = key in CFG_FLOAT_KEYS | CFG_FRACTION_KEYS and value is not None and not isinstance(value, (int, float))
@@ -257,4 +257,4 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
 """For each setting a function that returns what to write, or None if the value is valid."""
 
 TRAINED_ALONE: dict[str, Callable[[Any], str | None]] = {"batch": _batch_count}
-"""Checks that take the place of others outside of a training, where the engine finds no batch size."""
+"""Checks that replace others outside of a training, in which the engine does not find a batch size."""

@@ -1,7 +1,7 @@
-"""The engine's experiment trackers: off in a run of the host, unless they are asked for by name.
+"""The engine's experiment trackers: off in a run of the host, unless they are selected by name.
 
 The engine switches on every tracker whose package is installed and that its settings do not switch off. A run of the
-host loads none by itself: see `engine_callbacks`.
+host loads only selected ones: see `engine_callbacks`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Tracker:
 
     Attributes:
         module: The engine's module for it.
-        package: What has to be installed for it; None for what the engine brings itself.
+        package: The package that it needs; None for what is part of the engine.
         local: Whether it writes files on this machine alone.
         environment: Variables that keep it so in an offline run.
     """
@@ -58,7 +58,7 @@ TRACKERS = {
 
 
 def tracker_problems(names: Sequence[str]) -> list[Problem]:
-    """Return why trackers cannot be used: unknown names, and packages that are not installed."""
+    """Return the problems of trackers: unknown names, and packages that are not installed."""
     problems = []
     for name in names:
         tracker = TRACKERS.get(name)
@@ -83,19 +83,19 @@ def refuse_remote_trackers(names: Sequence[str]) -> None:
     for name in names:
         address = os.environ.get("MLFLOW_TRACKING_URI", "") if name == "mlflow" else ""
         if not TRACKERS[name].local:
-            what = f"tracker {name} needs a network, and the run is offline."
+            what = f"tracker {name} needs a network, but the run is offline."
             problems.append(Problem(what, f"Drop --offline or --tracker {name}. Trackers that work offline: {local}."))
         elif not LOCAL_STORE.match(address):
-            what = f"tracker mlflow would send to MLFLOW_TRACKING_URI={address}, and the run is offline."
+            what = f"tracker mlflow would send to MLFLOW_TRACKING_URI={address}, but the run is offline."
             problems.append(Problem(what, "Unset MLFLOW_TRACKING_URI, or name a folder."))
     if problems:
         raise UnsafeError(*problems)
 
 
 class HostCallbacks(defaultdict[str, list[Any]]):
-    """Callbacks by event that pass over those that the engine adds for its events and trackers.
+    """Callbacks by event, without those that the engine adds for its telemetry and trackers.
 
-    The engine adds them to the mapping itself, after it was handed over; it reads the mapping by `get` alone.
+    The engine adds them to the mapping after it was handed over, and reads the mapping by `get` alone.
     """
 
     def get(self, event: str, default: Any = None) -> Any:
@@ -105,7 +105,7 @@ class HostCallbacks(defaultdict[str, list[Any]]):
 
 
 def asked_for(function: Any) -> Any:
-    """Return a callback in a form that is not passed over, also if it is one of the engine's integrations."""
+    """Return a callback in a form that is not skipped, also if it is one of the engine's integrations."""
     return partial(function) if _is_unasked(function) else function
 
 
@@ -118,7 +118,7 @@ def engine_callbacks(trackers: Sequence[str] = (), offline: bool = False) -> def
     """Return the callbacks that a trainer, validator or predictor of the engine starts with, and those of trackers.
 
     Args:
-        trackers: Names of the trackers that the user asked for.
+        trackers: Names of the selected trackers.
         offline: Whether they may not use a network.
 
     Raises:
@@ -130,7 +130,7 @@ def engine_callbacks(trackers: Sequence[str] = (), offline: bool = False) -> def
     for name in trackers:
         tracker = TRACKERS[name]
         if offline:
-            os.environ.update(tracker.environment)  # the session puts the environment back
+            os.environ.update(tracker.environment)  # the session restores the environment
         functions = importlib.import_module(f"ultralytics.utils.callbacks.{tracker.module}").callbacks
         if not functions:
             what = f"the engine cannot use tracker {name}: its package is too old or damaged."

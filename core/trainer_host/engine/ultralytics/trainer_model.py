@@ -58,7 +58,7 @@ class ModelTrainer(DataTrainer):
         return content
 
     def note_start(self, weights: Module | None, source: Path | None, architecture: Path | None) -> None:
-        """Note where the weights of the model come from.
+        """Record where the weights of the model come from.
 
         Args:
             weights: The model that holds them; None for random weights.

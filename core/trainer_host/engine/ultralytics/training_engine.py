@@ -1,4 +1,4 @@
-"""The engine of a session: ultralytics' training loop, validators and predictors, driven by a run."""
+"""Trainings of ultralytics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STRIDE = 32
 
 
 def _size_text(imgsz: Any) -> str:
-    """Return the size that is trained at, and what becomes of one that is not trained at as it was given."""
+    """Return the image size of a training, with a note if it differs from the setting."""
     size = max(imgsz) if isinstance(imgsz, (list, tuple)) else imgsz
     notes = []
     if isinstance(imgsz, (list, tuple)) and size != min(imgsz):
@@ -48,8 +48,8 @@ class TrainingEngine:
     Args:
         run: What the run does, with its plugins.
         save_dir: The run's folder; it exists.
-        reporter: Who shows the progress.
-        stop: Whether the run is to end early.
+        reporter: Shows the progress.
+        stop: A request to end the run early.
     """
 
     def __init__(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> None:
@@ -79,7 +79,7 @@ class TrainingEngine:
         return {"fingerprint": data.fingerprint(), **({"left_out": data.left_out} if data.left_out else {})}
 
     def _use_wanted_threads(self) -> None:
-        """Use as many threads on a CPU as the user says; the engine sets its own number again when it validates."""
+        """Use the number of threads that the user set on a CPU; the engine resets it when it validates."""
         wanted = self.run.options.threads
         if wanted is None or self.trainer is None or self.trainer.device.type != "cpu":
             return
@@ -96,20 +96,20 @@ class TrainingEngine:
         return self.trainer
 
     def describe(self) -> str:
-        """Return in a few words what is going to be trained, and on what."""
+        """Return a short description of the training: device, model, length, image size."""
         trainer = self._prepared()
         model = self.values.get("model")
-        name = f"model {model}" if model else "a model of its own"
+        name = f"model {model}" if model else "its own model"
         epochs = f"{trainer.args.epochs} epoch{'s' * (trainer.args.epochs != 1)}"
         length = f"{trainer.args.time:g} h" if trainer.args.time else epochs
         return f"on {trainer.device}: {name}, {length} at {_size_text(trainer.args.imgsz)}"
 
     def starting_weights(self) -> StartingWeights | None:
-        """Return the weights that the training starts from, once there is a model."""
+        """Return the weights that the training starts from; None before the model is built."""
         return self.trainer.starting_weights if self.trainer is not None else None
 
     def warnings(self) -> list[str]:
-        """Return what the settings of the training do that is easily missed."""
+        """Return effects of the settings that are easily missed."""
         return setting_warnings(self._prepared().args)
 
     @engine_errors()

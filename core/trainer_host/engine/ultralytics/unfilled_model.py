@@ -41,11 +41,11 @@ COPIES = frozenset(
 )
 """Functions whose result takes memory for itself."""
 CALL = 500
-"""Elements that each of these calls counts for besides, since modules take memory too."""
+"""Elements that each of these calls counts for in addition, since modules take memory too."""
 SAME_SHAPE = frozenset({torch.nn.functional.batch_norm, torch.nn.functional.silu})
 """Functions that stand behind most convolutions, and whose result has the shape of their first argument."""
 SLACK = 2**22
-"""Elements that building a model may take besides its tensors, such as a blank image."""
+"""Elements that building a model may take in addition to its tensors, such as a blank image."""
 MAX_ACTIVATION = 2**26
 """Elements of the largest tensor that a layer may return for a blank image of 256 pixels."""
 
@@ -68,14 +68,14 @@ class Unfilled(TorchFunctionMode):
         self.left, self.fill, self.dry = budget, fill, dry
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch, or leave it out."""
+        """Call a function of torch, or skip it."""
         kwargs = kwargs or {}
         if func in FACTORIES:
             self._spend(_elements(args, kwargs))
             if self.dry:
                 kwargs = {**kwargs, "device": "meta"}
         elif func in RANDOM and not self.fill:
-            # Not what stands there by chance: some functions draw again until all numbers are within bounds.
+            # Not left uninitialized: some functions draw again until all numbers are within bounds.
             tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
             with torch.no_grad():
                 return tensor.zero_()
