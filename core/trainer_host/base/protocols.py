@@ -67,7 +67,7 @@ class Loader(Protocol):
 
 
 class Validator(Protocol):
-    """Evaluates a model: called with ``trainer`` while training and with ``model`` on its own.
+    """Measures a model: called with ``trainer`` while training and with ``model`` on its own.
 
     Attributes:
         metrics: An object whose ``keys`` are the names of the metrics, those of plugins (``ctx.metrics``) included.
