@@ -249,6 +249,7 @@ def in_steps(
 
     In between, whoever takes the values finds the process as it was: a ``with`` around the loop would keep its changes.
     """
+    value: Any = None
     try:
         while True:
             with context():
@@ -257,6 +258,6 @@ def in_steps(
                 return
             yield value
     finally:
-        if not sys.is_finalizing():  # when the program ends, there is nothing to restore
+        if value is not END and not sys.is_finalizing():  # when the program ends, there is nothing to restore
             with context():
                 values.close()

@@ -506,11 +506,11 @@ def test_values_of_numpy_and_torch_are_those_of_python() -> None:
     import numpy as np
     import torch
 
-    from trainer_host.api import _plain
+    from trainer_host.base.plain_setting import plain_setting
 
     given = [np.int64(3), np.float32(0.5), np.array([1, 2]), torch.tensor(2), torch.device("cpu"), {2, 1}, range(2)]
-    assert [_plain("imgsz", value) for value in given] == [3, 0.5, [1, 2], 2, "cpu", [1, 2], [0, 1]]
-    assert all(type(_plain("imgsz", value)).__module__ == "builtins" for value in given)
+    assert [plain_setting("imgsz", value) for value in given] == [3, 0.5, [1, 2], 2, "cpu", [1, 2], [0, 1]]
+    assert all(type(plain_setting("imgsz", value)).__module__ == "builtins" for value in given)
 
 
 @pytest.mark.parametrize("wrong", [{"task": 3}, {"best_metric": 3}, {"bad": 0.1}])
