@@ -95,10 +95,14 @@ def test_a_run_with_objects_cannot_be_made_from_its_file_alone(trainer: Any, tmp
     record = ResolvedRun.read(tmp_path / "run.yaml").record()
     assert (record["reproducible"], record["objects"]) == (False, objects)
     assert trainer("run", "run.yaml", "--dry-run").problems == [
-        "run.yaml: the run had 'mine' as an object of the class notebook.Mine, which a file cannot hold. "
-        "Fix: call trainer_host.run(settings_file='run.yaml', plugins=[Mine()])",
-        "run.yaml: the run had 'augmentations' as an object of the class builtins.list, which a file cannot hold. "
-        "Fix: call trainer_host.run(settings_file='run.yaml', augmentations=...)",
+        (
+            "run.yaml: the run had 'mine' as an object of the class notebook.Mine, which a file cannot hold. "
+            "Fix: call trainer_host.run(settings_file='run.yaml', plugins=[Mine()])"
+        ),
+        (
+            "run.yaml: the run had 'augmentations' as an object of the class builtins.list, which a file cannot hold. "
+            "Fix: call trainer_host.run(settings_file='run.yaml', augmentations=...)"
+        ),
     ]
 
 
