@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainer_host.engine.protocol import Command
 from trainer_host.engine.ultralytics.engine_settings import EXTRA_KEYS, engine_defaults, engine_keys
-from trainer_host.engine.ultralytics.setting_effects import COMMANDS, Command, effect_of, kinds_of_task
+from trainer_host.engine.ultralytics.setting_effects import COMMANDS, effect_of, kinds_of_task
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "engine-settings.md"
 MARK = "<!-- Below: written by `python -m tests.docs.settings` from the sources. -->\n"
