@@ -74,11 +74,11 @@ class BestMetric:
         """Describe a name that is not measured, with all that are."""
         names = sorted(known)
         if self.name == FITNESS:
-            return Problem(f"{LOWEST}{FITNESS}: the highest fitness is the best.", f"Write {FITNESS}, or leave it out.")
+            return Problem(f"{LOWEST}{FITNESS}: the highest fitness is the best.", f"write {FITNESS}, or leave it out")
         found = [each for each in names if each.rpartition("/")[2] == self.name]
         asked = self.name.casefold()
         found = found or [each for each in names if each.rpartition("/")[2].partition("(")[0].casefold() == asked]
         near = found or [each for each in [nearest(self.name, names)] if each]
-        fix = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+        hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
         listed = f"Known: {', '.join(names)}, {FITNESS}; {LOWEST} before a name if the lowest is the best."
-        return Problem(f"unknown metric {self.name!r}.", f"{fix}{listed}")
+        return Problem(f"unknown metric {self.name!r}.", hint=f"{hint}{listed}")

@@ -37,19 +37,25 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: what, where (``file`` or ``file:line``) and what to do about it.
+    """A problem as one line that can be shown: what files provide is escaped in it, and raw in the attributes.
 
-    As text it is one line that can be shown: what files provide is escaped in it, and raw in the attributes.
+    Attributes:
+        message: What is wrong, as a sentence.
+        fix: What to write or do, as an imperative that begins with a small letter and ends without a full stop.
+        where: The place: ``file`` or ``file:line``.
+        hint: A remark that helps if there is no one fix, as a sentence.
     """
 
     message: str
     fix: str | None = None
     where: str | None = None
+    hint: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
+        hint = f" {self.hint}" if self.hint else ""
         fix = f" {_fix_text(self.fix)}" if self.fix else ""
-        return escaped(" ".join(f"{where}{self.message}{fix}".splitlines()))
+        return escaped(" ".join(f"{where}{self.message}{hint}{fix}".splitlines()))
 
 
 def _fix_text(fix: str) -> str:

@@ -217,7 +217,7 @@ def require_working_folder(arguments: list[str]) -> None:
         os.getcwd()  # noqa: PTH109
     except OSError as error:
         what = f"the working folder no longer exists ({error.strerror})."
-        raise EnvironmentProblemError(Problem(what, "Fix: change to a folder that exists")) from error
+        raise EnvironmentProblemError(Problem(what, "change to a folder that exists")) from error
 
 
 def _show_usage(error: click.ClickException) -> None:
@@ -244,7 +244,7 @@ def _as_json(kind: str, code: int, problems: Iterable[Problem], retryable: bool 
         "status": "stopped" if code >= ExitCode.INTERRUPTED else "error",
         "error": kind,
         "exit_code": int(code),
-        "problems": [{"message": p.message, "fix": p.fix, "where": p.where} for p in problems],
+        "problems": [{"message": p.message, "fix": p.fix or p.hint, "where": p.where} for p in problems],
         "retryable": retryable,
     }
 

@@ -37,7 +37,7 @@ def new(name: str, kind: str, base: str | None, folder: Path) -> None:
     name = plugin_name(name, records)
     if base is not None:
         if kind == "extension":
-            raise SettingsError(Problem("an extension has no base.", "Leave out --base, or write --kind task."))
+            raise SettingsError(Problem("an extension has no base.", "leave out --base, or write --kind task"))
         base = select(base, "task", records).name
     package = folder / f"trainer-{name}"
     count = write_package(package, name, kind, base)
@@ -58,14 +58,14 @@ def plugin_name(text: str, records: list[PluginRecord]) -> str:
     """
     name = normal(text).removeprefix("trainer-")
     if not NAME.fullmatch(name):
-        fix = "Write small letters, digits and hyphens, such as my-task."
+        fix = "write small letters, digits and hyphens, such as my-task"
         raise SettingsError(Problem(f"{text!r} cannot be the name of a plugin.", fix))
     if name == "host":
-        raise SettingsError(Problem("trainer-host is the host itself.", "Choose another name."))
+        raise SettingsError(Problem("trainer-host is the host itself.", "choose another name"))
     taken = next((r for r in records if r.name == name), None)
     if taken is not None:
         what = f"the {taken.kind} {name!r} is there already, from {taken.origin}."
-        raise SettingsError(Problem(what, "Choose another name: plugins share one space of names."))
+        raise SettingsError(Problem(what, "choose another name: plugins share one space of names"))
     return name
 
 
@@ -100,7 +100,7 @@ def write_package(package: Path, name: str, kind: str, base: str | None) -> int:
             (package / path).write_text(text, encoding="utf-8")
     except FileExistsError as error:
         what = f"{package} is there already, and nothing is overwritten."
-        raise SettingsError(Problem(what, "Choose another name, or give --folder DIR.")) from error
+        raise SettingsError(Problem(what, "choose another name, or give --folder DIR")) from error
     except OSError as error:
         raise StorageError(Problem(f"the package cannot be written: {error.strerror}.", where=str(package))) from error
     return len(files)

@@ -199,6 +199,10 @@ class Engine(Protocol):
         """
         ...
 
+    def model_problems(self, model: str, settings: Mapping[str, Any]) -> list[Problem]:
+        """Return the settings that do not fit a model file, as far as the file alone says it."""
+        ...
+
     def shipped_dataset(self, name: str) -> Path | None:
         """Return the dataset YAML of this name that the engine ships, with or without its ending."""
         ...

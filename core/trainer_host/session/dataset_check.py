@@ -231,12 +231,12 @@ def _wrong_values(settings: Mapping[str, Any], engine: Engine) -> list[Problem]:
     classes = settings.get("classes")
     wrong = []
     if classes is not None and chosen_classes(classes) is None:
-        wrong = [Problem(f"classes={classes} is not valid.", "Fix: write numbers of classes, such as classes=[0,2]")]
+        wrong = [Problem(f"classes={classes} is not valid.", "write numbers of classes, such as classes=[0,2]")]
     known = engine.settings.keys() - CHECKED.keys()
     others = {key: value for key, value in settings.items() if key in known}
     wrong += engine.settings.invalid(others) if others else []
     return wrong + [
-        Problem(f"{key}={settings[key]} is not valid.", f"Its default is {engine.settings.defaults()[key]}.")
+        Problem(f"{key}={settings[key]} is not valid.", hint=f"Its default is {engine.settings.defaults()[key]}.")
         for key, kind in kinds.items()
         if key in settings and (not isinstance(settings[key], kind) or (key == "split" and settings[key] not in SPLITS))
     ]

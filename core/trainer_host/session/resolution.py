@@ -187,4 +187,8 @@ def _with_weights(
             engine.checkpoints.read(path)  # before any work, and for --dry-run
         elif problem := engine.missing_model(path):
             raise SettingsError(problem)
+    if "model" in found:  # before the dataset is read, which may take minutes
+        values = {key: one.value for key, one in found.items()}
+        if problems := engine.model_problems(str(values["model"]), values):
+            raise SettingsError(*problems)
     return found

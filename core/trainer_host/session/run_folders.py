@@ -51,7 +51,7 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train", ma
                 return _make(folder.resolve(), False, made)
             except FileExistsError:
                 continue  # another run took it this moment
-    raise SettingsError(Problem(f"there are {MOST_RUNS} runs named {wanted}.", "Give another name=NAME."))
+    raise SettingsError(Problem(f"there are {MOST_RUNS} runs named {wanted}.", "give another name=NAME"))
 
 
 def _project(task: str, project: str) -> Path:
@@ -59,7 +59,7 @@ def _project(task: str, project: str) -> Path:
     path = Path(os.path.expanduser(project))  # noqa: PTH111 (which raises nothing for a user that does not exist)
     if str(path).startswith("~"):
         what = f"project={project}: unknown user {path.parts[0][1:]!r}."
-        raise SettingsError(Problem(what, f"Write project=~/runs, or project=./{project} for a folder of this name"))
+        raise SettingsError(Problem(what, f"write project=~/runs, or project=./{project} for a folder of this name"))
     return Path.cwd() / path if is_path(project) else Path.cwd() / "runs" / task / path
 
 
@@ -72,10 +72,10 @@ def _split(name: str) -> str:
     """Return how to write a path that was given as a name."""
     folder, last = os.path.split(name)
     if not last and folder and folder not in {".", ".."}:  # as completion in a shell leaves it
-        return f"Write name={folder}" if os.sep not in folder else _split(folder)
+        return f"write name={folder}" if os.sep not in folder else _split(folder)
     if not folder or last in {"", ".", ".."}:
-        return "Write project=DIR with the folder of your runs."
-    return f"Write project={folder if is_path(folder) else f'./{folder}'} name={last}"
+        return "write project=DIR with the folder of your runs"
+    return f"write project={folder if is_path(folder) else f'./{folder}'} name={last}"
 
 
 def hold_folder(folder: Path, reporter: Reporter) -> FolderLock:
@@ -105,10 +105,10 @@ def _make(folder: Path, exist_ok: bool, made: list[Path] | None) -> Path:
         folder.mkdir(parents=True, exist_ok=exist_ok)
     except FileExistsError:
         if exist_ok:
-            raise StorageError(Problem("the run's folder is a file.", "Fix: give another one", str(folder))) from None
+            raise StorageError(Problem("the run's folder is a file.", "give another one", str(folder))) from None
         raise
     except OSError as error:
-        fix = "Give another folder with project=DIR."
+        fix = "give another folder with project=DIR"
         raise StorageError(Problem(f"the run's folder cannot be made: {error.strerror}.", fix, str(folder))) from error
     if made is not None:
         made += missing

@@ -77,7 +77,7 @@ def _shown(path: str) -> str:
 
 def _plugin_file(plugin: str, file: Path) -> Problem:
     what = f"the settings file names the Python file {plugin}, which would be run."
-    return Problem(what, f"Fix: if you trust it, add --plugin {_shown(plugin)}", str(file))
+    return Problem(what, f"if you trust it, add --plugin {_shown(plugin)}", str(file))
 
 
 def _addresses(settings: dict[str, Any], file: Path) -> Iterator[Problem]:
@@ -86,7 +86,7 @@ def _addresses(settings: dict[str, Any], file: Path) -> Iterator[Problem]:
         remote = any(ADDRESS.search(t) for t in texts)
         if remote or (key == "data" and any(t.lower().endswith(FETCHED) for t in texts)):
             what = f"{key}: {value} would be fetched from a network, and only the settings file asks for it."
-            yield Problem(what, f"Fix: if you trust it, add {shlex.quote(f'{key}={value}')}", str(file))
+            yield Problem(what, f"if you trust it, add {shlex.quote(f'{key}={value}')}", str(file))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -114,8 +114,8 @@ def _folders(own: dict[str, Any], settings: dict[str, Any], file: Path) -> Itera
         value = own.get(key)
         if value and not f"{_real(str(value))}{os.sep}".startswith(here):
             what = f"{key}: {value} is outside of the working folder, and files there would be replaced."
-            yield Problem(what, f"Fix: if you mean it, add {shlex.quote(f'{key}={value}')}", str(file))
+            yield Problem(what, f"if you mean it, add {shlex.quote(f'{key}={value}')}", str(file))
         elif value and key == "save_dir" and any(Path(value, name).exists() for name in _files_of_runs()):
             what = f"save_dir: {value} holds another run, whose files would be replaced."
-            fix = f"Fix: remove save_dir from the file; if you mean it, add {shlex.quote(f'save_dir={value}')}"
+            fix = f"remove save_dir from the file; if you mean it, add {shlex.quote(f'save_dir={value}')}"
             yield Problem(what, fix, str(file))

@@ -60,7 +60,7 @@ def task_of(request: Request, registry: Registry, reporter: Reporter, engine: En
     if model and (found := engine.infer_task(str(model))):
         if not any(r.name == found for r in registry.records):
             what = f"the model {model} is for the task {found!r}, which is not installed."
-            raise PluginError(Problem(what, f"Installed: {installed}."))
+            raise PluginError(Problem(what, hint=f"Installed: {installed}."))
         reporter.note(f"Task: {found} (inferred from the model {model})")
         return InferredTask(found)
     absent = [p for p in [engine.missing_model(str(model)) if model else None] if p]

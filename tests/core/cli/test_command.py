@@ -352,6 +352,12 @@ def test_json_stands_alone_on_standard_output(tmp_path: Path, data: Path) -> Non
     assert done.json["task"] == "pose"
 
 
+def test_what_a_model_lacks_is_refused_before_the_dataset_is_read(trainer: Trainer) -> None:
+    Path("data.yaml").write_text("train: gone\nval: gone\nnames: {0: a}\nkpt_shape: [3, 3]\n")
+    refused(trainer("run", *FINE, "data=data.yaml", "freeze=99"), 3, "freeze=99 leaves nothing to train", "0 to 23")
+    refused(trainer("run", *FINE[:2], "data=data.yaml", "model=none.yaml"), 3, "model none.yaml not found")
+
+
 # What a run would do
 
 

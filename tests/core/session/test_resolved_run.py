@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.command import command, environment
+from tests.support.training import checkpoint_tensors
 from trainer_host import SettingsError
 from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.findings import Tolerance
@@ -118,15 +119,16 @@ def test_another_process_makes_the_same_run_to_the_bit(tmp_path: Path) -> None:
     assert again.code == 0, again.err
     (tmp_path / "rank.py").write_text(RANK)
 
-    subprocess.run([sys.executable, "rank.py", str(record)], check=True, cwd=tmp_path, env=environment())
+    subprocess.run(
+        [sys.executable, "rank.py", str(record)], capture_output=True, check=True, cwd=tmp_path, env=environment()
+    )
 
-    def weights(path: Path) -> dict[str, Any]:
-        return dict(torch.load(path, weights_only=False)["ema"].state_dict())
-
-    best = [weights(tmp_path / f"runs/pose/{name}/weights/last.pt") for name in ("a", "b", "c")]
-    for other in best[1:]:
-        assert best[0].keys() == other.keys()
-        assert all(torch.equal(best[0][key], other[key]) for key in best[0])
+    first_weights, *others = (
+        checkpoint_tensors(tmp_path / f"runs/pose/{name}/weights/last.pt") for name in ("a", "b", "c")
+    )
+    for other in others:
+        assert first_weights.keys() == other.keys()
+        assert all(torch.equal(first_weights[key], other[key]) for key in other)
     a, b = (ResolvedRun.read(tmp_path / f"runs/pose/{name}/run.yaml") for name in ("a", "b"))
     assert {**a.settings, "name": "b"} == b.settings and a.options == b.options
     assert set(b.origins.values()) == {"file", "command"}

@@ -56,13 +56,13 @@ def test_every_command_has_the_same_rule(here: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fix"),
     [
-        ("./mice", "Write project=. name=mice"),
-        ("mice/night", "Write project=./mice name=night"),
-        ("mice/", "Write name=mice"),
-        ("../x", "Write project=.. name=x"),
-        ("/data/x", "Write project=/data name=x"),
-        ("~/runs/x", "Write project=~/runs name=x"),
-        ("..", "Write project=DIR with the folder of your runs."),
+        ("./mice", "write project=. name=mice"),
+        ("mice/night", "write project=./mice name=night"),
+        ("mice/", "write name=mice"),
+        ("../x", "write project=.. name=x"),
+        ("/data/x", "write project=/data name=x"),
+        ("~/runs/x", "write project=~/runs name=x"),
+        ("..", "write project=DIR with the folder of your runs"),
     ],
 )
 def test_a_name_that_is_a_path_is_refused(here: Path, name: str, fix: str) -> None:

@@ -184,6 +184,16 @@ class UltralyticsEngine:
 
         return find_weights(name, offline, scratch)
 
+    def model_problems(self, model: str, settings: Mapping[str, Any]) -> list[Problem]:
+        """Return the settings that do not fit a model file, as far as the file alone says it."""
+        from ultralytics.nn.tasks import yaml_model_load
+
+        from trainer_host.engine.ultralytics.freeze_setting import freeze_problems
+
+        if not settings.get("freeze") or not model.lower().endswith((".yaml", ".yml")):
+            return []
+        return freeze_problems(settings["freeze"], yaml_model_load(model))
+
     def shipped_dataset(self, name: str) -> Path | None:
         """Return the dataset YAML of this name that the engine ships, with or without its ending."""
         folder = engine_settings.engine_folder() / "cfg" / "datasets"

@@ -8,7 +8,27 @@ from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.settings import shown_value
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainer_host.base.type_aliases import Module
+
+
+def freeze_problems(freeze: Any, architecture: Mapping[str, Any]) -> list[Problem]:
+    """Return a problem if layers are to be frozen that an architecture does not have, or all of them.
+
+    A part of `refuse_freeze` that needs no model: a dataset may take minutes to read before there is one.
+    """
+    layers = len(architecture.get("backbone") or ()) + len(architecture.get("head") or ())
+    if not layers or not isinstance(freeze, (int, list, tuple)) or isinstance(freeze, bool):
+        return []
+    given, known = f"freeze={shown_value(freeze)}", f"the model has {layers} layers, 0 to {layers - 1}"
+    if isinstance(freeze, int):
+        fix = f"Fix: freeze fewer layers, such as freeze={min(10, layers - 1)} for the first ones"
+        return [Problem(f"{given} leaves nothing to train; {known}.", fix)] if freeze >= layers else []
+    numbers = {layer: str(layer).partition(".")[0] for layer in freeze}
+    absent = [str(layer) for layer, number in numbers.items() if not number.isdigit() or int(number) >= layers]
+    what = f"{given}: unknown layer {', '.join(absent)}; {known}."
+    return [Problem(what, "Fix: name layers of the model, such as freeze=[0,1,2]")] if absent else []
 
 
 def refuse_freeze(freeze: Any, model: Module) -> None:
