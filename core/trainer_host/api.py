@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,22 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import PredictResult, RunResult, ValResult
     from trainer_host.plugin.discovery import PluginRecord
+    from trainer_host.plugin.plugin_spec import TaskSpec
+    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
     from trainer_host.session.resolution import Request
 
+    Plugin = str | Path | object
+    """An extension to switch on, or a task that another one builds on."""
+
 
 @preserved_process()
 def run(
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Plugin] = (),
     no_plugins: Sequence[str] = (),
     exact: bool = False,
     offline: bool = False,
@@ -33,6 +39,7 @@ def run(
     best_metric: str | None = None,
     trackers: Sequence[str] = (),
     settings_file: str | Path | None = None,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -42,9 +49,10 @@ def run(
     folder, signal handlers, logging and warning filters.
 
     Args:
-        task: Name of the task; where it is left out, the model or the dataset tells it.
+        task: Name of the task, or a `TaskSpec`; if omitted, it is inferred from the model or the dataset.
         options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
-        plugins: Extensions to switch on, as names or as paths of Python files.
+        plugins: Extensions to switch on: names, paths of Python files, or objects (an `ExtensionSpec`, or an object
+            with `hookimpl` methods).
         no_plugins: Plugins to switch off.
         exact: Keep the stock engine's arithmetic, bit for bit.
         offline: Fetch nothing from a network.
@@ -54,6 +62,7 @@ def run(
             ``results.csv``; without one the task judges.
         trackers: Experiment trackers of the engine to switch on, such as ``["mlflow"]``; without any, none is used.
         settings_file: A settings file that stands below the other arguments.
+        registry: The plugins to choose from; the installed ones if omitted.
         reporter: Who shows the progress; nothing is shown without one.
         settings: Keys of the engine, such as ``data="my.yaml", epochs=3``.
 
@@ -71,14 +80,13 @@ def run(
         StoppedError: If a signal stopped the run.
     """
     from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.training import run as session
 
     _require_text(best_metric=best_metric)
-    request = _request(task, settings, options, plugins, no_plugins, exact, offline, settings_file, bad, images)
+    registry, task, names = _registry(registry, no_plugins, task, plugins)
+    request = _request(task, settings, options, names, no_plugins, exact, offline, settings_file, bad, images)
     request.given.best_metric = best_metric
     request.given.trackers = tuple(dict.fromkeys(_several(trackers)))
-    registry = Registry.installed(request.no_plugins)
     return session(request, registry, reporter or NullReporter())
 
 
@@ -86,11 +94,12 @@ def run(
 def val(
     model: str | Path,
     *,
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Plugin] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> ValResult:
@@ -98,11 +107,13 @@ def val(
 
     Args:
         model: The checkpoint.
-        task: Name of the task where the file does not say it.
+        task: Name of the task, or a `TaskSpec`, if the file does not say it.
         options: Values by plugin and option.
-        plugins: Extensions to switch on besides those of the file.
+        plugins: Extensions to switch on next to those of the file, as for `run`; and the objects that the file was
+            trained with.
         no_plugins: Plugins to switch off.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; the installed ones if omitted.
         reporter: Who shows warnings; nothing is shown without one.
         settings: Keys of the engine, such as ``data="my.yaml"``; without ``data`` the training's is used.
 
@@ -110,11 +121,10 @@ def val(
         TrainerError: As `run` does.
     """
     from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.evaluation import val as session
 
-    request = _request(task, {**settings, "model": str(model)}, options, plugins, no_plugins, False, offline, None)
-    registry = Registry.installed(request.no_plugins)
+    registry, task, names = _registry(registry, no_plugins, task, plugins)
+    request = _request(task, {**settings, "model": str(model)}, options, names, no_plugins, False, offline, None)
     return session(request, registry, reporter or NullReporter())
 
 
@@ -123,13 +133,14 @@ def predict(
     model: str | Path,
     source: Any,
     *,
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     outputs: str | Path | Sequence[str | Path] = (),
     pictures: bool = False,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Plugin] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> PredictResult:
@@ -140,13 +151,15 @@ def predict(
         source: The path of an image, a folder or a video, a pattern, an address, or the number of a camera; an array
             of numpy with one image, height x width x 3 in BGR or height x width in gray, uint8; a picture of Pillow;
             or a list of images in any of these forms.
-        task: Name of the task where the file does not say it.
+        task: Name of the task, or a `TaskSpec`, if the file does not say it.
         outputs: Files to write what was found into, ``.json`` or ``.csv``.
         pictures: Whether to draw pictures; ``save=True`` draws them too.
         options: Values by plugin and option.
-        plugins: Extensions to switch on besides those of the file.
+        plugins: Extensions to switch on next to those of the file, as for `run`; and the objects that the file was
+            trained with.
         no_plugins: Plugins to switch off.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; the installed ones if omitted.
         reporter: Who shows warnings; nothing is shown without one.
         settings: Keys of the engine, such as ``conf=0.5``.
 
@@ -158,15 +171,15 @@ def predict(
         TrainerError: As `run` does.
     """
     from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.prediction import predict as session
 
     wanted = {**settings, "model": str(model), "source": source}
-    request = _request(task, wanted, options, plugins, no_plugins, False, offline, None)
+    registry, task, names = _registry(registry, no_plugins, task, plugins)
+    request = _request(task, wanted, options, names, no_plugins, False, offline, None)
     files = [Path(output) for output in _several(outputs)]
     return session(
         request,
-        Registry.installed(request.no_plugins),
+        registry,
         reporter or NullReporter(),
         files,
         pictures or settings.get("save") is True,
@@ -177,15 +190,16 @@ def predict(
 def check(
     data: str | Path,
     *,
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     deep: bool = False,
     report: str | Path | None = None,
     fix: str | Path | None = None,
     images: str | Path | Sequence[str | Path] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Plugin] = (),
     no_plugins: Sequence[str] = (),
     offline: bool = False,
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> CheckResult:
@@ -193,15 +207,17 @@ def check(
 
     Args:
         data: The dataset YAML, or a dataset in another format that a plugin reads.
-        task: Name of the task; where it is left out, the dataset tells it.
+        task: Name of the task, or a `TaskSpec`; if omitted, it is inferred from the dataset.
         deep: Decode every image, and find near-duplicates across splits.
         report: Where to write a page about the dataset.
         fix: An empty folder to write a corrected copy of the dataset into.
         images: Folders that hold the images, where the dataset does not say it.
         options: Values by plugin and option.
-        plugins: Extensions to switch on, as names or as paths of Python files.
+        plugins: Extensions to switch on: names, paths of Python files, or objects (an `ExtensionSpec`, or an object
+            with `hookimpl` methods).
         no_plugins: Plugins to switch off.
         offline: Fetch nothing from a network.
+        registry: The plugins to choose from; the installed ones if omitted.
         reporter: Who shows warnings about plugins; nothing is shown without one.
         settings: Keys of the engine that matter for a check, such as ``fliplr=0``.
 
@@ -214,14 +230,14 @@ def check(
         StorageError: If the report or the copy cannot be written.
     """
     from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_check import check as session
 
     given = {**settings, "data": str(data)}
-    request = _request(task, given, options, plugins, no_plugins, False, offline, None, None, images)
+    registry, task, names = _registry(registry, no_plugins, task, plugins)
+    request = _request(task, given, options, names, no_plugins, False, offline, None, None, images)
     report, fix = (Path(p) if p is not None else None for p in (report, fix))
     return session(
-        request, Registry.installed(request.no_plugins), reporter or NullReporter(), deep=deep, report=report, fix=fix
+        request, registry, reporter or NullReporter(), deep=deep, report=report, fix=fix
     )
 
 
@@ -230,13 +246,14 @@ def convert(
     data: str | Path,
     folder: str | Path,
     *,
-    task: str | None = None,
+    task: str | TaskSpec | None = None,
     bad: str | None = None,
     holdout: float | None = None,
     images: str | Path | Sequence[str | Path] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: Sequence[Plugin] = (),
     no_plugins: Sequence[str] = (),
+    registry: Registry | None = None,
     reporter: Reporter | None = None,
 ) -> ConvertResult:
     """Write a dataset of any format that a plugin reads as a YOLO one.
@@ -244,13 +261,15 @@ def convert(
     Args:
         data: The dataset.
         folder: Where to write; it does not exist, or is empty.
-        task: Name of the task; where it is left out, the dataset tells it.
+        task: Name of the task, or a `TaskSpec`; if omitted, it is inferred from the dataset.
         bad: What becomes of images that cannot be used: ``fail``, ``skip`` or ``skip:1%``.
         holdout: The fraction of the training images that becomes the validation split, if there is none.
         images: Folders that hold the images, where the dataset does not say it.
         options: Values by plugin and option.
-        plugins: Extensions to switch on, as names or as paths of Python files.
+        plugins: Extensions to switch on: names, paths of Python files, or objects (an `ExtensionSpec`, or an object
+            with `hookimpl` methods).
         no_plugins: Plugins to switch off.
+        registry: The plugins to choose from; the installed ones if omitted.
         reporter: Who shows warnings about plugins; nothing is shown without one.
 
     Raises:
@@ -259,12 +278,11 @@ def convert(
         StorageError: If the dataset cannot be written.
     """
     from trainer_host.base.reporting import NullReporter
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.dataset_conversion import convert as session
 
     given = {"data": str(data)}
-    request = _request(task, given, options, plugins, no_plugins, False, False, None, bad, images)
-    registry = Registry.installed(request.no_plugins)
+    registry, task, names = _registry(registry, no_plugins, task, plugins)
+    request = _request(task, given, options, names, no_plugins, False, False, None, bad, images)
     return session(request, registry, Path(folder), reporter or NullReporter(), holdout)
 
 
@@ -274,9 +292,24 @@ def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:
     Args:
         disabled: Names that are switched off.
     """
-    from trainer_host.plugin.discovery import discover
+    from trainer_host.plugin.registry import Registry
 
-    return discover(disabled)
+    return list(Registry.installed(disabled).records)
+
+
+def _registry(
+    registry: Registry | None, no_plugins: Sequence[str], task: str | TaskSpec | None, plugins: Sequence[Plugin]
+) -> tuple[Registry, str | None, list[str]]:
+    """Return the plugins to choose from, objects included; and the names of the task and of the plugins."""
+    from trainer_host.plugin.plugin_spec import TaskSpec
+    from trainer_host.plugin.registry import Registry
+
+    off = _several(no_plugins)
+    registry = registry.without(off) if registry is not None else Registry.installed(off)
+    if isinstance(task, TaskSpec):
+        registry, (task,) = registry.with_plugins([task])
+    registry, names = registry.with_plugins(_several(plugins))
+    return registry, task, names
 
 
 def _request(
@@ -313,7 +346,7 @@ def _require_text(**given: object) -> None:
 
 def _several(given: Any) -> Sequence[Any]:
     """Return a list of what may be given by itself: a text is not taken for a list of its letters."""
-    return (given,) if isinstance(given, (str, Path)) else tuple(given)
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, (str, Path)) else (given,)
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -11,7 +11,8 @@ import click
 
 from trainer_host.base.display import escaped
 from trainer_host.base.errors import Problem, SettingsError, StorageError
-from trainer_host.plugin.discovery import PluginRecord, discover, normal, select
+from trainer_host.plugin.discovery import normal
+from trainer_host.plugin.registry import Registry
 from trainer_host.version import ENGINE_TESTED, __version__
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -33,15 +34,15 @@ RENAMED = {"github": ".github", "gitignore": ".gitignore"}
 )
 def new(name: str, kind: str, base: str | None, folder: Path) -> None:
     """Write a package for a plugin; nothing is overwritten, and nothing fetched."""
-    records = discover()
-    name = plugin_name(name, records)
+    registry = Registry.installed()
+    name = plugin_name(name, registry)
     if base is not None:
         if kind == "extension":
             raise SettingsError(Problem("an extension has no base.", "Leave out --base, or write --kind task."))
-        base = select(base, "task", records).name
+        base = registry.select(base, "task").name
     package = folder / f"trainer-{name}"
     count = write_package(package, name, kind, base)
-    task = next((r.name for r in records if r.kind == "task" and r.state == "available"), "TASK")
+    task = next((r.name for r in registry.available("task")), "TASK")
     run = f"--task {name}" if kind == "task" else f"--task {task} --plugin {name}"
     shown = escaped(package)
     click.echo(f"Wrote {count} files in {shown}. Next:\n")
@@ -50,7 +51,7 @@ def new(name: str, kind: str, base: str | None, folder: Path) -> None:
     click.echo(f"  trainer run {run}")
 
 
-def plugin_name(text: str, records: list[PluginRecord]) -> str:
+def plugin_name(text: str, registry: Registry) -> str:
     """Return a plugin's name as packages are called, without the prefix that their distributions have.
 
     Raises:
@@ -62,7 +63,7 @@ def plugin_name(text: str, records: list[PluginRecord]) -> str:
         raise SettingsError(Problem(f"{text!r} cannot be the name of a plugin.", fix))
     if name == "host":
         raise SettingsError(Problem("trainer-host is the host itself.", "Choose another name."))
-    taken = next((r for r in records if r.name == name), None)
+    taken = next((r for r in registry.records if r.name == name), None)
     if taken is not None:
         what = f"the {taken.kind} {name!r} is there already, from {taken.origin}."
         raise SettingsError(Problem(what, "Choose another name: plugins share one space of names."))

@@ -15,6 +15,7 @@ from trainer_host.base.settings import parse_pairs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from trainer_host.plugin.discovery import Kind
     from trainer_host.session.resolution import Request
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -37,11 +38,11 @@ class Setting(click.ParamType):  # type: ignore[type-arg]
         return keys or [CompletionItem(incomplete, type="file")]
 
 
-def _complete_plugins(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+def _complete_plugins(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
-        from trainer_host.plugin.discovery import discover
+        from trainer_host.plugin.registry import Registry
 
-        return [r.name for r in discover() if r.kind == kind and r.name.startswith(incomplete)]
+        return [r.name for r in Registry.installed().available(kind) if r.name.startswith(incomplete)]
 
     return complete
 

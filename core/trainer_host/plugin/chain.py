@@ -14,10 +14,10 @@ from trainer_host.plugin.deprecation import deprecations_noted
 from trainer_host.plugin.discovery import (
     HOST,
     PluginRecord,
-    disabled_by_environment,
     record_of_module,
     select,
 )
+from trainer_host.plugin.error_attribution import guarded
 from trainer_host.plugin.hookspecs import BASE_FIRST, HookSpecs
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.plugin_loading import load_extension, load_named, load_task
@@ -36,8 +36,21 @@ READERS = frozenset({"read_dataset", "sniff_dataset"})
 """First-result hooks that an extension may answer itself: the dataset tells who reads it, not the task."""
 
 
+class _Guards:
+    """The implementations of a plugin behind guards: what pluggy registers in the plugin's place.
+
+    Attributes:
+        hooks: The plugin's own object or module.
+    """
+
+    def __init__(self, hooks: object) -> None:
+        self.hooks = hooks
+
+
 class HookManager(pluggy.PluginManager):
     """A plugin manager that runs the hooks of `BASE_FIRST` from the base to the task.
+
+    It registers implementations behind guards, which note on an error the plugin and the hook that it comes from.
 
     Attributes:
         records: The plugins that are registered, by the name that they are registered under.
@@ -49,6 +62,27 @@ class HookManager(pluggy.PluginManager):
         self.add_hookspecs(HookSpecs)
         self.records: dict[str, PluginRecord] = {}
         self.deprecated: list[Problem] = []
+
+    def register(self, plugin: object, name: str | None = None) -> str | None:
+        """Register an object or a module with hook implementations.
+
+        Raises:
+            ValueError: If the name or the plugin is registered already.
+        """
+        if any(isinstance(known, _Guards) and known.hooks is plugin for known in self.get_plugins()):
+            raise ValueError(f"{plugin!r} is registered already")
+        guards, name = _Guards(plugin), name or self.get_canonical_name(plugin)
+        for attribute in dir(plugin):
+            opts = self.parse_hookimpl_opts(plugin, attribute)
+            if opts is not None:
+                hook, wrapper = opts["specname"] or attribute, opts["wrapper"] or opts["hookwrapper"]
+                setattr(guards, attribute, guarded(getattr(plugin, attribute), name, hook, wrapper))
+        return super().register(guards, name)
+
+    def implementations(self, name: str) -> list[tuple[pluggy.HookCaller, pluggy.HookImpl]]:
+        """Return what a registered plugin implements, with the hook that calls it."""
+        callers = self.get_hookcallers(self.get_plugin(name)) or []
+        return [(c, i) for c in callers for i in c.get_hookimpls() if i.plugin_name == name]
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Read a plugin's marker, and put implementations of base-first hooks in order of registration."""
@@ -117,6 +151,12 @@ class Chain:
         return {m.record.name: m.options for m in self.members + self.always if m.options is not None}
 
     @property
+    def engine_target(self) -> str | None:
+        """The engine that trains the task, as ``module:Class``; None for the host's own."""
+        target: str | None = self.attribute("engine")
+        return target
+
+    @property
     def engine_task(self) -> str:
         """The kind of task that the engine is told."""
         return self.attribute("engine_task") or self.name
@@ -138,7 +178,7 @@ def task_chain(name: str, records: Sequence[PluginRecord]) -> list[tuple[PluginR
     """Return a task and its bases, base first. Only these are imported.
 
     Raises:
-        PluginError: If one of them is missing or broken, or if the bases run in a circle.
+        PluginError: If one of them is missing or broken, or if the chain of bases is circular.
     """
     chain: list[tuple[PluginRecord, TaskSpec]] = []
     wanted: str | None = name
@@ -152,7 +192,8 @@ def task_chain(name: str, records: Sequence[PluginRecord]) -> list[tuple[PluginR
             what = f"task {above.name!r} from {above.origin} builds on {wanted!r}, which cannot be used."
             raise PluginError(Problem(what, str(error))) from error
         if any(record == seen for seen, _ in chain):
-            raise PluginError(f"the bases of task {name!r} run in a circle at {record.name!r} ({record.origin}).")
+            circle = " -> ".join([*(seen.name for seen, _ in chain), record.name])
+            raise PluginError(f"circular base chain: {circle} ({record.origin}).")
         spec = load_task(record)
         chain.append((record, spec))
         wanted = spec.base
@@ -219,7 +260,7 @@ def _refuse_file(given: str, tasks: Collection[str], disabled: Collection[str]) 
     if name_of(given) in tasks:
         what = f"the plugin file {given} has the name of the task {name_of(given)!r}, so that options cannot tell them."
         raise PluginError(Problem(what, "Rename the file."))
-    if name_of(given) in {*disabled, *disabled_by_environment()}:
+    if name_of(given) in disabled:
         what = f"the plugin file {given} cannot be used (disabled): switched off."
         raise PluginError(Problem(what, "Leave out --no-plugin, and TRAINER_NO_PLUGIN in the environment."))
 
@@ -312,19 +353,18 @@ def register(manager: HookManager, member: Member) -> None:
     except ValueError as error:
         raise PluginError(f"{where} is given twice: {error}.") from error
     manager.records[name] = record
-    callers = manager.get_hookcallers(hooks) or []
+    implemented = manager.implementations(name)
     if record.kind == "extension":
-        if not callers:
+        if not implemented:
             raise PluginError(no_hooks(record, hooks))
         manager.deprecated += ignored_hooks(record, hooks)
-    for caller in callers:
-        ours = [i for i in caller.get_hookimpls() if i.plugin is hooks]
-        if caller.spec is None and not all(i.optionalhook for i in ours):
+    for caller, implementation in implemented:
+        if caller.spec is None and not implementation.optionalhook:
             problem = unknown("hook", caller.name, [n for n in dir(HookSpecs) if not n.startswith("_")])
             what = f"{where} breaks the contract of a hook: {problem}"
             raise PluginError(Problem(what, "See docs/reference/hooks.md."))
         first = caller.spec is not None and caller.spec.opts["firstresult"]
-        answers = first and caller.name not in READERS and any(not (i.wrapper or i.hookwrapper) for i in ours)
+        answers = first and caller.name not in READERS and not (implementation.wrapper or implementation.hookwrapper)
         if record.kind == "extension" and answers:
             raise PluginError(
                 Problem(
@@ -342,4 +382,4 @@ def hook_names(member: Member) -> list[str]:
     """
     manager = HookManager()
     register(manager, member)
-    return sorted(c.name for c in manager.get_hookcallers(member.spec.hooks) or [])
+    return sorted({caller.name for caller, _ in manager.implementations(f"{member.record.kind}:{member.record.name}")})

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from trainer_host.base.errors import PluginError, Problem, nearest
@@ -15,6 +13,8 @@ from trainer_host.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from importlib import metadata
+
+    from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 
 TASKS = "trainer_host.tasks"
 EXTENSIONS = "trainer_host.plugins"
@@ -34,7 +34,9 @@ HOST = "trainer-host"
 BUILT_IN = frozenset({"run", "val", "predict", "check", "convert", "plugins"})
 """Names of commands that no other distribution can take."""
 FILE = "file"
-"""What stands for the version of a plugin that is one file."""
+"""The version of a plugin that is one file."""
+OBJECT = "object"
+"""The distribution and version of a plugin that was given as an object."""
 UNKNOWN = "unknown"
 GROUPS: dict[str, tuple[Kind, bool]] = {
     TASKS: ("task", False),
@@ -47,18 +49,19 @@ GROUPS: dict[str, tuple[Kind, bool]] = {
 
 @dataclass(frozen=True)
 class PluginRecord:
-    """An installed plugin.
+    """A plugin: installed, in a file, or given as an object.
 
     Attributes:
         name: The entry point's name; for a task also the task's name.
         kind: ``task``, ``extension`` or ``command``.
-        distribution: The package that brings it.
-        version: The package's version.
-        state: ``available``; or ``disabled``, ``conflict`` or ``incompatible``, told by metadata; or ``broken``,
-            told by importing it.
+        distribution: The package that brings it; the path of a file; ``object`` for an object.
+        version: The package's version; ``file`` or ``object`` for what is not in a package.
+        state: ``available``; ``disabled``, ``conflict`` or ``incompatible``, which metadata shows; or ``broken``,
+            which only an import shows.
         reason: Why it is not available, as a sentence; empty otherwise.
         target: What the entry point names, as ``module:attribute``.
         always: Whether it is part of every run, without being asked for.
+        given: The plugin itself if it was given as an object; None if it has to be imported.
     """
 
     name: str
@@ -69,28 +72,18 @@ class PluginRecord:
     reason: str
     target: str
     always: bool = False
+    given: TaskSpec | ExtensionSpec | None = field(default=None, repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON can hold it."""
-        return asdict(self)
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "given"}
 
     @property
     def origin(self) -> str:
-        """The distribution and its version, for people."""
+        """The distribution and its version, the file, or the place of the object's class, for people."""
+        if self.version == OBJECT:
+            return f"the object {self.target}"
         return self.distribution if self.version == FILE else f"{self.distribution} {self.version}"
-
-
-_STAND_INS: ContextVar[tuple[PluginRecord, ...] | None] = ContextVar("stand-ins", default=None)
-
-
-@contextmanager
-def only(records: Iterable[PluginRecord]) -> Iterator[None]:
-    """Let these plugins stand for what is installed, as long as the context lasts: for tests of plugins."""
-    token = _STAND_INS.set(tuple(records))
-    try:
-        yield
-    finally:
-        _STAND_INS.reset(token)
 
 
 def disabled_by_environment() -> frozenset[str]:
@@ -98,32 +91,17 @@ def disabled_by_environment() -> frozenset[str]:
     return frozenset(os.environ.get("TRAINER_NO_PLUGIN", "").replace(",", " ").split())
 
 
-def discover(disabled: Collection[str] = ()) -> list[PluginRecord]:
-    """Return a record of every installed plugin, by name. Never raises for a plugin that is at fault.
+def discover() -> Iterator[PluginRecord]:
+    """Yield a record of every installed plugin. Never raises for a faulty one.
 
-    Args:
-        disabled: Names that are switched off, besides those of ``TRAINER_NO_PLUGIN``. A distribution's name
-            switches off all that it brings.
+    Only `trainer_host.plugin.registry.Registry.installed` calls this: once for each command or call.
     """
-    disabled = {*disabled, *disabled_by_environment()}
-    packages = {normal(name) for name in disabled}
-    given = _STAND_INS.get()
-    records = [
-        replace(r, state="disabled", reason="switched off.")
-        if r.name in disabled or normal(r.distribution) in packages
-        else r
-        for r in dict.fromkeys(_records() if given is None else given)
-    ]
-    return sorted(_mark_conflicts(records), key=lambda r: (KINDS.index(r.kind), r.name, r.distribution))
-
-
-def _records() -> Iterator[PluginRecord]:
     from importlib import metadata  # imported late, because help needs none of it
 
     seen = set()
     for dist in metadata.distributions():
-        claims = _claims(dist)
-        if not claims:
+        brought = _entry_points(dist)
+        if not brought:
             continue
         name, version, requires = _about(dist)
         key = normal(name)
@@ -132,29 +110,40 @@ def _records() -> Iterator[PluginRecord]:
         seen |= {key} - {UNKNOWN}
         reason = _incompatibility(requires)
         state: State = "incompatible" if reason else "available"
-        for (kind, always), plugin, target in claims:
-            yield PluginRecord(plugin, kind, name, version, state, reason, target, always)
+        for point in brought:
+            kind, always = GROUPS[point.group]
+            target = point.value.partition("[")[0].strip()  # without extras
+            yield PluginRecord(point.name, kind, name, version, state, reason, target, always)
 
 
-def _claims(dist: metadata.Distribution) -> list[tuple[tuple[Kind, bool], str, str]]:
-    """Return group, name and target of every plugin that a distribution brings.
+def arranged(records: Iterable[PluginRecord], disabled: Collection[str]) -> list[PluginRecord]:
+    """Return records by kind and name, those that are switched off or share a name marked as such.
 
-    Read line by line, because `importlib.metadata.entry_points` fails as a whole over one damaged file.
+    Args:
+        records: The plugins.
+        disabled: Names to switch off. A distribution's name switches off all that it brings.
+    """
+    packages = {normal(name) for name in disabled}
+    marked = []
+    for record in dict.fromkeys(records):
+        if record.name in disabled or normal(record.distribution) in packages:
+            marked.append(replace(record, state="disabled", reason="switched off."))
+        elif record.state == "conflict":  # which may be over, now that others are switched off
+            marked.append(replace(record, state="available", reason=""))
+        else:
+            marked.append(record)
+    return sorted(_mark_conflicts(marked), key=lambda r: (KINDS.index(r.kind), r.name, r.distribution))
+
+
+def _entry_points(dist: metadata.Distribution) -> list[metadata.EntryPoint]:
+    """Return the entry points of plugins that a distribution brings; none if its file is damaged.
+
+    Each distribution is read by itself: `importlib.metadata.entry_points` fails as a whole over one damaged file.
     """
     try:
-        text = dist.read_text("entry_points.txt") or ""
-    except (OSError, ValueError):
+        return [point for point in dist.entry_points if point.group in GROUPS and point.name]
+    except Exception:  # what a damaged file raises differs by release of Python
         return []
-    group: tuple[Kind, bool] | None = None
-    claims: list[tuple[tuple[Kind, bool], str, str]] = []
-    for line in text.splitlines() if "trainer_host." in text else ():
-        words = line.strip()
-        if words.startswith("["):
-            group = GROUPS.get(words.strip("[] \t"))
-        elif group is not None and "=" in words and not words.startswith(("#", ";")):
-            name, _, target = words.partition("=")
-            claims.append((group, name.strip(), target.partition("[")[0].strip()))
-    return claims
 
 
 def _about(dist: metadata.Distribution) -> tuple[str, str, list[str]]:

@@ -12,6 +12,7 @@ import yaml
 
 from trainer_host.base.atomic_io import atomic_write, plain
 from trainer_host.base.display import escaped
+from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_options import options_as_data
 from trainer_host.version import __version__
 
@@ -72,6 +73,7 @@ class RunRecord:
         self.path = folder / FILE
         self.settings = settings_as_data(resolved)
         files = [m.record.distribution for m in resolved.chain.again if m.record.version == "file"]
+        self.objects = [m.record.name for m in resolved.chain.again if m.record.version == OBJECT]
         # Escaped, because a line break in a name would end the comment.
         self.files = "".join(f" --plugin {escaped(shlex.quote(name))}" for name in files)
         self.record: dict[str, Any] = {
@@ -86,6 +88,8 @@ class RunRecord:
             "origins": {k: s.origin for k, s in resolved.settings.items()},
             "dataset": {"file": str(resolved.settings["data"].value)},
         }
+        if self.objects:
+            self.record["objects"] = self.objects
         self._write()
 
     def read(self, dataset: Mapping[str, Any]) -> None:
@@ -104,5 +108,9 @@ class RunRecord:
 
     def _write(self) -> None:
         head = f"# A run of trainer-host. To run it again: trainer run {FILE}{self.files}\n"
+        if self.objects:  # which no file can hold
+            names = escaped(", ".join(self.objects))
+            head = f"# A run of trainer-host with plugins given as objects ({names}): this file alone cannot repeat it.\n"
+            head += f'# In Python: trainer_host.run(settings_file="{FILE}", plugins=[...])\n'
         body = yaml.safe_dump({**self.settings, "record": self.record}, sort_keys=False, allow_unicode=True)
         atomic_write(self.path, (head + body).encode())

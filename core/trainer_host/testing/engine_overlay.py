@@ -1,4 +1,4 @@
-"""Other releases of the engine, each in a folder of its own that goes before the installed one."""
+"""Other releases of the engine, each in a separate folder that takes precedence over the installed one."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def engine_overlay(version: str) -> Path:
     """Return a folder with a release of the engine and nothing else, installed on first use.
 
     Raises:
-        SettingsError: If there is no such release, or if it cannot be had.
+        SettingsError: If there is no such release, or if it cannot be installed.
     """
     if not re.fullmatch(r"\d+(\.\d+)*", version):
-        raise SettingsError(Problem(f"--engine {version} is no version.", "Write one such as --engine 8.4.190"))
+        raise SettingsError(Problem(f"--engine {version} is not a version.", "Write one such as --engine 8.4.190"))
     folder = cache_folder() / "engines" / version
     if folder.is_dir():
         return folder
@@ -43,11 +43,11 @@ def engine_overlay(version: str) -> Path:
 
 def _problem(version: str, said: str) -> Problem:
     if "No module named pip" in said:
-        return Problem("this environment has no pip to install another engine with.", "python -m ensurepip")
+        return Problem("cannot install another engine: this environment has no pip.", "python -m ensurepip")
     if "No matching distribution" in said and "from versions: none" not in said:
-        return Problem(f"there is no release {version} of {ENGINE}.", "Give another one.")
-    lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines() or ["no reason told"]
-    return Problem(f"{ENGINE} {version} cannot be installed: {lines[-1]}.", "Is there a network, and a package index?")
+        return Problem(f"{ENGINE} {version} was never released.", "Give another release.")
+    lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines() or ["no reason given"]
+    return Problem(f"{ENGINE} {version} cannot be installed: {lines[-1]}.", "Check the network and the package index.")
 
 
 def environment_with(folder: Path) -> dict[str, str]:

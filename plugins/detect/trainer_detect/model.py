@@ -18,7 +18,6 @@ from ultralytics.utils.torch_utils import unwrap_model
 from trainer_host import Problem, SettingsError
 from trainer_host.engine.ultralytics.architecture import vet_architecture
 from trainer_host.engine.ultralytics.plugin_layers import model_class
-from trainer_host.plugin.discovery import discover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -99,11 +98,10 @@ def refuse_other_heads(ctx: ModelContext, cfg: dict[str, Any], heads: Collection
 def _instead(ctx: ModelContext, head: str) -> str:
     """Return what to do about a model with a head of another task."""
     kinds = (kind for kind in sorted(TASKS, reverse=True) if kind in head.lower())
-    installed = {r.name for r in discover() if r.kind == "task"}
     kind, given = next(kinds, None), str(getattr(ctx.args, "model", ""))
     fix = f"Fix: give a model for {ctx.task}"
-    if kind in installed and kind != ctx.task:
-        fix += f", or write --task {kind}"
+    if kind not in {None, ctx.task}:
+        fix += f", or use a task for it: --task {kind}"
     if given.endswith(".pt"):
         fix += f"; to start from its other layers, give an architecture and pretrained={given}"
     return fix

@@ -176,7 +176,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "batch=0"], 3, ["batch=0"]),
         ([*FINE, "imgsz=big"], 3, ["imgsz=big"]),
         ([*FINE, "--plugin", "cbam"], 5, ["unknown extension 'cbam'"]),
-        ([*FINE, "--plugin", "./none.py"], 5, ["there is no plugin file", "none.py"]),
+        ([*FINE, "--plugin", "./none.py"], 5, ["plugin file", "none.py not found"]),
         ([*FINE, "--no-plugin", "pose"], 5, ["'pose'", "switched off", "--no-plugin"]),
         ([*FINE, "--no-plugin", "detect"], 5, ["'detect'", "switched off"]),
         (["none.yaml"], 3, ["there is no settings file none.yaml"]),

@@ -22,7 +22,6 @@ from trainer_host import (
     hookimpl,
 )
 from trainer_host.plugin.chain import READERS, Chain, HookManager, Member, register
-from trainer_host.plugin.discovery import discover
 from trainer_host.plugin.hookspecs import BASE_FIRST, HookSpecs
 from trainer_host.plugin.registry import Registry
 
@@ -301,9 +300,9 @@ def test_a_run_holds_its_chain_and_nothing_else(installed: Install) -> None:
         extensions={"log": "bomb:LOG"},
         modules=THREE | {"bomb": bomb},
     )
-    always = [f"extension:{r.name}" for r in discover() if r.always]
+    always = [f"extension:{r.name}" for r in Registry.installed().records if r.always]
     assert [name for name, _ in Registry.installed().chain("one").manager.list_name_plugin()] == ["task:one", *always]
-    off = [r.name for r in discover() if r.always]
+    off = [r.name for r in Registry.installed().records if r.always]
     assert [name for name, _ in Registry.installed(off).chain("one").manager.list_name_plugin()] == ["task:one"]
 
 
@@ -311,9 +310,9 @@ def test_bases_in_a_circle_are_refused(installed: Install) -> None:
     code = "from trainer_host import TaskSpec\nTASK = TaskSpec(hooks=object(), base={base!r})\n"
     bases = {"round": "about", "about": "round", "own": "own"}
     installed("p", tasks={n: f"{n}:TASK" for n in bases}, modules={n: code.format(base=b) for n, b in bases.items()})
-    with pytest.raises(PluginError, match=r"bases of task 'round' run in a circle at 'round' \(p 1\.0\)"):
+    with pytest.raises(PluginError, match=r"circular base chain: round -> about -> round \(p 1\.0\)"):
         Registry.installed().chain("round")
-    with pytest.raises(PluginError, match="circle at 'own'"):
+    with pytest.raises(PluginError, match="own -> own"):
         Registry.installed().chain("own")
 
 
@@ -411,6 +410,20 @@ def test_what_is_part_of_every_run_can_be_switched_off_or_asked_for(always: Inst
     assert "a" not in [m.record.name for m in chain.always]
 
 
+def test_hooks_need_not_be_hashable() -> None:
+    @dataclass
+    class Hooks:
+        seen: int = 0
+
+        @hookimpl
+        def after_setup(self) -> None:
+            self.seen += 1
+
+    hooks = Hooks()
+    call(managed(member("counts", hooks, "extension")), "after_setup")
+    assert hooks.seen == 1
+
+
 def test_a_class_gives_each_run_an_object_of_its_own(always: Install) -> None:
     code = "from trainer_host import hookimpl\nclass Hooks:\n  @hookimpl\n  def after_setup(self): ...\n"
     always("[trainer_host.always]\na = usual:FIRST\nown = own:Hooks\n", own=code)
@@ -426,8 +439,7 @@ def test_a_class_gives_each_run_an_object_of_its_own(always: Install) -> None:
     [
         ("1 / 0\n", "ZeroDivisionError"),
         ("", "AttributeError"),
-        ("class BAD:\n  def __init__(self, options): ...\n", "BAD has to be callable without arguments"),
-        ("import dataclasses\n@dataclasses.dataclass\nclass BAD:\n  n: int = 0\n", "its hooks cannot be hashed"),
+        ("class BAD:\n  def __init__(self, options): ...\n", "make BAD callable without arguments"),
         ("from trainer_host import hookimpl\nclass B:\n  @hookimpl\n  def no_hook(self): ...\nBAD = B()\n", "no_hook"),
         (
             (
@@ -514,7 +526,7 @@ def test_a_broken_file_is_told_with_its_line(file: Path, code: str, said: str) -
 
 
 def test_a_file_that_is_missing_or_no_code(file: Path) -> None:
-    with pytest.raises(PluginError, match="there is no plugin file"):
+    with pytest.raises(PluginError, match=r"plugin file .*none.py not found"):
         Registry.installed().chain("one", [str(file.with_name("none.py"))])
     text = file.with_suffix(".txt")
     text.write_text("x")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.core.helpers import command, write_package
 from trainer_host import PluginError, PluginRecord, plugins
 from trainer_host.cli.main import COMMANDS
-from trainer_host.plugin.discovery import discover, select
 from trainer_host.plugin.import_check import describe
+from trainer_host.plugin.registry import Registry
 from trainer_host.testing.plugin_under_test import installed_subject
 from trainer_host.version import __version__
 
@@ -22,7 +22,7 @@ Install = Callable[..., Path]
 
 
 def named(name: str, disabled: tuple[str, ...] = ()) -> list[PluginRecord]:
-    return [r for r in discover(disabled) if r.name == name]
+    return [r for r in Registry.installed(disabled).records if r.name == name]
 
 
 def one(name: str, disabled: tuple[str, ...] = ()) -> PluginRecord:
@@ -64,7 +64,7 @@ def test_an_installed_plugin_is_available_and_not_imported(installed: Install) -
 
 def test_tasks_come_before_extensions_each_by_name(installed: Install) -> None:
     installed("a", tasks={"zz": "a:A", "aa": "a:A"}, extensions={"bb": "a:A"})
-    ours = [r.name for r in discover() if r.distribution == "a"]
+    ours = [r.name for r in Registry.installed().records if r.distribution == "a"]
     assert ours == ["aa", "zz", "bb"]
 
 
@@ -211,12 +211,12 @@ def test_any_files_in_a_package_stop_nothing(
     info.write_bytes(metadata.encode("utf-8", "replace"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [str(folder), *sys.path])
-        assert {"detect", "pose"} <= {r.name for r in discover()}
+        assert {"detect", "pose"} <= {r.name for r in Registry.installed().records}
 
 
 def test_comments_and_extras_are_understood(installed: Install) -> None:
     installed(
-        "p", entry_points="# by hand\n\n[ trainer_host.tasks ]\n; no\n  hand=m.n:T.x [torch]  \n\n[other]\nno = m:T\n"
+        "p", entry_points="# by hand\n\n[trainer_host.tasks]\n# no\n  hand=m.n:T.x [torch]  \n\n[other]\nno = m:T\n"
     )
     assert one("hand").target == "m.n:T.x"
     assert named("no") == []
@@ -228,10 +228,10 @@ def test_comments_and_extras_are_understood(installed: Install) -> None:
 def test_a_user_chooses_between_two_by_distribution(installed: Install) -> None:
     installed("first", tasks={"hand": "first:T"})
     installed("second", tasks={"hand": "second:T"})
-    chosen = select("Second:hand", "task", discover())
+    chosen = Registry.installed().select("Second:hand", "task")
     assert (chosen.distribution, chosen.state, chosen.reason) == ("second", "available", "")
     with pytest.raises(PluginError, match=r"first and second both bring 'hand'.*--task first:hand"):
-        select("hand", "task", discover())
+        Registry.installed().select("hand", "task")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_asking_for_what_cannot_be_used(installed: Install, name: str, kind: str
     installed("p", tasks={"old": "m:T"}, requires=["trainer-host>=99"])
     installed("q", extensions={"off": "m:T"})
     with pytest.raises(PluginError, match=said):
-        select(name, kind, discover(("off",)))
+        Registry.installed(("off",)).select(name, kind)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_asking_for_what_cannot_be_used(installed: Install, name: str, kind: str
 def test_a_name_that_no_plugin_has(installed: Install, name: str, said: str) -> None:
     installed("trainer-blur-aware", extensions={"blur-aware": "m:T"})
     installed("trainer-two", tasks={"hand": "m:T"}, extensions={"words": "m:T"})
-    for asked in (describe, installed_subject):
+    for asked in (lambda n: describe(n, Registry.installed()), installed_subject):
         with pytest.raises(PluginError) as caught:
             asked(name)
         assert str(caught.value).startswith(said)
@@ -282,7 +282,7 @@ HOOK = "from trainer_host import hookimpl\n@hookimpl\ndef log(ctx):\n    pass\n"
 
 def test_a_distribution_s_name_stands_for_its_only_plugin(installed: Install) -> None:
     installed("trainer-blur-aware", extensions={"blur-aware": "blur_hooks"}, modules={"blur_hooks": HOOK})
-    assert describe("Trainer_Blur.Aware")["name"] == "blur-aware"
+    assert describe("Trainer_Blur.Aware", Registry.installed())["name"] == "blur-aware"
     assert installed_subject("trainer-blur-aware", "pose").name == "blur-aware"
 
 
@@ -333,7 +333,7 @@ def test_the_list_as_json(tmp_path: Path) -> None:
 def test_no_package_takes_the_name_of_a_command_of_the_hosts(installed: Install) -> None:
     points = "".join(f"{name} = m:c\n" for name in COMMANDS)
     installed("a", entry_points=f"[trainer_host.commands]\n{points}")
-    ours = {r.name: r for r in discover() if r.kind == "command"}
+    ours = {r.name: r for r in Registry.installed().records if r.kind == "command"}
     assert ours.keys() == COMMANDS.keys()
     assert {r.state for r in ours.values()} == {"conflict"}
     assert ours["run"].reason == "trainer-host has a command 'run'; call this one with a:run."

@@ -82,7 +82,7 @@ def test_a_hook_is_named_with_its_plugin(managed: Callable[..., HookManager], tm
         ("    1 / 0\n    yield", "ZeroDivisionError: division by zero"),
         ("    answer = yield\n    raise LookupError('gone')", "LookupError: gone"),
         ("    try:\n        yield\n    except KeyError as error:\n        raise LookupError('new') from error", "new"),
-        ("    yield\n    yield", "has second yield"),
+        ("    yield\n    yield", "has a second yield"),
         ("    if ctx is None:\n        yield", "did not yield"),
         ("    yield\n    raise SystemExit(3)", "SystemExit: 3"),
     ],
@@ -263,6 +263,6 @@ def test_a_command_is_named_by_the_module_that_it_is_in(installed: Install) -> N
     try:
         greet.callback()
     except ZeroDivisionError as error:
-        told = crash_of_command(error)
+        told = crash_of_command(error, Registry.installed())
     assert told is not None
     assert str(told).startswith("command 'greet' from trainer-greetings 1.0 failed in its function greet: ")

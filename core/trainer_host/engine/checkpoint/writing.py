@@ -15,6 +15,7 @@ from trainer_host.base.errors import PluginError, Problem
 from trainer_host.base.settings import is_file
 from trainer_host.engine.checkpoint.inert_pickle import UnreadableError, read_pickle
 from trainer_host.engine.checkpoint.record import STATE
+from trainer_host.plugin.discovery import OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +64,8 @@ def notice(record: Mapping[str, Any]) -> Module:
     Plain ultralytics puts a model's task into its error when it does not know it: so the file says what it needs.
     """
     stand_in = torch.nn.Identity()
-    packages = " ".join(["trainer-host", *(name for name in record["needs"] if not is_file(name))])
+    needed = [name for name in record["needs"] if not is_file(name) and name != OBJECT]
+    packages = " ".join(["trainer-host", *needed])
     files = "".join(f" --plugin {Path(name).name}" for name in record["needs"] if is_file(name))
     stand_in.task = f"{record['task']} (needs: pip install {packages}; then: trainer predict model=FILE{files})"  # type: ignore[assignment]
     return stand_in
