@@ -58,6 +58,7 @@ from trainer_host.base.vision import AnnotatedImage, Detections
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.markers import DONE, hookimpl
 from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
+from trainer_host.plugin.registry import Registry
 from trainer_host.version import __version__
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "PredictResult",
     "PredictionContext",
     "Problem",
+    "Registry",
     "RunContext",
     "RunResult",
     "Sample",

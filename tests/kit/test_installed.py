@@ -73,7 +73,7 @@ def test_the_command_prints_a_line_for_each_check(tmp_path: Path) -> None:
     lines = [line for line in done.out.splitlines() if not line.startswith(" ")]
     assert done.code == 5
     assert [line.split()[:2] for line in lines if not line.startswith("ok")] == [["FAILED", "host-version"]]
-    assert "Mend: Write the release that you test with" in done.out
+    assert "Fix: require the release that you test with" in done.out
     assert "toy: 18 checks, 1 failed." in done.err
     assert not list(tmp_path.glob("runs"))
 
@@ -122,13 +122,13 @@ def test_another_engine_goes_before_the_installed_one(tmp_path: Path) -> None:
 def test_what_is_no_version_is_refused(tmp_path: Path) -> None:
     done = command("plugins", "verify", "detect", "--engine", "newest", cwd=tmp_path)
     assert done.code == 3
-    assert done.problems == ["--engine newest is no version. Fix: write one such as --engine 8.4.190"]
+    assert done.problems == ["--engine newest is not a version. Fix: write one such as --engine 8.4.190"]
 
 
 def test_without_an_index_another_engine_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("TRAINER_CACHE_DIR", str(tmp_path))
-    with pytest.raises(Exception, match=r"ultralytics 8\.3\.6 cannot be installed: .* Is there a network") as caught:
+    with pytest.raises(Exception, match=r"ultralytics 8\.3\.6 cannot be installed: .* Fix: check the network") as caught:
         engine_overlay("8.3.6")
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "engines").iterdir())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from trainer_host.base.errors import Problem
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -50,8 +52,7 @@ class CheckOutcome:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        fix = f" Fix: {self.fix}" if self.fix else ""
-        return f"{self.check}: {self.found}{fix}"
+        return f"{self.check}: {Problem(self.found, self.fix)}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as JSON can hold it."""

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.errors import Problem
 from trainer_host.plugin.plugin_objects import record_of_object
 from trainer_host.plugin.plugin_spec import TaskSpec
 from trainer_host.plugin.registry import Registry
@@ -66,7 +67,7 @@ class PluginCheck:
         if outcome.state == "skipped":
             pytest.skip(outcome.found)
         if outcome.state == "failed":
-            raise CheckFailedError(f"{outcome.found} Fix: {outcome.fix}")
+            raise CheckFailedError(str(Problem(outcome.found, outcome.fix)))
 
 
 def parametrize_with_checks(
