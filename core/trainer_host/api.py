@@ -236,9 +236,7 @@ def check(
     registry, task, names = _registry(registry, no_plugins, task, plugins)
     request = _request(task, given, options, names, no_plugins, False, offline, None, None, images)
     report, fix = (Path(p) if p is not None else None for p in (report, fix))
-    return session(
-        request, registry, reporter or NullReporter(), deep=deep, report=report, fix=fix
-    )
+    return session(request, registry, reporter or NullReporter(), deep=deep, report=report, fix=fix)
 
 
 @preserved_process()

@@ -128,7 +128,9 @@ def test_what_is_no_version_is_refused(tmp_path: Path) -> None:
 def test_without_an_index_another_engine_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("TRAINER_CACHE_DIR", str(tmp_path))
-    with pytest.raises(Exception, match=r"ultralytics 8\.3\.6 cannot be installed: .* Fix: check the network") as caught:
+    with pytest.raises(
+        Exception, match=r"ultralytics 8\.3\.6 cannot be installed: .* Fix: check the network"
+    ) as caught:
         engine_overlay("8.3.6")
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "engines").iterdir())

@@ -82,7 +82,8 @@ class LazyGroup(click.Group):
         from trainer_host.plugin.plugin_commands import load_command
 
         registry = _registry(ctx)
-        names = {name for r in registry.records if r.kind == "command" for name in (r.name, f"{r.distribution}:{r.name}")}
+        commands = [r for r in registry.records if r.kind == "command"]
+        names = {r.name for r in commands} | {f"{r.distribution}:{r.name}" for r in commands}
         return load_command(registry.select(cmd_name, "command")) if cmd_name in names else None
 
     def resolve_command(
@@ -118,11 +119,12 @@ class LazyGroup(click.Group):
 
 
 def _registry(ctx: click.Context) -> Registry:
-    """Return the installed plugins, which are found once for a command line that names none of the host's commands."""
+    """Return the installed plugins, found once for a command line that names no command of the host."""
     from trainer_host.plugin.registry import Registry
 
-    found: Registry = ctx.meta.setdefault(__name__, None) or Registry.installed()
-    ctx.meta[__name__] = found
+    if __name__ not in ctx.meta:
+        ctx.meta[__name__] = Registry.installed()
+    found: Registry = ctx.meta[__name__]
     return found
 
 

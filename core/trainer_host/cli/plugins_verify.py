@@ -21,7 +21,7 @@ WORDS = {"ok": "ok", "failed": "FAILED", "skipped": "skipped"}
 @click.argument("name")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--task", metavar="NAME", help="Task to try an extension with.")
-@click.option("--data", metavar="FILE", type=click.Path(exists=True), help="Dataset to use instead of the task's sample.")
+@click.option("--data", metavar="FILE", type=click.Path(exists=True), help="Dataset instead of the task's sample.")
 @click.option("--check", "names", multiple=True, metavar="CHECK", help="Run only this check; repeatable.")
 @click.option("--engine", metavar="VERSION", help="Release of ultralytics to check with.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")

@@ -39,7 +39,8 @@ def record_of_object(plugin: Any, name: str | None = None) -> PluginRecord:
         what = f"{plugin!r:.60} is not a plugin ({type(plugin).__name__})."
         fix = "Give a name, the path of a .py file, an ExtensionSpec, or an object with @hookimpl methods."
         raise PluginError(Problem(what, fix))
-    return PluginRecord(name or name_of_spec(spec), kind, OBJECT, OBJECT, "available", "", ":".join(_place(spec)), given=spec)
+    name, target = name or name_of_spec(spec), ":".join(_place(spec))
+    return PluginRecord(name, kind, OBJECT, OBJECT, "available", "", target, given=spec)
 
 
 def name_of_spec(spec: Spec) -> str:

@@ -110,7 +110,9 @@ class RunRecord:
         head = f"# A run of trainer-host. To run it again: trainer run {FILE}{self.files}\n"
         if self.objects:  # which no file can hold
             names = escaped(", ".join(self.objects))
-            head = f"# A run of trainer-host with plugins given as objects ({names}): this file alone cannot repeat it.\n"
-            head += f'# In Python: trainer_host.run(settings_file="{FILE}", plugins=[...])\n'
+            head = (
+                f"# A run of trainer-host with plugins given as objects: {names}. This file alone cannot repeat it.\n"
+            )
+            head += f'# From Python: trainer_host.run(settings_file="{FILE}", plugins=[...])\n'
         body = yaml.safe_dump({**self.settings, "record": self.record}, sort_keys=False, allow_unicode=True)
         atomic_write(self.path, (head + body).encode())

@@ -66,13 +66,13 @@ class Subject:
         """Return the registry with further plugins."""
         return Registry.of((*self.registry.records, *records))
 
-    def _loaded_again(self) -> PluginRecord:
+    def _loaded_again(self, held: tuple[str, str] | None) -> PluginRecord:
         spec = self.record.given
         if spec is None:
             return self.record
         if self.record.version == FILE:
             return _record_of_file(Path(self.record.distribution))
-        if held := held_as(spec):
+        if held is not None:
             return replace(self.record, given=getattr(importlib.import_module(held[0]), held[1]))
         return replace(self.record, given=replace(spec, hooks=copy.deepcopy(spec.hooks)))
 
@@ -80,11 +80,11 @@ class Subject:
     def imported_again(self) -> Iterator[Subject]:
         """Yield the plugin with its modules imported again, so that they hold nothing of earlier runs."""
         ours = {n: m for n, m in sys.modules.items() if n == self.package or n.startswith(f"{self.package}.")}
-        held = self.record.given is None or held_as(self.record.given) is not None
-        for name in ours if held else ():
+        held = held_as(self.record.given) if self.record.given is not None else None
+        for name in ours if held or self.installed else ():
             del sys.modules[name]
         try:
-            record = self._loaded_again()
+            record = self._loaded_again(held)
             registry = Registry.of(record if r == self.record else r for r in self.registry.records)
             yield Subject(record, registry.load(record), self.task, registry)
         finally:

@@ -85,7 +85,7 @@ REFUSED = {
     ),
     "kept": (
         WRAPPER.format(hook="postprocess", arguments="ctx, found", answer=None),
-        "post-processing returned nothing",
+        "the hook 'postprocess' returned None",
     ),
     "fitness": (WRAPPER.format(hook="fitness", arguments="ctx, metrics", answer="float('nan')"), "fitness .* is nan"),
 }

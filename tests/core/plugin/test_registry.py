@@ -164,7 +164,7 @@ def test_an_object_without_hooks_is_refused() -> None:
 def test_two_plugins_of_one_name_are_refused() -> None:
     with pytest.raises(PluginError, match=r"the object .*HalfRate has the name of extension 'half-rate' from the"):
         Registry.of([]).with_plugins([HalfRate(), HalfRate()])
-    with pytest.raises(PluginError, match="has the name of task 'pose' from trainer-host .* Fix: rename the class"):
+    with pytest.raises(PluginError, match=r"has the name of task 'pose' from trainer-host .* Fix: rename the class"):
         Registry.installed().with_plugins([ExtensionSpec(hooks=HalfRate(), name="pose")])
 
 
@@ -242,7 +242,7 @@ def test_objects_train_validate_and_predict(
     assert len(discovered) == 1
     record = (run.save_dir / "run.yaml").read_text()
     assert record.startswith(
-        "# A run of trainer-host with plugins given as objects (paws, half-rate): this file alone cannot repeat it.\n"
+        "# A run of trainer-host with plugins given as objects: paws, half-rate. This file alone cannot repeat it.\n"
     )
 
     plugins = [PAWS, rate]

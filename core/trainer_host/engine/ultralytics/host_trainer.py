@@ -37,22 +37,11 @@ from trainer_host.engine.checkpoint.record import RECORD
 from trainer_host.engine.error_translation import loss_error
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.ultralytics.architecture import vet_model_file
-from trainer_host.engine.ultralytics.contributions import (
-    Postprocessing,
-    join_callbacks,
-    joined_augmentations,
-    joined_metrics,
-    postprocessing,
-    require_asked,
-    require_augmentations,
-    require_figure,
-    require_measured,
-    require_sampler,
-)
 from trainer_host.engine.ultralytics.end_of_training import ending_of
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
 from trainer_host.engine.ultralytics.model_facts import starting_models
 from trainer_host.engine.ultralytics.model_loading import starting_weights, trained_model
+from trainer_host.engine.ultralytics.plugin_callbacks import join_callbacks
 from trainer_host.engine.ultralytics.plugin_layers import with_layers
 from trainer_host.engine.ultralytics.plugin_losses import add_losses
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
@@ -63,6 +52,17 @@ from trainer_host.engine.ultralytics.reimplemented.save_model import save_model
 from trainer_host.engine.ultralytics.run_dataset import read_and_check
 from trainer_host.engine.ultralytics.settings_validation import several_devices
 from trainer_host.engine.ultralytics.starting_weights import random_weights, taken_weights
+from trainer_host.plugin.hook_collection import (
+    Postprocessing,
+    joined_augmentations,
+    joined_metrics,
+    postprocessing,
+    require_asked,
+    require_augmentations,
+    require_figure,
+    require_measured,
+    require_sampler,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

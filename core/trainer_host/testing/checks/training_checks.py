@@ -63,7 +63,8 @@ def learns(bench: Bench) -> str:
     seen = bench.first().recording
     if seen.loss_before is None or seen.loss_after is None:
         raise CheckSkippedError("the loader has no collate_fn to make a batch with.")
-    found = f"the loss of a batch is {seen.loss_before:.4g} before training, {seen.loss_after:.4g} after {EPOCHS} epochs"
+    after = f"{seen.loss_after:.4g} after {EPOCHS} epochs"
+    found = f"the loss of a batch is {seen.loss_before:.4g} before training, {after}"
     if not seen.loss_after < seen.loss_before:
         raise CheckFailedError(f"{found}.")
     return f"{found}."
