@@ -23,7 +23,7 @@ WORDS = {"ok": "ok", "failed": "FAILED", "skipped": "skipped"}
 @click.option("--task", metavar="NAME", help="Task to try an extension with.")
 @click.option("--data", metavar="FILE", type=click.Path(exists=True), help="Dataset instead of the task's sample.")
 @click.option("--check", "names", multiple=True, metavar="CHECK", help="Run only this check; repeatable.")
-@click.option("--engine", metavar="VERSION", help="Release of ultralytics to check with.")
+@click.option("--engine", metavar="VERSION", help="Release of the engine to check with.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def verify(
     name: str,
@@ -80,11 +80,12 @@ def _with_engine(
     version: str, given: list[str], task: str | None, data: str | None, names: tuple[str, ...], as_json: bool
 ) -> int:
     """Run the command in a process that imports another release of the engine."""
+    from trainer_host.engine.factory import make_engine
     from trainer_host.testing.engine_overlay import engine_overlay, environment_with
 
     words = [*given, *(f"--check={n}" for n in names)]
     words += [f"--{option}={value}" for option, value in (("task", task), ("data", data)) if value]
     command = module_command("trainer_host", "plugins", "verify", *words, *(["--json"] if as_json else []))
-    click.echo(f"With ultralytics {escaped(version)}:", err=True)
+    click.echo(f"With {make_engine().name} {escaped(version)}:", err=True)
     done = subprocess.run(command, check=False, env=environment_with(engine_overlay(version)))  # noqa: S603
     return done.returncode
