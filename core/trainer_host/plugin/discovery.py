@@ -1,4 +1,4 @@
-"""Which plugins are installed, read from package metadata alone: no plugin is imported."""
+"""The installed plugins, read from package metadata alone: no plugin is imported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TASKS = "trainer_host.tasks"
 EXTENSIONS = "trainer_host.plugins"
 ALWAYS = "trainer_host.always"
-"""The group of extensions that are part of every run, such as dataset formats."""
+"""The group of extensions that are always on, such as dataset formats."""
 
 COMMANDS = "trainer_host.commands"
 """The group of commands that are added to ``trainer``."""
@@ -32,7 +32,7 @@ State = Literal["available", "disabled", "conflict", "incompatible", "broken"]
 HOST = "trainer-host"
 """The distribution whose plugins are built in."""
 BUILT_IN = frozenset({"run", "val", "predict", "check", "convert", "plugins"})
-"""Names of commands that no other distribution can take."""
+"""Names of commands that are reserved for the host."""
 FILE = "file"
 """The version of a plugin that is one file."""
 OBJECT = "object"
@@ -44,7 +44,7 @@ GROUPS: dict[str, tuple[Kind, bool]] = {
     ALWAYS: ("extension", True),
     COMMANDS: ("command", False),
 }
-"""The kind of plugin in each group, and whether it is part of every run."""
+"""The kind of plugin in each group, and whether it is always on."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class PluginRecord:
             which only an import shows.
         reason: Why it is not available, as a sentence; empty otherwise.
         target: What the entry point names, as ``module:attribute``.
-        always: Whether it is part of every run, without being asked for.
+        always: Whether it is on in each run without being named.
         given: The plugin itself if it was given as an object; None if it has to be imported.
     """
 
@@ -147,7 +147,7 @@ def _entry_points(dist: metadata.Distribution) -> list[metadata.EntryPoint]:
 
 
 def _about(dist: metadata.Distribution) -> tuple[str, str, list[str]]:
-    """Return name, version and requirements of a distribution, also where its metadata is damaged."""
+    """Return name, version and requirements of a distribution, also if its metadata is damaged."""
     try:
         meta = dist.metadata
     except Exception:  # what a missing or damaged file raises differs by release of Python
@@ -160,7 +160,7 @@ def _incompatibility(requires: Iterable[str]) -> str:
     ours = [line for line in requires if normal(line).startswith(HOST)]
     if not ours:
         return ""
-    # Imported for plugins of others alone, because it takes a sixth of the command's start.
+    # Imported for third-party plugins only, because it takes a sixth of the command's start.
     from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -172,12 +172,12 @@ def _incompatibility(requires: Iterable[str]) -> str:
             continue
         fits = requirement.specifier.contains(__version__, prereleases=True)
         if normal(requirement.name) == HOST and applies and not fits:
-            return f"it needs {HOST}{requirement.specifier}, and this is {__version__}."
+            return f"requires {HOST}{requirement.specifier}, but {__version__} is installed."
     return ""
 
 
 def normal(name: str) -> str:
-    """Return the name of a distribution in the form in which such names are compared."""
+    """Return the normalized name of a distribution, for comparisons."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -194,26 +194,26 @@ def _mark_conflicts(records: list[PluginRecord]) -> list[PluginRecord]:
 
 
 def _conflict(record: PluginRecord, claims: Mapping[tuple[bool, str], list[PluginRecord]]) -> str:
-    """Return why a plugin cannot be told from another, or nothing."""
+    """Return why a plugin cannot be used by its name; empty if it can."""
     if record.state != "available":
         return ""
     is_command = record.kind == "command"
     if is_command and record.name in BUILT_IN:
-        return f"{HOST} has a command {record.name!r}; call this one with {record.distribution}:{record.name}."
+        return f"{HOST} has a command {record.name!r}; call this one as {record.distribution}:{record.name}."
     others = [r.distribution for r in claims[is_command, record.name] if r != record]
     if not others:
         return ""
     names = " and ".join(sorted({record.distribution, *others}))
-    return f"{names} both bring {record.name!r}; choose with {record.distribution}:{record.name}."
+    return f"{names} both provide {record.name!r}; choose with {record.distribution}:{record.name}."
 
 
 def named(name: str, records: Sequence[PluginRecord]) -> tuple[str, Kind]:
-    """Return the name of the plugin that a user means, of whatever kind, as `select` takes it, and its kind.
+    """Return the name of the plugin that a user means, of any kind, as `select` takes it, and its kind.
 
-    A distribution's name stands for the one plugin that it brings.
+    The name of a distribution means its only plugin.
 
     Raises:
-        PluginError: If no plugin is called so.
+        PluginError: If there is no such plugin.
     """
     same = {r.kind for r in records if r.name == name.rpartition(":")[2]}
     if same:
@@ -223,11 +223,11 @@ def named(name: str, records: Sequence[PluginRecord]) -> tuple[str, Kind]:
         return f"{brought[0].distribution}:{brought[0].name}", brought[0].kind
     if brought:
         names = ", ".join(r.name for r in brought)
-        raise PluginError(Problem(f"{name} brings {len(brought)} plugins.", f"Name one of them: {names}."))
+        raise PluginError(Problem(f"{name} provides {len(brought)} plugins.", f"Name one of them: {names}."))
     known = sorted({r.name for r in records if r.state == "available"})
     near = nearest(name.rpartition(":")[2], known)
     fix = f"Did you mean {near!r}?" if near else f"Installed: {', '.join(known) or 'none'}."
-    raise PluginError(Problem(f"no plugin is called {name!r}.", fix))
+    raise PluginError(Problem(f"unknown plugin {name!r}.", fix))
 
 
 def select(name: str, kind: Kind, records: Iterable[PluginRecord]) -> PluginRecord:
@@ -267,19 +267,21 @@ def _remedy(bad: PluginRecord, kind: Kind) -> str:
 def _unknown(name: str, kind: Kind, records: list[PluginRecord]) -> Problem:
     distribution, _, short = name.rpartition(":")
     if distribution and (others := [r.origin for r in records if r.kind == kind and r.name == short]):
-        return Problem(f"{distribution} brings no {kind} {short!r}.", f"It comes from {' and '.join(others)}.")
+        return Problem(
+            f"{distribution} does not provide the {kind} {short!r}.", f"It comes from {' and '.join(others)}."
+        )
     if kind == "extension" and any(r.kind == "task" and r.name == short for r in records):
         return Problem(f"{short!r} is a task, not an extension.", f"Write --task {name}.")
     known = sorted({r.name for r in records if r.kind == kind and r.state == "available"})
     near = nearest(short, known)
     hint = f"Did you mean {near!r}? " if near else ""
     listed = f"Installed: {', '.join(known) or 'none'}."
-    package = f"A package for it would be called {distribution or f'trainer-{short}'}." if kind == "task" else ""
+    package = f"By convention, its package is {distribution or f'trainer-{short}'}." if kind == "task" else ""
     return Problem(f"unknown {kind} {name!r}.", f"{hint}{listed} {package}".strip())
 
 
 def record_of_module(module: str, records: Iterable[PluginRecord]) -> PluginRecord | None:
-    """Return the plugin whose package holds a module; of several in one package the one that stands nearest to it."""
+    """Return the plugin whose package holds a module; of several in one package the one nearest to it."""
 
     def shared(record: PluginRecord) -> int:
         parts = zip(module.split("."), record.target.partition(":")[0].split("."), strict=False)

@@ -77,7 +77,7 @@ def claimed(manager: HookManager, hook: str, what: str, **arguments: Any) -> dic
         owner = described(plugin)
         for name, value in answer.items():
             if name in found:
-                problem = f"{found[name][0]} and {owner} both bring the {what} {name!r}."
+                problem = f"{found[name][0]} and {owner} both provide the {what} {name!r}."
                 raise PluginError(Problem(problem, "Switch one of them off: --no-plugin NAME."))
             found[name] = owner, value
     return found

@@ -148,7 +148,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
     ("words", "code", "said"),
     [
         (["--task", "posee"], 5, ["unknown task 'posee'. Did you mean 'pose'?", "trainer-posee"]),
-        (["--task", "juggling"], 5, ["unknown task 'juggling'.", "would be called trainer-juggling"]),
+        (["--task", "juggling"], 5, ["unknown task 'juggling'.", "its package is trainer-juggling"]),
         ([*FINE, "epoch=3"], 3, ["unknown setting 'epoch'. Did you mean 'epochs'?"]),
         ([*FINE, "epochs=three"], 3, ["epochs=three"]),
         ([*FINE, "pose.gain=3"], 3, ["unknown option of plugin 'pose': 'gain'."]),

@@ -183,7 +183,7 @@ def test_an_extension_that_answers_itself_is_refused(hook: str) -> None:
     with pytest.raises(PluginError) as caught:
         managed(member("base", implementing(hook, lambda: "base")), own)
     assert str(caught.value).startswith(
-        f"extension 'cbam' from trainer-cbam 1.0 answers the first-result hook {hook!r}"
+        f"extension 'cbam' from trainer-cbam 1.0 implements the first-result hook {hook!r} without"
     )
     assert "wrapper=True" in str(caught.value)
 
@@ -205,7 +205,7 @@ def test_an_extension_that_answers_under_another_name_is_refused_too() -> None:
         def look_elsewhere(self) -> str:
             return "mine"
 
-    with pytest.raises(PluginError, match="answers the first-result hook 'build_model'"):
+    with pytest.raises(PluginError, match="implements the first-result hook 'build_model'"):
         managed(member("cbam", Sly(), "extension"))
 
 
@@ -260,7 +260,7 @@ def test_hooks_may_take_fewer_arguments() -> None:
 
 def test_one_object_is_given_once() -> None:
     hooks = implementing("after_setup", lambda: None)
-    with pytest.raises(PluginError, match=r"extension 'b' from trainer-b 1\.0 is given twice"):
+    with pytest.raises(PluginError, match=r"extension 'b' from trainer-b 1\.0 is registered twice"):
         managed(member("a", hooks, "extension"), member("b", hooks, "extension"))
 
 
@@ -466,7 +466,7 @@ def test_one_that_is_in_conflict_is_skipped_and_told(always: Install, installed:
     installed("q", entry_points="[trainer_host.always]\na = usual:SECOND\n")
     chain = Registry.installed().chain("one")
     assert "a" not in [m.record.name for m in chain.always]
-    assert ["p and q both bring" in str(p) for p in chain.notices] == [True]
+    assert ["p and q both provide" in str(p) for p in chain.notices] == [True]
 
 
 def test_a_broken_one_that_was_asked_for_stops_the_run(always: Install) -> None:
@@ -610,7 +610,7 @@ def test_options_of_a_base_are_given_by_its_name(optional: Any) -> None:
         ({"opt": {"kind": "mean"}}, "opt.kind='mean': input should be 'Mean' or 'Sum'."),
         ({"cbam": {"gain": -1}}, "cbam.gain=-1: input should be greater than or equal to 0."),
         ({"cbam": {"xyz": 1}}, "unknown option of plugin 'cbam': 'xyz'. Known: gain, on."),
-        ({"none": {"x": 1}}, "options are given for 'none', which is not part of this run. Fix: add --plugin none"),
+        ({"none": {"x": 1}}, "options of 'none', which is not part of this run. Fix: add --plugin none"),
     ],
 )
 def test_one_problem_of_options(given: dict[str, dict[str, Any]], said: str) -> None:
@@ -629,7 +629,7 @@ def test_all_problems_of_options_are_reported() -> None:
         "opt.steps",
         "cbam.on",
         "unknown option of plugin 'bare': 'z'",
-        "options are given for 'none', which is not part of this run",
+        "options of 'none', which is not part of this run",
     ]
 
 

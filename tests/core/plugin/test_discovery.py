@@ -105,8 +105,8 @@ def test_the_host_that_a_plugin_needs(installed: Install, requires: str, state: 
     record = one("hand-pose")
     assert record.state == state
     if state == "incompatible":
-        assert record.reason.startswith("it needs trainer-host")
-        assert f"and this is {__version__}." in record.reason
+        assert record.reason.startswith("requires trainer-host")
+        assert f"but {__version__} is installed." in record.reason
 
 
 def test_two_distributions_that_claim_one_name_are_both_named(installed: Install) -> None:
@@ -114,8 +114,8 @@ def test_two_distributions_that_claim_one_name_are_both_named(installed: Install
     installed("second", tasks={"hand": "second:T"})
     a, b = named("hand")
     assert (a.state, b.state) == ("conflict", "conflict")
-    assert a.reason == "first and second both bring 'hand'; choose with first:hand."
-    assert b.reason == "first and second both bring 'hand'; choose with second:hand."
+    assert a.reason == "first and second both provide 'hand'; choose with first:hand."
+    assert b.reason == "first and second both provide 'hand'; choose with second:hand."
 
 
 def test_names_are_one_space_across_tasks_and_extensions(installed: Install) -> None:
@@ -230,7 +230,7 @@ def test_a_user_chooses_between_two_by_distribution(installed: Install) -> None:
     installed("second", tasks={"hand": "second:T"})
     chosen = Registry.installed().select("Second:hand", "task")
     assert (chosen.distribution, chosen.state, chosen.reason) == ("second", "available", "")
-    with pytest.raises(PluginError, match=r"first and second both bring 'hand'.*--task first:hand"):
+    with pytest.raises(PluginError, match=r"first and second both provide 'hand'.*--task first:hand"):
         Registry.installed().select("hand", "task")
 
 
@@ -238,9 +238,9 @@ def test_a_user_chooses_between_two_by_distribution(installed: Install) -> None:
     ("name", "kind", "said"),
     [
         ("posee", "task", r"unknown task 'posee'\. Did you mean 'pose'\? .*trainer-posee"),
-        ("juggling", "task", r"unknown task 'juggling'\. Installed: .*pose.*called trainer-juggling"),
+        ("juggling", "task", r"unknown task 'juggling'\. Installed: .*pose.*its package is trainer-juggling"),
         ("cbam", "extension", r"unknown extension 'cbam'"),
-        ("old", "task", r"old.* from p 1\.0 cannot be used \(incompatible\): it needs trainer-host.*Fix: upgrade"),
+        ("old", "task", r"old.* from p 1\.0 cannot be used \(incompatible\): requires trainer-host.*Fix: upgrade"),
         (
             "off",
             "extension",
@@ -258,13 +258,13 @@ def test_asking_for_what_cannot_be_used(installed: Install, name: str, kind: str
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("blur-awar", "no plugin is called 'blur-awar'. Did you mean 'blur-aware'?"),
-        ("trainer-blur-awar", "no plugin is called 'trainer-blur-awar'. Did you mean 'blur-aware'?"),
-        ("juggling", "no plugin is called 'juggling'. Installed: blur-aware, "),
-        ("trainer-two", "trainer-two brings 2 plugins. Fix: name one of them: hand, words"),
+        ("blur-awar", "unknown plugin 'blur-awar'. Did you mean 'blur-aware'?"),
+        ("trainer-blur-awar", "unknown plugin 'trainer-blur-awar'. Did you mean 'blur-aware'?"),
+        ("juggling", "unknown plugin 'juggling'. Installed: blur-aware, "),
+        ("trainer-two", "trainer-two provides 2 plugins. Fix: name one of them: hand, words"),
         (
             "trainer-two:blur-aware",
-            "trainer-two brings no extension 'blur-aware'. It comes from trainer-blur-aware 1.0.",
+            "trainer-two does not provide the extension 'blur-aware'. It comes from trainer-blur-aware 1.0.",
         ),
     ],
 )
@@ -298,7 +298,7 @@ def test_the_list_as_a_table(tmp_path: Path) -> None:
     by_name = {row.split()[0]: row.split()[1:] for row in rows if not row.startswith(" ")}
     assert by_name["detect"][:2] == ["task", "disabled"]
     assert by_name["old"] == ["task", "incompatible", "trainer-old", "1.0"]
-    assert any(row.startswith("    it needs trainer-host>=99") for row in rows)
+    assert any(row.startswith("    requires trainer-host>=99") for row in rows)
     starts = {row.index(by_name[row.split()[0]][0]) for row in rows[1:] if not row.startswith(" ")}
     assert len(starts) == 1
 
@@ -336,7 +336,7 @@ def test_no_package_takes_the_name_of_a_command_of_the_hosts(installed: Install)
     ours = {r.name: r for r in Registry.installed().records if r.kind == "command"}
     assert ours.keys() == COMMANDS.keys()
     assert {r.state for r in ours.values()} == {"conflict"}
-    assert ours["run"].reason == "trainer-host has a command 'run'; call this one with a:run."
+    assert ours["run"].reason == "trainer-host has a command 'run'; call this one as a:run."
 
 
 def test_a_command_and_an_extension_may_share_a_name(installed: Install) -> None:

@@ -90,9 +90,9 @@ def test_a_class_that_needs_more_arguments_is_named(installed: Callable[..., Pat
 
 def test_a_text_that_names_no_class_is_told() -> None:
     assert load_trainer(f"{__name__}:Mine") is Mine
-    with pytest.raises(PluginError, match="names no trainer class"):
+    with pytest.raises(PluginError, match="is not a trainer class"):
         load_trainer("pathlib")
-    with pytest.raises(PluginError, match=r"the trainer nowhere:Mine cannot be imported: No module named 'nowhere'\. "):
+    with pytest.raises(PluginError, match=r"cannot import the trainer nowhere:Mine: No module named 'nowhere'\. "):
         load_trainer("nowhere:Mine")
 
 

@@ -85,7 +85,7 @@ def host_version(bench: Bench) -> str:
         if not any(s.operator in {">=", ">", "==", "~=", "==="} for s in requirement.specifier):
             raise CheckFailedError(f"{distribution} requires {requirement}, without a lower bound.")
         if not requirement.specifier.contains(__version__, prereleases=True):
-            raise CheckFailedError(f"{distribution} requires {requirement}, and this is {__version__}.")
+            raise CheckFailedError(f"{distribution} requires {requirement}, but {__version__} is installed.")
     return f"{distribution} requires {ours[0]}."
 
 
