@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def deprecations_noted(record: PluginRecord, noted: list[Problem]) -> Iterator[None]:
     """Note the deprecated hooks and arguments of a plugin while it is registered; other warnings pass.
 
-    A specification declares it with pluggy's ``warn_on_impl`` and ``warn_on_impl_args``: the release, and the replacement.
+    A specification declares them with pluggy's ``warn_on_impl`` and ``warn_on_impl_args``, which name the release and
+    the replacement.
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

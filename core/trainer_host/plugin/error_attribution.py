@@ -149,7 +149,7 @@ def crash_of(error: BaseException, manager: HookManager) -> PluginCrashError | N
     if found is None:
         return None
     if found.start is not None:
-        error.__traceback__ = found.start
+        error.with_traceback(found.start)  # an assignment would fail for a frozen dataclass
     record, where = found.record, f"hook {found.hook}" if found.hook else f"function {found.function}"
     what = f"{record.kind} {record.name!r} from {record.origin} failed in its {where}: {found.cause.rstrip('.')}."
     maintainers = f"Report this to the maintainers of {record.distribution}."

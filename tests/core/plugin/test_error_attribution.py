@@ -100,6 +100,43 @@ def test_a_wrapper_is_named_for_what_it_raises_itself(
     assert cause in told.text
 
 
+OLD_STYLE = """
+@hookimpl(hookwrapper=True)
+def log(ctx):
+    outcome = yield
+    outcome.force_result(outcome.get_result() + [ctx.nothing])
+"""
+
+
+@pytest.mark.filterwarnings("ignore::pluggy.PluggyTeardownRaisedWarning")
+def test_a_wrapper_of_the_old_style_is_named(managed: Callable[..., HookManager]) -> None:
+    manager = managed(old=OLD_STYLE)
+    with crash(manager) as told:
+        manager.hook.log(ctx=CTX)
+    assert (told.plugin, told.hook, told.functions) == ("old", "log", ["log"])
+    manager = managed(old=OLD_STYLE.replace("ctx.nothing", "ctx.batch"))
+    assert manager.hook.log(ctx=CTX) == [-1]
+
+
+def test_guards_keep_what_implementations_declare(managed: Callable[..., HookManager]) -> None:
+    code = "@hookimpl\ndef log():\n    return 1\n@hookimpl(wrapper=True, tryfirst=True)\ndef fitness(metrics):\n    yield\n"
+    manager = managed(declares=code)
+    declared = {c.name: i for c, i in manager.implementations("extension:declares")}
+    assert (declared["log"].argnames, declared["fitness"].argnames) == ((), ("metrics",))
+    assert (declared["log"].wrapper, declared["fitness"].wrapper, declared["fitness"].tryfirst) == (False, True, True)
+    assert manager.hook.log(ctx=CTX) == [1]
+
+
+def test_an_error_that_cannot_be_written_to_is_noted_all_the_same(managed: Callable[..., HookManager]) -> None:
+    code = "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Frozen(Exception):\n    code: int\n"
+    manager = managed(freezes=code + "@hookimpl\ndef log(ctx):\n    raise Frozen(3)\n")
+    with (
+        pytest.raises(PluginCrashError, match="extension 'freezes' .* failed in its hook log: Frozen"),
+        blamed(manager),
+    ):
+        manager.hook.log(ctx=CTX)
+
+
 PASSES = "@hookimpl(wrapper=True)\ndef log(ctx):\n    return (yield)\n"
 CATCHES = """
 @hookimpl(wrapper=True)
