@@ -75,9 +75,9 @@ def guarded(function: Callable[..., Any], plugin: str, hook: str, wrapper: bool)
             raise
 
     @wraps(function)
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: Any, **defaults: Any) -> Any:
         try:
-            answer = function(*arguments)
+            answer = function(*arguments, **defaults)
         except (Exception, SystemExit) as error:
             note(error)
             raise
@@ -89,10 +89,10 @@ def guarded(function: Callable[..., Any], plugin: str, hook: str, wrapper: bool)
 
 def _guarded_wrapper(function: Callable[..., Any], note: Callable[[BaseException], None]) -> Callable[..., Any]:
     @wraps(function)
-    def call(*arguments: Any) -> Generator[Any, Any, Any]:
+    def call(*arguments: Any, **defaults: Any) -> Generator[Any, Any, Any]:
         thrown: BaseException | None = None
         try:
-            generator = function(*arguments)
+            generator = function(*arguments, **defaults)
             if next(generator, call) is call:
                 raise RuntimeError(f"the wrapper {function.__qualname__} did not yield")
             try:
