@@ -66,6 +66,7 @@ from trainer_host.base.vision import AnnotatedImage, Detections
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.markers import DONE, hookimpl
 from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
+from trainer_host.plugin.registry import Registry
 from trainer_host.session.trained_model import Predictions, TrainedModel
 from trainer_host.version import __version__
 
@@ -128,6 +129,7 @@ __all__ = [
     "Predictions",
     "Problem",
     "Progress",
+    "Registry",
     "Reporter",
     "RunContext",
     "RunResult",

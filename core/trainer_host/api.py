@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from trainer_host.session.diagnosis import Diagnosis
     from trainer_host.session.trained_model import TrainedModel
 
+    Plugin = str | Path | object
+    """An extension to switch on, or a task that another one builds on."""
+
 
 @preserved_process()
 def run(
@@ -334,9 +337,9 @@ def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:
     Args:
         disabled: Names that are switched off.
     """
-    from trainer_host.plugin.discovery import discover
+    from trainer_host.plugin.registry import Registry
 
-    return discover(disabled)
+    return list(Registry.installed(disabled).records)
 
 
 @dataclass(frozen=True)

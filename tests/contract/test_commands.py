@@ -111,7 +111,7 @@ def test_no_package_takes_a_command_of_the_hosts(command: Trainer) -> None:
 def test_one_that_cannot_be_used_says_why_in_a_line(command: Trainer) -> None:
     for name, said in {
         "twice": "Fix: write trainer trainer-first:twice, or switch the other off with TRAINER_NO_PLUGIN=DISTRIBUTION",
-        "future": "it needs trainer-host>=99",
+        "future": "requires trainer-host>=99",
         "no-command": "trainer_no_command:PLUGIN is not a click command.",
         "no-import": "command 'no-import' from trainer-no-import 1.5 is broken: AssertionError: imported.",
     }.items():

@@ -12,16 +12,16 @@ BEGIN, END = "<!-- checks -->\n", "<!-- end of checks -->\n"
 
 def table() -> str:
     """Return a row for each check."""
-    rows = ["| Check | Looks at | Why | How to mend it | Needs |\n| --- | --- | --- | --- | --- |\n"]
+    rows = ["| Check | Looks at | Why | Fix | Needs |\n| --- | --- | --- | --- | --- |\n"]
     for check in CHECKS.values():
         needs = ", ".join(f"`{name}`" for name in check.needs)
         only = "" if len(check.kinds) > 1 else f" ({check.kinds[0]}s)"
-        rows.append(f"| `{check.name}`{only} | {check.looks_at} | {check.why} | {check.mend} | {needs} |\n")
+        rows.append(f"| `{check.name}`{only} | {check.looks_at} | {check.why} | {check.fix} | {needs} |\n")
     return "".join(rows)
 
 
 def split(text: str) -> tuple[str, str, str]:
-    """Return what stands before the table, the table, and what follows."""
+    """Return the text before the table, the table, and the text after it."""
     before, _, rest = text.partition(BEGIN)
     inside, _, after = rest.partition(END)
     return before, inside, after

@@ -66,7 +66,7 @@ def test_a_layer_that_is_in_no_model_is_not_checked(layer: type[nn.Module], stat
     outcomes = check_extension(extension, task=TASK, checks=["trains", "learns"])
     assert [o.state for o in outcomes] == [state, state]
     if state == "skipped":
-        told = "no layer of the plugin (Mine) is in the model; give one whose YAML names it: model=FILE.yaml"
+        told = "no layer of the plugin (Mine) is in the model; give a model whose YAML names it: model=FILE.yaml"
         assert {o.found for o in outcomes} == {told}
 
 

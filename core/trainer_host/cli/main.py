@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from trainer_host.plugin.discovery import PluginRecord
+    from trainer_host.plugin.registry import Registry
 
 COMMANDS = {
     "run": ("trainer_host.cli.run", "Train a model."),
@@ -67,7 +67,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands: the host's in the order of their use, then those of plugins."""
-        return [*COMMANDS, *(r.name for r in _added())]
+        return [*COMMANDS, *(r.name for r in _registry(ctx).available("command"))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command.
@@ -80,12 +80,12 @@ class LazyGroup(click.Group):
                 module = importlib.import_module(COMMANDS[cmd_name][0])
             command: click.Command = getattr(module, cmd_name)
             return command
-        from trainer_host.plugin.discovery import select
-        from trainer_host.plugin.plugin_commands import installed_commands, load_command
+        from trainer_host.plugin.plugin_commands import load_command
 
-        records = installed_commands()
-        known = {r.name for r in records} | {f"{r.distribution}:{r.name}" for r in records}
-        return load_command(select(cmd_name, "command", records)) if cmd_name in known else None
+        registry = _registry(ctx)
+        commands = [r for r in registry.records if r.kind == "command"]
+        names = {r.name for r in commands} | {f"{r.distribution}:{r.name}" for r in commands}
+        return load_command(registry.select(cmd_name, "command")) if cmd_name in names else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -106,7 +106,7 @@ class LazyGroup(click.Group):
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-        if added := _added():
+        if added := _registry(ctx).available("command"):
             with formatter.section("Commands of plugins"):
                 formatter.write_dl([(escaped(r.name), escaped(f"from {r.origin}")) for r in added])
 
@@ -119,11 +119,14 @@ class LazyGroup(click.Group):
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def _added() -> list[PluginRecord]:
-    """Return the commands of plugins that can be called; none is imported."""
-    from trainer_host.plugin.discovery import discover
+def _registry(ctx: click.Context) -> Registry:
+    """Return the installed plugins, found once for a command line that names no command of the host."""
+    from trainer_host.plugin.registry import Registry
 
-    return [r for r in discover() if r.kind == "command" and r.state == "available"]
+    if __name__ not in ctx.meta:
+        ctx.meta[__name__] = Registry.installed()
+    found: Registry = ctx.meta[__name__]
+    return found
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -198,8 +201,10 @@ def _code_of(error: BaseException, arguments: list[str], answered: bool) -> int:
         return close_output(error)
     from trainer_host.engine.error_translation import known_error
     from trainer_host.plugin.plugin_commands import crash_of_command
+    from trainer_host.plugin.registry import Registry
 
-    known = (crash_of_command(error) if isinstance(error, Exception) else None) or known_error(error)
+    crash = crash_of_command(error, Registry.installed()) if isinstance(error, Exception) else None
+    known = crash or known_error(error)
     if known is None:
         raise error
     return _report(known, as_json)

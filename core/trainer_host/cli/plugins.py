@@ -7,7 +7,8 @@ import click
 from trainer_host.base.display import escaped
 from trainer_host.cli.plugins_new import new
 from trainer_host.cli.plugins_verify import verify
-from trainer_host.plugin.discovery import FILE, PluginRecord, discover
+from trainer_host.plugin.discovery import FILE, PluginRecord
+from trainer_host.plugin.registry import Registry
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,12 +26,12 @@ def plugins(ctx: click.Context, as_json: bool, check: bool, no_plugins: tuple[st
     """List the installed plugins; nothing is imported for it."""
     if ctx.invoked_subcommand is not None:
         return
+    registry = Registry.installed(no_plugins)
+    records = list(registry.records)
     if check:
         from trainer_host.plugin.import_check import check_all
 
-        records = check_all(no_plugins)
-    else:
-        records = discover(no_plugins)
+        records = check_all(registry)
     if as_json:
         from trainer_host.cli.main import emit
 
@@ -74,7 +75,7 @@ def show(name: str, as_json: bool) -> None:
     """
     from trainer_host.plugin.import_check import describe
 
-    found = describe(name)
+    found = describe(name, Registry.installed())
     if as_json:
         from trainer_host.cli.main import emit
 

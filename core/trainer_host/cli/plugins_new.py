@@ -1,4 +1,4 @@
-"""``trainer plugins new``: a package for a plugin of one's own, whose tests pass at once."""
+"""``trainer plugins new``: a package for a new plugin, whose tests pass at once."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ import click
 
 from trainer_host.base.display import escaped
 from trainer_host.base.errors import Problem, SettingsError, StorageError
-from trainer_host.plugin.discovery import PluginRecord, discover, normal, select
+from trainer_host.plugin.discovery import normal
+from trainer_host.plugin.registry import Registry
 from trainer_host.version import ENGINE_WINDOW, __version__
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 RENAMED = {"github": ".github", "gitignore": ".gitignore"}
-"""Names that would have a meaning of their own inside of the host's package."""
+"""Names that would have a meaning inside the host's package."""
 
 
 @click.command()
 @click.argument("name")
-@click.option("--kind", type=click.Choice(["task", "extension"]), required=True, help="What the plugin is.")
-@click.option("--base", metavar="TASK", help="The task that a task builds on; without it the task is all its own.")
+@click.option("--kind", type=click.Choice(["task", "extension"]), required=True, help="Kind of plugin.")
+@click.option("--base", metavar="TASK", help="Task to build on; by default the task has its own network and data.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Folder to make the package's folder in; by default the working folder.",
+    help="Folder to write the package into; the working folder if omitted.",
 )
 def new(name: str, kind: str, base: str | None, folder: Path) -> None:
-    """Write a package for a plugin; nothing is overwritten, and nothing fetched."""
-    records = discover()
-    name = plugin_name(name, records)
+    """Write a package for a new plugin; nothing is overwritten or fetched."""
+    registry = Registry.installed()
+    name = plugin_name(name, registry)
     if base is not None:
         if kind == "extension":
-            raise SettingsError(Problem("an extension has no base.", "leave out --base, or write --kind task"))
-        base = select(base, "task", records).name
+            raise SettingsError(Problem("--base is for tasks only.", "Leave out --base, or write --kind task."))
+        base = registry.select(base, "task").name
     package = folder / f"trainer-{name}"
     count = write_package(package, name, kind, base)
-    task = next((r.name for r in records if r.kind == "task" and r.state == "available"), "TASK")
+    task = next((r.name for r in registry.available("task")), "TASK")
     run = f"--task {name}" if kind == "task" else f"--task {task} --plugin {name}"
     shown = escaped(package)
     click.echo(f"Wrote {count} files in {shown}. Next:\n")
@@ -50,22 +51,22 @@ def new(name: str, kind: str, base: str | None, folder: Path) -> None:
     click.echo(f"  trainer run {run}")
 
 
-def plugin_name(text: str, records: list[PluginRecord]) -> str:
-    """Return a plugin's name as packages are called, without the prefix that their distributions have.
+def plugin_name(text: str, registry: Registry) -> str:
+    """Return a plugin's name as packages are named, without the prefix of their distributions.
 
     Raises:
-        SettingsError: If no package can have the name, or if an installed plugin has it.
+        SettingsError: If the name is invalid, or if an installed plugin has it.
     """
     name = normal(text).removeprefix("trainer-")
     if not NAME.fullmatch(name):
-        fix = "write small letters, digits and hyphens, such as my-task"
-        raise SettingsError(Problem(f"{text!r} cannot be the name of a plugin.", fix))
+        fix = "Write lower-case letters, digits and hyphens, such as my-task."
+        raise SettingsError(Problem(f"{text!r} is not a valid plugin name.", fix))
     if name == "host":
-        raise SettingsError(Problem("trainer-host is the host itself.", "choose another name"))
-    taken = next((r for r in records if r.name == name), None)
+        raise SettingsError(Problem("the name host is reserved.", "Choose another name."))
+    taken = next((r for r in registry.records if r.name == name), None)
     if taken is not None:
-        what = f"the {taken.kind} {name!r} is there already, from {taken.origin}."
-        raise SettingsError(Problem(what, "choose another name: plugins share one space of names"))
+        what = f"{taken.kind} {name!r} exists already, from {taken.origin}."
+        raise SettingsError(Problem(what, "Choose another name: tasks, extensions and commands share one namespace."))
     return name
 
 
@@ -73,7 +74,7 @@ def write_package(package: Path, name: str, kind: str, base: str | None) -> int:
     """Write the package's files into a new folder and return how many there are.
 
     Raises:
-        SettingsError: If the folder is there already.
+        SettingsError: If the folder exists already.
         StorageError: If it cannot be written.
     """
     values = {
@@ -99,17 +100,17 @@ def write_package(package: Path, name: str, kind: str, base: str | None) -> int:
             (package / path).parent.mkdir(parents=True, exist_ok=True)
             (package / path).write_text(text, encoding="utf-8")
     except FileExistsError as error:
-        what = f"{package} is there already, and nothing is overwritten."
-        raise SettingsError(Problem(what, "choose another name, or give --folder DIR")) from error
+        what = f"{package} exists already."
+        raise SettingsError(Problem(what, "Choose another name, or give --folder DIR.")) from error
     except OSError as error:
-        raise StorageError(Problem(f"the package cannot be written: {error.strerror}.", where=str(package))) from error
+        raise StorageError(Problem(f"cannot write the package: {error.strerror}.", where=str(package))) from error
     return len(files)
 
 
 def host_versions(version: str) -> dict[str, str]:
-    """Return which releases of the host a plugin that is written today can use, and the oldest of them.
+    """Return the releases of the host that a plugin written today can use, and the oldest of them.
 
-    What is public goes only with the first number of the version, so that is where the range ends.
+    Public names are removed only in a major release, so the range ends there.
     """
     major, minor = version.split(".")[:2]
     return {"host": f">={major}.{minor},<{int(major) + 1}", "oldest": f"~={major}.{minor}.0"}

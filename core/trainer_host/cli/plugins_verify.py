@@ -1,4 +1,4 @@
-"""``trainer plugins verify``: every check of a plugin, a line each."""
+"""``trainer plugins verify``: the checks of a plugin, one line each."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 
 from trainer_host.base.child_process import module_command
 from trainer_host.base.display import escaped
-from trainer_host.base.errors import ExitCode
+from trainer_host.base.errors import ExitCode, Problem
 
 if TYPE_CHECKING:
-    from trainer_host.testing import Outcome
+    from trainer_host.testing import CheckOutcome
 
 WORDS = {"ok": "ok", "failed": "FAILED", "skipped": "skipped"}
 
@@ -20,10 +20,10 @@ WORDS = {"ok": "ok", "failed": "FAILED", "skipped": "skipped"}
 @click.command()
 @click.argument("name")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--task", metavar="NAME", help="The task that an extension is tried with.")
-@click.option("--data", metavar="FILE", type=click.Path(exists=True), help="A dataset instead of the task's sample.")
-@click.option("--check", "names", multiple=True, metavar="CHECK", help="Make this check alone; may be repeated.")
-@click.option("--engine", metavar="VERSION", help="Release of the engine to check with, instead of the installed one.")
+@click.option("--task", metavar="NAME", help="Task to try an extension with.")
+@click.option("--data", metavar="FILE", type=click.Path(exists=True), help="Dataset instead of the task's sample.")
+@click.option("--check", "names", multiple=True, metavar="CHECK", help="Run only this check; repeatable.")
+@click.option("--engine", metavar="VERSION", help="Release of the engine to check with.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def verify(
     name: str,
@@ -34,23 +34,23 @@ def verify(
     engine: str | None,
     as_json: bool,
 ) -> int:
-    """Check that a plugin keeps its contract: trainings of seconds on a tiny dataset.
+    """Check that a plugin keeps its contract, with short trainings on a tiny dataset.
 
     NAME is an installed plugin, a package that brings one, or a Python file. Options of plugins and engine keys are
-    given as for a run.
+    written as for a run.
     """
     if engine is not None:
         return _with_engine(engine, [name, *settings], task, data, names, as_json)
     from trainer_host.base.request import from_command
     from trainer_host.engine.factory import make_engine
-    from trainer_host.testing.verification import checks_for, making, workbench
+    from trainer_host.testing.verification import checks_for, run_checks, workbench
 
-    outcomes: list[Outcome] = []
+    outcomes: list[CheckOutcome] = []
     given = from_command("run", settings, {})
     with workbench(name, task=task, data=data, options=given.plugin_options, settings=given.values) as bench:
         checks_for(bench.subject.record.kind, names)
         make_engine().load()
-        for outcome in making(bench, names):
+        for outcome in run_checks(bench, names):
             outcomes.append(outcome)
             if not as_json:
                 _print(outcome)
@@ -62,13 +62,13 @@ def verify(
     return int(ExitCode.PLUGIN if failed else ExitCode.DONE)
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: CheckOutcome) -> None:
     click.echo(f"{WORDS[outcome.state]:<8} {outcome.check:<27} {escaped(outcome.found)}")
-    if outcome.mend:
-        click.echo(f"{'':<8} {'':<27} Mend: {escaped(outcome.mend)}")
+    if outcome.fix:
+        click.echo(f"{'':<8} {'':<27} {str(Problem('', outcome.fix)).strip()}")
 
 
-def _emit(name: str, outcomes: list[Outcome]) -> None:
+def _emit(name: str, outcomes: list[CheckOutcome]) -> None:
     from trainer_host.cli.main import emit
     from trainer_host.engine.factory import make_engine
 

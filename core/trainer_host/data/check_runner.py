@@ -80,11 +80,11 @@ class _Innermost:
 
 def _read(chain: Chain, ctx: DataContext) -> Description:
     inner = _Innermost()
-    chain.manager.register(inner)
+    name = chain.manager.register(inner)
     try:
         read = chain.manager.hook.read_dataset(ctx=ctx)
     finally:
-        chain.manager.unregister(inner)
+        chain.manager.unregister(name=name)
     if read is None:
         raise PluginError(unanswered(ctx.task, "read_dataset"))
     if isinstance(read, Description):

@@ -1,4 +1,4 @@
-"""The chain of one run: the selected task with its bases, and the extensions that were switched on."""
+"""The chain of a run: the selected task with its bases, and the extensions that are switched on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from trainer_host.plugin.deprecation import deprecations_noted
 from trainer_host.plugin.discovery import (
     HOST,
     PluginRecord,
-    disabled_by_environment,
     record_of_module,
     select,
 )
+from trainer_host.plugin.error_attribution import guarded
 from trainer_host.plugin.hookspecs import BASE_FIRST, HookSpecs
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.plugin_loading import load_extension, load_named, load_task
@@ -31,17 +31,30 @@ if TYPE_CHECKING:
 
 
 DEFAULTS = "the engine's defaults"
-"""The name under which the answers of the engine are registered."""
+"""The name under which the engine's own hooks are registered."""
 READERS = frozenset({"read_dataset", "sniff_dataset"})
-"""First-result hooks that an extension may answer itself: the dataset tells who reads it, not the task."""
+"""First-result hooks that an extension may answer itself, because its reader depends on the dataset, not the task."""
+
+
+class _Guards:
+    """The implementations of a plugin behind guards: what pluggy registers in the plugin's place.
+
+    Attributes:
+        hooks: The plugin's own object or module.
+    """
+
+    def __init__(self, hooks: object) -> None:
+        self.hooks = hooks
 
 
 class HookManager(pluggy.PluginManager):
     """A plugin manager that runs the hooks of `BASE_FIRST` from the base to the task.
 
+    It registers implementations behind guards, which note on an error the plugin and the hook that it comes from.
+
     Attributes:
         records: The plugins that are registered, by the name that they are registered under.
-        deprecated: What they implement that is going away, or in a way that has no effect.
+        deprecated: Warnings about hooks of theirs that are deprecated or have no effect.
     """
 
     def __init__(self) -> None:
@@ -49,6 +62,27 @@ class HookManager(pluggy.PluginManager):
         self.add_hookspecs(HookSpecs)
         self.records: dict[str, PluginRecord] = {}
         self.deprecated: list[Problem] = []
+
+    def register(self, plugin: object, name: str | None = None) -> str | None:
+        """Register an object or a module with hook implementations.
+
+        Raises:
+            ValueError: If the name or the plugin is registered already.
+        """
+        if any(isinstance(known, _Guards) and known.hooks is plugin for known in self.get_plugins()):
+            raise ValueError(f"{plugin!r} is registered already")
+        guards, name = _Guards(plugin), name or self.get_canonical_name(plugin)
+        for attribute in dir(plugin):
+            opts = self.parse_hookimpl_opts(plugin, attribute)
+            if opts is not None:
+                hook, wrapper = opts["specname"] or attribute, opts["wrapper"] or opts["hookwrapper"]
+                setattr(guards, attribute, guarded(getattr(plugin, attribute), name, hook, wrapper))
+        return super().register(guards, name)
+
+    def implementations(self, name: str) -> list[tuple[pluggy.HookCaller, pluggy.HookImpl]]:
+        """Return what a registered plugin implements, with the hook that calls it."""
+        callers = self.get_hookcallers(self.get_plugin(name)) or []
+        return [(c, i) for c in callers for i in c.get_hookimpls() if i.plugin_name == name]
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Read a plugin's marker, and put implementations of base-first hooks in order of registration."""
@@ -61,7 +95,7 @@ class HookManager(pluggy.PluginManager):
 
 @dataclass(frozen=True)
 class Member:
-    """A plugin of a run: its record, what its entry point names, and its options."""
+    """A plugin of a run: its record, its spec, and its options."""
 
     record: PluginRecord
     spec: TaskSpec | ExtensionSpec
@@ -76,8 +110,8 @@ class Chain:
         tasks: The chain of the selected task, base first.
         extensions: The extensions, in the order in which they were named.
         manager: The plugin manager that holds them and nothing else.
-        always: The extensions that are part of every run, by name.
-        notices: What people are to be told: why others of these are not part of it, and what is deprecated.
+        always: The extensions that are always on, by name.
+        notices: Warnings for the user: always-on extensions that could not be loaded, and deprecated hooks.
     """
 
     tasks: tuple[Member, ...]
@@ -93,22 +127,22 @@ class Chain:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The plugins that were asked for, the chain before the extensions: what a record of the run names."""
+        """The plugins that the user named, tasks first; the record of a run lists them."""
         return self.tasks + self.extensions
 
     @property
     def changed(self) -> tuple[Member, ...]:
-        """The extensions that are part of every run and have options that are not their defaults."""
+        """The always-on extensions whose options are not the defaults."""
         return tuple(m for m in self.always if m.options is not None and m.options != type(m.options)())
 
     @property
     def unasked(self) -> tuple[str, ...]:
-        """The extensions of others that are part of every run, with their distributions, for records."""
+        """The third-party extensions that are always on, with their distributions, for records."""
         return tuple(f"{m.record.name} ({m.record.origin})" for m in self.always if m.record.distribution != HOST)
 
     @property
     def again(self) -> tuple[Member, ...]:
-        """What has to be named to have this chain again, in an order that gives the same order of hooks."""
+        """The plugins to name for the same chain, in an order that gives the same order of hooks."""
         return self.tasks + self.changed + self.extensions
 
     @property
@@ -117,20 +151,26 @@ class Chain:
         return {m.record.name: m.options for m in self.members + self.always if m.options is not None}
 
     @property
+    def engine_target(self) -> str | None:
+        """The engine that trains the task, as ``module:Class``; None for the host's own."""
+        target: str | None = self.attribute("engine")
+        return target
+
+    @property
     def engine_task(self) -> str:
-        """The kind of task that the engine is told."""
+        """The engine's own name for the kind of task."""
         return self.attribute("engine_task") or self.name
 
     def answers(self, hook: str) -> bool:
-        """Return whether a plugin, and not the engine alone, has a say in a hook."""
+        """Return whether a plugin implements a hook, and not only the engine."""
         return any(i.plugin_name != DEFAULTS for i in getattr(self.manager.hook, hook).get_hookimpls())
 
     def attribute(self, name: str) -> Any:
-        """Return an attribute of the task, asking its bases where it has none."""
+        """Return an attribute of the task, or of its nearest base that has it."""
         return next((v for m in reversed(self.tasks) if (v := getattr(m.spec, name))), None)
 
     def blame(self, module: str) -> PluginRecord | None:
-        """Return the plugin whose package holds a module, if one does."""
+        """Return the plugin whose package holds a module, or None."""
         return record_of_module(module, [m.record for m in self.members + self.always])
 
 
@@ -138,7 +178,7 @@ def task_chain(name: str, records: Sequence[PluginRecord]) -> list[tuple[PluginR
     """Return a task and its bases, base first. Only these are imported.
 
     Raises:
-        PluginError: If one of them is missing or broken, or if the bases run in a circle.
+        PluginError: If one of them is missing or broken, or if the chain of bases is circular.
     """
     chain: list[tuple[PluginRecord, TaskSpec]] = []
     wanted: str | None = name
@@ -149,10 +189,11 @@ def task_chain(name: str, records: Sequence[PluginRecord]) -> list[tuple[PluginR
             if not chain:
                 raise
             above = chain[-1][0]
-            what = f"task {above.name!r} from {above.origin} builds on {wanted!r}, which cannot be used."
+            what = f"the base {wanted!r} of task {above.name!r} from {above.origin} cannot be used."
             raise PluginError(Problem(what, str(error))) from error
         if any(record == seen for seen, _ in chain):
-            raise PluginError(f"the bases of task {name!r} run in a circle at {record.name!r} ({record.origin}).")
+            circle = " -> ".join([*(seen.name for seen, _ in chain), record.name])
+            raise PluginError(f"circular base chain: {circle} ({record.origin}).")
         spec = load_task(record)
         chain.append((record, spec))
         wanted = spec.base
@@ -175,7 +216,7 @@ def load_chain(
         extensions: Names of installed extensions, or paths of Python files.
         options: Values by plugin and option.
         disabled: Names of plugins that are switched off.
-        defaults: An object that answers hooks where no plugin does.
+        defaults: An object that answers hooks if no plugin does.
 
     Raises:
         PluginError: If a plugin is missing, broken, or breaks the contract of a hook.
@@ -189,7 +230,7 @@ def load_chain(
     loaded += always
     for name in extensions:
         if name in tasks:
-            continue  # a settings file names the tasks with options and the extensions in one place
+            continue  # a settings file lists tasks with options and extensions in one place
         _refuse_file(name, tasks, disabled)
         loaded.append(load_named(name, records))
     members = _with_options(loaded, options or {})
@@ -209,7 +250,7 @@ def load_chain(
 
 
 def _refuse_file(given: str, tasks: Collection[str], disabled: Collection[str]) -> None:
-    """Refuse a plugin file that is switched off, or that cannot be told from a task of the run.
+    """Refuse a plugin file that is switched off, or has the name of a task of the run.
 
     Raises:
         PluginError: If it is one.
@@ -217,20 +258,20 @@ def _refuse_file(given: str, tasks: Collection[str], disabled: Collection[str]) 
     if not is_file(given):
         return
     if name_of(given) in tasks:
-        what = f"the plugin file {given} has the name of the task {name_of(given)!r}, so that options cannot tell them."
+        what = f"plugin file {given} has the same name as the task {name_of(given)!r}."
         raise PluginError(Problem(what, "Rename the file."))
-    if name_of(given) in {*disabled, *disabled_by_environment()}:
-        what = f"the plugin file {given} cannot be used (disabled): switched off."
+    if name_of(given) in disabled:
+        what = f"plugin file {given} is switched off."
         raise PluginError(Problem(what, "Leave out --no-plugin, and TRAINER_NO_PLUGIN in the environment."))
 
 
 def _load_always(
     records: Sequence[PluginRecord], named: Collection[str]
 ) -> tuple[list[tuple[PluginRecord, ExtensionSpec]], list[Problem]]:
-    """Import the extensions that are part of every run, less those that are named, which are loaded as such.
+    """Import the always-on extensions, except those that the user named, which are loaded as such.
 
     Returns:
-        Those that work, by name, and why others do not: a run that did not ask for one is not stopped by it.
+        Those that work, by name, and the problems of the others, which do not stop a run that did not name them.
     """
     loaded: list[tuple[PluginRecord, ExtensionSpec]] = []
     problems: list[Problem] = []
@@ -257,7 +298,7 @@ def _load_always(
 def load_formats(records: Sequence[PluginRecord], extensions: Iterable[str] = ()) -> HookManager:
     """Register the extensions of a run alone, to ask them about a dataset before its task is known.
 
-    One that cannot be used is left out here; loading the chain says why.
+    A broken one is skipped here; loading the chain reports it.
     """
     manager = HookManager()
     for record in [r for r in records if r.kind == "extension" and r.state == "available"]:
@@ -279,10 +320,10 @@ def _with_options(
     names = {m.record.name for m in members}
     for name in options:
         if name not in names:
-            known = f"The plugins of this run are {', '.join(sorted(names))}."
+            known = f"Plugins of this run: {', '.join(sorted(names))}."
             problems.append(
                 Problem(
-                    f"options are given for {name!r}, which is not part of this run.",
+                    f"options of {name!r}, which is not part of this run.",
                     f"Add --plugin {name}. {known}",
                 )
             )
@@ -295,8 +336,8 @@ def register(manager: HookManager, member: Member) -> None:
     """Register a plugin's hooks.
 
     Raises:
-        PluginError: If a hook is unknown, takes other arguments, or is not an extension's to answer; or if an
-            extension has none.
+        PluginError: If a hook is unknown or has unknown arguments, if an extension answers one that it may only wrap,
+            or if an extension has none.
     """
     record, hooks = member.record, member.spec.hooks
     where = f"{record.kind} {record.name!r} from {record.origin}"
@@ -306,30 +347,27 @@ def register(manager: HookManager, member: Member) -> None:
             manager.register(hooks, name=name)
     except pluggy.PluginValidationError as error:
         reason = " ".join(str(error).split())
-        raise PluginError(
-            Problem(f"{where} breaks the contract of a hook: {reason}.", "See docs/reference/hooks.md.")
-        ) from error
+        raise PluginError(Problem(f"{where} has an invalid hook: {reason}.", "See docs/reference/hooks.md.")) from error
     except ValueError as error:
-        raise PluginError(f"{where} is given twice: {error}.") from error
+        raise PluginError(f"{where} is registered twice: {error}.") from error
     manager.records[name] = record
-    callers = manager.get_hookcallers(hooks) or []
+    implemented = manager.implementations(name)
     if record.kind == "extension":
-        if not callers:
+        if not implemented:
             raise PluginError(no_hooks(record, hooks))
         manager.deprecated += ignored_hooks(record, hooks)
-    for caller in callers:
-        ours = [i for i in caller.get_hookimpls() if i.plugin is hooks]
-        if caller.spec is None and not all(i.optionalhook for i in ours):
+    for caller, implementation in implemented:
+        if caller.spec is None and not implementation.optionalhook:
             problem = unknown("hook", caller.name, [n for n in dir(HookSpecs) if not n.startswith("_")])
-            what = f"{where} breaks the contract of a hook: {problem}"
+            what = f"{where} has an invalid hook: {problem}"
             raise PluginError(Problem(what, "See docs/reference/hooks.md."))
         first = caller.spec is not None and caller.spec.opts["firstresult"]
-        answers = first and caller.name not in READERS and any(not (i.wrapper or i.hookwrapper) for i in ours)
+        answers = first and caller.name not in READERS and not (implementation.wrapper or implementation.hookwrapper)
         if record.kind == "extension" and answers:
             raise PluginError(
                 Problem(
-                    f"{where} answers the first-result hook {caller.name!r} itself.",
-                    "An extension wraps it: @hookimpl(wrapper=True).",
+                    f"{where} implements the first-result hook {caller.name!r} without wrapping it.",
+                    "Write @hookimpl(wrapper=True), and return the answer of yield.",
                 )
             )
 
@@ -342,4 +380,4 @@ def hook_names(member: Member) -> list[str]:
     """
     manager = HookManager()
     register(manager, member)
-    return sorted(c.name for c in manager.get_hookcallers(member.spec.hooks) or [])
+    return sorted({caller.name for caller, _ in manager.implementations(f"{member.record.kind}:{member.record.name}")})

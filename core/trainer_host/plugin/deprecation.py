@@ -1,4 +1,4 @@
-"""What a plugin implements that is going away, told in one line that names the plugin."""
+"""Warnings about deprecated hooks, in one line that names the plugin."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def deprecations_noted(record: PluginRecord, noted: list[Problem]) -> Iterator[None]:
     """Note the deprecated hooks and arguments of a plugin while it is registered; other warnings pass.
 
-    A specification says what is deprecated, with the release and what to write instead, by pluggy's
-    ``warn_on_impl`` and ``warn_on_impl_args``.
+    A specification declares them with pluggy's ``warn_on_impl`` and ``warn_on_impl_args``, which name the release and
+    the replacement.
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

@@ -1,12 +1,10 @@
-"""Which plugins are installed, read from package metadata alone: no plugin is imported."""
+"""The installed plugins, read from package metadata alone: no plugin is imported."""
 
 from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from trainer_host.base.errors import PluginError, Problem, nearest
@@ -16,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from importlib import metadata
 
+    from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
+
 TASKS = "trainer_host.tasks"
 EXTENSIONS = "trainer_host.plugins"
 ALWAYS = "trainer_host.always"
-"""The group of extensions that are part of every run, such as dataset formats."""
+"""The group of extensions that are always on, such as dataset formats."""
 
 COMMANDS = "trainer_host.commands"
 """The group of commands that are added to ``trainer``."""
@@ -32,9 +32,11 @@ State = Literal["available", "disabled", "conflict", "incompatible", "broken"]
 HOST = "trainer-host"
 """The distribution whose plugins are built in."""
 BUILT_IN = frozenset({"run", "val", "predict", "check", "convert", "plugins", "doctor"})
-"""Names of commands that no other distribution can take."""
+"""Names of commands that are reserved for the host."""
 FILE = "file"
-"""What stands for the version of a plugin that is one file."""
+"""The version of a plugin that is one file."""
+OBJECT = "object"
+"""The distribution and version of a plugin that was given as an object."""
 UNKNOWN = "unknown"
 GROUPS: dict[str, tuple[Kind, bool]] = {
     TASKS: ("task", False),
@@ -42,23 +44,24 @@ GROUPS: dict[str, tuple[Kind, bool]] = {
     ALWAYS: ("extension", True),
     COMMANDS: ("command", False),
 }
-"""The kind of plugin in each group, and whether it is part of every run."""
+"""The kind of plugin in each group, and whether it is always on."""
 
 
 @dataclass(frozen=True)
 class PluginRecord:
-    """An installed plugin.
+    """A plugin: installed, in a file, or given as an object.
 
     Attributes:
         name: The entry point's name; for a task also the task's name.
         kind: ``task``, ``extension`` or ``command``.
-        distribution: The package that brings it.
-        version: The package's version.
-        state: ``available``; or ``disabled``, ``conflict`` or ``incompatible``, told by metadata; or ``broken``,
-            told by importing it.
+        distribution: The package that brings it; the path of a file; ``object`` for an object.
+        version: The package's version; ``file`` or ``object`` for what is not in a package.
+        state: ``available``; ``disabled``, ``conflict`` or ``incompatible``, which metadata shows; or ``broken``,
+            which only an import shows.
         reason: Why it is not available, as a sentence; empty otherwise.
         target: What the entry point names, as ``module:attribute``.
-        always: Whether it is part of every run, without being asked for.
+        always: Whether it is on in each run without being named.
+        given: The plugin itself if it was given as an object; None if it has to be imported.
     """
 
     name: str
@@ -69,28 +72,18 @@ class PluginRecord:
     reason: str
     target: str
     always: bool = False
+    given: TaskSpec | ExtensionSpec | None = field(default=None, repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON can hold it."""
-        return asdict(self)
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "given"}
 
     @property
     def origin(self) -> str:
-        """The distribution and its version, for people."""
+        """The distribution and its version, the file, or the place of the object's class, for people."""
+        if self.version == OBJECT:
+            return f"the object {self.target}"
         return self.distribution if self.version == FILE else f"{self.distribution} {self.version}"
-
-
-_STAND_INS: ContextVar[tuple[PluginRecord, ...] | None] = ContextVar("stand-ins", default=None)
-
-
-@contextmanager
-def only(records: Iterable[PluginRecord]) -> Iterator[None]:
-    """Let these plugins stand for what is installed, as long as the context lasts: for tests of plugins."""
-    token = _STAND_INS.set(tuple(records))
-    try:
-        yield
-    finally:
-        _STAND_INS.reset(token)
 
 
 def disabled_by_environment() -> frozenset[str]:
@@ -98,32 +91,17 @@ def disabled_by_environment() -> frozenset[str]:
     return frozenset(os.environ.get("TRAINER_NO_PLUGIN", "").replace(",", " ").split())
 
 
-def discover(disabled: Collection[str] = ()) -> list[PluginRecord]:
-    """Return a record of every installed plugin, by name. Never raises for a plugin that is at fault.
+def discover() -> Iterator[PluginRecord]:
+    """Yield a record of every installed plugin. Never raises for a faulty one.
 
-    Args:
-        disabled: Names that are switched off, besides those of ``TRAINER_NO_PLUGIN``. A distribution's name
-            switches off all that it brings.
+    Only `trainer_host.plugin.registry.Registry.installed` calls this: once for each command or call.
     """
-    disabled = {*disabled, *disabled_by_environment()}
-    packages = {normal(name) for name in disabled}
-    given = _STAND_INS.get()
-    records = [
-        replace(r, state="disabled", reason="switched off.")
-        if r.name in disabled or normal(r.distribution) in packages
-        else r
-        for r in dict.fromkeys(_records() if given is None else given)
-    ]
-    return sorted(_mark_conflicts(records), key=lambda r: (KINDS.index(r.kind), r.name, r.distribution))
-
-
-def _records() -> Iterator[PluginRecord]:
     from importlib import metadata  # imported late, because help needs none of it
 
     seen = set()
     for dist in metadata.distributions():
-        claims = _claims(dist)
-        if not claims:
+        brought = _entry_points(dist)
+        if not brought:
             continue
         name, version, requires = _about(dist)
         key = normal(name)
@@ -132,33 +110,44 @@ def _records() -> Iterator[PluginRecord]:
         seen |= {key} - {UNKNOWN}
         reason = _incompatibility(requires)
         state: State = "incompatible" if reason else "available"
-        for (kind, always), plugin, target in claims:
-            yield PluginRecord(plugin, kind, name, version, state, reason, target, always)
+        for point in brought:
+            kind, always = GROUPS[point.group]
+            target = point.value.partition("[")[0].strip()  # without extras
+            yield PluginRecord(point.name, kind, name, version, state, reason, target, always)
 
 
-def _claims(dist: metadata.Distribution) -> list[tuple[tuple[Kind, bool], str, str]]:
-    """Return group, name and target of every plugin that a distribution brings.
+def arranged(records: Iterable[PluginRecord], disabled: Collection[str]) -> list[PluginRecord]:
+    """Return records by kind and name, those that are switched off or share a name marked as such.
 
-    Read line by line, because `importlib.metadata.entry_points` fails as a whole over one damaged file.
+    Args:
+        records: The plugins.
+        disabled: Names to switch off. A distribution's name switches off all that it brings.
+    """
+    packages = {normal(name) for name in disabled}
+    marked = []
+    for record in dict.fromkeys(records):
+        if record.name in disabled or normal(record.distribution) in packages:
+            marked.append(replace(record, state="disabled", reason="switched off."))
+        elif record.state == "conflict":  # which may be over, now that others are switched off
+            marked.append(replace(record, state="available", reason=""))
+        else:
+            marked.append(record)
+    return sorted(_mark_conflicts(marked), key=lambda r: (KINDS.index(r.kind), r.name, r.distribution))
+
+
+def _entry_points(dist: metadata.Distribution) -> list[metadata.EntryPoint]:
+    """Return the entry points of plugins that a distribution brings; none if its file is damaged.
+
+    Each distribution is read by itself: `importlib.metadata.entry_points` fails as a whole over one damaged file.
     """
     try:
-        text = dist.read_text("entry_points.txt") or ""
-    except (OSError, ValueError):
+        return [point for point in dist.entry_points if point.group in GROUPS and point.name]
+    except Exception:  # what a damaged file raises differs by release of Python
         return []
-    group: tuple[Kind, bool] | None = None
-    claims: list[tuple[tuple[Kind, bool], str, str]] = []
-    for line in text.splitlines() if "trainer_host." in text else ():
-        words = line.strip()
-        if words.startswith("["):
-            group = GROUPS.get(words.strip("[] \t"))
-        elif group is not None and "=" in words and not words.startswith(("#", ";")):
-            name, _, target = words.partition("=")
-            claims.append((group, name.strip(), target.partition("[")[0].strip()))
-    return claims
 
 
 def _about(dist: metadata.Distribution) -> tuple[str, str, list[str]]:
-    """Return name, version and requirements of a distribution, also where its metadata is damaged."""
+    """Return name, version and requirements of a distribution, also if its metadata is damaged."""
     try:
         meta = dist.metadata
     except Exception:  # what a missing or damaged file raises differs by release of Python
@@ -171,7 +160,7 @@ def _incompatibility(requires: Iterable[str]) -> str:
     ours = [line for line in requires if normal(line).startswith(HOST)]
     if not ours:
         return ""
-    # Imported for plugins of others alone, because it takes a sixth of the command's start.
+    # Imported for third-party plugins only, because it takes a sixth of the command's start.
     from packaging.requirements import Requirement
 
     for line in ours:
@@ -182,12 +171,12 @@ def _incompatibility(requires: Iterable[str]) -> str:
             continue
         fits = requirement.specifier.contains(__version__, prereleases=True)
         if normal(requirement.name) == HOST and applies and not fits:
-            return f"it needs {HOST}{requirement.specifier}, and this is {__version__}."
+            return f"requires {HOST}{requirement.specifier}, but {__version__} is installed."
     return ""
 
 
 def normal(name: str) -> str:
-    """Return the name of a distribution in the form in which such names are compared."""
+    """Return the normalized name of a distribution, for comparisons."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -204,26 +193,26 @@ def _mark_conflicts(records: list[PluginRecord]) -> list[PluginRecord]:
 
 
 def _conflict(record: PluginRecord, claims: Mapping[tuple[bool, str], list[PluginRecord]]) -> str:
-    """Return why a plugin cannot be told from another, or nothing."""
+    """Return why a plugin cannot be used by its name; empty if it can."""
     if record.state != "available":
         return ""
     is_command = record.kind == "command"
     if is_command and record.name in BUILT_IN:
-        return f"{HOST} has a command {record.name!r}; call this one with {record.distribution}:{record.name}."
+        return f"{HOST} has a command {record.name!r}; call this one as {record.distribution}:{record.name}."
     others = [r.distribution for r in claims[is_command, record.name] if r != record]
     if not others:
         return ""
     names = " and ".join(sorted({record.distribution, *others}))
-    return f"{names} both bring {record.name!r}; choose with {record.distribution}:{record.name}."
+    return f"{names} both provide {record.name!r}; choose with {record.distribution}:{record.name}."
 
 
 def named(name: str, records: Sequence[PluginRecord]) -> tuple[str, Kind]:
-    """Return the name of the plugin that a user means, of whatever kind, as `select` takes it, and its kind.
+    """Return the name of the plugin that a user means, of any kind, as `select` takes it, and its kind.
 
-    A distribution's name stands for the one plugin that it brings.
+    The name of a distribution means its only plugin.
 
     Raises:
-        PluginError: If no plugin is called so.
+        PluginError: If there is no such plugin.
     """
     same = {r.kind for r in records if r.name == name.rpartition(":")[2]}
     if same:
@@ -233,11 +222,11 @@ def named(name: str, records: Sequence[PluginRecord]) -> tuple[str, Kind]:
         return f"{brought[0].distribution}:{brought[0].name}", brought[0].kind
     if brought:
         names = ", ".join(r.name for r in brought)
-        raise PluginError(Problem(f"{name} brings {len(brought)} plugins.", f"Name one of them: {names}."))
+        raise PluginError(Problem(f"{name} provides {len(brought)} plugins.", f"Name one of them: {names}."))
     known = sorted({r.name for r in records if r.state == "available"})
     near = nearest(name.rpartition(":")[2], known)
     fix = f"Did you mean {near!r}?" if near else f"Installed: {', '.join(known) or 'none'}."
-    raise PluginError(Problem(f"no plugin is called {name!r}.", fix))
+    raise PluginError(Problem(f"unknown plugin {name!r}.", fix))
 
 
 def select(name: str, kind: Kind, records: Iterable[PluginRecord]) -> PluginRecord:
@@ -277,19 +266,21 @@ def _remedy(bad: PluginRecord, kind: Kind) -> str:
 def _unknown(name: str, kind: Kind, records: list[PluginRecord]) -> Problem:
     distribution, _, short = name.rpartition(":")
     if distribution and (others := [r.origin for r in records if r.kind == kind and r.name == short]):
-        return Problem(f"{distribution} brings no {kind} {short!r}.", f"It comes from {' and '.join(others)}.")
+        return Problem(
+            f"{distribution} does not provide the {kind} {short!r}.", f"It comes from {' and '.join(others)}."
+        )
     if kind == "extension" and any(r.kind == "task" and r.name == short for r in records):
         return Problem(f"{short!r} is a task, not an extension.", f"Write --task {name}.")
     known = sorted({r.name for r in records if r.kind == kind and r.state == "available"})
     near = nearest(short, known)
     hint = f"Did you mean {near!r}? " if near else ""
     listed = f"Installed: {', '.join(known) or 'none'}."
-    package = f"A package for it would be called {distribution or f'trainer-{short}'}." if kind == "task" else ""
+    package = f"By convention, its package is {distribution or f'trainer-{short}'}." if kind == "task" else ""
     return Problem(f"unknown {kind} {name!r}.", f"{hint}{listed} {package}".strip())
 
 
 def record_of_module(module: str, records: Iterable[PluginRecord]) -> PluginRecord | None:
-    """Return the plugin whose package holds a module; of several in one package the one that stands nearest to it."""
+    """Return the plugin whose package holds a module; of several in one package the one nearest to it."""
 
     def shared(record: PluginRecord) -> int:
         parts = zip(module.split("."), record.target.partition(":")[0].split("."), strict=False)

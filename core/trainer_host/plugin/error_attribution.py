@@ -1,4 +1,8 @@
-"""Which plugin an error comes from: the one whose code was entered last, and the hook that was asked of it."""
+"""The plugin that an error comes from: the one whose code was entered last, and the hook that it was asked.
+
+The hook manager registers each implementation behind a guard, which notes on an error the implementation that it
+leaves first. What a guard cannot see (callbacks, layers, datasets) is found by the modules of the traceback.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,112 @@ import re
 import sys
 import traceback
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginCrashError, Problem
-from trainer_host.plugin.discovery import FILE, HOST, PluginRecord, normal, record_of_module
+from trainer_host.plugin.discovery import FILE, HOST, OBJECT, PluginRecord, normal, record_of_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import CodeType, FrameType, TracebackType
-
-    import pluggy
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from types import CodeType, TracebackType
 
     from trainer_host.plugin.chain import HookManager
 
 WORKER = "DataLoader worker"
-"""What the text of an error has that torch carried over from a loader's process, with its traceback as text."""
+"""Part of the text of an error that torch carried over from a loader's process, with its traceback as text."""
 STEP = re.compile(r'^ *File "(?P<file>[^"]+)", line \d+, in (?P<function>\S+)', re.MULTILINE)
+NOTE = "_trainer_host_origin"
+"""The key under which an error's own dictionary holds where it comes from."""
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The first implementation of a hook that an error left.
+
+    Attributes:
+        plugin: The name under which its plugin is registered.
+        hook: The hook.
+        start: The traceback from the implementation's own code on.
+    """
+
+    plugin: str
+    hook: str
+    start: TracebackType | None
+
+
+def guarded(function: Callable[..., Any], plugin: str, hook: str, wrapper: bool) -> Callable[..., Any]:
+    """Return an implementation of a hook that notes its plugin on errors; its arguments stay readable.
+
+    Args:
+        function: The implementation.
+        plugin: The name under which its plugin is registered.
+        hook: The hook.
+        wrapper: Whether it wraps the answers of others, in the new style or the old one.
+    """
+    code = getattr(inspect.unwrap(function), "__code__", None)  # below decorators such as `torch.no_grad`
+
+    def note(error: BaseException) -> None:
+        # An error that leaves several implementations is that of the innermost, which it leaves first. The dictionary
+        # is written to directly, because errors may be frozen dataclasses.
+        if NOTE not in error.__dict__:
+            error.__dict__[NOTE] = _Origin(plugin, hook, _start(error, code))
+
+    if wrapper and inspect.isgeneratorfunction(function):
+        return _guarded_wrapper(function, note)
+
+    def read(answer: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        try:
+            return (yield from answer)
+        except (Exception, SystemExit) as error:
+            note(error)
+            raise
+
+    @wraps(function)
+    def call(*arguments: Any, **defaults: Any) -> Any:
+        try:
+            answer = function(*arguments, **defaults)
+        except (Exception, SystemExit) as error:
+            note(error)
+            raise
+        # A generator runs once its answers are read, which is after this call.
+        return read(answer) if isinstance(answer, GeneratorType) else answer
+
+    return call
+
+
+def _guarded_wrapper(function: Callable[..., Any], note: Callable[[BaseException], None]) -> Callable[..., Any]:
+    @wraps(function)
+    def call(*arguments: Any, **defaults: Any) -> Generator[Any, Any, Any]:
+        thrown: BaseException | None = None
+        try:
+            generator = function(*arguments, **defaults)
+            if next(generator, call) is call:
+                raise RuntimeError(f"the wrapper {function.__qualname__} did not yield")
+            try:
+                answer = yield
+            except BaseException as error:
+                thrown = error
+                generator.throw(error)
+            else:
+                generator.send(answer)
+            raise RuntimeError(f"the wrapper {function.__qualname__} has a second yield")
+        except StopIteration as end:
+            return end.value
+        except (Exception, SystemExit) as error:
+            if error is not thrown:  # that one only passes
+                note(error)
+            raise
+
+    return call
+
+
+def _start(error: BaseException, code: CodeType | None) -> TracebackType | None:
+    """Return the traceback of an error from the code of an implementation on, without the guard above it."""
+    steps = list(_steps(error.__traceback__))
+    return next((step for step in steps if step.tb_frame.f_code is code), steps[min(1, len(steps) - 1)])
 
 
 @dataclass(frozen=True)
@@ -32,11 +125,11 @@ class Culprit:
 
     Attributes:
         record: The plugin.
-        hook: The hook that it failed in; None where its code was called otherwise, such as a layer or a callback.
-        function: The function of it that was entered.
+        hook: The hook that it failed in; None if its code was called otherwise, such as a layer or a callback.
+        function: Its function that was entered.
         cause: The error in one line.
         trace: The traceback as text, from its code on.
-        start: The traceback from its code on; None where the error comes from another process.
+        start: The traceback from its code on; None if the error comes from another process.
     """
 
     record: PluginRecord
@@ -48,7 +141,7 @@ class Culprit:
 
 
 def crash_of(error: BaseException, manager: HookManager) -> PluginCrashError | None:
-    """Return the error that names the plugin at fault, or None where none of the manager's is.
+    """Return the error that names the faulty plugin; None if it is none of the manager's.
 
     The traceback of ``error`` is cut to what the plugin has to do with.
     """
@@ -56,12 +149,12 @@ def crash_of(error: BaseException, manager: HookManager) -> PluginCrashError | N
     if found is None:
         return None
     if found.start is not None:
-        error.__traceback__ = found.start
+        error.with_traceback(found.start)  # an assignment would fail for a frozen dataclass
     record, where = found.record, f"hook {found.hook}" if found.hook else f"function {found.function}"
     what = f"{record.kind} {record.name!r} from {record.origin} failed in its {where}: {found.cause.rstrip('.')}."
     maintainers = f"Report this to the maintainers of {record.distribution}."
     return PluginCrashError(
-        Problem(what, "Correct the file." if record.version == FILE else maintainers),
+        Problem(what, {FILE: "Correct the file.", OBJECT: "Correct its code."}.get(record.version, maintainers)),
         plugin=record.name,
         distribution=record.distribution,
         hook=found.hook,
@@ -70,21 +163,33 @@ def crash_of(error: BaseException, manager: HookManager) -> PluginCrashError | N
 
 
 def find_culprit(error: BaseException, manager: HookManager) -> Culprit | None:
-    """Return the plugin whose code was entered last before an error, if it is another's than the host's.
+    """Return the third-party plugin whose code was entered last before an error; None if the host's own code failed.
 
-    What a hook's implementation does ends what is looked at: the plugins below it on the stack only called the host.
+    Code above the first implementation that the error left only called the host, so it is not looked at.
     """
     others = {name: r for name, r in manager.records.items() if normal(r.distribution) != HOST}
     if not others:
         return None
+    origin: _Origin | None = error.__dict__.get(NOTE)
+    steps = list(_steps(origin.start if origin else error.__traceback__))
     found: Culprit | None = None
-    for step in _since_last_hook(_without_passages(_steps(error.__traceback__))):
-        record, hook = _owner(step.tb_frame, manager, others)
-        if record is not None and (found is None or found.record is not record):
-            trace = "".join(traceback.format_exception(type(error), error, step))
-            function = _function(_code(step.tb_frame))
-            found = Culprit(record, hook, function, _one_line(type(error).__name__, str(error)), trace, step)
+    if origin is not None and origin.plugin in others:
+        found = _culprit(error, others[origin.plugin], origin.hook, steps[0])
+    for step in steps:
+        record = record_of_module(str(step.tb_frame.f_globals.get("__name__")), others.values())
+        if record is not None and (found is None or _module(found.record) != _module(record)):
+            found = _culprit(error, record, None, step)
     return found or _in_worker(str(error), others.values())
+
+
+def _culprit(error: BaseException, record: PluginRecord, hook: str | None, step: TracebackType) -> Culprit:
+    trace = "".join(traceback.format_exception(type(error), error, step))
+    cause = _one_line(type(error).__name__, str(error))
+    return Culprit(record, hook, _function(step.tb_frame.f_code), cause, trace, step)
+
+
+def _module(record: PluginRecord) -> str:
+    return record.target.partition(":")[0]
 
 
 def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
@@ -93,68 +198,13 @@ def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
         trace = trace.tb_next
 
 
-def _without_passages(steps: Iterable[TracebackType]) -> list[TracebackType]:
-    """Return the calls that led to an error, without those that it passed through on its way out.
-
-    An error that is thrown into a wrapper, which lets it through, adds the wrapper to the traceback between two
-    entries of the frame that called it.
-    """
-    kept: list[TracebackType] = []
-    for step in steps:
-        again = next((i for i, known in enumerate(kept) if known.tb_frame is step.tb_frame), len(kept))
-        kept[again:] = [step]
-    return kept
-
-
-def _since_last_hook(steps: list[TracebackType]) -> list[TracebackType]:
-    calls = [i for i, s in enumerate(steps) if _in_pluggy(s.tb_frame, "_multicall")]
-    return steps[calls[-1] + 1 :] if calls else steps
-
-
-def _in_pluggy(frame: FrameType, function: str) -> bool:
-    return frame.f_code.co_name == function and str(frame.f_globals.get("__name__")).startswith("pluggy.")
-
-
-def _code(frame: FrameType) -> CodeType:
-    """Return a frame's code; where pluggy complains of a wrapper, which then has no frame, that of the wrapper."""
-    if _in_pluggy(frame, "_raise_wrapfail"):
-        code: CodeType = frame.f_locals["wrap_controller"].gi_code
-        return code
-    return frame.f_code
-
-
 def _function(code: CodeType) -> str:
     name: str = getattr(code, "co_qualname", code.co_name)  # since Python 3.11
     return name.rpartition("<locals>.")[2]
 
 
-def _owner(
-    frame: FrameType, manager: HookManager, others: dict[str, PluginRecord]
-) -> tuple[PluginRecord | None, str | None]:
-    """Return the plugin that a frame belongs to, and the hook where it is an implementation."""
-    code = _code(frame)
-    found = [(i, hook) for i, hook in _implementations(manager) if _body(i) is code and i.plugin_name in others]
-    if len(found) > 1:  # several objects of one class, told by whose method it is
-        own = frame.f_locals.get(code.co_varnames[0]) if code.co_varnames else None
-        found = [f for f in found if getattr(f[0].function, "__self__", None) is own] or found
-    if found:
-        return others[found[0][0].plugin_name], found[0][1]
-    return record_of_module(str(frame.f_globals.get("__name__")), others.values()), None
-
-
-def _implementations(manager: HookManager) -> Iterator[tuple[pluggy.HookImpl, str]]:
-    for plugin in manager.get_plugins():
-        for caller in manager.get_hookcallers(plugin) or ():
-            yield from ((i, caller.name) for i in caller.get_hookimpls() if i.plugin is plugin)
-
-
-def _body(impl: pluggy.HookImpl) -> CodeType | None:
-    """Return the code of an implementation, below decorators such as `torch.no_grad`."""
-    return getattr(inspect.unwrap(impl.function), "__code__", None)
-
-
 def _in_worker(text: str, records: Iterable[PluginRecord]) -> Culprit | None:
-    """Return the plugin that a loader's process failed in, told by the files that the error's text names."""
+    """Return the plugin that a loader's process failed in, inferred from the files that the error's text names."""
     if WORKER not in text:
         return None
     found: Culprit | None = None

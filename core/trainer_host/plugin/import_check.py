@@ -1,4 +1,4 @@
-"""Importing each plugin in a process of its own, to learn which are broken."""
+"""Importing each plugin in a separate process, to find the broken ones; and describing one of them."""
 
 from __future__ import annotations
 
@@ -6,36 +6,41 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import PluginError
 from trainer_host.base.settings import is_file
-from trainer_host.plugin.chain import HookManager, Member, hook_names, load_chain, register, task_chain
-from trainer_host.plugin.discovery import Kind, PluginRecord, discover, named, select
+from trainer_host.plugin.chain import HookManager, Member, hook_names, register
 from trainer_host.plugin.plugin_commands import load_command
-from trainer_host.plugin.plugin_loading import load_extension, load_named
+from trainer_host.plugin.plugin_loading import load_file
 from trainer_host.plugin.plugin_options import describe_options
+from trainer_host.plugin.registry import Registry
 from trainer_host.plugin.trainer_adapter import TrainerHooks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
+    from trainer_host.plugin.discovery import Kind, PluginRecord
     from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 
 TIMEOUT_S = 120.0
 
 
-def check_all(disabled: Collection[str] = ()) -> list[PluginRecord]:
-    """Return the record of every plugin after it was imported in a process of its own."""
-    records = discover(disabled)
+def check_all(registry: Registry) -> list[PluginRecord]:
+    """Return the record of every plugin after it was imported in a separate process."""
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return list(pool.map(_check, records))
+        return list(pool.map(partial(_check, registry), registry.records))
 
 
-def _check(record: PluginRecord) -> PluginRecord:
+def _check(registry: Registry, record: PluginRecord) -> PluginRecord:
     if record.state not in {"available", "conflict"}:
         return record
+    if record.given is not None:  # which is here already
+        problem = _problem_of(registry, record)
+        return replace(record, state="broken", reason=problem) if problem else record
     # Imported by its own interpreter, so that a crash or a changed process cannot reach anything else.
     command = module_command("trainer_host.plugin.import_check", record.kind, f"{record.distribution}:{record.name}")
     try:
@@ -49,7 +54,7 @@ def _check(record: PluginRecord) -> PluginRecord:
     return replace(record, state="broken", reason=said[-1] if said else ended)
 
 
-TOLD = ("default_model", "scratch_model", "best_metric", "metrics")
+SHOWN = ("default_model", "scratch_model", "best_metric", "metrics")
 """Attributes of a task that are shown, its own or its base's."""
 
 
@@ -57,34 +62,30 @@ def _of_task(chain: Sequence[tuple[PluginRecord, TaskSpec]], attribute: str) -> 
     return next((v for _, spec in reversed(chain) if (v := getattr(spec, attribute))), None)
 
 
-def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
+def describe(name: str, registry: Registry) -> dict[str, Any]:
     """Import one plugin and return its distribution, version, chain, hooks and options as plain data.
 
     Args:
         name: Its name, that of a distribution that brings it alone, or the path of an extension's file.
-        disabled: Names of plugins that are switched off.
+        registry: The plugins to choose from.
 
     Raises:
         PluginError: If there is no such plugin, or if it is broken.
     """
-    records = discover(disabled)
-    kind: Kind = "extension"
-    if not is_file(name):
-        name, kind = named(name, records)
-    chain: list[tuple[PluginRecord, TaskSpec]] = []
-    if kind == "command":
-        record = select(name, kind, records)
+    if is_file(name):
+        return _described(*load_file(Path(name).expanduser().resolve()))
+    record = registry.find(name)
+    if record.kind == "command":
         load_command(record)
-        return _described(record, chain, None)
-    if kind == "task":
-        chain = task_chain(name, records)
-        return _described(chain[-1][0], chain, chain[-1][1])
-    record, spec = load_named(name, records)
-    return _described(record, chain, spec)
+        return _described(record, None)
+    if record.kind == "task":
+        chain = registry.task_chain(f"{record.distribution}:{record.name}")
+        return _described(*chain[-1], chain)
+    return _described(record, registry.load(record))
 
 
 def _hooks(record: PluginRecord, spec: TaskSpec | ExtensionSpec | None) -> list[str]:
-    """Return the hooks that a plugin implements; of a trainer class those that its own methods answer."""
+    """Return the hooks that a plugin implements; for a trainer class those that its own methods answer."""
     if spec is None:
         return []
     if isinstance(spec.hooks, TrainerHooks):
@@ -93,13 +94,13 @@ def _hooks(record: PluginRecord, spec: TaskSpec | ExtensionSpec | None) -> list[
 
 
 def _described(
-    record: PluginRecord, chain: Sequence[tuple[PluginRecord, TaskSpec]], spec: TaskSpec | ExtensionSpec | None
+    record: PluginRecord, spec: TaskSpec | ExtensionSpec | None, chain: Sequence[tuple[PluginRecord, TaskSpec]] = ()
 ) -> dict[str, Any]:
     return {
         **record.as_json(),
         "chain": [r.name for r, _ in chain],
         "hooks": _hooks(record, spec),
-        "defaults": {name: _of_task(chain, name) for name in TOLD} if chain else {},
+        "defaults": {name: _of_task(chain, name) for name in SHOWN} if chain else {},
         "options": {
             o.name: {"type": o.type, "default": o.default, "help": o.help, "allowed": o.allowed}
             for o in describe_options(spec.options if spec else None)
@@ -107,21 +108,28 @@ def _described(
     }
 
 
-def main(kind: str, name: str) -> int:
-    """Import one plugin as a run would; print why it is broken and return 1 where it is."""
+def _problem_of(registry: Registry, record: PluginRecord) -> str:
+    """Return why a plugin is broken, after importing it as a run would; empty if it is not."""
     try:
-        if kind == "task":
-            load_chain(discover(), name)
-        elif kind == "command":
-            load_command(select(name, "command", discover()))
+        if record.kind == "task":
+            registry.chain(f"{record.distribution}:{record.name}")
+        elif record.kind == "command":
+            load_command(record)
         else:
-            record = select(name, "extension", discover())
-            register(HookManager(), Member(record, load_extension(record)))
+            register(HookManager(), Member(record, registry.load(record)))
     except PluginError as error:
-        sys.stdout.write(" ".join(str(error).split()) + "\n")
-        return 1
-    return 0
+        return " ".join(str(error).split())
+    return ""
+
+
+def main(kind: Kind, name: str) -> int:
+    """Import one plugin; print why it is broken and return 1 if it is."""
+    registry = Registry.installed()
+    problem = _problem_of(registry, registry.select(name, kind))
+    if problem:
+        sys.stdout.write(f"{problem}\n")
+    return int(bool(problem))
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(*sys.argv[1:3]))  # type: ignore[arg-type]

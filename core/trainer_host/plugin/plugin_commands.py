@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from trainer_host.base.errors import PluginCrashError, PluginError, Problem
 from trainer_host.plugin.chain import HookManager
-from trainer_host.plugin.discovery import PluginRecord, discover
 from trainer_host.plugin.error_attribution import crash_of
 from trainer_host.plugin.plugin_loading import load_target
 
-
-def installed_commands() -> list[PluginRecord]:
-    """Return the commands that packages bring; none is imported."""
-    return [r for r in discover() if r.kind == "command"]
+if TYPE_CHECKING:
+    from trainer_host.plugin.discovery import PluginRecord
+    from trainer_host.plugin.registry import Registry
 
 
 def load_command(record: PluginRecord) -> click.Command:
@@ -29,8 +29,8 @@ def load_command(record: PluginRecord) -> click.Command:
     return command
 
 
-def crash_of_command(error: Exception) -> PluginCrashError | None:
-    """Return the error that names the command whose code raised ``error``, or None where none did."""
+def crash_of_command(error: Exception, registry: Registry) -> PluginCrashError | None:
+    """Return the error that names the command whose code raised ``error``, or None if none did."""
     manager = HookManager()
-    manager.records |= {f"{r.distribution}:{r.name}": r for r in installed_commands()}
+    manager.records |= {f"{r.distribution}:{r.name}": r for r in registry.records if r.kind == "command"}
     return crash_of(error, manager)

@@ -21,11 +21,13 @@ S = TypeVar("S", TaskSpec, ExtensionSpec)
 
 
 def load_target(record: PluginRecord) -> Any:
-    """Import what a plugin's entry point names.
+    """Return a plugin that was given as an object; import what the entry point of any other names.
 
     Raises:
         PluginError: If the import fails, naming the distribution and the cause.
     """
+    if record.given is not None:
+        return record.given
     module, _, attribute = record.target.partition(":")
     try:
         loaded: Any = importlib.import_module(module)
@@ -45,16 +47,16 @@ def load_task(record: PluginRecord) -> TaskSpec:
     """Import a task.
 
     Raises:
-        PluginError: If the import fails, if the entry point names something else, or if a trainer that is imported
-            late has no base.
+        PluginError: If the import fails, if the target is not a `TaskSpec`, or if a trainer that is imported late has
+            no base.
     """
     spec = load_target(record)
     if not isinstance(spec, TaskSpec):
         raise PluginError(f"task {record.name!r} from {record.origin} is broken: {record.target} is not a TaskSpec.")
     if isinstance(spec.trainer, str) and spec.base is None:
-        what = f"task {record.name!r} from {record.origin} is broken: its trainer {spec.trainer} is imported late, so"
-        fix = f"Give from_trainer the task that {record.name!r} builds on: base=NAME."
-        raise PluginError(Problem(f"{what} that its base is not known.", fix))
+        what = f"task {record.name!r} from {record.origin} is broken: it needs a base, as its trainer {spec.trainer}"
+        fix = f"Name the task that {record.name!r} builds on: TaskSpec.from_trainer(..., base=NAME)."
+        raise PluginError(Problem(f"{what} is imported late.", fix))
     return with_object(spec, record)
 
 
@@ -65,23 +67,20 @@ def load_extension(record: PluginRecord) -> ExtensionSpec:
 
 
 def with_object(spec: S, record: PluginRecord) -> S:
-    """Return a plugin whose hooks are an object: where it gives a class, each run has an object of its own.
+    """Return a plugin whose hooks are an object: a class is instantiated for each run.
 
     Raises:
-        PluginError: If the class cannot be called without arguments, or if its objects cannot be hashed.
+        PluginError: If the class cannot be called without arguments.
     """
     if not isinstance(spec.hooks, type):
-        if type(spec.hooks).__hash__ is None:  # as those of a plain dataclass
-            what = f"{record.kind} {record.name!r} from {record.origin} is broken: its hooks cannot be hashed."
-            raise PluginError(Problem(what, "Write @dataclass(eq=False), or an ordinary class."))
         return spec
     try:
-        return with_object(replace(spec, hooks=spec.hooks()), record)
-    except (PluginError, StoppedError):
+        return replace(spec, hooks=spec.hooks())
+    except StoppedError:
         raise
     except Exception as error:  # whatever a constructor raises
         what = f"{record.kind} {record.name!r} from {record.origin} is broken: {_cause(error)}."
-        fix = f"{spec.hooks.__name__} has to be callable without arguments; options are in what hooks are given."
+        fix = f"Make {spec.hooks.__name__} callable without arguments; hooks get their options in their context."
         raise PluginError(Problem(what, fix)) from error
 
 
@@ -95,7 +94,7 @@ def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
     module_name = f"trainer_file_{name}"
     record = PluginRecord(name, "extension", str(path), "file", "available", "", f"{module_name}:")
     if not path.is_file():
-        raise PluginError(Problem(f"there is no plugin file {path}.", "Give the path of a Python file."))
+        raise PluginError(Problem(f"plugin file {path} not found.", "Give the path of a Python file."))
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise PluginError(Problem(f"{path} is not a Python file.", "Give a file that ends in .py."))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec:
-    """A task. Its name is the name of its entry point in the group ``trainer_host.tasks``.
+    """A task. If it is installed, its name is that of its entry point in the group ``trainer_host.tasks``.
 
     Attributes:
         hooks: Object whose `hookimpl` methods implement the task. A class is instantiated for each run, so that hooks
@@ -30,6 +30,9 @@ class TaskSpec:
             `from_trainer`.
         settings: Engine keys that suit the task, such as ``{"imgsz": 64}``. Settings of the user take precedence, then
             those of the sample; a task's take precedence over those of its base.
+        engine: The engine that trains the task, as ``module:Class``; the base's if this is None, and the host's own
+            if no base has one.
+        name: Name of a task that is given as an object; by default that of its module or class.
     """
 
     hooks: Any
@@ -44,6 +47,8 @@ class TaskSpec:
     known_keys: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     trainer: type[Any] | str | None = None
+    engine: str | None = None
+    name: str | None = None
 
     @classmethod
     def from_trainer(
@@ -84,7 +89,9 @@ class ExtensionSpec:
     Attributes:
         hooks: Object or module whose `hookimpl` functions implement the extension; or a class, as for a task.
         options: Dataclass or pydantic model of the extension's options, all with defaults.
+        name: Name of an extension that is given as an object; by default that of its module or class.
     """
 
     hooks: Any
     options: type[Any] | None = None
+    name: str | None = None

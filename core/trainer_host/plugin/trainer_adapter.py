@@ -30,7 +30,7 @@ ENGINE = "ultralytics"
 
 
 def kind_of(trainer: type[Any]) -> str | None:
-    """Return the kind of task that one of the engine's own trainers is for, told by where it is defined."""
+    """Return the kind of task that one of the engine's own trainers is for, inferred from its module."""
     parts = trainer.__module__.split(".")
     return parts[3] if parts[:3] == [ENGINE, "models", "yolo"] and parts[-1] == "train" else None
 
@@ -44,10 +44,10 @@ def base_of(trainer: type[Any]) -> str | None:
 
 
 def load_trainer(target: type[Any] | str) -> type[Any]:
-    """Return a trainer class, imported where it is given as ``module:Class``.
+    """Return a trainer class, imported if it is given as ``module:Class``.
 
     Raises:
-        PluginError: If its module cannot be imported, or if the text names no class.
+        PluginError: If its module cannot be imported, or if the text does not name a class.
     """
     if isinstance(target, type):
         return target
@@ -55,18 +55,18 @@ def load_trainer(target: type[Any] | str) -> type[Any]:
     try:
         found = getattr(importlib.import_module(module), name or "?", None)
     except ImportError as error:
-        what = f"the trainer {target} cannot be imported: {error}".rstrip(".")
-        raise PluginError(Problem(f"{what}.", "Correct what from_trainer is given, or mend the module.")) from error
+        what = f"cannot import the trainer {target}: {error}".rstrip(".")
+        raise PluginError(Problem(f"{what}.", "Correct the argument of from_trainer, or the module.")) from error
     if not isinstance(found, type):
-        raise PluginError(Problem(f"{target!r} names no trainer class.", "Write it as module:Class."))
+        raise PluginError(Problem(f"{target!r} is not a trainer class.", "Write it as module:Class."))
     return found
 
 
 def stop_of(trainer: type[Any], base: str | None) -> type[Any]:
-    """Return the first class above a trainer whose part the base task takes.
+    """Return the first class above a trainer that the base task stands for.
 
-    Where there is no base, that is `object`; where the engine has no trainer of the base's name, it is the nearest
-    class of the engine.
+    Without a base, that is `object`; if the engine has no trainer of the base's name, it is the nearest class of the
+    engine.
     """
     classes = trainer.__mro__
     if base is None:
@@ -89,10 +89,10 @@ METHODS = {
 
 
 class TrainerHooks:
-    """Answers hooks with the methods that a trainer class brings of its own; for all others its base is asked.
+    """Hooks that call the methods that a trainer class overrides; its base answers all others.
 
     Args:
-        trainer: The class, or where it is, as ``module:Class``.
+        trainer: The class, or ``module:Class``.
         base: The task that the new one builds on.
     """
 
@@ -109,13 +109,13 @@ class TrainerHooks:
         return frozenset(name for c in takewhile(lambda c: c is not stop, self._kind.__mro__) for name in vars(c))
 
     def overridden(self) -> list[str]:
-        """Return the hooks that methods of the class answer; all others are left to its base."""
+        """Return the hooks that the class answers with methods; its base answers all others."""
         return sorted(hook for hook, method in METHODS.items() if method in self._names)
 
     def _own(self, hook: str, ctx: RunContext, *more: Any) -> Callable[..., Any] | None:
-        """Return the method that answers a hook, bound to the trainer of the run; None where the base is to be asked.
+        """Return the method that answers a hook, bound to the trainer of the run; None if the base answers it.
 
-        What it was asked with is kept for ``super()``, which reaches the base's answer.
+        The arguments are kept for ``super()``, which calls the base.
         """
         name = METHODS[hook]
         if ctx.engine is None or not isinstance(ctx.engine, self._kind) or name not in self._names:
@@ -125,7 +125,7 @@ class TrainerHooks:
 
     @hookimpl(wrapper=True)
     def read_dataset(self, ctx: DataContext) -> Generator[None, Any, Any]:
-        """Have ``get_dataset`` change the keys of what was read; it reads itself where it does not call ``super()``."""
+        """Call ``get_dataset``, whose ``super()`` returns what the base has read."""
         error: Exception | None = None
         data: Any = None
         try:
@@ -147,7 +147,7 @@ class TrainerHooks:
 
     @hookimpl
     def build_dataloader(self, ctx: LoaderContext, dataset: Dataset) -> Any:
-        """Call ``get_dataloader``, whose own call of ``build_dataset`` returns the dataset that is there."""
+        """Call ``get_dataloader``, whose own call of ``build_dataset`` returns the existing dataset."""
         method = self._own("build_dataloader", ctx, dataset)
         if method is None:
             return None
@@ -175,7 +175,7 @@ class TrainerHooks:
         if method is None:
             return
         trainer, model = ctx.engine, ctx.engine.model
-        trainer.model = ctx.model  # not the trainer's own where a checkpoint's is restored
+        trainer.model = ctx.model  # not the trainer's own while a checkpoint is restored
         try:
             method()
         finally:
@@ -196,17 +196,17 @@ class TrainerHooks:
         return method and method()
 
     def _other_kind(self) -> str | None:
-        """Return what the class trains where its base does not train that, or None."""
+        """Return the kind of task that the class trains if its base is of another kind, or None."""
         kind = next(filter(None, map(kind_of, self._kind.__mro__)), None)
         below = kind_of(stop_of(self._kind, self.base))
         return kind if below is not None and below != kind else None
 
     @hookimpl
     def build_predictor(self, ctx: PredictionContext) -> None:
-        """Leave it to the base, where that is a task of the same kind: a trainer does not say how to predict.
+        """Leave it to the base, as a trainer cannot predict.
 
         Raises:
-            PluginError: If it is not.
+            PluginError: If the base is of another kind.
         """
         if kind := self._other_kind():
             what = f"task {ctx.task!r} cannot predict: it trains {kind}, and its base {self.base!r} does not."
@@ -215,10 +215,10 @@ class TrainerHooks:
 
     @hookimpl
     def build_sample(self) -> None:
-        """Leave it to the base, where that is a task of the same kind.
+        """Leave it to the base.
 
         Raises:
-            SettingsError: If it is not.
+            SettingsError: If the base is of another kind.
         """
         if kind := self._other_kind():
             what = f"the built-in sample is of the base {self.base!r}, and a trainer of {kind} needs another."

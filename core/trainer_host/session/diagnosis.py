@@ -16,8 +16,9 @@ from packaging.requirements import Requirement
 from trainer_host.base.errors import EnvironmentProblemError, ExitCode, Problem
 from trainer_host.data.scan_cache import cache_folder
 from trainer_host.engine.factory import make_engine
-from trainer_host.plugin.discovery import HOST, PluginRecord, discover
+from trainer_host.plugin.discovery import HOST, PluginRecord
 from trainer_host.plugin.import_check import check_all
+from trainer_host.plugin.registry import Registry
 from trainer_host.session.device_probe import probe
 from trainer_host.session.machine import free_space, memory, processors, size_of
 from trainer_host.version import ENGINE_WINDOW, __version__
@@ -101,7 +102,8 @@ def diagnose(quick: bool = False) -> Diagnosis:
     found.processors, found.memory = processors(), memory()
     _look_at_threads(found)
     _look_at_disks(found)
-    found.plugins = discover() if quick else check_all()
+    registry = Registry.installed()
+    found.plugins = list(registry.records) if quick else check_all(registry)
     for record in found.plugins:
         if record.state in UNUSABLE:
             what = f"{record.kind} {record.name!r} is {record.state}: {record.reason}"

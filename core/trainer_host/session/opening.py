@@ -36,7 +36,8 @@ def open_request(
     if request.options.settings_file is not None:
         request = request.over(vetted(from_file(request.options.settings_file, request.command), request))
     own = [*([] if task is None else [task]), *given.options.plugins]
-    registry, names = (registry or Registry.installed(request.off)).with_plugins(own)
+    found = registry.without(request.off) if registry is not None else Registry.installed(request.off)
+    registry, names = found.with_plugins(own)
     if task is not None:
         request = request.with_options(task=names[0])
     if own:

@@ -13,6 +13,7 @@ from trainer_host.base.request import GivenValue
 from trainer_host.data.source_recognition import dataset_as_model
 from trainer_host.engine.factory import make_engine
 from trainer_host.engine.live_run import LiveRun
+from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
 from trainer_host.session.sample_dataset import SAMPLE, sample_dataset
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.chain import Chain
     from trainer_host.plugin.registry import Registry
-
-OBJECT = "object"
-"""The version of a plugin that was given as an object."""
 
 
 def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun:

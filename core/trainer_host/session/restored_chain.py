@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.engine.factory import make_engine
-from trainer_host.plugin.discovery import FILE
+from trainer_host.plugin.discovery import FILE, OBJECT
 
 if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
@@ -37,27 +37,34 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
     for name, values in request.plugin_options.items():
         options.setdefault(name, {}).update(values)
     installed = {r.name for r in registry.available("extension")}
+    known = {r.name for r in registry.records}
     recorded = [name for name in extensions_of(record) if name not in request.off]
     files = {p["name"]: p["distribution"] for p in record.get("plugins", ()) if p.get("version") == FILE}
+    objects = {p["name"] for p in record.get("plugins", ()) if p.get("version") == OBJECT}
     # An extension that was trained with but is gone matters only where the model is made of it.
     again = {name_of(name) for name in given.plugins}
     missing = [name for name in recorded if name not in installed or name in files]
     needs = record.get("needs") or []
     for name in set(missing) - again:
         options.pop(name, None)
-        if files.get(name) in needs:
+        if files.get(name) in needs or (name in objects and OBJECT in needs):
             continue  # the model cannot be built without it, and the error says so
-        reporter.warn(
-            f"{path} was trained with the plugin file {files[name]}; continuing without it. To use it: --plugin FILE"
-            if name in files
-            else f"{path} was trained with the plugin {name!r}, which is not installed; continuing without it."
-        )
+        if name in files:
+            warning = f"plugin file {files[name]}; continuing without it. To use it: --plugin FILE"
+        elif name in objects:
+            warning = f"plugin {name!r}, given as an object; continuing without it. Fix: give it again: plugins=[...]"
+        else:
+            warning = f"plugin {name!r}, which is not installed; continuing without it."
+        reporter.warn(f"{path} was trained with the {warning}")
     extensions = [*(name for name in recorded if name not in missing), *given.plugins]
     try:
         chain = registry.chain(task, extensions, options, make_engine().default_hooks())
     except PluginError as error:
+        if lost := [name for name in objects.intersection(record.get("chain", ())) if name not in known]:
+            what = f"{path} was trained for the task {lost[0]!r}, which was given as an object."
+            raise PluginError(Problem(what, "Give it again from Python: plugins=[TASK].")) from error
         needs = needs or [p["distribution"] for p in record.get("plugins", ())]
-        here = {record.distribution for record in registry.records}
+        here = {OBJECT, *(record.distribution for record in registry.records)}
         needs = [name for name in needs if not is_file(name) and name not in here]
         if needs and given.task is None:
             fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"

@@ -1,4 +1,4 @@
-"""Where a plugin is tried: a folder with a tiny dataset, and trainings that several checks share."""
+"""The folder in which a plugin is tried, with a tiny dataset, and the trainings that several checks share."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host import api
 from trainer_host.base.errors import PluginCrashError, TrainerError
-from trainer_host.plugin.discovery import only
-from trainer_host.plugin.plugin_spec import ExtensionSpec
-from trainer_host.testing.check_outcome import CHECKS, Check, CheckFailedError, CheckSkippedError, Outcome
-from trainer_host.testing.plugin_under_test import holding
+from trainer_host.plugin.plugin_objects import record_of_object
+from trainer_host.testing.check_outcome import CHECKS, Check, CheckFailedError, CheckOutcome, CheckSkippedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from trainer_host.base.results import RunResult
-    from trainer_host.testing.plugin_under_test import Spec, Subject
+    from trainer_host.testing.plugin_under_test import Subject
     from trainer_host.testing.tiny_dataset import TinyDataset
     from trainer_host.testing.training_probe import Recording
 
@@ -34,8 +32,8 @@ FILES = ("model", "pretrained")
 
 
 @dataclass
-class Training:
-    """A training that ended, and what was seen of it."""
+class ObservedRun:
+    """A training that ended, with a recording of it."""
 
     result: RunResult
     recording: Recording
@@ -49,19 +47,19 @@ class Bench:
         subject: The plugin.
         data: A dataset of the author's, or None for the task's own sample.
         options: Values by plugin and option.
-        settings: Engine keys that go before those of the kit, such as ``model``.
-        outcomes: What the checks found so far.
+        settings: Engine keys that take precedence over those of the kit, such as ``model``.
+        outcomes: The outcomes of the checks so far.
     """
 
     subject: Subject
     data: str | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, CheckOutcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="trainer-verify-")).resolve()
-        self._trainings: dict[str, Training | Exception] = {}
+        self._trainings: dict[str, ObservedRun | Exception] = {}
         self._dataset: TinyDataset | Exception | None = None
         self.changed: dict[str, list[str]] = {}
         self.work.mkdir()
@@ -69,47 +67,46 @@ class Bench:
 
     @property
     def work(self) -> Path:
-        """The working folder of the trainings, in which nothing has any business."""
+        """The working folder of the trainings, which stays empty."""
         return self.folder / "work"
 
     def close(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def outcome(self, check: Check) -> Outcome:
-        """Make a check, after those that it needs, and return what it found; each is made once."""
+    def outcome(self, check: Check) -> CheckOutcome:
+        """Run a check, after those that it needs, and return its outcome; each is run once."""
         if check.name not in self.outcomes:
             missing = [n for n in check.needs if self.outcome(CHECKS[n]).state != "ok"]
             self.outcomes[check.name] = self._skip(check, missing[0]) if missing else self._made(check)
         return self.outcomes[check.name]
 
-    def _skip(self, check: Check, missing: str) -> Outcome:
+    def _skip(self, check: Check, missing: str) -> CheckOutcome:
         first = self.outcomes[missing]
-        why = first.found if first.state == "skipped" else f"it means nothing before {missing!r} is mended."
-        return Outcome(check.name, "skipped", why)
+        why = first.found if first.state == "skipped" else f"it needs {missing!r}, which failed."
+        return CheckOutcome(check.name, "skipped", why)
 
-    def _made(self, check: Check) -> Outcome:
+    def _made(self, check: Check) -> CheckOutcome:
         begin = time.perf_counter()
         try:
             with self.surroundings():
-                state, found, mend = "ok", check.function(self), ""
+                state, found, fix = "ok", check.function(self), ""
         except CheckFailedError as error:
-            state, found, mend = "failed", error.found, error.mend or check.mend
+            state, found, fix = "failed", error.found, error.fix or check.fix
         except CheckSkippedError as error:
-            state, found, mend = "skipped", str(error), ""
-        except Exception as error:  # whatever the plugin raises where no error is looked for
-            state, found, mend = "failed", f"{reason(error)}.", check.mend
-        return Outcome(check.name, state, found, mend, round(time.perf_counter() - begin, 3))  # type: ignore[arg-type]
+            state, found, fix = "skipped", str(error), ""
+        except Exception as error:  # whatever the plugin raises that the check does not expect
+            state, found, fix = "failed", f"{reason(error)}.", check.fix
+        return CheckOutcome(check.name, state, found, fix, round(time.perf_counter() - begin, 3))  # type: ignore[arg-type]
 
     @contextmanager
-    def surroundings(self, extra: Sequence[Any] = ()) -> Iterator[None]:
-        """Be in the working folder, with a cache of one's own, and with the plugins that are there."""
+    def surroundings(self) -> Iterator[None]:
+        """Change to the working folder, and use a separate cache."""
         here, cache = Path.cwd(), os.environ.get("TRAINER_CACHE_DIR")
         os.chdir(self.work)
         os.environ["TRAINER_CACHE_DIR"] = str(self.folder / "cache")
         try:
-            with only((*self.subject.records, *extra)):
-                yield
+            yield
         finally:
             os.chdir(here)
             os.environ.pop("TRAINER_CACHE_DIR")
@@ -127,20 +124,20 @@ class Bench:
 
         if self._dataset is None:
             try:
-                self._dataset = tiny_dataset(self.subject.task, self.folder / "data", self.data)
+                self._dataset = tiny_dataset(self.subject.task, self.folder / "data", self.data, self.subject.registry)
             except Exception as error:  # whatever the task's hook raises
                 self._dataset = error
         if isinstance(self._dataset, Exception):
             raise self._dataset
         return self._dataset
 
-    def first(self) -> Training:
-        """Return the training that most checks look at; before it one without the extension that is checked."""
+    def first(self) -> ObservedRun:
+        """Return the training that most checks look at; an extension's is preceded by one without it."""
         if self.subject.plugins:
             self.before()
         return self.training("first", measure=True)
 
-    def before(self) -> Training:
+    def before(self) -> ObservedRun:
         """Return the first epoch of a training without the extension, made before any with it.
 
         Raises:
@@ -149,11 +146,11 @@ class Bench:
         try:
             return self.training("without-before", stop_after=1, plugins=())
         except Exception as error:
-            why = f"the task {self.subject.task!r} fails without the extension: {reason(error)}."
+            why = f"task {self.subject.task!r} fails without the extension: {reason(error)}."
             raise CheckSkippedError(why) from error
 
-    def again(self) -> Training:
-        """Return the first epoch of the same training, once more."""
+    def again(self) -> ObservedRun:
+        """Return the first epoch of the same training, repeated."""
         self.first()
         return self.training("again", stop_after=1)
 
@@ -165,23 +162,23 @@ class Bench:
         stop_after: int | None = None,
         measure: bool = False,
         plugins: Sequence[str] | None = None,
-        beside: Mapping[str, Spec] | None = None,
-    ) -> Training:
+        beside: Mapping[str, object] | None = None,
+    ) -> ObservedRun:
         """Train, or return the training of this name; an error is raised each time.
 
         Args:
             key: The name of the training.
             seed: Its seed.
             stop_after: The epoch after which it ends.
-            measure: Whether to measure it closely.
-            plugins: The extensions, where they are not those of the subject.
-            beside: Extensions to register, which ``plugins`` can name.
+            measure: Whether to measure losses, memory and validation as well.
+            plugins: The extensions, if they are not those of the subject.
+            beside: Further extensions by name, which ``plugins`` can name.
         """
         if key not in self._trainings:
             names = self.subject.plugins if plugins is None else plugins
             try:
                 self._trainings[key] = self._train(key, seed, stop_after, measure, names, beside or {})
-            except Exception as error:  # told by the check that is about it
+            except Exception as error:  # reported by the check that is about it
                 self._trainings[key] = error
         found = self._trainings[key]
         if isinstance(found, Exception):
@@ -195,34 +192,35 @@ class Bench:
         stop_after: int | None,
         measure: bool,
         plugins: Sequence[str],
-        beside: Mapping[str, Spec],
-    ) -> Training:
+        beside: Mapping[str, object],
+    ) -> ObservedRun:
         from trainer_host.testing.leftovers import watched
         from trainer_host.testing.training_probe import NAME, Probe
 
         probe = Probe(stop_after, measure)
         dataset = self.dataset
-        # A model may be made of the extension's layers, so that there is none without it.
+        # A model may consist of the extension's layers: without it, the sample's model is trained.
         keys = self.engine_keys if {*self.subject.plugins} <= {*plugins} else dataset.settings
         settings = {**keys, "epochs": EPOCHS, "seed": seed, "data": str(dataset.file)}
         save_dir = self.folder / "runs" / key
         watch = [self.work, dataset.folder] if dataset.folder else [self.work]
+        extra = [record_of_object(plugin, name) for name, plugin in {NAME: probe, **beside}.items()]
         with ExitStack() as stack:
-            extra = stack.enter_context(holding({NAME: ExtensionSpec(hooks=probe), **beside}))
-            stack.enter_context(self.surroundings(extra))
+            stack.enter_context(self.surroundings())
             stack.enter_context(watched(self.changed.setdefault(key, []), watch))
             stack.enter_context(_only_new_objects())
             result = api.run(
                 self.subject.task,
                 plugins=[*plugins, NAME],
                 no_plugins=[n for n in self.subject.plugins if n not in plugins],
+                registry=self.subject.with_records(*extra),
                 options=self.options_of(plugins),
                 offline=True,
                 save_dir=str(save_dir),
                 **settings,
             )
         probe.untrained = None
-        return Training(result, probe.recording)
+        return ObservedRun(result, probe.recording)
 
     @property
     def engine_keys(self) -> dict[str, Any]:
@@ -236,7 +234,7 @@ class Bench:
 
 
 def anchored(value: Any) -> Any:
-    """Return the absolute path of a file that is there; anything else as it is. Trainings have another folder."""
+    """Return the absolute path of an existing file, as trainings have another folder; anything else as it is."""
     if not isinstance(value, (str, Path)):
         return value
     # my-yolo11n.yaml is my-yolo11.yaml in the scale n
@@ -246,7 +244,7 @@ def anchored(value: Any) -> Any:
 
 @contextmanager
 def _only_new_objects() -> Iterator[None]:
-    """Let the garbage collector pass over what exists already: what is measured is what a training adds."""
+    """Hide existing objects from the garbage collector, so that only those that a training adds are counted."""
     gc.freeze()
     try:
         yield

@@ -1,9 +1,11 @@
-"""Checks of plugins, and what they find."""
+"""Checks of plugins, and their outcomes."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from trainer_host.base.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from trainer_host.plugin.discovery import Kind
     from trainer_host.testing.bench import Bench
 
-State = Literal["ok", "failed", "skipped"]
+CheckState = Literal["ok", "failed", "skipped"]
 
 
 class CheckFailedError(AssertionError):
@@ -19,39 +21,38 @@ class CheckFailedError(AssertionError):
 
     Args:
         found: What was found.
-        mend: How to mend it, where the check's own advice does not fit.
+        fix: How to fix it, if the check's own advice does not fit.
     """
 
-    def __init__(self, found: str, mend: str = "") -> None:
+    def __init__(self, found: str, fix: str = "") -> None:
         super().__init__(found)
-        self.found, self.mend = found, mend
+        self.found, self.fix = found, fix
 
 
 class CheckSkippedError(Exception):
-    """A check cannot be made; the text says why."""
+    """A check cannot be run; the text says why."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a check found.
+class CheckOutcome:
+    """The outcome of a check.
 
     Attributes:
         check: The check's name.
         state: ``ok``, ``failed`` or ``skipped``.
         found: What was found, or why the check was skipped.
-        mend: How to mend it; empty unless it failed.
+        fix: How to fix it; empty unless the check failed.
         seconds: How long the check took.
     """
 
     check: str
-    state: State
+    state: CheckState
     found: str
-    mend: str = ""
+    fix: str = ""
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        mend = f" {self.mend}" if self.mend else ""
-        return f"{self.check}: {self.found}{mend}"
+        return f"{self.check}: {Problem(self.found, self.fix)}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as JSON can hold it."""
@@ -60,41 +61,41 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that every plugin keeps to.
+    """One part of the contract that every plugin keeps.
 
     Attributes:
         name: Its name.
-        function: Makes the check and returns what it found; raises `CheckFailedError` or `CheckSkippedError`.
-        looks_at: What it looks at.
+        function: Runs the check and returns what it found; raises `CheckFailedError` or `CheckSkippedError`.
+        looks_at: The subject of the check.
         why: What goes wrong for users otherwise.
-        mend: What to do where it fails.
+        fix: What to do if it fails.
         kinds: The kinds of plugins that it is for.
-        needs: Checks that have to be passed before it means anything.
+        needs: Checks that have to pass before it means anything.
     """
 
     name: str
     function: Callable[[Bench], str]
     looks_at: str
     why: str
-    mend: str
+    fix: str
     kinds: tuple[Kind, ...]
     needs: tuple[str, ...]
 
 
 CHECKS: dict[str, Check] = {}
-"""All checks by name, in the order in which they are made."""
+"""All checks by name, in the order in which they are run."""
 
 BOTH: tuple[Kind, ...] = ("task", "extension")
 
 
 def check(
-    name: str, *, why: str, mend: str, kinds: tuple[Kind, ...] = BOTH, needs: tuple[str, ...] = ("hooks",)
+    name: str, *, why: str, fix: str, kinds: tuple[Kind, ...] = BOTH, needs: tuple[str, ...] = ("hooks",)
 ) -> Callable[[Callable[[Bench], str]], Callable[[Bench], str]]:
-    """Register a check; what it looks at is the first line of its docstring."""
+    """Register a check; the first line of its docstring says what it looks at."""
 
     def record(function: Callable[[Bench], str]) -> Callable[[Bench], str]:
         looks_at = (function.__doc__ or "").strip().splitlines()[0]
-        CHECKS[name] = Check(name, function, looks_at, why, mend, kinds, needs)
+        CHECKS[name] = Check(name, function, looks_at, why, fix, kinds, needs)
         return function
 
     return record

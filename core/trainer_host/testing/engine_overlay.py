@@ -1,4 +1,4 @@
-"""Other releases of the engine, each in its own folder that takes precedence over the installed one."""
+"""Other releases of the engine, each in a separate folder that takes precedence over the installed one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.temporaries import temporary_folder
 from trainer_host.data.scan_cache import cache_folder
+from trainer_host.engine.factory import make_engine
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ENGINE = "ultralytics"
 
 
 def engine_overlay(version: str) -> Path:
@@ -32,7 +31,7 @@ def engine_overlay(version: str) -> Path:
         return folder
     with temporary_folder(folder) as scratch:
         put = ["install", "--quiet", "--no-deps", "--disable-pip-version-check", "--target", str(scratch)]
-        command = module_command("pip", *put, f"{ENGINE}=={version}")
+        command = module_command("pip", *put, f"{make_engine().name}=={version}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             raise SettingsError(_problem(version, done.stderr))
@@ -42,12 +41,13 @@ def engine_overlay(version: str) -> Path:
 
 
 def _problem(version: str, said: str) -> Problem:
+    release = f"{make_engine().name} {version}"
     if "No module named pip" in said:
-        return Problem("pip is not installed, so another engine cannot be.", "python -m ensurepip")
+        return Problem("cannot install another engine: this environment has no pip.", "python -m ensurepip")
     if "No matching distribution" in said and "from versions: none" not in said:
-        return Problem(f"{ENGINE} has no release {version}.", "Give another version.")
+        return Problem(f"{release} was never released.", "Give another release.")
     lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines() or ["no reason given"]
-    return Problem(f"{ENGINE} {version} cannot be installed: {lines[-1]}.", "Check the network and the package index.")
+    return Problem(f"{release} cannot be installed: {lines[-1]}.", "Check the network and the package index.")
 
 
 def environment_with(folder: Path) -> dict[str, str]:

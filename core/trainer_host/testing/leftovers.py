@@ -1,4 +1,4 @@
-"""What a run leaves behind in its process and on the disk."""
+"""Leftovers of a run in its process and on the disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def watched(changes: list[str], folders: Sequence[Path]) -> Iterator[None]:
-    """Add what has changed on leaving to ``changes``: in the process, and in folders that nobody has to write to."""
+    """Add changes to ``changes`` on leaving: those of the process, and in folders that should stay as they are."""
     make_engine().load()
     before = _state(folders)
     threads = set(threading.enumerate())
@@ -32,7 +32,7 @@ def watched(changes: list[str], folders: Sequence[Path]) -> Iterator[None]:
         yield
     finally:
         after = _state(folders)
-        changes += [_told(name, before[name], after[name]) for name in before if before[name] != after[name]]
+        changes += [_described(name, before[name], after[name]) for name in before if before[name] != after[name]]
         left = [t.name for t in threading.enumerate() if t not in threads and t.is_alive()]
         changes += [f"the thread {name!r} still runs" for name in left if name not in OF_LIBRARIES]
         changes += [f"the process {child.name!r} still runs" for child in multiprocessing.active_children()]
@@ -42,7 +42,7 @@ OF_LIBRARIES = frozenset({"TMonitor"})
 """Threads that libraries of the engine start once for the whole process."""
 
 
-def _told(name: str, before: Any, after: Any) -> str:
+def _described(name: str, before: Any, after: Any) -> str:
     if isinstance(before, dict):
         keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
         return f"{name}: {', '.join(keys[:3])}{' and more' * (len(keys) > 3)}"

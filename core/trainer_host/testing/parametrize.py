@@ -1,4 +1,4 @@
-"""Checks as items of pytest, one each."""
+"""Checks as tests of pytest, one each."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.plugin.discovery import discover
+from trainer_host.base.errors import Problem
+from trainer_host.plugin.plugin_objects import record_of_object
 from trainer_host.plugin.plugin_spec import TaskSpec
+from trainer_host.plugin.registry import Registry
 from trainer_host.testing.check_outcome import Check, CheckFailedError
-from trainer_host.testing.plugin_under_test import name_of
 from trainer_host.testing.verification import checks_for, workbench
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Shared:
-    """The bench of one plugin, made when its first check is."""
+    """The bench of one plugin, made for its first check."""
 
     plugin: TaskSpec | ExtensionSpec | str
     given: dict[str, Any]
@@ -35,7 +36,8 @@ class _Shared:
     def kind(self) -> Kind:
         if isinstance(self.plugin, str):
             short = self.plugin.rpartition(":")[2]
-            return "extension" if {r.kind for r in discover() if r.name == short} == {"extension"} else "task"
+            kinds = {r.kind for r in Registry.installed().records if r.name == short}
+            return "extension" if kinds == {"extension"} else "task"
         return "task" if isinstance(self.plugin, TaskSpec) else "extension"
 
     def opened(self) -> Bench:
@@ -48,13 +50,13 @@ class _Shared:
 
 @dataclass(frozen=True)
 class PluginCheck:
-    """A check of one plugin, to be called in a test."""
+    """A check of one plugin, for a test to call."""
 
     check: Check
     shared: _Shared = field(repr=False)
 
     def __call__(self) -> None:
-        """Make the check; a check that cannot be made skips the test.
+        """Run the check; a check that cannot be run skips the test.
 
         Raises:
             CheckFailedError: If the plugin does not pass it.
@@ -65,18 +67,18 @@ class PluginCheck:
         if outcome.state == "skipped":
             pytest.skip(outcome.found)
         if outcome.state == "failed":
-            raise CheckFailedError(f"{outcome.found} {outcome.mend}")
+            raise CheckFailedError(str(Problem(outcome.found, outcome.fix)))
 
 
 def parametrize_with_checks(
     plugins: Sequence[TaskSpec | ExtensionSpec | str], *, checks: Collection[str] = (), **given: Any
 ) -> pytest.MarkDecorator:
-    """Return a decorator that gives a test an argument ``check``, once for each check of each plugin.
+    """Return a decorator that parametrizes a test by ``check``, for each check of each plugin.
 
     Args:
         plugins: Tasks and extensions, or the names of installed ones.
-        checks: The names of the checks to make; all without it.
-        given: What `check_task` and `check_extension` take besides: ``name``, ``task``, ``data``, ``options``,
+        checks: The names of the checks to run; all if omitted.
+        given: Further arguments of `check_task` and `check_extension`: ``name``, ``task``, ``data``, ``options``,
             ``settings``, ``beside``.
     """
     import pytest
@@ -84,7 +86,7 @@ def parametrize_with_checks(
     items = []
     for plugin in plugins:
         shared = _Shared(plugin, given)
-        label = plugin if isinstance(plugin, str) else given.get("name") or name_of(plugin)
+        label = plugin if isinstance(plugin, str) else record_of_object(plugin, given.get("name")).name
         items += [
             pytest.param(PluginCheck(check, shared), id=f"{label}-{check.name}")
             for check in checks_for(shared.kind, checks)

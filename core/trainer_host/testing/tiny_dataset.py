@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from trainer_host.plugin.chain import Chain
 
 KEPT = {"train": 8, "val": 4, "test": 4}
-"""Images that are left of each split."""
+"""Images that remain of each split."""
 LARGEST = 64
-"""Pixels of the images that are trained on."""
+"""Largest size of the images that are trained on, in pixels."""
 SETTINGS: dict[str, Any] = {
     "batch": 4,
     "nbs": 4,
@@ -43,7 +43,7 @@ class TinyDataset:
     """A dataset that trains in seconds.
 
     Attributes:
-        file: What a run is given as ``data``.
+        file: The value of ``data`` for a run.
         settings: Engine keys that suit it.
         folder: The folder that it was drawn into; None for a dataset of the author's.
     """
@@ -53,18 +53,22 @@ class TinyDataset:
     folder: Path | None
 
 
-def tiny_dataset(task: str, folder: Path, data: str | Path | None = None) -> TinyDataset:
-    """Return a tiny dataset of a task: its sample, of which few images are left, or ``data`` as it is.
+def tiny_dataset(
+    task: str, folder: Path, data: str | Path | None = None, registry: Registry | None = None
+) -> TinyDataset:
+    """Return a tiny dataset of a task: its sample, cut down to a few images, or ``data`` as it is.
 
     Args:
         task: The task's name.
         folder: Where to draw the sample.
         data: A dataset to use instead.
+        registry: The plugins to choose from; the installed ones if omitted.
 
     Raises:
         CheckSkippedError: If the task has no sample, and no dataset is given.
     """
-    chain = Registry.installed().chain(task)
+    registry = registry or Registry.installed()
+    chain = registry.chain(task)
     if data is not None:
         scratch = chain.attribute("scratch_model")
         model = {"model": scratch} if scratch else {}
@@ -73,7 +77,7 @@ def tiny_dataset(task: str, folder: Path, data: str | Path | None = None) -> Tin
     sample = chain.manager.hook.build_sample(ctx=SampleContext(folder=folder))
     if sample is None:
         raise CheckSkippedError(f"task {task!r} has no sample: implement the hook build_sample, or give a dataset.")
-    _cut(chain, Path(sample.data), folder)
+    _cut(chain, registry, Path(sample.data), folder)
     return TinyDataset(Path(sample.data), _tiny(chain, sample.settings), folder)
 
 
@@ -84,9 +88,9 @@ def _tiny(chain: Chain, given: Mapping[str, Any] | None = None) -> dict[str, Any
     return {**settings, **SETTINGS, "imgsz": min(int(settings.get("imgsz", LARGEST)), LARGEST)}
 
 
-def _cut(chain: Chain, file: Path, folder: Path) -> None:
-    """Remove all but a few images, with their labels, where the host has read which these are."""
-    ctx = prepare(Request.of("check", {"data": str(file)}, task=chain.name), Registry.installed(), NullReporter())[1]
+def _cut(chain: Chain, registry: Registry, file: Path, folder: Path) -> None:
+    """Remove all but a few images, with their labels, if the host reads the dataset."""
+    ctx = prepare(Request.of("check", {"data": str(file)}, task=chain.name), registry, NullReporter())[1]
     for name, split in examine(chain, ctx).splits.items():
         if split.shares_files:
             continue

@@ -1,4 +1,4 @@
-"""An extension of the kit's own, which looks on while a plugin trains."""
+"""The kit's own extension, which records the training of a plugin."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 NAME = "trainer-host-probe"
 BATCH = 4
-"""Different images in the batch that is measured."""
+"""Different images in the batch whose loss is computed."""
 OTHER_SEED = 987_654
 REPEATS = 32
-"""How many times each of them is in it: a loss may have a floor that is only left with many objects."""
+"""Repeats of each of them: a loss may have a floor that only many objects exceed."""
 
 
 @dataclass
 class Recording:
-    """What was seen of a training.
+    """A recording of a training.
 
     Attributes:
         weights: A hash of the trained weights after each epoch.
@@ -41,10 +41,10 @@ class Recording:
         memory: Tensors that are alive and bytes that the process holds, after each epoch.
         loss_before: The loss of a batch by the weights that training began with.
         loss_after: The loss of the same batch by the weights that it ended with.
-        loss_once: The loss of a batch; None where its loader has no function that makes one.
+        loss_once: The loss of a batch; None if the loader has no function that makes one.
         loss_twice: The loss of the same batch, with each image twice.
-        touched: What a validation between two epochs changed.
-        layers: The layers that plugins bring, and whether the model has them.
+        touched: The parts of the training that a validation between two epochs changed.
+        layers: The layers of plugins, and whether the model has them.
     """
 
     weights: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Probe:
 
     Args:
         stop_after: The epoch after which the training ends.
-        measure: Whether to measure losses, memory and validation, too.
+        measure: Whether to measure losses, memory and validation as well.
     """
 
     def __init__(self, stop_after: int | None = None, measure: bool = False) -> None:
@@ -73,7 +73,7 @@ class Probe:
 
     @hookimpl(wrapper=True)
     def build_model(self, ctx: ModelContext) -> Generator[None, Any, Any]:
-        """Look which of the layers that plugins bring are in the model."""
+        """Note which layers of plugins are in the model."""
         model = yield
         architecture = getattr(model, "yaml", None)
         parts = [architecture.get(part, ()) for part in ("backbone", "head")] if isinstance(architecture, dict) else []
@@ -84,7 +84,7 @@ class Probe:
 
     @hookimpl
     def callbacks(self, ctx: RunContext) -> dict[str, Callable[[Any], None]]:
-        """Look on at the beginning, and after each epoch."""
+        """Record at the beginning, and after each epoch."""
         return {
             "on_train_start": self._begin,
             "on_train_epoch_end": self._trained_epoch,
@@ -137,12 +137,12 @@ class Probe:
             trainer.validator(trainer)
             drawn_otherwise = random_state()
         touched = [part for part in before if before[part] != after[part]]
-        # Loaders may draw from the generators; what must not be is that the next epoch begins with the same numbers.
+        # Loaders may draw from the generators, but the next epoch must not begin with the same numbers.
         self.recording.touched = touched + [f"the seed of {k}" for k in drawn if drawn[k] == drawn_otherwise[k]]
 
 
 def loss_of(model: Any, batch: Any) -> float:
-    """Return the loss of a batch, as training computes it but without leaving anything out by chance."""
+    """Return the loss of a batch as training computes it, but without dropout."""
     model.train()
     for module in model.modules():
         if isinstance(module, torch.nn.modules.dropout._DropoutNd):
@@ -152,11 +152,11 @@ def loss_of(model: Any, batch: Any) -> float:
 
 
 def training_state(trainer: Any) -> dict[str, str]:
-    """Return a hash of each part of a training that a validation has no business with."""
+    """Return a hash of each part of a training that a validation must not change."""
     model = trainer.model
     return {
         "the weights": digest(model.state_dict()),
-        "the moving average of the weights": digest(trainer.ema.ema.state_dict()),
+        "the EMA": digest(trainer.ema.ema.state_dict()),
         "the optimizer": digest(trainer.optimizer.state_dict()),
         "the mode of modules (train or eval)": digest([m.training for m in model.modules()]),
         "requires_grad": digest([p.requires_grad for p in model.parameters()]),
@@ -181,7 +181,7 @@ def seed_all(seed: int) -> None:
 
 @contextmanager
 def preserved_random() -> Iterator[None]:
-    """Put the random generators back on leaving."""
+    """Restore the random generators on leaving."""
     python, numpy_state, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield
@@ -220,7 +220,7 @@ def _update(found: Any, value: Any) -> None:
 
 
 def resident_bytes() -> int:
-    """Return how many bytes of memory the process holds; 0 where the system does not say."""
+    """Return how many bytes of memory the process holds; 0 if the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):

@@ -15,7 +15,7 @@ from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from trainer_host import Problem, SettingsError, plugins
+from trainer_host import Problem, SettingsError
 from trainer_host.ultralytics import model_class, vet_architecture
 
 if TYPE_CHECKING:
@@ -97,11 +97,10 @@ def refuse_other_heads(ctx: ModelContext, cfg: dict[str, Any], heads: Collection
 def _instead(ctx: ModelContext, head: str) -> str:
     """Return what to do about a model with a head of another task."""
     kinds = (kind for kind in sorted(TASKS, reverse=True) if kind in head.lower())
-    installed = {r.name for r in plugins() if r.kind == "task"}
     kind, given = next(kinds, None), str(getattr(ctx.args, "model", ""))
     fix = f"Fix: give a model for {ctx.task}"
-    if kind in installed and kind != ctx.task:
-        fix += f", or write --task {kind}"
+    if kind not in {None, ctx.task}:
+        fix += f", or use a task for it: --task {kind}"
     if given.endswith(".pt"):
         fix += f"; to start from its other layers, give an architecture and pretrained={given}"
     return fix

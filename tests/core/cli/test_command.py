@@ -149,7 +149,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
     ("words", "code", "said"),
     [
         (["--task", "posee"], 5, ["unknown task 'posee'. Did you mean 'pose'?", "trainer-posee"]),
-        (["--task", "juggling"], 5, ["unknown task 'juggling'.", "would be called trainer-juggling"]),
+        (["--task", "juggling"], 5, ["unknown task 'juggling'.", "its package is trainer-juggling"]),
         ([*FINE, "epoch=3"], 3, ["unknown setting 'epoch'. Did you mean 'epochs'?"]),
         ([*FINE, "epochs=three"], 3, ["epochs=three"]),
         ([*FINE, "pose.gain=3"], 3, ["unknown option of plugin 'pose': 'gain'."]),
@@ -177,7 +177,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "batch=0"], 3, ["batch=0"]),
         ([*FINE, "imgsz=big"], 3, ["imgsz=big"]),
         ([*FINE, "--plugin", "cbam"], 5, ["unknown extension 'cbam'"]),
-        ([*FINE, "--plugin", "./none.py"], 5, ["there is no plugin file", "none.py"]),
+        ([*FINE, "--plugin", "./none.py"], 5, ["plugin file", "none.py not found"]),
         ([*FINE, "--no-plugin", "pose"], 5, ["'pose'", "switched off", "--no-plugin"]),
         ([*FINE, "--no-plugin", "detect"], 5, ["'detect'", "switched off"]),
         (["none.yaml"], 3, ["settings file none.yaml not found"]),

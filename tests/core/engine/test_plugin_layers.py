@@ -218,7 +218,7 @@ def asked(**plugins: Brings) -> ModelContext:
 def test_names_are_claimed_once() -> None:
     layer = Layer(module=object)
     assert asked(one=Brings("A", layer), two=Brings("B", layer)).layers == {"A": layer, "B": layer}
-    with pytest.raises(PluginError, match=r"extension 'one' and extension 'two' both bring the layer 'A'\."):
+    with pytest.raises(PluginError, match=r"extension 'one' and extension 'two' both provide the layer 'A'\."):
         asked(one=Brings("A", layer), two=Brings("A", layer))
     with pytest.raises(PluginError, match=r"extension 'one' adds the layer 'C2f', which ultralytics has itself\."):
         asked(one=Brings("C2f", layer))

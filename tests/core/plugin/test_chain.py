@@ -22,7 +22,6 @@ from trainer_host import (
     hookimpl,
 )
 from trainer_host.plugin.chain import READERS, Chain, HookManager, Member, register
-from trainer_host.plugin.discovery import discover
 from trainer_host.plugin.hookspecs import BASE_FIRST, HookSpecs
 from trainer_host.plugin.registry import Registry
 
@@ -185,7 +184,7 @@ def test_an_extension_that_answers_itself_is_refused(hook: str) -> None:
     with pytest.raises(PluginError) as caught:
         managed(member("base", implementing(hook, lambda: "base")), own)
     assert str(caught.value).startswith(
-        f"extension 'cbam' from trainer-cbam 1.0 answers the first-result hook {hook!r}"
+        f"extension 'cbam' from trainer-cbam 1.0 implements the first-result hook {hook!r} without"
     )
     assert "wrapper=True" in str(caught.value)
 
@@ -207,7 +206,7 @@ def test_an_extension_that_answers_under_another_name_is_refused_too() -> None:
         def look_elsewhere(self) -> str:
             return "mine"
 
-    with pytest.raises(PluginError, match="answers the first-result hook 'build_model'"):
+    with pytest.raises(PluginError, match="implements the first-result hook 'build_model'"):
         managed(member("cbam", Sly(), "extension"))
 
 
@@ -262,7 +261,7 @@ def test_hooks_may_take_fewer_arguments() -> None:
 
 def test_one_object_is_given_once() -> None:
     hooks = implementing("finish_setup", lambda: None)
-    with pytest.raises(PluginError, match=r"extension 'b' from trainer-b 1\.0 is given twice"):
+    with pytest.raises(PluginError, match=r"extension 'b' from trainer-b 1\.0 is registered twice"):
         managed(member("a", hooks, "extension"), member("b", hooks, "extension"))
 
 
@@ -302,9 +301,9 @@ def test_a_run_holds_its_chain_and_nothing_else(installed: Install) -> None:
         extensions={"log": "bomb:LOG"},
         modules=THREE | {"bomb": bomb},
     )
-    always = [f"extension:{r.name}" for r in discover() if r.always]
+    always = [f"extension:{r.name}" for r in Registry.installed().records if r.always]
     assert [name for name, _ in Registry.installed().chain("one").manager.list_name_plugin()] == ["task:one", *always]
-    off = [r.name for r in discover() if r.always]
+    off = [r.name for r in Registry.installed().records if r.always]
     assert [name for name, _ in Registry.installed(off).chain("one").manager.list_name_plugin()] == ["task:one"]
 
 
@@ -312,9 +311,9 @@ def test_bases_in_a_circle_are_refused(installed: Install) -> None:
     code = "from trainer_host import TaskSpec\nTASK = TaskSpec(hooks=object(), base={base!r})\n"
     bases = {"round": "about", "about": "round", "own": "own"}
     installed("p", tasks={n: f"{n}:TASK" for n in bases}, modules={n: code.format(base=b) for n, b in bases.items()})
-    with pytest.raises(PluginError, match=r"bases of task 'round' run in a circle at 'round' \(p 1\.0\)"):
+    with pytest.raises(PluginError, match=r"circular base chain: round -> about -> round \(p 1\.0\)"):
         Registry.installed().chain("round")
-    with pytest.raises(PluginError, match="circle at 'own'"):
+    with pytest.raises(PluginError, match="own -> own"):
         Registry.installed().chain("own")
 
 
@@ -412,6 +411,20 @@ def test_what_is_part_of_every_run_can_be_switched_off_or_asked_for(always: Inst
     assert "a" not in [m.record.name for m in chain.always]
 
 
+def test_hooks_need_not_be_hashable() -> None:
+    @dataclass
+    class Hooks:
+        seen: int = 0
+
+        @hookimpl
+        def after_setup(self) -> None:
+            self.seen += 1
+
+    hooks = Hooks()
+    call(managed(member("counts", hooks, "extension")), "after_setup")
+    assert hooks.seen == 1
+
+
 def test_a_class_gives_each_run_an_object_of_its_own(always: Install) -> None:
     code = "from trainer_host import hookimpl\nclass Hooks:\n  @hookimpl\n  def finish_setup(self): ...\n"
     always("[trainer_host.always]\na = usual:FIRST\nown = own:Hooks\n", own=code)
@@ -427,8 +440,7 @@ def test_a_class_gives_each_run_an_object_of_its_own(always: Install) -> None:
     [
         ("1 / 0\n", "ZeroDivisionError"),
         ("", "AttributeError"),
-        ("class BAD:\n  def __init__(self, options): ...\n", "BAD has to be callable without arguments"),
-        ("import dataclasses\n@dataclasses.dataclass\nclass BAD:\n  n: int = 0\n", "its hooks cannot be hashed"),
+        ("class BAD:\n  def __init__(self, options): ...\n", "make BAD callable without arguments"),
         ("from trainer_host import hookimpl\nclass B:\n  @hookimpl\n  def no_hook(self): ...\nBAD = B()\n", "no_hook"),
         (
             (
@@ -455,7 +467,7 @@ def test_one_that_is_in_conflict_is_skipped_and_told(always: Install, installed:
     installed("q", entry_points="[trainer_host.always]\na = usual:SECOND\n")
     chain = Registry.installed().chain("one")
     assert "a" not in [m.record.name for m in chain.always]
-    assert ["p and q both bring" in str(p) for p in chain.notices] == [True]
+    assert ["p and q both provide" in str(p) for p in chain.notices] == [True]
 
 
 def test_a_broken_one_that_was_asked_for_stops_the_run(always: Install) -> None:
@@ -515,7 +527,7 @@ def test_a_broken_file_is_told_with_its_line(file: Path, code: str, said: str) -
 
 
 def test_a_file_that_is_missing_or_no_code(file: Path) -> None:
-    with pytest.raises(PluginError, match="there is no plugin file"):
+    with pytest.raises(PluginError, match=r"plugin file .*none.py not found"):
         Registry.installed().chain("one", [str(file.with_name("none.py"))])
     text = file.with_suffix(".txt")
     text.write_text("x")
@@ -599,7 +611,7 @@ def test_options_of_a_base_are_given_by_its_name(optional: Any) -> None:
         ({"opt": {"kind": "mean"}}, "opt.kind='mean': input should be 'Mean' or 'Sum'."),
         ({"cbam": {"gain": -1}}, "cbam.gain=-1: input should be greater than or equal to 0."),
         ({"cbam": {"xyz": 1}}, "unknown option of plugin 'cbam': 'xyz'. Known: gain, on."),
-        ({"none": {"x": 1}}, "options are given for 'none', which is not part of this run. Fix: add --plugin none"),
+        ({"none": {"x": 1}}, "options of 'none', which is not part of this run. Fix: add --plugin none"),
     ],
 )
 def test_one_problem_of_options(given: dict[str, dict[str, Any]], said: str) -> None:
@@ -618,7 +630,7 @@ def test_all_problems_of_options_are_reported() -> None:
         "opt.steps",
         "cbam.on",
         "unknown option of plugin 'bare': 'z'",
-        "options are given for 'none', which is not part of this run",
+        "options of 'none', which is not part of this run",
     ]
 
 

@@ -14,8 +14,8 @@ from tests.support.command import command
 from tests.support.written_package import write_package
 from trainer_host import PluginError, PluginRecord, plugins
 from trainer_host.cli.main import COMMANDS
-from trainer_host.plugin.discovery import discover, select
 from trainer_host.plugin.import_check import describe
+from trainer_host.plugin.registry import Registry
 from trainer_host.testing.plugin_under_test import installed_subject
 from trainer_host.version import __version__
 
@@ -23,7 +23,7 @@ Install = Callable[..., Path]
 
 
 def named(name: str, disabled: tuple[str, ...] = ()) -> list[PluginRecord]:
-    return [r for r in discover(disabled) if r.name == name]
+    return [r for r in Registry.installed(disabled).records if r.name == name]
 
 
 def one(name: str, disabled: tuple[str, ...] = ()) -> PluginRecord:
@@ -65,7 +65,7 @@ def test_an_installed_plugin_is_available_and_not_imported(installed: Install) -
 
 def test_tasks_come_before_extensions_each_by_name(installed: Install) -> None:
     installed("a", tasks={"zz": "a:A", "aa": "a:A"}, extensions={"bb": "a:A"})
-    ours = [r.name for r in discover() if r.distribution == "a"]
+    ours = [r.name for r in Registry.installed().records if r.distribution == "a"]
     assert ours == ["aa", "zz", "bb"]
 
 
@@ -106,8 +106,8 @@ def test_the_host_that_a_plugin_needs(installed: Install, requires: str, state: 
     record = one("hand-pose")
     assert record.state == state
     if state == "incompatible":
-        assert record.reason.startswith("it needs trainer-host")
-        assert f"and this is {__version__}." in record.reason
+        assert record.reason.startswith("requires trainer-host")
+        assert f"but {__version__} is installed." in record.reason
 
 
 def test_two_distributions_that_claim_one_name_are_both_named(installed: Install) -> None:
@@ -115,8 +115,8 @@ def test_two_distributions_that_claim_one_name_are_both_named(installed: Install
     installed("second", tasks={"hand": "second:T"})
     a, b = named("hand")
     assert (a.state, b.state) == ("conflict", "conflict")
-    assert a.reason == "first and second both bring 'hand'; choose with first:hand."
-    assert b.reason == "first and second both bring 'hand'; choose with second:hand."
+    assert a.reason == "first and second both provide 'hand'; choose with first:hand."
+    assert b.reason == "first and second both provide 'hand'; choose with second:hand."
 
 
 def test_names_are_one_space_across_tasks_and_extensions(installed: Install) -> None:
@@ -212,12 +212,12 @@ def test_any_files_in_a_package_stop_nothing(
     info.write_bytes(metadata.encode("utf-8", "replace"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [str(folder), *sys.path])
-        assert {"detect", "pose"} <= {r.name for r in discover()}
+        assert {"detect", "pose"} <= {r.name for r in Registry.installed().records}
 
 
 def test_comments_and_extras_are_understood(installed: Install) -> None:
     installed(
-        "p", entry_points="# by hand\n\n[ trainer_host.tasks ]\n; no\n  hand=m.n:T.x [torch]  \n\n[other]\nno = m:T\n"
+        "p", entry_points="# by hand\n\n[trainer_host.tasks]\n# no\n  hand=m.n:T.x [torch]  \n\n[other]\nno = m:T\n"
     )
     assert one("hand").target == "m.n:T.x"
     assert named("no") == []
@@ -229,19 +229,19 @@ def test_comments_and_extras_are_understood(installed: Install) -> None:
 def test_a_user_chooses_between_two_by_distribution(installed: Install) -> None:
     installed("first", tasks={"hand": "first:T"})
     installed("second", tasks={"hand": "second:T"})
-    chosen = select("Second:hand", "task", discover())
+    chosen = Registry.installed().select("Second:hand", "task")
     assert (chosen.distribution, chosen.state, chosen.reason) == ("second", "available", "")
-    with pytest.raises(PluginError, match=r"first and second both bring 'hand'.*--task first:hand"):
-        select("hand", "task", discover())
+    with pytest.raises(PluginError, match=r"first and second both provide 'hand'.*--task first:hand"):
+        Registry.installed().select("hand", "task")
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "said"),
     [
         ("posee", "task", r"unknown task 'posee'\. Did you mean 'pose'\? .*trainer-posee"),
-        ("juggling", "task", r"unknown task 'juggling'\. Installed: .*pose.*called trainer-juggling"),
+        ("juggling", "task", r"unknown task 'juggling'\. Installed: .*pose.*its package is trainer-juggling"),
         ("cbam", "extension", r"unknown extension 'cbam'"),
-        ("old", "task", r"old.* from p 1\.0 cannot be used \(incompatible\): it needs trainer-host.*Fix: upgrade"),
+        ("old", "task", r"old.* from p 1\.0 cannot be used \(incompatible\): requires trainer-host.*Fix: upgrade"),
         (
             "off",
             "extension",
@@ -253,26 +253,26 @@ def test_asking_for_what_cannot_be_used(installed: Install, name: str, kind: str
     installed("p", tasks={"old": "m:T"}, requires=["trainer-host>=99"])
     installed("q", extensions={"off": "m:T"})
     with pytest.raises(PluginError, match=said):
-        select(name, kind, discover(("off",)))
+        Registry.installed(("off",)).select(name, kind)
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("blur-awar", "no plugin is called 'blur-awar'. Did you mean 'blur-aware'?"),
-        ("trainer-blur-awar", "no plugin is called 'trainer-blur-awar'. Did you mean 'blur-aware'?"),
-        ("juggling", "no plugin is called 'juggling'. Installed: blur-aware, "),
-        ("trainer-two", "trainer-two brings 2 plugins. Fix: name one of them: hand, words"),
+        ("blur-awar", "unknown plugin 'blur-awar'. Did you mean 'blur-aware'?"),
+        ("trainer-blur-awar", "unknown plugin 'trainer-blur-awar'. Did you mean 'blur-aware'?"),
+        ("juggling", "unknown plugin 'juggling'. Installed: blur-aware, "),
+        ("trainer-two", "trainer-two provides 2 plugins. Fix: name one of them: hand, words"),
         (
             "trainer-two:blur-aware",
-            "trainer-two brings no extension 'blur-aware'. It comes from trainer-blur-aware 1.0.",
+            "trainer-two does not provide the extension 'blur-aware'. It comes from trainer-blur-aware 1.0.",
         ),
     ],
 )
 def test_a_name_that_no_plugin_has(installed: Install, name: str, said: str) -> None:
     installed("trainer-blur-aware", extensions={"blur-aware": "m:T"})
     installed("trainer-two", tasks={"hand": "m:T"}, extensions={"words": "m:T"})
-    for asked in (describe, installed_subject):
+    for asked in (lambda n: describe(n, Registry.installed()), installed_subject):
         with pytest.raises(PluginError) as caught:
             asked(name)
         assert str(caught.value).startswith(said)
@@ -283,7 +283,7 @@ HOOK = "from trainer_host import hookimpl\n@hookimpl\ndef log_metrics(ctx):\n   
 
 def test_a_distribution_s_name_stands_for_its_only_plugin(installed: Install) -> None:
     installed("trainer-blur-aware", extensions={"blur-aware": "blur_hooks"}, modules={"blur_hooks": HOOK})
-    assert describe("Trainer_Blur.Aware")["name"] == "blur-aware"
+    assert describe("Trainer_Blur.Aware", Registry.installed())["name"] == "blur-aware"
     assert installed_subject("trainer-blur-aware", "pose").name == "blur-aware"
 
 
@@ -299,7 +299,7 @@ def test_the_list_as_a_table(tmp_path: Path) -> None:
     by_name = {row.split()[0]: row.split()[1:] for row in rows if not row.startswith(" ")}
     assert by_name["detect"][:2] == ["task", "disabled"]
     assert by_name["old"] == ["task", "incompatible", "trainer-old", "1.0"]
-    assert any(row.startswith("    it needs trainer-host>=99") for row in rows)
+    assert any(row.startswith("    requires trainer-host>=99") for row in rows)
     starts = {row.index(by_name[row.split()[0]][0]) for row in rows[1:] if not row.startswith(" ")}
     assert len(starts) == 1
 
@@ -334,10 +334,10 @@ def test_the_list_as_json(tmp_path: Path) -> None:
 def test_no_package_takes_the_name_of_a_command_of_the_hosts(installed: Install) -> None:
     points = "".join(f"{name} = m:c\n" for name in COMMANDS)
     installed("a", entry_points=f"[trainer_host.commands]\n{points}")
-    ours = {r.name: r for r in discover() if r.kind == "command"}
+    ours = {r.name: r for r in Registry.installed().records if r.kind == "command"}
     assert ours.keys() == COMMANDS.keys()
     assert {r.state for r in ours.values()} == {"conflict"}
-    assert ours["run"].reason == "trainer-host has a command 'run'; call this one with a:run."
+    assert ours["run"].reason == "trainer-host has a command 'run'; call this one as a:run."
 
 
 def test_a_command_and_an_extension_may_share_a_name(installed: Install) -> None:

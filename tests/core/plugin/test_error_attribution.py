@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pluggy
 import pytest
 
 from tests.support.sample_datasets import pose_dataset
@@ -82,7 +83,7 @@ def test_a_hook_is_named_with_its_plugin(managed: Callable[..., HookManager], tm
         ("    1 / 0\n    yield", "ZeroDivisionError: division by zero"),
         ("    answer = yield\n    raise LookupError('gone')", "LookupError: gone"),
         ("    try:\n        yield\n    except KeyError as error:\n        raise LookupError('new') from error", "new"),
-        ("    yield\n    yield", "has second yield"),
+        ("    yield\n    yield", "has a second yield"),
         ("    if ctx is None:\n        yield", "did not yield"),
         ("    yield\n    raise SystemExit(3)", "SystemExit: 3"),
     ],
@@ -98,6 +99,48 @@ def test_a_wrapper_is_named_for_what_it_raises_itself(
         manager.hook.log_metrics(ctx=CTX)
     assert (told.plugin, told.hook) == ("wraps", "log_metrics")
     assert cause in told.text
+
+
+OLD_STYLE = """
+@hookimpl(hookwrapper=True)
+def log_metrics(ctx):
+    outcome = yield
+    outcome.force_result(outcome.get_result() + [ctx.nothing])
+"""
+
+
+@pytest.mark.filterwarnings("ignore::pluggy.PluggyTeardownRaisedWarning")
+def test_a_wrapper_of_the_old_style_is_named(managed: Callable[..., HookManager]) -> None:
+    manager = managed(old=OLD_STYLE)
+    with crash(manager) as told:
+        manager.hook.log_metrics(ctx=CTX)
+    assert (told.plugin, told.hook, told.functions) == ("old", "log_metrics", ["log_metrics"])
+    manager = managed(old=OLD_STYLE.replace("ctx.nothing", "ctx.batch"))
+    assert manager.hook.log_metrics(ctx=CTX) == [-1]
+
+
+def test_guards_keep_what_implementations_declare(managed: Callable[..., HookManager]) -> None:
+    code = "@hookimpl\ndef log_metrics(ctx=None):\n    return ctx is None or ctx.batch\n"
+    code += "@hookimpl(wrapper=True, tryfirst=True)\ndef compute_fitness(metrics):\n    yield\n"
+    manager = managed(declares=code)
+    declared = {c.name: i for c, i in manager.implementations("extension:declares")}
+    assert (declared["log_metrics"].argnames, declared["compute_fitness"].argnames) == ((), ("metrics",))
+    assert (
+        declared["log_metrics"].wrapper,
+        declared["compute_fitness"].wrapper,
+        declared["compute_fitness"].tryfirst,
+    ) == (False, True, True)
+    unguarded = pluggy.PluginManager("trainer_host")
+    unguarded.register(manager.get_plugin("extension:declares").hooks)
+    assert manager.hook.log_metrics(ctx=CTX) == unguarded.hook.log_metrics(ctx=CTX)
+
+
+def test_an_error_that_cannot_be_written_to_is_noted_all_the_same(managed: Callable[..., HookManager]) -> None:
+    code = "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Frozen(Exception):\n    code: int\n"
+    manager = managed(freezes=code + "@hookimpl\ndef log_metrics(ctx):\n    raise Frozen(3)\n")
+    said = r"extension 'freezes' .* failed in its hook log_metrics: Frozen"
+    with pytest.raises(PluginCrashError, match=said), blamed(manager):
+        manager.hook.log_metrics(ctx=CTX)
 
 
 PASSES = "@hookimpl(wrapper=True)\ndef log_metrics(ctx):\n    return (yield)\n"
@@ -265,6 +308,6 @@ def test_a_command_is_named_by_the_module_that_it_is_in(installed: Install) -> N
     try:
         greet.callback()
     except ZeroDivisionError as error:
-        told = crash_of_command(error)
+        told = crash_of_command(error, Registry.installed())
     assert told is not None
     assert str(told).startswith("command 'greet' from trainer-greetings 1.0 failed in its function greet: ")

@@ -85,7 +85,7 @@ REFUSED = {
     ),
     "kept": (
         WRAPPER.format(hook="postprocess_predictions", arguments="ctx, found", answer=None),
-        "post-processing returned nothing",
+        "the hook 'postprocess_predictions' returned None",
     ),
     "fitness": (
         WRAPPER.format(hook="compute_fitness", arguments="ctx, metrics", answer="float('nan')"),
@@ -134,15 +134,15 @@ def test_a_file_is_switched_off_by_its_name(data: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as environment:
         environment.setenv("TRAINER_NO_PLUGIN", "plugin")
         trainer_host.run(**again)
-    with pytest.raises(PluginError, match=r"plugin\.py cannot be used \(disabled\)"):
+    with pytest.raises(PluginError, match=r"plugin file .*plugin\.py is switched off"):
         trainer_host.run("detect", data=str(data), plugins=["./plugin.py"], no_plugins=["plugin"])
-    with pytest.raises(PluginError, match=r"plugin\.py cannot be used \(disabled\)"):
+    with pytest.raises(PluginError, match=r"plugin file .*plugin\.py is switched off"):
         trainer_host.val(run / "weights" / "best.pt", plugins=["./plugin.py"], no_plugins=["plugin"])
 
 
 def test_a_file_with_the_name_of_the_task_is_refused(data: Path) -> None:
     Path("detect.py").write_text("", encoding="utf-8")
-    with pytest.raises(PluginError, match="has the name of the task 'detect'"):
+    with pytest.raises(PluginError, match="has the same name as the task 'detect'"):
         trainer_host.run("detect", data=str(data), plugins=["./detect.py"])
 
 

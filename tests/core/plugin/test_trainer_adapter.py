@@ -57,8 +57,8 @@ FINE = TaskSpec.from_trainer("{__name__}:Mine", base="pose")
     with pytest.raises(PluginError) as caught:
         Registry.installed().chain("late")
     assert str(caught.value) == (
-        "task 'late' from p 1.0 is broken: its trainer nowhere.trainer:Mine is imported late, so that its base is not "
-        "known. Fix: give from_trainer the task that 'late' builds on: base=NAME"
+        "task 'late' from p 1.0 is broken: it needs a base, as its trainer nowhere.trainer:Mine is imported late. "
+        "Fix: name the task that 'late' builds on: TaskSpec.from_trainer(..., base=NAME)"
     )
     assert Registry.installed().chain("fine").attribute("base") == "pose", (
         "another task of the module is not in the way"
@@ -68,7 +68,7 @@ FINE = TaskSpec.from_trainer("{__name__}:Mine", base="pose")
 def test_the_hooks_that_are_shown_are_those_that_the_class_overrides(installed: Callable[..., Path]) -> None:
     code = f"from trainer_host import TaskSpec\nTASK = TaskSpec.from_trainer('{__name__}:Mine', base='pose')\n"
     installed("trainer-mine", tasks={"mine": "shown_trainers:TASK"}, modules={"shown_trainers": code})
-    assert describe("mine")["hooks"] == ["preprocess_batch"]
+    assert describe("mine", Registry.installed())["hooks"] == ["preprocess_batch"]
 
 
 class Sized(PoseTrainer):  # type: ignore[misc, unused-ignore]
@@ -90,9 +90,9 @@ def test_a_class_that_needs_more_arguments_is_named(installed: Callable[..., Pat
 
 def test_a_text_that_names_no_class_is_told() -> None:
     assert load_trainer(f"{__name__}:Mine") is Mine
-    with pytest.raises(PluginError, match="names no trainer class"):
+    with pytest.raises(PluginError, match="is not a trainer class"):
         load_trainer("pathlib")
-    with pytest.raises(PluginError, match=r"the trainer nowhere:Mine cannot be imported: No module named 'nowhere'\. "):
+    with pytest.raises(PluginError, match=r"cannot import the trainer nowhere:Mine: No module named 'nowhere'\. "):
         load_trainer("nowhere:Mine")
 
 

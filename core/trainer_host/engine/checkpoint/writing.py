@@ -16,6 +16,7 @@ from trainer_host.base.settings import is_file
 from trainer_host.engine.checkpoint.inert_objects import UnreadableError
 from trainer_host.engine.checkpoint.inert_pickle import read_pickle
 from trainer_host.engine.checkpoint.record import STATE
+from trainer_host.plugin.discovery import OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,8 @@ def notice(record: Mapping[str, Any]) -> Module:
     An engine without the host puts the unknown task of a model into its error: so the file says what it needs.
     """
     stand_in = torch.nn.Identity()
-    packages = " ".join(["trainer-host", *(name for name in record["needs"] if not is_file(name))])
+    needed = [name for name in record["needs"] if not is_file(name) and name != OBJECT]
+    packages = " ".join(["trainer-host", *needed])
     files = "".join(f" --plugin {Path(name).name}" for name in record["needs"] if is_file(name))
     stand_in.task = f"{record['task']} (needs: pip install {packages}; then: trainer predict model=FILE{files})"  # type: ignore[assignment]
     return stand_in

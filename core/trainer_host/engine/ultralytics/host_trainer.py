@@ -27,14 +27,6 @@ from trainer_host.base.results import Ending
 from trainer_host.engine.checkpoint.record import RECORD
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
-from trainer_host.engine.ultralytics.contributions import (
-    Postprocessing,
-    joined_metrics,
-    postprocessing,
-    require_asked,
-    require_figure,
-    require_measured,
-)
 from trainer_host.engine.ultralytics.device_settings import refuse_quantization, refuse_several_devices
 from trainer_host.engine.ultralytics.end_of_training import ending_of
 from trainer_host.engine.ultralytics.engine_errors import loss_error
@@ -46,6 +38,14 @@ from trainer_host.engine.ultralytics.reimplemented.mixed_precision import after_
 from trainer_host.engine.ultralytics.reimplemented.recovery import check_resume, recover
 from trainer_host.engine.ultralytics.reimplemented.save_model import save_model
 from trainer_host.engine.ultralytics.trainer_model import ModelTrainer
+from trainer_host.plugin.hook_collection import (
+    Postprocessing,
+    joined_metrics,
+    postprocessing,
+    require_asked,
+    require_figure,
+    require_measured,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,6 +19,7 @@ from trainer_host.engine.ultralytics.guarded_building import ENGINE_ERRORS, buil
 from trainer_host.engine.ultralytics.plugin_layers import model_class
 from trainer_host.engine.ultralytics.saved_attributes import set_attributes, set_plain_attributes
 from trainer_host.engine.ultralytics.settings_validation import check_values
+from trainer_host.plugin.discovery import OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -139,6 +140,7 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
     """Return the model of a file in the state-dict form, built by the plugins of the chain."""
     state = checkpoint.state()
     needs = checkpoint.record.get("needs") or ["the plugins that it was trained with"]
+    needs = ["plugins=[...] with the objects that it was trained with" if n == OBJECT else n for n in needs]
     fix, path = f"The file needs: {' '.join(needs)}", str(checkpoint.path)
 
     cfg = ctx.cfg if isinstance(ctx.cfg, dict) and all(part in ctx.cfg for part in PARTS) else None

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.contexts import LogContext, PlotContext, RunContext
-from trainer_host.engine.ultralytics.contributions import join_callbacks
+from trainer_host.engine.ultralytics.plugin_callbacks import join_callbacks
 from trainer_host.engine.ultralytics.plugin_losses import add_losses
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host.base.contexts import LossContext
 from trainer_host.base.errors import PluginError, Problem
-from trainer_host.engine.ultralytics.contributions import require_function
-from trainer_host.plugin.hook_collection import joined
+from trainer_host.plugin.hook_collection import joined, require_function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,21 +16,21 @@ from trainer_host.base.results import UnreadableImage
 from trainer_host.data.subset_settings import class_names, refuse_unknown_classes
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer
-from trainer_host.engine.ultralytics.contributions import (
-    join_callbacks,
+from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback, warn_of_precision
+from trainer_host.engine.ultralytics.fonts import settle_fonts
+from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
+from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
+from trainer_host.engine.ultralytics.plugin_callbacks import join_callbacks
+from trainer_host.engine.ultralytics.plugin_layers import with_layers
+from trainer_host.engine.ultralytics.run_contexts import C, make_context
+from trainer_host.engine.ultralytics.run_dataset import read_and_check
+from trainer_host.engine.ultralytics.trackers import engine_callbacks
+from trainer_host.plugin.hook_collection import (
     joined_metrics,
     postprocessing,
     require_asked,
     require_measured,
 )
-from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback, warn_of_precision
-from trainer_host.engine.ultralytics.fonts import settle_fonts
-from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
-from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
-from trainer_host.engine.ultralytics.plugin_layers import with_layers
-from trainer_host.engine.ultralytics.run_contexts import C, make_context
-from trainer_host.engine.ultralytics.run_dataset import read_and_check
-from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.contexts import DataContext, LoaderContext, RunContext
 from trainer_host.base.errors import DatasetError, Problem
 from trainer_host.data.description import FOUND
-from trainer_host.engine.ultralytics.contributions import joined_augmentations, require_augmentations, require_sampler
 from trainer_host.engine.ultralytics.model_facts import starting_models
 from trainer_host.engine.ultralytics.run_dataset import read_and_check
 from trainer_host.engine.ultralytics.trainer_hooks import HookedTrainer
+from trainer_host.plugin.hook_collection import joined_augmentations, require_augmentations, require_sampler
 
 if TYPE_CHECKING:
     from trainer_host.base.protocols import Dataset

@@ -1,4 +1,4 @@
-"""The checks that every plugin has to pass. Importing this registers all of them, in the order of their making."""
+"""The checks that every plugin has to pass. Importing this registers all of them, in the order in which they run."""
 
 from __future__ import annotations
 

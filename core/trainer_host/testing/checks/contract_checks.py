@@ -1,4 +1,4 @@
-"""Checks that train nothing: hooks, options, and what the package says of itself."""
+"""Checks that train nothing: hooks, options, and the package's metadata."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError
+from trainer_host.engine.factory import make_engine
 from trainer_host.plugin.chain import Member, hook_names
 from trainer_host.plugin.discovery import HOST, normal
 from trainer_host.plugin.hookspecs import HookSpecs
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from trainer_host.testing.bench import Bench
 
 WRONG = ({"not": "valid"}, ["not", "valid"], "not valid", -1.5)
-"""Values of which no sensible option takes all."""
+"""Values that no sensible option accepts all of."""
 LISTING = """\
 import sys
 sys.path[:] = filter(None, sys.path)
-from trainer_host.plugin.discovery import discover
-found = [r.name for r in discover()]
-print(*(n for n in ({package!r}, "torch", "ultralytics") if n in sys.modules))
+from trainer_host.plugin.registry import Registry
+found = [r.name for r in Registry.installed().records]
+print(*(n for n in ({package!r}, "torch", {engine!r}) if n in sys.modules))
 sys.exit({name!r} not in found)
 """
 
@@ -34,11 +35,11 @@ sys.exit({name!r} not in found)
 @check(
     "hooks",
     why="A hook of another name is never called, and one with other arguments cannot be.",
-    mend="Compare with the page on hooks, and put @hookimpl on each.",
+    fix="Compare with docs/reference/hooks.md, and put @hookimpl on each.",
     needs=(),
 )
 def hooks(bench: Bench) -> str:
-    """The names and arguments of the hooks, and whether they are marked as such."""
+    """Names and arguments of the hooks, and their markers."""
     member = Member(bench.subject.record, bench.subject.spec)
     try:
         found = hook_names(member)
@@ -49,9 +50,9 @@ def hooks(bench: Bench) -> str:
     unmarked = sorted(n for n in known - set(found) if _takes_a_context(getattr(bench.subject.spec.hooks, n, None)))
     if unmarked:
         names = ", ".join(unmarked)
-        raise CheckFailedError(f"{names}: not marked, so the host never calls it.", "Put @hookimpl above it.")
+        raise CheckFailedError(f"{names}: not marked as a hook, so never called.", "Put @hookimpl above it.")
     if not found:
-        raise CheckFailedError("the plugin implements no hook at all.", "Give an object with @hookimpl methods.")
+        raise CheckFailedError("the plugin implements no hook.", "Give an object with @hookimpl methods.")
     return f"{len(found)} hooks: {', '.join(found)}."
 
 
@@ -61,12 +62,12 @@ def _takes_a_context(attribute: object) -> bool:
 
 @check(
     "host-version",
-    why="Without a lower bound pip installs the plugin beside a host that lacks what it uses.",
-    mend='Write the release that you test with: dependencies = ["trainer-host>=X"].',
+    why="Without a lower bound, pip installs the plugin next to a host that is too old for it.",
+    fix='Require the release that you test with: dependencies = ["trainer-host>=X"].',
     needs=(),
 )
 def host_version(bench: Bench) -> str:
-    """What the package requires of the host's version."""
+    """The host's version that the package requires."""
     from importlib import metadata
 
     from packaging.requirements import Requirement
@@ -75,7 +76,7 @@ def host_version(bench: Bench) -> str:
         raise CheckSkippedError("the plugin is not installed from a package.")
     distribution = bench.subject.record.distribution
     if normal(distribution) == HOST:
-        return "the plugin is the host's own."
+        return "the plugin is part of the host."
     lines = [Requirement(line) for line in metadata.requires(distribution) or []]
     ours = [r for r in lines if normal(r.name) == HOST]
     if not ours:
@@ -84,17 +85,17 @@ def host_version(bench: Bench) -> str:
         if not any(s.operator in {">=", ">", "==", "~=", "==="} for s in requirement.specifier):
             raise CheckFailedError(f"{distribution} requires {requirement}, without a lower bound.")
         if not requirement.specifier.contains(__version__, prereleases=True):
-            raise CheckFailedError(f"{distribution} requires {requirement}, and this is {__version__}.")
+            raise CheckFailedError(f"{distribution} requires {requirement}, but {__version__} is installed.")
     return f"{distribution} requires {ours[0]}."
 
 
 @check(
     "options",
-    why="What is not refused before a run begins fails hours later, or never.",
-    mend="Give every option a default, and annotate it with the type that it takes.",
+    why="A wrong value that is not refused before a run fails hours later, or never.",
+    fix="Give every option a default, and annotate its type.",
 )
 def options(bench: Bench) -> str:
-    """The options: defaults, values of a wrong type, and unknown names."""
+    """Options: defaults, values of a wrong type, and unknown names."""
     name, declared = bench.subject.name, bench.subject.spec.options
     if declared is None:
         return "the plugin has no options."
@@ -106,11 +107,11 @@ def options(bench: Bench) -> str:
     kept = options_as_data(defaults)
     again, problems = parse_options(name, declared, kept)
     if problems or again != defaults:
-        told = problems[0] if problems else f"{kept} is read back as {again}."
-        raise CheckFailedError(f"the defaults do not survive being stored with the run: {told}")
+        reason = problems[0] if problems else f"{kept} is read back as {again}."
+        raise CheckFailedError(f"the defaults cannot be stored with the run: {reason}")
     described = describe_options(declared)
     if loose := [o.name for o in described if not _refuses(name, declared, o)]:
-        raise CheckFailedError(f"{', '.join(loose)}: takes whatever it is given.")
+        raise CheckFailedError(f"{', '.join(loose)}: accepts any value.")
     if not parse_options(name, declared, {"no_such_option_1": 1})[1]:
         raise CheckFailedError("an unknown option is not refused.")
     return f"{len(described)} options, with defaults that are valid, and wrong values refused."
@@ -122,15 +123,15 @@ def _refuses(name: str, declared: type[Any], option: Option) -> bool:
 
 @check(
     "listing-imports-nothing",
-    why="The command lists plugins each time somebody looks for one; a slow or broken import would be felt by all.",
-    mend="Import nothing of the plugin when Python starts: no .pth file, no sitecustomize.",
+    why="Every command lists plugins; a slow or broken import would affect all of them.",
+    fix="Do not import the plugin when Python starts: no .pth file, no sitecustomize.",
     needs=(),
 )
 def listing_imports_nothing(bench: Bench) -> str:
-    """Whether the plugin, torch or the engine is imported when plugins are listed."""
+    """Imports of the plugin, torch or the engine while plugins are listed."""
     if not bench.subject.installed:
         raise CheckSkippedError("the plugin is not installed from a package.")
-    code = LISTING.format(package=bench.subject.package, name=bench.subject.name)
+    code = LISTING.format(package=bench.subject.package, engine=make_engine().name, name=bench.subject.name)
     environment = {**os.environ, "PYTHONPATH": _path()}
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, timeout=120
@@ -139,7 +140,7 @@ def listing_imports_nothing(bench: Bench) -> str:
         raise CheckFailedError(f"listing fails: {(done.stderr.strip() or 'the plugin is not listed').splitlines()[-1]}")
     if imported := done.stdout.split():
         raise CheckFailedError(f"listing imports {', '.join(imported)}.")
-    return "listing plugins reads metadata alone."
+    return "listing plugins reads metadata only."
 
 
 def _path() -> str:

@@ -1,4 +1,4 @@
-"""Checks of what a plugin says of broken datasets."""
+"""Checks of the findings in broken datasets."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 TABLES = frozenset({".txt", ".csv", ".json", ".jsonl", ".xml"})
 GARBAGE = "garbage 0.5 nonsense, 1e999\n"
 MANY = 1000
-"""Files of a dataset that is still copied."""
+"""The most files of a dataset that is copied."""
 
 
 @check(
     "dataset-findings",
-    why="Most of the time that trainings cost people is lost on data that is not as the task expects it.",
-    mend="Yield a finding with file and line in check_dataset, or raise a DatasetError in read_dataset.",
+    why="Most training time is lost on data that the task does not expect.",
+    fix="Yield a finding with file and line in check_dataset, or raise a DatasetError in read_dataset.",
 )
 def dataset_findings(bench: Bench) -> str:
-    """What is said of a dataset that lacks an image, or has a damaged label or description."""
+    """Findings in a dataset that lacks an image, or has a damaged label or description."""
     dataset = bench.dataset
-    if told := _findings(bench, dataset.file):
-        raise CheckFailedError(f"the intact dataset has errors: {told[0]}", "Mend the sample, or the check.")
+    if found := _findings(bench, dataset.file):
+        raise CheckFailedError(f"the intact dataset has errors: {found[0]}", "Correct the sample, or check_dataset.")
     root = dataset.folder or dataset.file.parent
     files = [f.relative_to(root) for f in sorted(root.rglob("*")) if f.is_file()]
     if dataset.folder is None and len(files) > MANY:
-        raise CheckSkippedError(f"the dataset has more than {MANY} files, too many to try it with broken ones.")
+        raise CheckSkippedError(f"the dataset has more than {MANY} files, too many to copy.")
     broken = {
         "without one of its images": _first(files, IMAGES),
         "with a damaged line among its labels": _first(files, TABLES),
@@ -47,8 +47,8 @@ def dataset_findings(bench: Bench) -> str:
         shutil.copytree(root, copy)
         _damage(copy / file)
         if not _findings(bench, copy / dataset.file.relative_to(root), what):
-            raise CheckFailedError(f"a dataset {what} ({file.name}) passes without a word.")
-    return f"datasets are found to be broken {', '.join(tried)}."
+            raise CheckFailedError(f"a dataset {what} ({file.name}) has no findings.")
+    return f"findings in datasets {', '.join(tried)}."
 
 
 def _first(files: list[Path], endings: frozenset[str]) -> Path | None:
@@ -67,14 +67,21 @@ def _damage(file: Path) -> None:
 
 
 def _findings(bench: Bench, file: Path, what: str = "as it is") -> list[str]:
-    """Return what a check says of a dataset: its errors where it is intact, all of it where it is broken."""
+    """Return the findings in a dataset: errors if it is intact, all if it is broken."""
     subject = bench.subject
     options = bench.options_of(subject.plugins)
     try:
-        result = api.check(file, task=subject.task, plugins=subject.plugins, options=options, offline=True)
+        result = api.check(
+            file,
+            task=subject.task,
+            plugins=subject.plugins,
+            options=options,
+            offline=True,
+            registry=subject.registry,
+        )
     except DatasetError as error:
         return [str(error)]
     except Exception as error:
-        raise CheckFailedError(f"the check of a dataset {what} breaks down: {reason(error)}.") from error
+        raise CheckFailedError(f"the check of a dataset {what} fails: {reason(error)}.") from error
     intact = file == bench.dataset.file
     return [f.message for f in result.findings if f.severity == "error" or not intact]

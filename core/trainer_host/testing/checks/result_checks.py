@@ -1,4 +1,4 @@
-"""Checks of what a training leaves: metrics, checkpoints, predictions."""
+"""Checks of the results of a training: metrics, checkpoints, predictions."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CLOSE = 1e-3
 
 @check(
     "metrics-finite-json",
-    why="A metric that is not a number cannot be compared, and JSON and CSV cannot hold it.",
-    mend="Return finite floats: 0 where there is nothing to measure, float(value) for tensors.",
+    why="Metrics are compared, and stored as JSON and CSV, which takes finite numbers.",
+    fix="Return finite floats: 0 if there is nothing to evaluate, float(value) for tensors.",
     needs=NEEDS,
 )
 def metrics_finite_json(bench: Bench) -> str:
-    """Whether every metric of every epoch is a finite number that JSON can hold."""
+    """The metrics of every epoch: finite numbers that JSON can hold."""
     training = bench.first()
     for epoch, metrics in enumerate([*training.recording.metrics, training.result.metrics], 1):
         for name, value in metrics.items():
@@ -42,17 +42,17 @@ def metrics_finite_json(bench: Bench) -> str:
                 raise CheckFailedError(f"{name} {when} is a {kind}, which JSON cannot hold.") from error
             if not math.isfinite(value):
                 raise CheckFailedError(f"{name} {when} is {value}.")
-    return f"{len(training.result.metrics)} metrics, all of them finite."
+    return f"{len(training.result.metrics)} metrics, all finite."
 
 
 @check(
     "metrics-same-after-reload",
-    why="The metrics that a run ends with are those that people expect of its best.pt.",
-    mend="Keep in the model, in its attributes or in the hook state_dict all that predictions and metrics depend on.",
+    why="Users expect the metrics that a run ends with from its best.pt.",
+    fix="Keep everything that metrics depend on in the model, its attributes, or the hook state_dict.",
     needs=NEEDS,
 )
 def metrics_same_after_reload(bench: Bench) -> str:
-    """Whether a validation of best.pt gives the metrics that the training ended with."""
+    """Validation of best.pt, compared with the metrics that the training ended with."""
     training = bench.first()
     settings = {k: v for k, v in bench.engine_keys.items() if k in {"device", "plots", "workers", "imgsz"}}
     batch = 2 * bench.engine_keys["batch"]  # as in training
@@ -62,6 +62,7 @@ def metrics_same_after_reload(bench: Bench) -> str:
             plugins=bench.subject.plugins,
             options=bench.options_of(bench.subject.plugins),
             offline=True,
+            registry=bench.subject.registry,
             data=str(bench.dataset.file),
             save_dir=str(bench.folder / "runs" / "val"),
             batch=batch,
@@ -72,8 +73,8 @@ def metrics_same_after_reload(bench: Bench) -> str:
     different = _different(training.result.metrics, found)
     if different:
         name, before, after = different[0]
-        raise CheckFailedError(f"{name} is {before:.5g} at the end of the training, and {after:.5g} of best.pt again.")
-    return f"{len(found)} metrics of best.pt are those that the training ended with."
+        raise CheckFailedError(f"{name} is {before:.5g} at the end of the training, and {after:.5g} for best.pt.")
+    return f"{len(found)} metrics of best.pt equal those of the training."
 
 
 def _different(before: Mapping[str, float], after: Mapping[str, float]) -> list[tuple[str, float, float]]:
@@ -88,11 +89,11 @@ def _different(before: Mapping[str, float], after: Mapping[str, float]) -> list[
 @check(
     "checkpoint-plain",
     why="A file that names a class of a plugin runs code when it is opened, and breaks with the plugin's next release.",
-    mend="Save state dicts, numbers, text, lists and dicts; the host writes checkpoints so by itself.",
+    fix="Save state dicts, numbers, text, lists and dicts, as the host's own checkpoints do.",
     needs=NEEDS,
 )
 def checkpoint_plain(bench: Bench) -> str:
-    """Whether checkpoints name classes of torch, NumPy and the engine alone, and load without running code."""
+    """Classes that checkpoints name, and whether they load without running code."""
     from trainer_host.engine.factory import make_engine
 
     checkpoints = make_engine().checkpoints
@@ -105,23 +106,21 @@ def checkpoint_plain(bench: Bench) -> str:
         try:
             checkpoints.read(file)
         except SettingsError:
-            continue  # no checkpoint of the host's
+            continue  # not a checkpoint of the host
         except TrainerError as error:
             raise CheckFailedError(f"{shown} does not load safely: {error}") from error
-    return f"{len(files)} files, which hold plain data and classes of torch, NumPy and the engine."
+    return f"{len(files)} files with plain data and classes of torch, NumPy and the engine only."
 
 
 @check(
     "prediction-odd-sizes",
-    why="Images of users have any size, and often nothing on them.",
-    mend="Resize or pad in the predictor, and return an empty list where nothing is found.",
+    why="Users' images have any size, and often show no object.",
+    fix="Resize or pad in the predictor, and return an empty list if nothing is found.",
     needs=NEEDS,
 )
 def prediction_odd_sizes(bench: Bench) -> str:
-    """Predictions on images of odd sizes, on one with nothing on it, and on a single image."""
-    from trainer_host.plugin.registry import Registry
-
-    if not Registry.installed().chain(bench.subject.task).manager.hook.build_predictor.get_hookimpls():
+    """Predictions on images of odd sizes, on a black one, and on a single image."""
+    if not bench.subject.registry.chain(bench.subject.task).manager.hook.build_predictor.get_hookimpls():
         raise CheckSkippedError("the task does not predict.")
     folder = bench.folder / "odd"
     _draw(folder)
@@ -136,7 +135,7 @@ def prediction_odd_sizes(bench: Bench) -> str:
             json.dumps(prediction, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise CheckFailedError(f"a prediction cannot be written as JSON: {error}.") from error
-    return f"{len(found)} images, of odd sizes and with nothing on them."
+    return f"{len(found)} images of odd sizes, one of them black."
 
 
 def _draw(folder: Path) -> None:
@@ -159,6 +158,7 @@ def _predict(bench: Bench, source: Path) -> list[dict[str, Any]]:
             plugins=bench.subject.plugins,
             options=bench.options_of(bench.subject.plugins),
             offline=True,
+            registry=bench.subject.registry,
             conf=0.001,
             device="cpu",
             save_dir=str(bench.folder / "runs" / "predict"),
