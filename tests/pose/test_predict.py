@@ -78,7 +78,7 @@ def test_drawing_uses_the_datasets_skeleton(trained: tuple[RunResult, Path]) -> 
     prediction = ImagePrediction(Path("x.jpg"), image, [found])
 
     def drawn(skeleton: Any) -> Any:
-        ctx = PredictionContext(task="pose", engine_task="pose", args=None, data={"skeleton": skeleton})
+        ctx = PredictionContext(task="pose", engine_task="pose", args=None, model=None, data={"skeleton": skeleton})
         return draw_keypoints(ctx, prediction)
 
     joined, apart = drawn([[0, 1]]), drawn([])

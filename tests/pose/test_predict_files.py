@@ -246,7 +246,7 @@ def test_what_is_drawn_follows_the_settings() -> None:
     args = SimpleNamespace(show_boxes=True, show_labels=True, show_conf=False, line_width=None)
     assert (draw_boxes(prediction, args) != draw_boxes(prediction)).any()
     assert (draw_boxes(prediction) == draw_boxes(prediction, SimpleNamespace())).all()
-    ctx = PredictionContext(task="pose", engine_task="pose", args=SimpleNamespace(show_boxes=False))
+    ctx = PredictionContext(task="pose", engine_task="pose", args=SimpleNamespace(show_boxes=False), model=None)
     picture = draw_keypoints(ctx, prediction)
     assert picture[120, 60].any()
     assert not picture[50:60].any()
