@@ -125,7 +125,7 @@ def _from_others(pixels: Floats, classes: Floats) -> tuple[Floats, Floats]:
     labelled = known.sum(axis=1)
     axes = [_Axis.of(np.where(known, pixels[..., axis], 0), known) for axis in (0, 1)]
     usual = np.full(len(pixels), np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         distance = np.hypot(axes[0].outside, axes[1].outside)
         distance[~known | (labelled[:, None] < 3)] = np.nan
         whole, extent = np.maximum(axes[0].extent, axes[1].extent), np.maximum(axes[0].others, axes[1].others)
