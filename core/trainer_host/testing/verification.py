@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from trainer_host.plugin.discovery import Kind
     from trainer_host.plugin.plugin_spec import TaskSpec
+    from trainer_host.testing.plugin_under_test import Spec
 
 
 class VerificationError(AssertionError):
