@@ -29,8 +29,6 @@ from trainer_host.base.contexts import (
     ValidationContext,
 )
 from trainer_host.base.errors import (
-    DatasetError,
-    DatasetKeyError,
     EnvironmentProblemError,
     ExitCode,
     LossError,
@@ -44,7 +42,7 @@ from trainer_host.base.errors import (
     TrainerError,
     UnsafeError,
 )
-from trainer_host.base.findings import Finding
+from trainer_host.base.findings import DatasetError, DatasetKeyError, Finding
 from trainer_host.base.layer_spec import Layer
 from trainer_host.base.results import (
     ImagePrediction,

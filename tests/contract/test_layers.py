@@ -113,12 +113,12 @@ def test_the_file_is_plain_and_says_what_it_needs(trained: Path) -> None:
 def test_the_model_is_measured_and_used(trained: Path, workshop: Workshop) -> None:
     measured = workshop.trainer("val", f"model={trained}", "plots=False", "--json").json
     assert measured["metrics"].keys() >= {"metrics/mAP50(B)", "metrics/mAP50(P)"}
-    done = workshop.trainer("predict", f"model={trained}", "source=data/image_headers/val", "--no-pictures")
+    done = workshop.trainer("predict", f"model={trained}", "source=data/images/val", "--no-pictures")
     assert done.said[-1].endswith("in 4 images.")
 
 
 def test_without_the_plugin_it_says_what_to_do(trained: Path, workshop: Workshop) -> None:
-    done = workshop.bare("predict", f"model={trained}", "source=data/image_headers/val", code=ExitCode.PLUGIN)
+    done = workshop.bare("predict", f"model={trained}", "source=data/images/val", code=ExitCode.PLUGIN)
     assert "unknown layer 'SPDConv'." in done.stderr
     assert done.said[-1].endswith(f"{trained}: the model cannot be built. The file needs: trainer-spd-conv")
 
@@ -146,14 +146,14 @@ def old(workshop: Workshop) -> Path:
 
 
 def test_weights_of_a_fork_are_refused_without_the_plugin(old: Path, workshop: Workshop) -> None:
-    done = workshop.trainer("predict", f"model={old}", "source=data/image_headers/val", code=ExitCode.SETTINGS)
+    done = workshop.trainer("predict", f"model={old}", "source=data/images/val", code=ExitCode.SETTINGS)
     assert "old.pt: unknown layer 'SPDConv'." in done.said[-1]
     assert done.said[-1].endswith("If a plugin brings it, switch it on: --plugin NAME")
 
 
 def test_weights_of_a_fork_are_used_with_the_plugin(old: Path, workshop: Workshop) -> None:
     plugin = ["--plugin", "spd-conv", f"model={old}"]
-    done = workshop.trainer("predict", *plugin, "source=data/image_headers/val", "--no-pictures")
+    done = workshop.trainer("predict", *plugin, "source=data/images/val", "--no-pictures")
     assert done.said[0] == f"Task: pose (inferred from {old})"
     assert workshop.trainer("val", *plugin, "plots=False", "--json").json["task"] == "pose"
 

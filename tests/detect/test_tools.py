@@ -86,7 +86,7 @@ def rows(data: Description) -> dict[str, list[list[float]]]:
     for split in data.splits.values():
         for i, image in enumerate(split.images):
             found[Path(image).name] = [
-                in_pixels(split.values[split.starts[r] :][: split.columns[r]].tolist()) for r in split.rows_of(i)
+                in_pixels(split.values[split.starts[r] :][: split.row_lengths[r]].tolist()) for r in split.rows_of(i)
             ]
     return found
 

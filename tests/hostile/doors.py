@@ -65,7 +65,7 @@ DOORS: dict[str, list[str]] = {
     "dry run": ["run", "--dry-run", "--task", "pose", "data=data/data.yaml", "model=FILE", "pretrained=FILE"],
     "val": ["val", "model=FILE", "data=data/data.yaml", "plots=False", "imgsz=64", "device=cpu"],
     "val as recorded": ["val", "model=FILE", "plots=False", "device=cpu"],
-    "predict": ["predict", "model=FILE", "source=data/image_headers/val", "--no-pictures", "device=cpu"],
+    "predict": ["predict", "model=FILE", "source=data/images/val", "--no-pictures", "device=cpu"],
     "check": ["check", "FILE"],
     "convert": ["convert", "FILE", "converted"],
 }
@@ -105,7 +105,7 @@ def by_python(door: str, file: Path) -> dict[str, Any]:
         elif door == "API val":
             trainer_host.val(file, data="data/data.yaml", plots=False, imgsz=64)
         elif door == "API predict":
-            trainer_host.predict(file, "data/image_headers/val")
+            trainer_host.predict(file, "data/images/val")
         else:
             from trainer_pose import PoseTrainer
 

@@ -85,7 +85,7 @@ def frames(data: Description) -> dict[str, list[list[float]]]:
     found = {}
     for split in data.splits.values():
         for i, image in enumerate(split.images):
-            rows = [split.values[split.starts[r] :][: split.columns[r]].tolist() for r in split.rows_of(i)]
+            rows = [split.values[split.starts[r] :][: split.row_lengths[r]].tolist() for r in split.rows_of(i)]
             found["/".join(Path(image).parts[-2:])] = rows
     return found
 
@@ -120,7 +120,7 @@ def test_points_and_boxes(tmp_path: Path) -> None:
 def test_a_table_without_a_labelled_point_has_frames_alone(tmp_path: Path) -> None:
     blank = HEAD + "".join(f"labeled-data/m1/img{n}.png,,,,,,\n" for n in range(3))
     data = read(project(tmp_path, m1=blank))
-    assert [len(s.columns) for s in data.splits.values()] == [0, 0]
+    assert [len(s.row_lengths) for s in data.splits.values()] == [0, 0]
     assert "3 frames without a labelled point" in one(data, "dlc-empty-frame").message
 
 

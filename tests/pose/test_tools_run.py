@@ -75,7 +75,7 @@ def yolo_of_cvat(folder: Path) -> Path:
         label = folder / "labels" / "train" / f"{i}.txt"
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_text("0 0.5 0.5 0.3 0.3 0.5 0.5 2 0.6 0.6 1 0.000000 0.000000 0\n")
-        listed.append(f"data/image_headers/train/{i}.jpg\n")
+        listed.append(f"data/images/train/{i}.jpg\n")
     (folder / "train.txt").write_text("".join(listed))
     keys = {"kpt_shape": [3, 3], "names": {0: "mouse"}, "path": ".", "train": "train.txt"}
     (folder / "data.yaml").write_text(yaml.safe_dump(keys))

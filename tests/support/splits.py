@@ -36,9 +36,9 @@ def make_split(
         labelled=np.array([FOUND if image else EMPTY for image in rows], np.uint8),
         image=np.repeat(np.arange(images), [len(image) for image in rows]).astype(np.int32),
         line=np.array([line for image in rows for line in range(1, len(image) + 1)], np.int32),
-        columns=columns,
+        row_lengths=columns,
         values=values,
-        sound=np.array([bool(np.isfinite(row).all()) for row in flat], bool),
+        valid=np.array([bool(np.isfinite(row).all()) for row in flat], bool),
         crowd=np.array(crowd if crowd is not None else np.zeros(len(flat)), bool),
     )
 

@@ -18,7 +18,7 @@ from trainer_host.data.description import Description
 from trainer_host.session.dataset_check import prepare
 from trainer_host.session.resolution import Request
 
-COLUMNS = ("sizes", "shapes", "marks", "labelled", "image", "line", "columns", "values", "sound", "crowd")
+COLUMNS = ("sizes", "shapes", "marks", "labelled", "image", "line", "row_lengths", "values", "valid", "crowd")
 
 
 def draw(path: Path, shade: int = 0, size: tuple[int, int] = (20, 16)) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from trainer_host.base.atomic_io import atomic_write, display_path, plain
-from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
-from trainer_host.base.findings import Finding, Tolerance, grouped, raise_errors
+from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.findings import DatasetError, Finding, Tolerance, grouped, raise_errors
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.description import SPLITS, Description

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError
+from trainer_host.base.errors import Problem, SettingsError, StorageError
+from trainer_host.base.findings import DatasetError
 from trainer_host.base.temporaries import temporary_folder
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.description import MISSING, SPLITS

@@ -20,7 +20,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from PIL import Image
 
 from trainer_host.base.findings import Finding
-from trainer_host.data.image_headers import DAMAGED, MOST_PIXELS
+from trainer_host.data.header_facts import DAMAGED, MOST_PIXELS
 from trainer_host.data.near_duplicates import SIDE, find_pairs, proposed_split
 
 if TYPE_CHECKING:

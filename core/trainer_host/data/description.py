@@ -13,6 +13,7 @@ import numpy as np
 
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.findings import Finding, Severity
+from trainer_host.data.image_headers import read_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +24,6 @@ MISSING, EMPTY, FOUND = 0, 1, 2
 """What `Split.labelled` says of an image: no label file, one without rows, one with rows."""
 
 SPLITS = ("train", "val", "test")
-
-CHANNELS, ALPHA, DEEP = 0xFF, 0x100, 0x200
-"""What `Split.modes` is made of: the number of channels, and marks of an alpha channel and of more than 8 bits."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,9 +45,9 @@ class Split:
         labelled: `MISSING`, `EMPTY` or `FOUND` for each image, uint8 (n,).
         image: The image of each of the r rows, as its index, int32 (r,), ascending.
         line: The line of each row in its label file, counted from 1, int32 (r,); 0 where it is not known.
-        columns: How many numbers each row has, int32 (r,).
-        values: The numbers of all rows, one row after the other, float64 (sum of columns,).
-        sound: False for rows with something that is not a finite number, which reading has reported, bool (r,).
+        row_lengths: How many numbers each row has, int32 (r,).
+        values: The numbers of all rows, one row after the other, float64 (sum of row_lengths,).
+        valid: False for rows with something that is not a finite number, which reading has reported, bool (r,).
             Such a thing stands in ``values`` as NaN.
         crowd: Rows that mark a crowd rather than one object, bool (r,). They are not trained on.
         modes: What the header of each image says of its pixels, see `CHANNELS`, uint16 (n,); 0 channels if that is
@@ -65,9 +63,9 @@ class Split:
     labelled: NDArray[np.uint8]
     image: NDArray[np.int32]
     line: NDArray[np.int32]
-    columns: NDArray[np.int32]
+    row_lengths: NDArray[np.int32]
     values: NDArray[np.float64]
-    sound: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
     crowd: NDArray[np.bool_]
     modes: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
 
@@ -77,7 +75,7 @@ class Split:
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         """The index in ``values`` where each row begins, int64 (r,)."""
-        return np.cumsum(self.columns, dtype=np.int64) - self.columns
+        return np.cumsum(self.row_lengths, dtype=np.int64) - self.row_lengths
 
     @cached_property
     def shares_files(self) -> bool:
@@ -91,18 +89,18 @@ class Split:
 
     def head(self, count: int) -> NDArray[np.float64]:
         """Return the first numbers of every row, float64 (r, count); NaN where a row has fewer."""
-        if len(self.columns) and (self.columns == self.columns[0]).all() and self.columns[0] >= count:
-            return self.values.reshape(len(self.columns), -1)[:, :count]
-        out = np.full((len(self.columns), count), np.nan)
+        if len(self.row_lengths) and (self.row_lengths == self.row_lengths[0]).all() and self.row_lengths[0] >= count:
+            return self.values.reshape(len(self.row_lengths), -1)[:, :count]
+        out = np.full((len(self.row_lengths), count), np.nan)
         for column in range(count):
-            has = self.columns > column
+            has = self.row_lengths > column
             out[has, column] = self.values[self.starts[has] + column]
         return out
 
     def table(self, columns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the rows that have just so many numbers: their indices (m,), and the numbers (m, columns)."""
-        rows = np.flatnonzero(self.columns == columns)
-        if len(rows) == len(self.columns):
+        rows = np.flatnonzero(self.row_lengths == columns)
+        if len(rows) == len(self.row_lengths):
             return rows, self.values.reshape(len(rows), columns)
         return rows, self.values[self.starts[rows, None] + np.arange(columns)]
 
@@ -124,9 +122,9 @@ class Split:
             labelled=self.labelled[kept],
             image=number[self.image[rows]].astype(np.int32),
             line=self.line[rows],
-            columns=self.columns[rows],
-            values=self.values[np.repeat(rows, self.columns)],
-            sound=self.sound[rows],
+            row_lengths=self.row_lengths[rows],
+            values=self.values[np.repeat(rows, self.row_lengths)],
+            valid=self.valid[rows],
             crowd=self.crowd[rows],
         )
 
@@ -173,8 +171,6 @@ class Split:
         Returns:
             The split, and what is wrong with the images.
         """
-        from trainer_host.data.image_headers import read_images
-
         order = sorted(range(len(images)), key=lambda i: os.fspath(images[i]))
         paths = [os.path.abspath(images[i]) for i in order]  # noqa: PTH100 - links stay
         facts, findings = read_images(name, paths)
@@ -184,8 +180,8 @@ class Split:
         columns = np.array([len(row) for row in flat], np.int32)
         finite = np.isfinite(values)
         owner = np.repeat(np.arange(len(flat)), columns)
-        sound = np.ones(len(flat), bool)
-        sound[owner[~finite]] = False
+        valid = np.ones(len(flat), bool)
+        valid[owner[~finite]] = False
         split = cls(
             name=name,
             images=paths,
@@ -199,9 +195,9 @@ class Split:
             ),
             image=np.repeat(np.arange(len(order)), counts).astype(np.int32),
             line=np.array([n for i in order for n in lines[i]] if lines else np.zeros(len(flat)), np.int32),
-            columns=columns,
+            row_lengths=columns,
             values=values,
-            sound=sound,
+            valid=valid,
             crowd=np.array([c for i in order for c in crowd[i]] if crowd else np.zeros(len(flat)), bool),
         )
         return split, findings
@@ -284,7 +280,7 @@ class Description(dict[str, Any]):
                 split.shapes,
                 split.marks,
                 split.image,
-                split.columns,
+                split.row_lengths,
                 split.values,
                 split.crowd,
             ):
@@ -301,13 +297,3 @@ def _ordered(value: Any) -> Any:
 
 def _relative(path: str, root: str) -> str:
     return path[len(root) + 1 :] if path.startswith(root + os.sep) else path
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What the headers of images say, one entry for each image; see `Split`."""
-
-    sizes: NDArray[np.int64]
-    shapes: NDArray[np.int32]
-    marks: NDArray[np.uint32]
-    modes: NDArray[np.uint16]

@@ -17,7 +17,7 @@ from trainer_host.data.misplaced_labels import find_misplaced
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from trainer_host.data.image_listing import Listing
+    from trainer_host.data.listed_files import Listing
     from trainer_host.data.misplaced_labels import Misplaced
 
 NOT_LABELS = frozenset({"classes.txt", "notes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "labels.txt"})

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer_host.data.image_listing import Listing
     from trainer_host.data.label_files import Rows
+    from trainer_host.data.listed_files import Listing
 
 CODE = "label-outside"
 LINK_OUT = "link-outside"
@@ -82,9 +82,9 @@ def withheld(rows: Rows, listing: Listing) -> Rows:
         rows,
         file=rows.file[kept],
         line=rows.line[kept],
-        columns=rows.columns[kept],
-        values=rows.values[np.repeat(kept, rows.columns)],
-        sound=rows.sound[kept],
+        row_lengths=rows.row_lengths[kept],
+        values=rows.values[np.repeat(kept, rows.row_lengths)],
+        valid=rows.valid[kept],
         faults=sorted(faults),
     )
 
@@ -100,12 +100,12 @@ def _look_like_labels(rows: Rows) -> NDArray[np.bool_]:
     """Return which rows have a class and numbers such as normalized coordinates, bool (r,)."""
     if not len(rows.file):
         return np.zeros(0, bool)
-    first = np.cumsum(rows.columns, dtype=np.int64) - rows.columns
+    first = np.cumsum(rows.row_lengths, dtype=np.int64) - rows.row_lengths
     with np.errstate(invalid="ignore"):
         good = (rows.values >= LOWEST) & (rows.values <= HIGHEST)
         classes = rows.values[first]
         good[first] = (classes >= 0) & (classes < MOST_CLASSES) & (classes == np.floor(classes))
-    return np.logical_and.reduceat(good, first) & rows.sound & (rows.columns >= LEAST_COLUMNS)
+    return np.logical_and.reduceat(good, first) & rows.valid & (rows.row_lengths >= LEAST_COLUMNS)
 
 
 def images_out(split: str, listing: Listing, home: str, root: str) -> Iterator[Finding]:

@@ -6,8 +6,8 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from trainer_host.base.errors import DatasetError, Problem, SettingsError
-from trainer_host.base.findings import MISSING_KEY, Finding
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.findings import MISSING_KEY, DatasetError, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

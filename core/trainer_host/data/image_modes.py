@@ -14,12 +14,14 @@ import numpy as np
 
 from trainer_host.base.errors import StoppedError
 from trainer_host.base.findings import Finding
-from trainer_host.data.description import ALPHA, CHANNELS, DEEP, Description, Split
+from trainer_host.data.header_facts import ALPHA, CHANNELS, DEEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from trainer_host.data.description import Description, Split
 
 CONVERTED = frozenset({1, 3})
 """Numbers of channels to which the engine converts every image; for any other number it reads them as they are."""

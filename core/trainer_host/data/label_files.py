@@ -60,17 +60,17 @@ class Rows:
     Attributes:
         file: The file of each row, as its index, int32 (r,).
         line: Its line, counted from 1, int32 (r,).
-        columns: How many numbers it has, int32 (r,).
+        row_lengths: How many numbers it has, int32 (r,).
         values: The numbers of all rows, float64; NaN for what is no finite number.
-        sound: Whether all of a row are finite numbers, bool (r,).
+        valid: Whether all of a row are finite numbers, bool (r,).
         faults: What is wrong.
     """
 
     file: NDArray[np.int32]
     line: NDArray[np.int32]
-    columns: NDArray[np.int32]
+    row_lengths: NDArray[np.int32]
     values: NDArray[np.float64]
-    sound: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -111,9 +111,9 @@ def join_rows(parts: Sequence[Rows], firsts: Sequence[int]) -> Rows:
     return Rows(
         file=np.concatenate([p.file + np.int32(first) for p, first in zip(parts, firsts, strict=True)]),
         line=np.concatenate([p.line for p in parts]),
-        columns=np.concatenate([p.columns for p in parts]),
+        row_lengths=np.concatenate([p.row_lengths for p in parts]),
         values=np.concatenate([p.values for p in parts]),
-        sound=np.concatenate([p.sound for p in parts]),
+        valid=np.concatenate([p.valid for p in parts]),
         faults=[f._replace(file=f.file + first) for p, first in zip(parts, firsts, strict=True) for f in p.faults],
     )
 
@@ -152,9 +152,9 @@ def _parse_together(texts: Sequence[bytes]) -> Rows | None:
     return Rows(
         file=owner.astype(np.int32),
         line=(lines - first_line[owner] + 1).astype(np.int32),
-        columns=counts[lines].astype(np.int32),
+        row_lengths=counts[lines].astype(np.int32),
         values=values,
-        sound=np.ones(len(lines), bool),
+        valid=np.ones(len(lines), bool),
     )
 
 
@@ -163,7 +163,7 @@ def _parse_slowly(text: bytes) -> Rows:
     lines: list[int] = []
     counts: list[int] = []
     values: list[float] = []
-    sound: list[bool] = []
+    valid: list[bool] = []
     faults = [fault] if fault else []
     for number, line in enumerate(decoded.splitlines(), 1):
         words = line.split()
@@ -177,13 +177,13 @@ def _parse_slowly(text: bytes) -> Rows:
         lines.append(number)
         counts.append(len(words))
         values += found
-        sound.append(not odd)
+        valid.append(not odd)
     return Rows(
         file=np.zeros(len(lines), np.int32),
         line=np.array(lines, np.int32),
-        columns=np.array(counts, np.int32),
+        row_lengths=np.array(counts, np.int32),
         values=np.array(values, np.float64),
-        sound=np.array(sound, bool),
+        valid=np.array(valid, bool),
         faults=faults,
     )
 

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = 2
+FORMAT = 3
 CHECKSUM = 4
 """Bytes of the checksum that an entry begins with."""
 MARGIN = 2_000_000_000
 """Nanoseconds for which a file has to have been left alone before it was read."""
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
-ROW_COLUMNS = ("file", "line", "columns", "values", "sound")
+ROW_COLUMNS = ("file", "line", "row_lengths", "values", "valid")
 """Parts of the rows, each kept under its name with ``rows_`` before it."""
 
 
@@ -141,8 +141,8 @@ def _whole(contents: Contents) -> bool:
         contents.image_stats.shape == contents.label_stats.shape == (count, 4)
         and contents.shapes.shape == (count, 2)
         and contents.marks.shape == contents.modes.shape == (count,)
-        and rows.file.shape == rows.line.shape == rows.columns.shape == rows.sound.shape
-        and len(rows.values) == int(rows.columns.sum())
+        and rows.file.shape == rows.line.shape == rows.row_lengths.shape == rows.valid.shape
+        and len(rows.values) == int(rows.row_lengths.sum())
         and (not len(rows.file) or (int(rows.file.min()) >= 0 and int(rows.file.max()) < count))
     )
 

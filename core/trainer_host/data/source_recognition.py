@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
-from trainer_host.base.errors import DatasetError, Problem, TrainerError, UnsafeError, nearest
-from trainer_host.base.findings import Finding
+from trainer_host.base.errors import Problem, TrainerError, UnsafeError, nearest
+from trainer_host.base.findings import DatasetError, Finding
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.dataset_archives import known_archive, unpacking
 from trainer_host.data.image_headers import SUFFIXES

@@ -13,8 +13,8 @@ from trainer_host.data import scan_cache as cache
 from trainer_host.data.description import EMPTY, FOUND, MISSING, Split
 from trainer_host.data.foreign_labels import links_out, withheld
 from trainer_host.data.image_headers import read_header, unreadable
-from trainer_host.data.image_listing import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, UNREADABLE, Listing
 from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, Fault, Rows, join_rows, parse_labels
+from trainer_host.data.listed_files import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, UNREADABLE, Listing
 from trainer_host.data.scan_cache import Contents
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def read_split(name: str, sources: Sequence[Path], listing: Listing) -> tuple[Sp
         labelled=labelled,
         image=rows.file,
         line=rows.line,
-        columns=rows.columns,
+        row_lengths=rows.row_lengths,
         values=rows.values,
-        sound=rows.sound,
+        valid=rows.valid,
         crowd=np.zeros(len(rows.file), bool),
     )
     return split, [*_findings(split, contents), *links_out(name, listing, contents.rows)]
@@ -153,9 +153,9 @@ def _moved(rows: Rows, places: NDArray[np.int64], kept: NDArray[np.bool_]) -> Ro
     return Rows(
         file=moved[stays].astype(np.int32),
         line=rows.line[stays],
-        columns=rows.columns[stays],
-        values=rows.values[np.repeat(stays, rows.columns)],
-        sound=rows.sound[stays],
+        row_lengths=rows.row_lengths[stays],
+        values=rows.values[np.repeat(stays, rows.row_lengths)],
+        valid=rows.valid[stays],
         faults=[f._replace(file=int(target[f.file])) for f in rows.faults if target[f.file] >= 0],
     )
 
@@ -166,16 +166,16 @@ def _merged(kept: Rows, read: Rows) -> Rows:
         return read
     both = join_rows([kept, read], (0, 0))
     order = np.argsort(both.file, kind="stable")
-    starts = np.cumsum(both.columns, dtype=np.int64) - both.columns
-    lengths = both.columns[order].astype(np.int64)
+    starts = np.cumsum(both.row_lengths, dtype=np.int64) - both.row_lengths
+    lengths = both.row_lengths[order].astype(np.int64)
     # The values of each row stay together: its first place, and so many behind it.
     offsets = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return Rows(
         file=both.file[order],
         line=both.line[order],
-        columns=both.columns[order],
+        row_lengths=both.row_lengths[order],
         values=both.values[np.repeat(starts[order], lengths) + offsets],
-        sound=both.sound[order],
+        valid=both.valid[order],
         faults=sorted(both.faults),
     )
 

@@ -74,7 +74,7 @@ def check_selection(data: Description, args: Any, used: Collection[str]) -> list
     for name, split in data.splits.items():
         share = share_of(getattr(args, "fraction", 1.0), name)
         count = images_used(share, len(split))
-        rows = split.sound & ~split.crowd
+        rows = split.valid & ~split.crowd
         if name not in used or not rows.any() or (chosen is None and count == len(split)):
             continue
         left = rows & (split.image < count)

@@ -140,7 +140,7 @@ def _turned(pairs: Sequence[tuple[Any, Any]]) -> str:
 
 def name_classes_of_labels(data: Description) -> None:
     """Complete the fix of a dataset without classes by as many as its labels have."""
-    firsts = [split.head(1)[:, 0] for split in data.splits.values() if len(split.columns)]
+    firsts = [split.head(1)[:, 0] for split in data.splits.values() if len(split.row_lengths)]
     known = [int(v) for first in firsts for v in (first.max(),) if v == v and 0 <= v < SHOWN]  # NaN is not itself
     if not known or len(known) < len(firsts):
         return

@@ -122,7 +122,9 @@ def _texts(split: Split) -> dict[int, list[str]]:
     """Return the lines of each image's label file, in digits that give the very same numbers."""
     words = [str(int(v)) if v.is_integer() else repr(v) for v in split.values.tolist()]
     texts: dict[int, list[str]] = {}
-    rows = zip(split.image.tolist(), split.starts.tolist(), split.columns.tolist(), split.crowd.tolist(), strict=True)
+    rows = zip(
+        split.image.tolist(), split.starts.tolist(), split.row_lengths.tolist(), split.crowd.tolist(), strict=True
+    )
     for image, start, columns, crowd in rows:
         if not crowd:
             texts.setdefault(image, []).append(" ".join(words[start : start + columns]))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import (
-    DatasetError,
     EnvironmentProblemError,
     LossError,
     Problem,
@@ -18,6 +17,7 @@ from trainer_host.base.errors import (
     StorageError,
     TrainerError,
 )
+from trainer_host.base.findings import DatasetError
 from trainer_host.engine.resource_limits import exhausted
 from trainer_host.plugin.error_attribution import crash_of
 

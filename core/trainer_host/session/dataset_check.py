@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.contexts import DataContext
-from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError
-from trainer_host.base.findings import by_code
+from trainer_host.base.errors import Problem, SettingsError, StorageError
+from trainer_host.base.findings import DatasetError, by_code
 from trainer_host.data.check_runner import examine, finding_of
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.subset_settings import check_selection, chosen_classes
@@ -235,7 +235,7 @@ def count(data: Description) -> dict[str, Any]:
             "labelled": int((split.labelled == FOUND).sum()),
             "empty": int((split.labelled == EMPTY).sum()),
             "missing": int((split.labelled == MISSING).sum()),
-            "objects": len(split.columns),
+            "objects": len(split.row_lengths),
         }
         for name, split in data.splits.items()
     }

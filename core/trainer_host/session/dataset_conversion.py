@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
-from trainer_host.base.errors import DatasetError, Problem
-from trainer_host.base.findings import Tolerance
+from trainer_host.base.errors import Problem
+from trainer_host.base.findings import DatasetError, Tolerance
 from trainer_host.data.check_runner import examine, settle
 from trainer_host.data.holdout import hold_out
 from trainer_host.data.yolo_writer import Written, write_yolo

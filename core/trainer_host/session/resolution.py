@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.contexts import SampleContext
-from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
-from trainer_host.base.findings import FAIL, Tolerance, raise_errors
+from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.findings import FAIL, DatasetError, Tolerance, raise_errors
 from trainer_host.base.settings import Given, Setting, merge, name_of, read_settings_file
 from trainer_host.base.temporaries import sweep_once, temporary_folder
 from trainer_host.base.yaml_document import Document, line_of_key, read_document

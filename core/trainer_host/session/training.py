@@ -5,15 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from trainer_host.base.errors import (
-    DatasetError,
-    LossError,
-    PluginCrashError,
-    PluginError,
-    SettingsError,
-    StoppedError,
-    UnsafeError,
-)
+from trainer_host.base.errors import LossError, PluginCrashError, PluginError, SettingsError, StoppedError, UnsafeError
+from trainer_host.base.findings import DatasetError
 from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error, translated

@@ -60,7 +60,7 @@ def labelled_boxes(ctx: LabelContext) -> Iterator[tuple[Box, NDArray[np.float64]
         left = (1 - x if ctx.mirrored else x) - width / 2
         start = split.starts[row]
         box = Box(left, y - height / 2, width, height, label, int(number))
-        yield box, split.values[start : start + split.columns[row]]
+        yield box, split.values[start : start + split.row_lengths[row]]
 
 
 def _one_image(split: Split, image: int) -> Split:
@@ -71,9 +71,9 @@ def _one_image(split: Split, image: int) -> Split:
         split,
         image=split.image[rows],
         line=split.line[rows],
-        columns=split.columns[rows],
-        values=split.values[start : start + int(split.columns[rows].sum())],
-        sound=split.sound[rows],
+        row_lengths=split.row_lengths[rows],
+        values=split.values[start : start + int(split.row_lengths[rows].sum())],
+        valid=split.valid[rows],
         crowd=np.zeros(len(rows), bool),
     )
 

@@ -103,7 +103,7 @@ def listed(names: list[str]) -> str:
 
 def _columns(split: Split, boxes: Boxes) -> Found:
     for row in np.flatnonzero(boxes.misfit).tolist():
-        found = int(split.columns[row])
+        found = int(split.row_lengths[row])
         message = f"the row has {amount(found)}, and a box has 5: {BOX}."
         fits = shapes_text(fitting_shapes(found))
         if fits:
@@ -117,7 +117,7 @@ def _columns(split: Split, boxes: Boxes) -> Found:
 
 def _polygon_columns(split: Split, boxes: Boxes) -> Found:
     for row in np.flatnonzero(boxes.misfit).tolist():
-        found = int(split.columns[row])
+        found = int(split.row_lengths[row])
         message = f"the row has {amount(found)}, and a polygon has 7 or more: {POLYGON}."
         fix = f"write {POLYGON}"
         if found == 5:
@@ -160,7 +160,7 @@ def _class_range(data: Description, single_cls: bool) -> _Classes:
     count = max(nc if type(nc) is int else 0, len(names))
     if single_cls or not count:
         return _Classes(None)
-    seen = [split.head(1)[split.sound & ~split.crowd, 0] for split in data.splits.values()]
+    seen = [split.head(1)[split.valid & ~split.crowd, 0] for split in data.splits.values()]
     classes = np.concatenate([*seen, np.zeros(0)])
     return _Classes(count, bool(len(classes)) and classes.min() == 1 and classes.max() == count)
 
@@ -194,7 +194,7 @@ def _statistics(data: Description) -> Iterator[Finding]:
     names, train = class_names(data), data.splits.get("train")
     if not names or train is None:
         return
-    classes = train.head(1)[train.sound & ~train.crowd, 0]
+    classes = train.head(1)[train.valid & ~train.crowd, 0]
     classes = classes[(classes >= 0) & (classes <= max(names)) & (classes % 1 == 0)].astype(np.int64)
     if not len(classes):
         return

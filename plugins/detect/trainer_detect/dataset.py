@@ -70,7 +70,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
         self._refuse_misfits(BOX + points * dims)
         if self.use_keypoints:
             labels = engine_labels(self.split, points, dims, count)
-        elif np.isin(self.split.columns, [BOX, longer := BOX + points * dims]).all():
+        elif np.isin(self.split.row_lengths, [BOX, longer := BOX + points * dims]).all():
             labels = engine_labels(self.split, 0, 0, count, longer)
         else:
             labels = polygon_labels(self.split, count, points, dims)
@@ -85,11 +85,13 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
             DatasetError: If there are any; none is passed over.
         """
         split = self.split
-        polygon = (split.columns >= POLYGON) & (split.columns % 2 == 1) & (not self.use_keypoints)
-        fits = split.columns == columns if self.use_keypoints else np.isin(split.columns, [BOX, columns]) | polygon
-        bad = np.flatnonzero(~split.crowd & ~(fits & split.sound))
+        polygon = (split.row_lengths >= POLYGON) & (split.row_lengths % 2 == 1) & (not self.use_keypoints)
+        fits = (
+            split.row_lengths == columns if self.use_keypoints else np.isin(split.row_lengths, [BOX, columns]) | polygon
+        )
+        bad = np.flatnonzero(~split.crowd & ~(fits & split.valid))
         if len(bad):
-            what = f"the row has {split.columns[bad[0]]} numbers, which is not what the task reads."
+            what = f"the row has {split.row_lengths[bad[0]]} numbers, which is not what the task reads."
             raise DatasetError(split.of_row(int(bad[0]), "label-columns", what, "see trainer check").problem())
 
     def build_transforms(self, hyp: Any = None) -> Any:

@@ -90,7 +90,7 @@ def read_boxes(split: Split, shape: tuple[int, int] | None, kind: RowKind) -> Bo
         shape: The number of keypoints and of numbers for each, where the dataset has them.
         kind: What the task reads rows as.
     """
-    judged, columns = split.sound & ~split.crowd, split.columns
+    judged, columns = split.valid & ~split.crowd, split.row_lengths
     keypoints = columns == 5 + shape[0] * shape[1] if shape else np.zeros(len(columns), bool)
     boxed = judged & ((columns == 5) | keypoints)
     polygon = judged & ~boxed & (columns >= 7) & (columns % 2 == 1)
@@ -111,10 +111,10 @@ def read_boxes(split: Split, shape: tuple[int, int] | None, kind: RowKind) -> Bo
 
 def _polygon_boxes(split: Split, polygon: Bools) -> Floats:
     """Return centre and size of the box around each polygon, float64 (m, 4)."""
-    taken = np.repeat(polygon, split.columns)
+    taken = np.repeat(polygon, split.row_lengths)
     taken[split.starts[polygon]] = False  # the class
     points = split.values[taken].reshape(-1, 2).clip(-1e30, 1e30)  # so that sums are finite
-    counts = (split.columns[polygon] - 1) // 2
+    counts = (split.row_lengths[polygon] - 1) // 2
     first = np.cumsum(counts) - counts
     low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
     return np.concatenate([(low + high) / 2, high - low], axis=1)

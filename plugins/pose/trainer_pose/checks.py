@@ -53,7 +53,7 @@ def check_dataset(ctx: DataContext) -> Iterator[Finding]:
         return
     names = name_lists(data)
     own = _own_counts(data, shape)
-    fits = any((s.columns[_judged(s)] == 5 + shape[0] * shape[1]).any() for s in data.splits.values())
+    fits = any((s.row_lengths[_judged(s)] == 5 + shape[0] * shape[1]).any() for s in data.splits.values())
     read: dict[str, Keypoints] = {}
     placed: list[PlacedKeypoints] = []
     for split in data.splits.values():
@@ -72,7 +72,7 @@ def check_dataset(ctx: DataContext) -> Iterator[Finding]:
 
 
 def _judged(split: Split) -> Bools:
-    return split.sound & ~split.crowd
+    return split.valid & ~split.crowd
 
 
 def _columns(split: Split, shape: tuple[int, int], fits: bool, own: Mapping[int, int]) -> Found:
@@ -87,8 +87,8 @@ def _columns(split: Split, shape: tuple[int, int], fits: bool, own: Mapping[int,
     keypoints, dims = shape
     required = 5 + keypoints * dims
     classes = split.head(1)[:, 0]
-    for row in np.flatnonzero(_judged(split) & (split.columns != required)).tolist():
-        found = int(split.columns[row])
+    for row in np.flatnonzero(_judged(split) & (split.row_lengths != required)).tolist():
+        found = int(split.row_lengths[row])
         needed = f"{required} (5 + {keypoints} x {dims})"
         message = f"the row has {amount(found)}; kpt_shape [{keypoints}, {dims}] needs {needed}."
         fix = f"write class, x, y, width, height and {keypoints} keypoints of {dims} numbers"
@@ -122,7 +122,7 @@ def _own_counts(data: Description, shape: tuple[int, int]) -> dict[int, int]:
     lengths: dict[int, set[int]] = {}
     for split in data.splits.values():
         use = _judged(split)
-        pairs = np.stack([split.head(1)[use, 0], split.columns[use]], axis=1)
+        pairs = np.stack([split.head(1)[use, 0], split.row_lengths[use]], axis=1)
         for number, columns in np.unique(pairs, axis=0).astype(np.int64).tolist():
             lengths.setdefault(number, set()).add(columns)
     alike = {number: found.copy().pop() for number, found in lengths.items() if len(found) == 1}
@@ -181,7 +181,7 @@ def read_keypoints(split: Split, shape: tuple[int, int], names: dict[int, list[s
     """Return the keypoints of a split's rows, or None where no row has as many numbers as the shape requires."""
     count, dims = shape
     columns = 5 + count * dims
-    if not (split.columns == columns).any():
+    if not (split.row_lengths == columns).any():
         return None
     rows, values = split.table(columns)
     keep = _judged(split)[rows]

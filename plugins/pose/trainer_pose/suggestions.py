@@ -106,9 +106,9 @@ def flip_idx_of(data: Description, keypoints: int) -> list[int] | None:
 
 def likely_shape(data: Description) -> tuple[int, int] | None:
     """Return the keypoint shape that the rows of all splits have, or None where they do not agree."""
-    splits = [s for s in data.splits.values() if len(s.columns)]
-    judged = [s.sound & ~s.crowd for s in splits]
-    columns = {int(c) for s, use in zip(splits, judged, strict=True) for c in np.unique(s.columns[use])}
+    splits = [s for s in data.splits.values() if len(s.row_lengths)]
+    judged = [s.valid & ~s.crowd for s in splits]
+    columns = {int(c) for s, use in zip(splits, judged, strict=True) for c in np.unique(s.row_lengths[use])}
     if len(columns) != 1:
         return None
     count = columns.pop()

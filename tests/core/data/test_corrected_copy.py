@@ -7,8 +7,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from trainer_host.base.errors import DatasetError, SettingsError, StorageError
-from trainer_host.base.findings import Finding
+from trainer_host.base.errors import SettingsError, StorageError
+from trainer_host.base.findings import DatasetError, Finding
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.corrected_copy import patch_text, write_mended
 from trainer_host.data.dataset_reader import read_dataset

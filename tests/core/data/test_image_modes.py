@@ -13,7 +13,7 @@ from tests.core.helpers import command
 from tests.support.models import SIDE, dataset, noise, save_pixels
 from tests.support.yolo import examined
 from trainer_host import Finding
-from trainer_host.data.description import ALPHA, CHANNELS, DEEP
+from trainer_host.data.header_facts import ALPHA, CHANNELS, DEEP
 from trainer_host.data.image_headers import read_header
 
 

@@ -74,7 +74,7 @@ def test_what_is_read_back_is_the_very_same(tmp_path_factory: pytest.TempPathFac
     data = described(folder / "source", rows)
     again = read_dataset(write_yolo(data, folder / "new").file).splits["train"]
     assert np.array_equal(again.values, data.splits["train"].values)
-    assert again.columns.tolist() == [6] * len(rows)
+    assert again.row_lengths.tolist() == [6] * len(rows)
 
 
 def test_keys_are_kept(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_train_val_and_predict_ask_nobody(tmp_path: Path, option: list[str], alo
     before = files_below(tmp_path / "data")
     trackers = stub_packages(tmp_path / "packages")
     (tmp_path / "yolo26n.pt").write_bytes(b"no weights")
-    for words in ((*RUN, "plots=True"), ("val", BEST), ("predict", BEST, "source=data/image_headers/val")):
+    for words in ((*RUN, "plots=True"), ("val", BEST), ("predict", BEST, "source=data/images/val")):
         done = watched(trainer(*words, *option, alone=alone), tmp_path, trackers)
         require_silence(done, tmp_path)
         assert done.tracked == []
@@ -153,7 +153,7 @@ assert events.enabled
 import trainer_host
 done = trainer_host.run("pose", data="data/data.yaml", model="yolo11n-pose.yaml", imgsz=32, epochs=1)
 trainer_host.val(done.best)
-assert len(trainer_host.predict(done.best, "data/image_headers/val").predictions) == 2
+assert len(trainer_host.predict(done.best, "data/images/val").predictions) == 2
 assert (events.events, events.t) == ([], 0)
 """
     done = watched([sys.executable, "-c", code], tmp_path, trackers)

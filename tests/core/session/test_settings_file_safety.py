@@ -189,6 +189,6 @@ def test_a_python_file_of_a_checkpoint_is_not_run(
     for task in ("detect", "./x.py"):
         record = {"task": task, "chain": ["detect"], "plugins": [plugin], **state}
         torch.save({"model": None, "train_args": {}, "trainer_host": record}, tmp_path / "model.pt")
-        for words in (["predict", "source=data/image_headers/val"], ["val", f"data={data}"], ["run", f"data={data}"]):
+        for words in (["predict", "source=data/images/val"], ["val", f"data={data}"], ["run", f"data={data}"]):
             assert trainer(*words, "model=model.pt").code != 0
             assert not (tmp_path / "ran").exists()

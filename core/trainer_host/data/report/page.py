@@ -121,7 +121,7 @@ def _counts(data: Description) -> str:
 
 def _numbers(split: Split) -> list[int]:
     labelled = [int(np.count_nonzero(split.labelled == kind)) for kind in (FOUND, EMPTY, MISSING)]
-    return [len(split), *labelled, len(split.columns)]
+    return [len(split), *labelled, len(split.row_lengths)]
 
 
 def _findings(findings: Sequence[Finding], gallery: Gallery) -> str:

@@ -28,7 +28,8 @@ from trainer_host.base.contexts import (
     ScheduleContext,
     ValidationContext,
 )
-from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
+from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.findings import DatasetError
 from trainer_host.base.results import Ending
 from trainer_host.data.check_runner import unanswered
 from trainer_host.data.description import FOUND

@@ -1,0 +1,75 @@
+"""Facts that the header of an image gives, and the notes that readers of headers share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trainer_host.base.findings import Severity
+
+CHANNELS, ALPHA, DEEP = 0xFF, 0x100, 0x200
+"""Parts of a mode: the number of channels, and flags for an alpha channel and for more than 8 bits."""
+MOST_PIXELS = 178_956_970
+"""Pixels beyond which Pillow refuses an image as a decompression bomb."""
+ROTATED = frozenset({5, 6, 7, 8})
+"""EXIF orientations that swap width and height."""
+PIXELS = {"CMYK": "CMYK colours (made for print)", "F": "32-bit floating-point pixels", "I": "32-bit pixels"}
+
+DAMAGED = "replace the file by a whole copy, or remove it with its label file"
+
+
+@dataclass
+class Header:
+    """What the header of one image says.
+
+    Attributes:
+        height: Pixels from top to bottom, after the EXIF rotation; 0 where it is not known.
+        width: Pixels from left to right.
+        mark: A checksum of the file's first bytes.
+        mode: What it says of the pixels, see `description.CHANNELS`.
+        faults: Code, message, fix and severity of what is wrong.
+    """
+
+    height: int = 0
+    width: int = 0
+    mark: int = 0
+    mode: int = 0
+    faults: tuple[tuple[str, str, str, Severity], ...] = ()
+
+    def add(self, code: str, message: str, fix: str, severity: Severity = "error") -> Header:
+        """Note that something is wrong."""
+        self.faults = (*self.faults, (code, message, fix, severity))
+        return self
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the headers of images say, one entry for each image; see `Split`."""
+
+    sizes: NDArray[np.int64]
+    shapes: NDArray[np.int32]
+    marks: NDArray[np.uint32]
+    modes: NDArray[np.uint16]
+
+
+def note_rotation(header: Header, turned: int) -> None:
+    """Warn of an EXIF orientation that rotates or mirrors the image."""
+    if turned in range(2, 9):
+        what = f"the image is stored turned or mirrored (EXIF orientation {turned}) and is turned upright for training."
+        fix = "check that the labels were made on the upright image; the report of trainer check shows them"
+        header.add("image-rotated", what, fix, "warning")
+
+
+def note_conversion(header: Header, mode: str) -> None:
+    """Warn of pixels that are converted to 8-bit color for training."""
+    what = f"the image has {pixel_name(mode)}, and is converted to 8-bit colour for training."
+    header.add("image-mode", what, "convert it yourself where colours or depth matter", "warning")
+
+
+def pixel_name(mode: str) -> str:
+    """Return what the pixels of a mode are called by those who do not know Pillow's names."""
+    return PIXELS.get(mode, "16-bit pixels" if mode.startswith("I;16") else f"{mode} pixels")
