@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.best_metric import full_name
+from trainer_host.base.best_metric import FITNESS, full_name
 from trainer_host.base.reporting import EpochReport, Progress
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class ProgressCallbacks:
         """Report the epoch. The engine fires this once more after the final measurement, which is none."""
         if getattr(trainer, "finishing", False) or not trainer.tloss:
             return
-        metrics = trainer.metrics or {}
+        # The engine keeps the fitness apart from the metrics; it is shown if it selects best.pt.
+        metrics = {**(trainer.metrics or {}), FITNESS: trainer.fitness}
         names = dict.fromkeys(name for wanted in self.metrics if (name := full_name(wanted, metrics)))
         evaluated = trainer.evaluated_epoch == trainer.epoch + 1
         self.reporter.epoch(

@@ -289,7 +289,7 @@ class HookSpecs:
         """Return the validator, with ``ctx.loader`` while training and without one for a finished model.
 
         It is called with ``trainer=`` while training and with ``model=`` on its own, and returns the metrics by name,
-        ``fitness`` among them; without that the loss tells the best checkpoint. Its attribute ``metrics.keys`` lists
+        ``fitness`` among them; without it the loss selects ``best.pt``. Its attribute ``metrics.keys`` lists
         the metrics' names.
 
         Called: at set-up, and for a validation.
@@ -322,11 +322,11 @@ class HookSpecs:
 
     @hookspec(firstresult=True)
     def fitness(self, ctx: RunContext, metrics: Mapping[str, float]) -> float | None:
-        """Return how good a model with these metrics is: the larger, the better. It tells the best checkpoint.
+        """Return how good a model with these metrics is: the larger, the better. It selects ``best.pt``.
 
-        ``metrics`` has the figure that counts so far as ``fitness``: that of the metric which the user named, or of the
-        validator. It answers where no task does. Where the user named a metric, the hook is asked, but the metric
-        decides.
+        ``metrics`` has the value that selects otherwise as ``fitness``: that of the task's ``best_metric``, or else of
+        the validator. If the user names a metric, it takes the place of every answer; wrappers still see its value
+        (negative if the lowest is the best), and what they return selects ``best.pt``.
 
         Called: after each validation of a training.
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.best_metric import FITNESS
 from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import PluginError
 from trainer_host.base.settings import is_file
@@ -49,12 +50,20 @@ def _check(record: PluginRecord) -> PluginRecord:
     return replace(record, state="broken", reason=said[-1] if said else ended)
 
 
-TOLD = ("default_model", "scratch_model", "best_metric", "metrics")
+SHOWN = ("default_model", "scratch_model", "best_metric", "metrics")
 """Attributes of a task that are shown, its own or its base's."""
 
 
 def _of_task(chain: Sequence[tuple[PluginRecord, TaskSpec]], attribute: str) -> Any:
     return next((v for _, spec in reversed(chain) if (v := getattr(spec, attribute))), None)
+
+
+def _defaults(chain: Sequence[tuple[PluginRecord, TaskSpec]]) -> dict[str, Any]:
+    """Return what a task sets; its answer to the hook ``fitness`` takes precedence over its ``best_metric``."""
+    found = {name: _of_task(chain, name) for name in SHOWN}
+    if not found["best_metric"] or any("fitness" in _hooks(record, spec) for record, spec in chain):
+        found["best_metric"] = FITNESS
+    return found
 
 
 def describe(name: str, disabled: Collection[str] = ()) -> dict[str, Any]:
@@ -99,7 +108,7 @@ def _described(
         **record.as_json(),
         "chain": [r.name for r, _ in chain],
         "hooks": _hooks(record, spec),
-        "defaults": {name: _of_task(chain, name) for name in TOLD} if chain else {},
+        "defaults": _defaults(chain) if chain else {},
         "options": {
             o.name: {"type": o.type, "default": o.default, "help": o.help, "allowed": o.allowed}
             for o in describe_options(spec.options if spec else None)

@@ -22,8 +22,9 @@ class TaskSpec:
             made of the engine's parts leaves it out and is told by its own name.
         default_model: Weights that a run starts from when data is given and no model.
         scratch_model: The architecture to train from scratch, named in errors and used by samples.
-        best_metric: Name of the metric that tells people how good the model is.
-        metrics: Names of the metrics that belong in a summary, with ``best_metric`` among them.
+        best_metric: Metric that selects ``best.pt``, ``NAME`` or ``min:NAME``, unless the user names another or a
+            plugin answers the hook ``fitness``; ``fitness``, the default, is the validator's own.
+        metrics: Names of the metrics in the table of epochs, which also shows the one that selects ``best.pt``.
         dataset_keys: Keys of a dataset YAML that tell this task. The task that finds most of its keys is taken.
         known_keys: All keys of a dataset YAML that the task understands, besides those that every task has.
         trainer: The trainer class of the engine that the task is made of, or where it is, as ``module:Class``; see

@@ -124,7 +124,6 @@ TASK = TaskSpec(
     engine_task="pose",
     default_model="yolo26n-pose.pt",
     scratch_model="yolo26n-pose.yaml",
-    best_metric="metrics/mAP50-95(P)",
     metrics=("metrics/mAP50(B)", "metrics/mAP50(P)", "metrics/mAP50-95(P)"),
     dataset_keys=("names", "kpt_shape"),
     known_keys=("kpt_shape", "flip_idx", "kpt_names", "kpt_oks_sigmas", "skeleton"),

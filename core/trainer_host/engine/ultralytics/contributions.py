@@ -154,11 +154,11 @@ def require_measured(chain: Chain, names: Mapping[str, Any], metrics: Mapping[st
         raise PluginError(Problem(what, "Leave out the extensions that bring these metrics."))
 
 
-def require_figure(fitness: Any) -> None:
-    """Refuse an answer to the hook `fitness` that cannot tell the best checkpoint.
+def require_finite(fitness: Any) -> None:
+    """Refuse an answer to the hook `fitness` that cannot select a checkpoint.
 
     Raises:
-        PluginError: If it is no finite number.
+        PluginError: If it is not a finite number.
     """
     try:
         finite = math.isfinite(fitness)

@@ -47,7 +47,7 @@ class EngineDefaults:
 
     @hookimpl
     def fitness(self, metrics: Mapping[str, float]) -> float:
-        """Return the validator's own figure."""
+        """Return the value of the selecting metric, or the validator's fitness if no metric is named."""
         return metrics["fitness"]
 
     @hookimpl

@@ -15,7 +15,6 @@ import torch
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import DEFAULT_CFG
 
-from trainer_host.base.best_metric import full_name
 from trainer_host.base.contexts import (
     AutobatchHints,
     DataContext,
@@ -46,7 +45,7 @@ from trainer_host.engine.ultralytics.contributions import (
     postprocessing,
     require_asked,
     require_augmentations,
-    require_figure,
+    require_finite,
     require_measured,
     require_sampler,
 )
@@ -54,6 +53,7 @@ from trainer_host.engine.ultralytics.end_of_training import ending_of
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
 from trainer_host.engine.ultralytics.model_facts import starting_models
 from trainer_host.engine.ultralytics.model_loading import starting_weights, trained_model
+from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known
 from trainer_host.engine.ultralytics.plugin_layers import with_layers
 from trainer_host.engine.ultralytics.plugin_losses import add_losses
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
@@ -401,35 +401,18 @@ class HostTrainer(BaseTrainer):
         self.evaluated_epoch = self.epoch + 1
         require_measured(self.plan.chain, self.plugin_metrics, metrics)
         require_asked(self.plan.chain, self.postprocessing, "validator")
-        best = self.plan.best_metric
-        if best is not None and best.is_fitness:
-            best = None
-        if best is not None:
-            fitness = best.fitness(metrics)
-        answer = self._answer("fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
-        if best is None:  # what the user names goes before what a plugin thinks of it
-            fitness = answer
-        if self.plan.chain.answers("fitness") and bool(self.loss.isfinite()):  # else the training is at fault
-            require_figure(answer)
+        fitness = fitness_of(self.plan, self.context(RunContext), metrics, fitness)
+        if fitness is None:
+            raise PluginError(unanswered(self.plan.chain.name, "fitness"))
+        if self.plan.chain.answers("fitness") and bool(self.loss.isfinite()):  # otherwise the training is faulty
+            require_finite(fitness)
         self.best_fitness = fitness if before is None or before < fitness else before
         return metrics, fitness
 
-    def _require_best_metric(self) -> None:
-        """Refuse a metric that is not measured as soon as all are known: those of the loss with the first batch.
-
-        Raises:
-            SettingsError: If it is the one that tells the best checkpoint.
-        """
-        best = self.plan.best_metric
-        if best is None or best.is_fitness:
-            return
-        known = {*(self.metrics or {}), *self.plugin_metrics, *self.label_loss_items(prefix="val")}
-        if full_name(best.name, known) is None:
-            raise SettingsError(best.unknown(known))
-
     def progress_string(self) -> str:
         """Return the head of the engine's progress table, which is asked for once the parts of the loss have names."""
-        self._require_best_metric()
+        # Not earlier: the names of the loss, which may select best.pt too, are known with the first batch.
+        require_known(self.plan, {*(self.metrics or {}), *self.plugin_metrics, *self.label_loss_items(prefix="val")})
         heads = ("Epoch", "GPU_mem", *self.loss_names, "Instances", "Size")
         return "\n" + "".join(f"{head:>11}" for head in heads)
 

@@ -44,6 +44,7 @@ from trainer_host.engine.ultralytics.engine_settings import engine_folder
 from trainer_host.engine.ultralytics.fonts import settle_fonts
 from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
 from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
+from trainer_host.engine.ultralytics.model_selection import shown_metrics
 from trainer_host.engine.ultralytics.plugin_layers import with_layers
 from trainer_host.engine.ultralytics.run_dataset import read_and_check
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
@@ -189,8 +190,7 @@ class TrainingEngine:
         self, plan: Plan, values: Mapping[str, Any], save_dir: Path, reporter: Reporter, stop: StopRequest
     ) -> None:
         self.plan, self.values, self.save_dir = plan, dict(values), save_dir
-        shown = [*(plan.chain.attribute("metrics") or ()), *([plan.best_metric.name] if plan.best_metric else [])]
-        self.progress = ProgressCallbacks(reporter, stop, tuple(dict.fromkeys(shown)))
+        self.progress = ProgressCallbacks(reporter, stop, shown_metrics(plan))
         self.trainer: HostTrainer | None = None
 
     def prepare(self) -> dict[str, Any]:
