@@ -330,7 +330,7 @@ def test_what_a_dataset_says_itself_is_left_alone() -> None:
     written = completed(Description(keys, file="data.yaml", lines={"kpt_shape": 3}))
     assert "flip_idx" not in written
     assert completed(Description({**keys, "flip_idx": [0, 1]}, file="x.json"))["flip_idx"] == [0, 1]
-    assert completed(Description({**keys, "kpt_shape": "2, 3"}, file="x.json")).findings == []
+    assert not completed(Description({**keys, "kpt_shape": "2, 3"}, file="x.json")).findings
 
 
 # H5

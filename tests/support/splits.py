@@ -52,7 +52,7 @@ def make_context(
 ) -> DataContext:
     """Return what a check is given of a dataset with these keys and rows."""
     made = {name: make_split(rows, name) for name, rows in splits.items()}
-    data = Description(keys, file="/data/data.yaml", splits=made, lines=lines)
+    data = Description(keys, file="/data/data.yaml", splits=made, lines=lines or {})
     settings = {"fliplr": 0.5, "flipud": 0.0, "single_cls": False, **args}
     return DataContext(
         task=task, engine_task=task, args=SimpleNamespace(**settings), data=data, source="/data/data.yaml"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.settings import Given
-from trainer_host.data.check_runner import examine
+from trainer_host.data.check_runner import read_and_check
 from trainer_host.data.dataset_reader import read_dataset
 from trainer_host.data.description import Description
 from trainer_host.session.dataset_check import prepare
@@ -103,4 +103,4 @@ def swap(one: Path, other: Path) -> None:
 
 def examined(source: Path, task: str | None = None, **settings: Any) -> Description:
     """Return a dataset as the plugins of a task read and check it."""
-    return examine(*prepare(Request(Given(task, {**settings, "data": str(source)})), NullReporter()))
+    return read_and_check(*prepare(Request(Given(task, {**settings, "data": str(source)})), NullReporter()))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.findings import Finding, Severity
+from trainer_host.data.cache_folder import extracted_folder
 from trainer_host.data.image_headers import read_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -216,57 +219,72 @@ class SourceIds:
     classes: Mapping[int, Any] = field(default_factory=dict)
 
 
-class Description(dict[str, Any]):
-    """A dataset's keys as the engine knows them, and beside them what was read.
+@dataclass(frozen=True, eq=False)
+class Description(Mapping[str, Any]):
+    """A dataset that was read: a mapping of its keys, as the engine knows them, with splits and findings. Immutable.
 
-    The keys have at least ``names`` (class index to name), ``nc``, ``channels``, and for each split that there is
-    what the engine is given for it; after an error some may be missing.
-
-    Args:
-        keys: The keys.
-        file: The file that describes the dataset.
-        splits: What was read of each split.
-        findings: What reading found; the host shows them with those of the checks.
-        lines: The line of each key in ``file``; a key within a key is written with a dot (``names.0``).
+    The keys have at least ``names`` (class index to name), ``nc``, ``channels``, and for each split what the engine is
+    given for it; after an error some may be missing. ``data | {key: value}`` and `dataclasses.replace` make
+    a changed one.
 
     Attributes:
-        left_out: For each split the images that were left out because they cannot be used.
+        content: The keys.
+        file: The file that describes the dataset.
+        splits: The images and rows of each split.
+        findings: The findings of reading; the host shows them with those of the checks.
+        lines: The line of each key in ``file``; a nested key is written with a dot (``names.0``).
+        left_out: For each split the images that were skipped because they cannot be used.
         engine_reads: Whether the labels are files that the engine could find and read by itself.
         ids: The ids that the dataset's own files use, if its format has any.
     """
 
-    def __init__(
-        self,
-        keys: Mapping[str, Any],
-        *,
-        file: str | Path,
-        splits: Mapping[str, Split] | None = None,
-        findings: Sequence[Finding] = (),
-        lines: Mapping[str, int] | None = None,
-    ) -> None:
-        super().__init__(keys)
-        self.file = os.fspath(file)
-        self.splits: dict[str, Split] = dict(splits or {})
-        self.findings = list(findings)
-        self.lines = dict(lines or {})
-        self.left_out: dict[str, list[str]] = {}
-        self.engine_reads = False
-        self.ids = SourceIds()
+    content: Mapping[str, Any]
+    file: str = field(kw_only=True)
+    splits: Mapping[str, Split] = field(default_factory=dict, kw_only=True)
+    findings: Sequence[Finding] = field(default=(), kw_only=True)
+    lines: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    left_out: Mapping[str, list[str]] = field(default_factory=dict, kw_only=True)
+    engine_reads: bool = field(default=False, kw_only=True)
+    ids: SourceIds = field(default_factory=SourceIds, kw_only=True)
+
+    def __post_init__(self) -> None:
+        # Copies: whoever reads a dataset goes on to use its own dicts and lists.
+        for name in ("content", "splits", "lines", "left_out"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        object.__setattr__(self, "findings", tuple(self.findings))
+        object.__setattr__(self, "file", os.fspath(self.file))
+
+    def __getitem__(self, key: str) -> Any:
+        return self.content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.content)
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], file: str | Path = "") -> Description:
+        """Return the data of a hook's context: a description as it is, or other keys as one without splits."""
+        return data if isinstance(data, cls) else cls(data, file=os.fspath(file))
+
+    def __or__(self, keys: Mapping[str, Any]) -> Description:
+        """Return the dataset with other values of some keys, as ``|`` does for dicts."""
+        return replace(self, content={**self.content, **keys})
+
+    def with_findings(self, findings: Iterable[Finding]) -> Description:
+        """Return the dataset with further findings."""
+        return replace(self, findings=(*self.findings, *findings))
 
     def of_key(self, key: str, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:
-        """Return a finding about a key, with its line; the key above where a key within a key has none."""
-        parts = key.split(".")
-        known = (self.lines.get(".".join(parts[:end])) for end in range(len(parts), 0, -1))
-        line = next((n for n in known if n is not None), None)
-        return Finding(code, message, fix, self.file, line, severity)
+        """Return a finding about a key, with its line; a nested key without a line has that of the key above."""
+        return Finding(code, message, fix, self.file, line_of(key, self.lines), severity)
 
     def fingerprint(self) -> str:
         """Return a hash of what is trained on: keys, images by name, size and shape, and labels.
 
         It does not depend on where the dataset lies, on times, or on how the label files are written.
         """
-        from trainer_host.data.scan_cache import extracted_folder
-
         file = Path(self.file)
         root = str(Path(self.get("path") or (file if file.is_dir() else file.parent)).resolve())
         keys = {str(k): plain(v) for k, v in self.items() if k not in {*SPLITS, "path", "yaml_file"}}
@@ -275,17 +293,17 @@ class Description(dict[str, Any]):
         for name, split in sorted(self.splits.items()):
             names = "\0".join(_relative(_relative(f, cached), root) for f in split.images)
             digest.update(f"\n{name}\n{names}\n".encode("utf-8", "surrogateescape"))
-            for column in (
-                split.sizes,
-                split.shapes,
-                split.marks,
-                split.image,
-                split.row_lengths,
-                split.values,
-                split.crowd,
-            ):
+            numbers = (split.row_lengths, split.values, split.crowd)
+            for column in (split.sizes, split.shapes, split.marks, split.image, *numbers):
                 digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
+
+
+def line_of(key: str, lines: Mapping[str, int]) -> int | None:
+    """Return the line of a key; a nested key (``names.0``) without a line has that of the key above."""
+    parts = key.split(".")
+    known = (lines.get(".".join(parts[:end])) for end in range(len(parts), 0, -1))
+    return next((n for n in known if n is not None), None)
 
 
 def _ordered(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import Problem, SettingsError
@@ -32,8 +33,8 @@ def held_out(names: Sequence[str], share: float) -> list[bool]:
     return chosen
 
 
-def hold_out(data: Description, share: float) -> None:
-    """Make a validation split of a part of the training images, chosen by their names.
+def hold_out(data: Description, share: float) -> Description:
+    """Return a dataset with a part of the training images as validation split, chosen by their names.
 
     Args:
         data: A dataset that has no validation split; its findings no longer say so.
@@ -52,16 +53,17 @@ def hold_out(data: Description, share: float) -> None:
         raise SettingsError(Problem("the dataset has a validation split.", "Leave out --holdout.", data.file))
     train = data.splits.get("train")
     if train is None:
-        return  # which the findings tell
+        return data  # the findings say why
     if len(train) < 2:
         raise DatasetError(Problem("the train split has one image, so none can be held out.", "Add images.", data.file))
     home = os.path.dirname(data.file)  # noqa: PTH120
     names = [os.path.relpath(f, home) for f in train.images]
     out = held_out(names, share)
     chosen = {f for f, held in zip(train.images, out, strict=True) if held}
-    data.splits["train"] = train.without(chosen)
-    data.splits["val"] = train.without(set(train.images) - chosen).renamed("val")
-    data.findings = [f for f in data.findings if f.code != MISSING_KEY or "'val'" not in f.message]
+    val = train.without(set(train.images) - chosen).renamed("val")
+    splits = {**data.splits, "train": train.without(chosen), "val": val}
+    findings = [f for f in data.findings if f.code != MISSING_KEY or "'val'" not in f.message]
     what = f"held out for validation: {len(chosen)} of {len(names)} images, chosen by their names."
     fix = "keep frames of one video together yourself, if there are any: they resemble each other"
-    data.findings.append(Finding("holdout", what, fix, data.file, None, "warning"))
+    findings.append(Finding("holdout", what, fix, data.file, None, "warning"))
+    return replace(data, splits=splits, findings=findings)

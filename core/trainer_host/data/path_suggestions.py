@@ -19,7 +19,7 @@ from trainer_host.data.image_headers import SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from trainer_host.data.description import Description
+    from trainer_host.data.dataset_draft import Draft
 
 OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 PLAIN = re.compile(r"[\w./+-][\w./+ -]*[\w./+-]|[\w.]")
@@ -142,7 +142,7 @@ def _folders(root: Path) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def meant_root(data: Description, given: Any, beside: Path) -> str | None:
+def meant_root(data: Draft, given: Any, beside: Path) -> str | None:
     """Return what to do about a ``path`` that leads nowhere; None if the splits are nowhere near.
 
     Args:

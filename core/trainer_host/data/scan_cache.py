@@ -14,19 +14,19 @@ import time
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from trainer_host.base.atomic_io import appearing_whole
 from trainer_host.base.temporaries import sweep_once
+from trainer_host.data.cache_folder import cache_folder
 from trainer_host.data.label_files import Fault, Rows
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -38,17 +38,6 @@ MARGIN = 2_000_000_000
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 ROW_COLUMNS = ("file", "line", "row_lengths", "values", "valid")
 """Parts of the rows, each kept under its name with ``rows_`` before it."""
-
-
-def cache_folder() -> Path:
-    """Return the folder of the host's caches: ``TRAINER_CACHE_DIR``, or the user's own cache folder."""
-    given = os.environ.get("TRAINER_CACHE_DIR")
-    return Path(given).expanduser() if given else user_cache_path("trainer-host", appauthor=False)
-
-
-def extracted_folder() -> Path:
-    """Return the folder of images that were taken out of files of labels."""
-    return cache_folder() / "extracted"
 
 
 @dataclass(frozen=True)

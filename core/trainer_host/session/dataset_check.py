@@ -11,7 +11,7 @@ from trainer_host.base.atomic_io import display_path
 from trainer_host.base.contexts import DataContext
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.findings import DatasetError, by_code
-from trainer_host.data.check_runner import examine, finding_of
+from trainer_host.data.check_runner import finding_of, read_and_check
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.subset_settings import check_selection, chosen_classes
 from trainer_host.engine.error_translation import blamed
@@ -120,18 +120,18 @@ def check(
 def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fix: Path | None) -> CheckResult:
     try:
         refuse_other_data(chain, ctx.source)
-        data = examine(chain, ctx)
+        data = read_and_check(chain, ctx)
     except DatasetError as error:
         return _unread(error, ctx.source, chain)
-    data.findings += check_selection(data, ctx.args, SPLITS)
-    ctx = replace(ctx, data=data)
+    data = data.with_findings(check_selection(data, ctx.args, SPLITS))
     proposal: dict[str, list[str]] = {}
     if deep:
         from trainer_host.data.deep_check import inspect_pixels
 
         pixels = inspect_pixels(data)
-        data.findings += pixels.findings
+        data = data.with_findings(pixels.findings)
         proposal = pixels.proposal
+    ctx = replace(ctx, data=data)
     notes = _report(report, data, chain, ctx) if report else []
     notes += _mend(fix, data, chain, ctx, proposal) if fix else []
     return replace(_result(data, chain, notes), used=("train", ctx.split))
@@ -140,7 +140,7 @@ def _checked(chain: Chain, ctx: DataContext, deep: bool, report: Path | None, fi
 def _unread(error: DatasetError, source: str, chain: Chain | None) -> CheckResult:
     """Return what to say of a dataset of which nothing can be read."""
     findings = error.findings or [finding_of(p) for p in error.problems]
-    return _result(Description({}, file=Path(source).absolute(), findings=findings), chain, ())
+    return _result(Description({}, file=str(Path(source).absolute()), findings=findings), chain, ())
 
 
 def _result(data: Description, chain: Chain | None, notes: Sequence[str]) -> CheckResult:

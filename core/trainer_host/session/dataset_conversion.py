@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.errors import Problem
 from trainer_host.base.findings import DatasetError, Tolerance
-from trainer_host.data.check_runner import examine, settle
+from trainer_host.data.check_runner import apply_tolerance, read_and_check
 from trainer_host.data.holdout import hold_out
 from trainer_host.data.yolo_writer import Written, write_yolo
 from trainer_host.engine.error_translation import blamed
@@ -16,7 +16,7 @@ from trainer_host.engine.ultralytics.engine_import import engine_switches
 from trainer_host.session.dataset_check import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trainer_host.base.findings import Finding
@@ -35,7 +35,7 @@ class ConvertResult:
     """
 
     written: Written
-    left_out: dict[str, list[str]]
+    left_out: Mapping[str, list[str]]
     findings: Sequence[Finding]
 
     def as_json(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class ConvertResult:
             "images": written.images,
             "rows": written.rows,
             "crowds_left_out": written.crowds,
-            "images_left_out": self.left_out,
+            "images_left_out": dict(self.left_out),
             "linked": written.linked,
             "renamed": written.renamed,
             "warnings": len(self.findings),
@@ -84,10 +84,10 @@ def convert(request: Request, folder: Path, reporter: Reporter, holdout: float |
     """
     chain, ctx = prepare(request, reporter)
     with blamed(chain.manager):
-        data = examine(chain, ctx)
+        data = read_and_check(chain, ctx)
     if holdout is not None:
-        hold_out(data, holdout)
-    settle(data, Tolerance.parse(request.given.bad or "fail"))
+        data = hold_out(data, holdout)
+    data = apply_tolerance(data, Tolerance.parse(request.given.bad or "fail"))
     if not data.splits:
         raise DatasetError(Problem("there are no images to convert.", None, data.file))
     return ConvertResult(write_yolo(data, folder), data.left_out, data.findings)

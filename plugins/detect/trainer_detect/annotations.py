@@ -46,8 +46,8 @@ def _outline(points: NDArray[np.float64], mirrored: bool, colour: int) -> list[L
 
 def labelled_boxes(ctx: LabelContext) -> Iterator[tuple[Box, NDArray[np.float64]]]:
     """Yield the boxes of an image, mirrored where the context says so, each with all numbers of its row."""
-    data = ctx.data
-    if not isinstance(data, Description) or ctx.split not in data.splits:
+    data = Description.of(ctx.data)
+    if ctx.split not in data.splits:
         return
     names, whole = class_names(data), data.splits[ctx.split]
     crowd = whole.crowd[whole.rows_of(ctx.image)]
@@ -80,9 +80,7 @@ def _one_image(split: Split, image: int) -> Split:
 
 def histograms(ctx: DataContext) -> Iterator[Histogram]:
     """Yield the objects of each class, and the widths and heights of the boxes. Crowds are not counted."""
-    data = ctx.data
-    if not isinstance(data, Description):
-        return
+    data = Description.of(ctx.data)
     shape, kind = keypoint_shape(data), row_kind(ctx.engine_task)
     boxes = {name: read_boxes(split, shape, kind).values for name, split in data.splits.items()}
     if not any(len(values) for values in boxes.values()):

@@ -20,9 +20,9 @@ from trainer_detect.labels import BOX, engine_labels, polygon_labels
 from trainer_detect.rows import keypoint_shape
 from trainer_host import DatasetError, PluginError, Problem
 from trainer_host.base.gc_pause import gc_paused
+from trainer_host.data.cache_folder import cache_folder
 from trainer_host.data.description import Description
 from trainer_host.data.image_listing import list_split
-from trainer_host.data.scan_cache import cache_folder
 from trainer_host.data.split_reader import read_split
 
 if TYPE_CHECKING:

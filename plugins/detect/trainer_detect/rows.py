@@ -31,8 +31,8 @@ def row_kind(engine_task: str) -> RowKind:
 
 
 def description(ctx: DataContext) -> Description:
-    """Return the dataset with what was read of it; without splits where a plugin's reader gave keys alone."""
-    return ctx.data if isinstance(ctx.data, Description) else Description(ctx.data, file=ctx.source)
+    """Return the dataset of a context; without splits if a plugin's reader returned keys alone."""
+    return Description.of(ctx.data, ctx.source)
 
 
 def keypoint_shape(data: Description) -> tuple[int, int] | None:

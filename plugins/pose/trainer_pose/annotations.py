@@ -31,9 +31,8 @@ def annotate(ctx: LabelContext) -> list[Shape]:
     Mirrored keypoints have changed places as ``flip_idx`` says. Keypoints that are not labelled are left out, and so
     are all those of a row that does not have the numbers which ``kpt_shape`` demands.
     """
-    if not isinstance(ctx.data, Description):
-        return []
-    shape = keypoint_shape(ctx.data)
+    data = Description.of(ctx.data)
+    shape = keypoint_shape(data)
     found: list[Shape] = []
     for box, numbers in labelled_boxes(ctx):
         found.append(box)
@@ -41,9 +40,9 @@ def annotate(ctx: LabelContext) -> list[Shape]:
             points = numbers[_BEFORE:].reshape(shape)
             labelled = _labelled(points)
             if ctx.mirrored:  # the engine tells what is labelled before it mirrors
-                order = _flip_order(ctx.data, len(points))
+                order = _flip_order(data, len(points))
                 points, labelled = np.column_stack([1 - points[order, 0], points[order, 1:]]), labelled[order]
-            found += _drawn(ctx.data, points, labelled, box.colour)
+            found += _drawn(data, points, labelled, box.colour)
     return found
 
 
@@ -88,9 +87,9 @@ def _skeleton(data: Description, count: int) -> list[tuple[int, int]]:
 
 def histograms(ctx: DataContext) -> Iterator[Histogram]:
     """Yield how many objects show each keypoint, hide it, and lack it; and how many keypoints an object has."""
-    data = ctx.data
-    shape = keypoint_shape(data) if isinstance(data, Description) else None
-    if shape is None or not isinstance(data, Description):
+    data = Description.of(ctx.data)
+    shape = keypoint_shape(data)
+    if shape is None:
         return
     read = {name: read_keypoints(split, shape, {}) for name, split in data.splits.items()}
     points = {name: found for name, found in read.items() if found is not None}

@@ -36,7 +36,7 @@ class PoseHooks:
         from trainer_pose.formats import completed
 
         data = yield
-        return completed(data) if isinstance(data, Description) else data
+        return completed(Description.of(data, ctx.source))
 
     @hookimpl
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
@@ -53,7 +53,7 @@ class PoseHooks:
         from trainer_host.data.description import Description
         from trainer_pose.suggestions import yaml_patch
 
-        return yaml_patch(ctx.data) if isinstance(ctx.data, Description) else {}
+        return yaml_patch(Description.of(ctx.data, ctx.source))
 
     @hookimpl
     def annotate(self, ctx: LabelContext) -> Sequence[Shape]:

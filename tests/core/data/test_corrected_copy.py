@@ -95,7 +95,7 @@ def test_what_is_certain_is_mended(tmp_path, written, expected):
         assert "still to do: label-number (1)." in lines
         return
     assert text_of(tmp_path / "copy", "train/a") == expected
-    assert copy.findings == []
+    assert not copy.findings
     assert any(line.startswith("mended: ") for line in lines)
     assert not any("to do" in line for line in lines)
 
@@ -145,7 +145,7 @@ def test_keys_and_paths_of_the_yaml_are_mended(tmp_path):
         "names": {0: "mouse"},
         "nc": 1,
     }
-    assert copy.findings == []
+    assert not copy.findings
     assert {"mended: paths of the YAML (1).", "mended: the key validation is written as val."} <= {*lines}
 
 
@@ -224,7 +224,7 @@ def test_the_proposed_split_is_written_as_lists(tmp_path):
     better = read_dataset(tmp_path / "copy" / "data-split.yaml")
     assert sum(map(len, better.splits.values())) == 10
     assert all((s.labelled == 2).all() for s in better.splits.values())
-    assert inspect_pixels(better).findings == []
+    assert not inspect_pixels(better).findings
     assert any(line.startswith("data-split.yaml has the proposed split") for line in lines)
 
 
@@ -268,7 +268,7 @@ def test_images_are_copied_where_links_are_not_possible(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
     _, copy = mended(make(tmp_path / "mice", {"train/a": ROW, "val/b": ROW}), tmp_path / "copy")
-    assert copy.findings == []
+    assert not copy.findings
     assert not (tmp_path / "copy" / "images" / "train" / "a.png").is_symlink()
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import groupby
 from pathlib import Path
@@ -374,7 +375,7 @@ def test_samples_are_spread_and_shown_with_their_mirror_image(tmp_path: Path) ->
 
 def test_all_splits_have_samples_and_bad_images_are_none(tmp_path: Path) -> None:
     data = dataset(tmp_path, *(f"{i:02}.png" for i in range(30)))
-    data.splits["val"] = dataset(tmp_path, "v.png", split="val").splits["val"]
+    data = replace(data, splits={**data.splits, **dataset(tmp_path, "v.png", split="val").splits})
     bad = data.splits["train"].of_image(0, "bad", "It is bad.")
     page = report(data, [bad])
     samples = [a["aria-label"] or "" for a in page.all("svg", role="img")]

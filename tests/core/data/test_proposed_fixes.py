@@ -20,7 +20,7 @@ from trainer_host.base.errors import TrainerError
 from trainer_host.base.findings import FAIL
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.settings import Given
-from trainer_host.data.check_runner import examine, settle
+from trainer_host.data.check_runner import apply_tolerance, read_and_check
 from trainer_host.session.dataset_check import prepare
 from trainer_host.session.resolution import Request
 
@@ -149,8 +149,8 @@ def test_an_error_in_a_split_that_is_not_used(tmp_path: Path) -> None:
 def accepted_by_run(data: Path) -> bool:
     try:
         chain, ctx = prepare(Request(Given("pose", {"data": str(data)})), NullReporter())
-        read = examine(chain, ctx)
-        settle(read, FAIL, {"train", "val"})
+        read = read_and_check(chain, ctx)
+        apply_tolerance(read, FAIL, {"train", "val"})
         ctx.args.task = "pose"
         for mode in ("train", "val"):
             wanted = replace(ctx, data=read, path=read[mode], mode=mode, batch_size=4, stride=32)

@@ -61,7 +61,7 @@ from trainer_host.engine.ultralytics.reimplemented.load_model import setup_model
 from trainer_host.engine.ultralytics.reimplemented.mixed_precision import after_test, skip_test
 from trainer_host.engine.ultralytics.reimplemented.recovery import check_resume, recover
 from trainer_host.engine.ultralytics.reimplemented.save_model import save_model
-from trainer_host.engine.ultralytics.run_dataset import read_and_check
+from trainer_host.engine.ultralytics.run_dataset import prepare_dataset
 from trainer_host.engine.ultralytics.settings_validation import several_devices
 from trainer_host.engine.ultralytics.starting_weights import random_weights, taken_weights
 
@@ -70,7 +70,6 @@ if TYPE_CHECKING:
 
     from trainer_host.base.protocols import Batch, Dataset, Metric, Module, Optimizer, Validator
     from trainer_host.base.results import StartingWeights
-    from trainer_host.data.description import Description
     from trainer_host.engine.plan import Plan
 
 C = TypeVar("C", bound=RunContext)
@@ -111,6 +110,7 @@ class HostTrainer(BaseTrainer):
     Attributes:
         ending: How the training ended, once it has.
         starting_weights: The weights that the training starts from, once there is a model.
+        description: The dataset, as hooks see it; ``data`` has the engine's own copy of its keys.
         best_epoch: The epoch whose weights this training has written as the best checkpoint, counted from 1.
         evaluated_epoch: The last epoch that was evaluated, counted from 1.
     """
@@ -118,6 +118,7 @@ class HostTrainer(BaseTrainer):
     lf: Callable[[float], float]
     ending = Ending("epochs")
     best_fitness: float | None
+    description: Mapping[str, Any] = MappingProxyType({})
     setting_up = False
     amp_setting: Any = None
     teacher: Any = None
@@ -158,7 +159,7 @@ class HostTrainer(BaseTrainer):
             "engine_task": self.plan.chain.engine_task,
             "args": self.args,
             "options": self.plan.chain.options,
-            "data": getattr(self, "data", {}),
+            "data": self.description,
             "save_dir": self.save_dir,
             "exact": self.plan.exact,
             "offline": self.plan.offline,
@@ -208,19 +209,20 @@ class HostTrainer(BaseTrainer):
         figures = MappingProxyType({k: float(v) for k, v in metrics.items()})
         self.hooks.log(ctx=self.context(LogContext, epoch=epoch, values=figures))
 
-    def get_dataset(self) -> Description:
-        """Read the dataset and have it checked.
+    def get_dataset(self) -> dict[str, Any]:
+        """Read the dataset, have it checked, and return a copy of its keys, which the engine may change.
 
         Raises:
             DatasetError: If it cannot be read, or if a check finds an error.
         """
         models = starting_models(self.args)
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split, models=models)
-        data = read_and_check(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
+        data = prepare_dataset(self.plan, ctx, self.save_dir, {"train", self.args.split or "val"})
         if data.left_out.get("train") and not (data.splits["train"].labelled == FOUND).any():
-            raise DatasetError(Problem("no train image with labels is left.", "Mend them: see trainer check."))
+            raise DatasetError(Problem("no train image with labels is left.", "Correct the images: see trainer check."))
         self.args.data = data.get("yaml_file", self.args.data)
-        return data
+        self.description = data
+        return deepcopy(dict(data))
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the dataset of the images at ``img_path``."""
@@ -271,7 +273,7 @@ class HostTrainer(BaseTrainer):
 
     def trained(self, checkpoint: Checkpoint) -> Module:
         """Return the model of a checkpoint, built by the task."""
-        data = checkpoint.record.get("data") or getattr(self, "data", {})
+        data = checkpoint.record.get("data") or self.description
         ctx = self.context(ModelContext, cfg=checkpoint.record.get("cfg"), data=data)
         build = self._build_informed_model if checkpoint.in_state_form else self._build_model
         return trained_model(checkpoint, build, with_layers(self.plan.chain.manager, ctx))

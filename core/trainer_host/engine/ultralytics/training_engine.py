@@ -25,6 +25,7 @@ from trainer_host.base.contexts import (
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError, nearest
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.results import Outcome, UnreadableImage
+from trainer_host.data.description import Description
 from trainer_host.data.subset_settings import refuse_unknown_classes
 from trainer_host.engine.checkpoint.reading import read_checkpoint
 from trainer_host.engine.drawable_image import drawable_image
@@ -46,7 +47,7 @@ from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
 from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
 from trainer_host.engine.ultralytics.model_selection import shown_metrics
 from trainer_host.engine.ultralytics.plugin_layers import with_layers
-from trainer_host.engine.ultralytics.run_dataset import read_and_check
+from trainer_host.engine.ultralytics.run_dataset import prepare_dataset
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
-    from trainer_host.data.description import Description
     from trainer_host.engine.plan import Plan
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
@@ -206,8 +206,8 @@ class TrainingEngine:
             settle_fonts()  # the final evaluation asks for one, also without plots
         if not self.plan.exact:
             self._use_wanted_threads()
-        data: Description = self.trainer.data
-        return {"fingerprint": data.fingerprint(), **({"left_out": data.left_out} if data.left_out else {})}
+        data = Description.of(self.trainer.description)
+        return {"fingerprint": data.fingerprint(), **({"left_out": dict(data.left_out)} if data.left_out else {})}
 
     def _use_wanted_threads(self) -> None:
         """Use as many threads on a CPU as the user says; the engine sets its own number again when it validates."""
@@ -329,7 +329,7 @@ class FinishedModel:
         hook = self.plan.chain.manager.hook
         models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
         ctx = self._context(DataContext, source=str(self.args.data), split=self.args.split, mode="val", models=models)
-        data = read_and_check(self.plan, ctx, self.save_dir, {self.args.split})
+        data = prepare_dataset(self.plan, ctx, self.save_dir, {self.args.split})
         self.args.data = data.get("yaml_file", self.args.data)
         settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
         callbacks = engine_callbacks()

@@ -12,9 +12,9 @@ import numpy as np
 from trainer_detect.formats.coco_file import derives_box, fault_of, labelled_points, lacks_box, says_nothing
 from trainer_detect.formats.common import LEAST, box_shares, boxes_around, counted, shares, unlisted
 from trainer_host.base.findings import Finding
+from trainer_host.data.cache_folder import extracted_folder
 from trainer_host.data.description import Description, SourceIds, Split
 from trainer_host.data.image_headers import read_images
-from trainer_host.data.scan_cache import extracted_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,9 +68,10 @@ def description_of(
         splits[part.name] = _Reader(source, part, list(names), count, margin).split()
         keys[part.name] = str(part.folder)
     source.findings += unlisted(splits.values(), source.kind.noun)
-    found = Description(keys, file=source.file, splits=splits, findings=source.findings, lines=source.lines)
-    found.ids = _ids_of(parts, names)
-    return found
+    ids = _ids_of(parts, names)
+    return Description(
+        keys, file=str(source.file), splits=splits, findings=source.findings, lines=source.lines, ids=ids
+    )
 
 
 def _ids_of(parts: Sequence[LabelledImages], names: Sequence[str]) -> SourceIds:

@@ -85,7 +85,8 @@ def read_project(project: Project, margin: float, holdout: Holdout) -> Descripti
         splits[name] = _split(project, name, part)
         keys[name] = str(project.file.parent / "labeled-data")
     project.findings += unlisted(splits.values(), "CollectedData file")
-    return Description(keys, file=project.file, splits=splits, findings=project.findings, lines=project.lines)
+    read = Description(keys, file=str(project.file), splits=splits, lines=project.lines)
+    return read.with_findings(project.findings)
 
 
 def _frames(project: Project, file: Path, table: Table, margin: float) -> Frames:
