@@ -22,7 +22,8 @@ from trainer_host import Box, DataContext, Finding, Histogram, LabelContext, Lin
 from trainer_host.data.description import Description, Split
 from trainer_host.data.report import write_report
 from trainer_host.data.report.charts import own_histograms, size_chart
-from trainer_host.data.report.pictures import WHOLE, View, closest_view, detail_view, draw, draw_mirrored, load_picture
+from trainer_host.data.report.overlay import draw, draw_mirrored
+from trainer_host.data.report.pictures import WHOLE, View, closest_view, detail_view, load_picture
 
 EVIL = "<script>alert(1)</script>\"'&"
 VOID = {"meta", "input", "br", "img", "link"}
@@ -112,7 +113,7 @@ def test_it_says_what_the_dataset_is(tmp_path: Path) -> None:
     page = report(data)
     assert data.fingerprint() in page.text
     assert "shapes" in page.text
-    assert "Ready to train: nothing was found." in page.text
+    assert "Ready to train. No problems found." in page.text
     assert "train 3 1 2 0 3" in page.text
 
 
