@@ -18,7 +18,7 @@ ASSIGNMENTS = r"\w+: (?:\[(?:[^\[\]]|\[[^\[\]]*\])*\]|\{.*?\}|\"[^\"]*\"|[^\s,;]
 BEFORE = r"(?:name its folder: |put images there, or )?(?!write KEY)"
 BEYOND = r"(?:$|[,;] (?:or|which|with|and change|if|to)\b.*| for colour.*| in the YAML.*| in place of names)"
 
-ALIKE = ", and the others alike"
+ALIKE = ", and likewise the others"
 NO_LINE = "remove the line|delete the row|remove one of the two$|remove it, or ignore|correct the path, or remove"
 
 
@@ -167,8 +167,8 @@ FORMS: tuple[tuple[str, Follow], ...] = (
     (r"(?:remove it with its label file|.*, or remove it with its label file|remove one of the two, .*)", remove_image),
     (r"remove it from \w+ or from \w+", remove_image),
     (r"(?:remove the link|(?:correct|replace) the link.*|remove it, or mend it)", remove_file),
-    (r"put the image there, or remove the label file", remove_file),
-    (r"label it; if nothing is on it, put an empty file there", empty_label),
+    (r"add the image, or remove the label file", remove_file),
+    (r"label it; if it shows no object, add an empty label file", empty_label),
     (r"write (\./\S+|\S+\.\w+)", on_line(lambda _, match: match[1])),
     (r"(?:move or rename the folder|remove or rename it|rename it, or put the image there)", take_away),
     (r"save it as UTF-8", as_utf8),

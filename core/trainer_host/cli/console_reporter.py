@@ -130,7 +130,7 @@ class ConsoleReporter:
             ("best model", result.best),
             ("last model", result.last if result.best is None else None),
             ("predictions", result.predictions),
-            ("everything", result.save_dir),
+            ("run folder", result.save_dir),
         ]
         for name, path in places:
             if path is not None:

@@ -78,7 +78,7 @@ def inspect_pixels(data: Description) -> Pixels:
         images[name] = []
         for image, result in found.items():
             if isinstance(result, str):
-                what = f"the picture is damaged: {result}."
+                what = f"the image is damaged: {result}."
                 findings.append(Finding("image-undecodable", what, DAMAGED, image, None, "error", name, image))
             else:
                 images[name].append(image)
@@ -117,19 +117,19 @@ def _repeats(
     root = Path(data.file).parent
     for mine, (similarity, other) in sorted(best.items()):
         shown = os.path.relpath(flat[other], root)
-        what = f"the image shows nearly the same as {shown} of {splits[other]} (similarity {similarity:.2f})."
+        what = f"near-duplicate of {shown} in {splits[other]} (similarity {similarity:.2f})."
         fix = "put both into the same split"
         yield Finding("near-duplicate", what, fix, flat[mine], None, "warning", splits[mine], flat[mine])
 
 
 def _summary(data: Description, shares: str, moved: int, remain: int) -> Finding:
-    what = f"images show nearly the same as images of another split ({shares}),"
+    what = f"images are near-duplicates of images in another split ({shares}),"
     what += " so that scores look better than the model is."
-    fix = f"move {moved} images, as the split does that trainer check --deep --fix DIR writes"
+    fix = f"move {moved} images as in the split that trainer check --deep --fix DIR writes"
     if not moved:
         fix = "take the frames of each split from a different video"
     elif remain:
-        fix += f"; {remain} pairs at its edges still show nearly the same"
+        fix += f"; {remain} pairs at its edges remain near-duplicates"
     return Finding("near-duplicates", what, fix, data.file, None, "warning")
 
 

@@ -33,8 +33,8 @@ def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[
     yield from _orphans(listings, owned, {f for found in misplaced.values() if found for f in found.files})
     same = list(_same_splits(data))
     for one, other in same:
-        what = f"{one} and {other} are the same images, so that {other} does not measure what the model has learned."
-        yield data.of_key(other, "splits-same", what, f"keep images apart for {other}", "warning")
+        what = f"{one} and {other} are the same images, so metrics on {other} are meaningless."
+        yield data.of_key(other, "splits-same", what, f"use other images for {other}", "warning")
     yield from _copies(data, {other for _, other in same})
 
 
@@ -60,7 +60,7 @@ def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Ite
             first = display_path(Path(split.label_files[0]))
             empty = (split.labelled == EMPTY).all()
             what = f"{_none_has(split, 'label files with rows')};"
-            what += f" the first is looked for at {first}."
+            what += f" the first is expected at {first}."
             fix = f"put the label files into {display_path(Path(split.label_files[0]).parent)}"
             if empty:
                 what, fix = f"the label files of all {len(split)} {split.name} images are empty.", "label the images"
@@ -76,7 +76,7 @@ def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Ite
     ):
         label = split.label_files[index].removeprefix(here)
         what = f"the image has no label file ({label}), so it trains as background."
-        fix = "label it; if nothing is on it, put an empty file there"
+        fix = "label it; if it shows no object, add an empty label file"
         yield split.of_image(index, "label-missing", what, fix, "warning")
 
 
@@ -88,8 +88,8 @@ def _orphans(listings: Mapping[str, Listing], owned: set[str], misplaced: set[st
                 if file.rpartition(os.sep)[-1].lower() in NOT_LABELS:
                     continue
                 told.add(file)
-                fix = "put the image there, or remove the label file"
-                yield Finding("label-orphan", "no image belongs to this label file.", fix, file, None, "warning", name)
+                fix = "add the image, or remove the label file"
+                yield Finding("label-orphan", "the label file has no image.", fix, file, None, "warning", name)
 
 
 def _same_splits(data: Description) -> Iterator[tuple[str, str]]:
@@ -125,7 +125,7 @@ def _copies(data: Description, passed_over: set[str]) -> Iterator[Finding]:
             continue  # a list that names it twice, which is told by its line
         if twin.name == split.name:
             what, code = f"the image is the same as {Path(other).name}.", "image-duplicate"
-            yield split.of_image(index, code, what, "remove one of the two, with its label file", "warning")
+            yield split.of_image(index, code, what, "remove one of the two with its label file", "warning")
         else:
             what = f"the image is also in {twin.name}, as {display_path(Path(other))}."
             fix = f"remove it from {split.name} or from {twin.name}"

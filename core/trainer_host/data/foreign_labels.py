@@ -31,7 +31,7 @@ QUOTING = frozenset({"label-number", "label-not-finite"})
 LEAST_COLUMNS = 5
 LOWEST, HIGHEST, MOST_CLASSES = -1, 2, 100_000
 """What the numbers of a row lie between: normalized coordinates, visibility, and the class."""
-FIX = "put the label file into the dataset, in place of the link"
+FIX = "replace the link with a copy of the label file"
 REPLACE = "replace the link with the label file of the image, or remove it"
 
 
@@ -73,7 +73,7 @@ def withheld(rows: Rows, listing: Listing) -> Rows:
     links = np.array(sorted(listing.links_out), np.int64)
     strange = set(rows.file[np.isin(rows.file, links) & ~_look_like_labels(rows)].tolist())
     strange |= {f.file for f in rows.faults if f.code in OF_CONTENT and f.file in listing.links_out}
-    what = "the label file is a link that leads out of the dataset, to a file that is not one of labels."
+    what = "the label file is a link to a file outside of the dataset that does not contain labels."
     faults = [f for f in rows.faults if f.file not in strange]
     faults = [_unquoted(f) if f.file in listing.folders_out else f for f in faults]
     faults += [Fault(index, 0, CODE, what, REPLACE) for index in strange]
@@ -92,7 +92,7 @@ def withheld(rows: Rows, listing: Listing) -> Rows:
 def _unquoted(fault: Fault) -> Fault:
     if fault.code not in QUOTING:
         return fault
-    what = "a word of the line is not a number; it is not shown, because the label file is outside of the dataset."
+    what = "a word is not a number; it is not shown, because the label file is outside of the dataset."
     return fault._replace(message=what, fix="write numbers separated by spaces")
 
 
@@ -126,7 +126,7 @@ def images_out(split: str, listing: Listing, home: str, root: str) -> Iterator[F
         first = listing.images[images[0]]
         what = f"{len(images)} of the {len(listing.images)} {split} images are reached by links that lead out of the"
         what += f" dataset, such as this one to {os.path.realpath(first)}."
-        fix = "put copies there in place of the links, or remove them"
+        fix = "replace the links with copies, or remove them"
         yield Finding(LINK_OUT, what, fix, first, None, "warning", split)
 
 
@@ -137,7 +137,7 @@ def folders_out(split: str, listing: Listing) -> Iterator[Finding]:
         folder = os.path.dirname(listing.label_files[used[0]])  # noqa: PTH120
         what = f"the folder of {len(used)} {split} label files is a link that leads out of the dataset, to"
         what += f" {os.path.realpath(folder)}."
-        fix = "put the label files there to move or share the dataset; as a link they stay on this machine"
+        fix = "copy the label files into the dataset before moving or sharing it"
         yield Finding(LINK_OUT, what, fix, folder, None, "warning", split)
 
 

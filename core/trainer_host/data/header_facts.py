@@ -19,7 +19,7 @@ ROTATED = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
 PIXELS = {"CMYK": "CMYK colours (made for print)", "F": "32-bit floating-point pixels", "I": "32-bit pixels"}
 
-DAMAGED = "replace the file by a whole copy, or remove it with its label file"
+DAMAGED = "replace it with an intact copy, or remove it with its label file"
 
 
 @dataclass
@@ -59,15 +59,15 @@ class ImageFacts:
 def note_rotation(header: Header, turned: int) -> None:
     """Warn of an EXIF orientation that rotates or mirrors the image."""
     if turned in range(2, 9):
-        what = f"the image is stored turned or mirrored (EXIF orientation {turned}) and is turned upright for training."
-        fix = "check that the labels were made on the upright image; the report of trainer check shows them"
+        what = f"the image is rotated or mirrored by EXIF orientation {turned}; training rotates it upright."
+        fix = "check in the report that the labels fit the upright image: trainer check --report FILE"
         header.add("image-rotated", what, fix, "warning")
 
 
 def note_conversion(header: Header, mode: str) -> None:
     """Warn of pixels that are converted to 8-bit color for training."""
-    what = f"the image has {pixel_name(mode)}, and is converted to 8-bit colour for training."
-    header.add("image-mode", what, "convert it yourself where colours or depth matter", "warning")
+    what = f"the image has {pixel_name(mode)}; training converts it to 8-bit colour."
+    header.add("image-mode", what, "convert it yourself if colours or depth matter", "warning")
 
 
 def pixel_name(mode: str) -> str:

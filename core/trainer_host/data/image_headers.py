@@ -73,10 +73,10 @@ def unreadable(path: str) -> Header:
     if link.is_symlink():
         target = link.readlink()
         if (link.parent / target) == link:
-            return Header().add("link-loop", "the link leads to itself.", "remove it, or mend it")
-        what = f"the link leads to {target}, which is not there."
+            return Header().add("link-loop", "the link points to itself.", "remove or correct it")
+        what = f"broken link: {target} not found."
         return Header().add("link-broken", what, "correct the link, or remove it with its label file")
-    return Header().add("image-unreadable", "the image is not there.", "remove it from the list, or put it there")
+    return Header().add("image-unreadable", "image not found.", "remove it from the list, or add the file")
 
 
 def read_header(path: str, size: int) -> Header:
@@ -87,7 +87,7 @@ def read_header(path: str, size: int) -> Header:
         size: Its size in bytes.
     """
     if size < 0:
-        what = "this is a folder, a pipe or a device, and not a file."
+        what = "not a file, but a folder, a pipe or a device."
         return Header().add("image-unreadable", what, "remove or rename it")
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -108,13 +108,13 @@ def _checked_size(header: Header) -> Header:
     """Note what is wrong with the size of an image."""
     height, width = header.height, header.width
     if height * width > MOST_PIXELS:
-        what = f"the header claims {width} x {height} pixels, more than an image can have."
+        what = f"the header claims {width} x {height} pixels, too many for an image."
         header.height = header.width = 0
         header.add("image-bomb", what, "remove the image, or scale it down")
     elif not max(height, width) and not any(fault[3] == "error" for fault in header.faults):
         header.add("image-unreadable", f"the header claims {width} x {height} pixels.", DAMAGED)
     elif max(height, width) and min(height, width) < LEAST_SIDE:
-        what = f"the image has {width} x {height} pixels; both sides need at least {LEAST_SIDE}."
+        what = f"the image has {width} x {height} pixels; the minimum is {LEAST_SIDE} x {LEAST_SIDE}."
         header.add("image-tiny", what, "remove it with its label file")
     return header
 
@@ -134,7 +134,7 @@ def _read(file: int, head: bytes, path: str, size: int) -> Header:
 
 def _at_odds(header: Header, kind: str, path: str) -> Header:
     suffix = PurePath(path).suffix
-    what = f"the image is a {kind} file, though its name ends in {suffix}."
+    what = f"the image is a {kind} file, but its name ends in {suffix}."
     return header.add("image-extension", what, f"rename it to end in .{FORMATS[kind][0]}", "warning")
 
 
@@ -142,14 +142,14 @@ def _read_other(path: str, head: bytes, size: int) -> Header:
     header, suffix = Header(), PurePath(path).suffix.lower().lstrip(".")
     kind = _kind(head)
     if kind is None:
-        what = "the content is not that of an image."
+        what = "not an image."
         if not head.strip(b"\0"):
-            what = "the file begins with zero bytes, as a crash leaves them, and is not an image."
+            what = "not an image: the file begins with zero bytes, as after a crash."
         elif head.isascii() and b"\0" not in head:
-            what = "the file is text, not an image."
-        return header.add("image-not-image", what, "replace it by the image, or remove it with its label file")
+            what = "not an image, but text."
+        return header.add("image-not-image", what, "replace it with the image, or remove it with its label file")
     if kind not in FORMATS:
-        return header.add("image-not-image", f"the file is a {kind} image, which is not read.", "convert it to PNG")
+        return header.add("image-not-image", f"{kind} images are not supported.", "convert it to PNG")
     read_with_pillow(header, kind, path, size)
     if header.height and suffix not in FORMATS[kind]:
         return _at_odds(header, kind, path)

@@ -96,7 +96,7 @@ def _walk(split: str, top: str, listing: Listing) -> list[Listed]:
 def _again(split: str, folder: str, first: str, above: tuple[str, ...]) -> Finding:
     """Return what to say of a folder that was walked before: by a link that leads back, or beside."""
     if first in above:
-        what = "the link leads back to a folder above it, so that its images would count again and again."
+        what = "the link leads to a folder that contains it, so its images would repeat endlessly."
         return Finding("link-loop", what, "remove the link", folder, None, "error", split)
     what = f"the link leads to {display_path(Path(first))}, whose images count once."
     return Finding("image-duplicate", what, "remove the link", folder, None, "warning", split)
@@ -108,8 +108,8 @@ def _overlaps(split: str, found: Sequence[Listed], findings: Sequence[Finding]) 
     again = [one[0] for one, other in pairwise(found) if one[0] == other[0]]
     if len(again) <= told:
         return []
-    what = f"{len(again) - told} images of {split} are named by several folders or lists, and count each time."
-    fix = "name each folder once, unless you mean it"
+    what = f"{len(again) - told} {split} images are listed by several folders or lists, and count each time."
+    fix = "name each folder once, or ignore this if the repetition is intended"
     return [Finding("image-duplicate", what, fix, again[0], None, "warning", split)]
 
 
@@ -131,10 +131,10 @@ def _scan(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
 def _pass_over(split: str, path: str, suffix: str, is_folder: bool, findings: list[Finding]) -> list[str]:
     """Note what is wrong with something that is no image; a folder is returned."""
     if is_folder and suffix in SUFFIXES:
-        what, fix = "a folder is named like an image.", "rename it, or put the image there"
+        what, fix = "a folder has the name of an image.", "rename it, or put the image there"
         findings.append(Finding("image-unreadable", what, fix, path, None, "error", split, path))
     elif suffix in PICTURES and not is_folder:
-        what = f"the picture is left out, because .{suffix} files are not read."
+        what = f"the image is skipped: .{suffix} files are not supported."
         findings.append(Finding("image-format", what, "convert it to PNG or JPEG", path, None, "warning", split))
     return [path] if is_folder else []
 
@@ -184,17 +184,17 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
         without_prefix += prefixed
         if _suffix(path) not in SUFFIXES:
             # Not quoted: the list may be any file of the user, to which a YAML of somebody else leads.
-            what = "the line is not the path of an image: it does not end in .jpg, .png, ..."
+            what = "not the path of an image: the line does not end in .jpg, .png, ..."
             note("list-entry-missing", what, "write the path of an image, with its ending", number)
             faults += 1
             if faults > MOST_FAULTS:
-                what = "too many lines name no image, so the others are not looked at."
+                what = "too many lines are not paths of images; the rest of the list is not checked."
                 note("list-encoding", what, "give a text file with the path of an image in each line", number)
                 break
             continue
         if path in first:
             what = f"{words} is listed in line {first[path]} too, so it counts twice."
-            fix = "remove the line, unless you mean it"
+            fix = "remove the line, or ignore this if the repetition is intended"
             findings.append(Finding("image-duplicate", what, fix, str(file), number, "warning", split))
         first.setdefault(path, number)
         facts = stat_of(Path(path))

@@ -12,7 +12,7 @@ from trainer_host.data.pillow_headers import read_with_pillow
 JPEG_END = b"\xff\xd9"
 MOST_SEGMENTS = 2000
 """Segments, fill bytes among them, after which the header of a JPEG is not believed."""
-DAMAGED_HEADER = "the JPEG file ends within its header, or is damaged there."
+DAMAGED_HEADER = "the JPEG file is truncated or damaged within its header."
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -88,11 +88,12 @@ def check_jpeg_end(header: Header, path: str) -> None:
     except StoppedError:
         raise
     except Exception:  # Pillow's decoders raise whatever comes
-        header.add("image-truncated", "the JPEG file ends before its picture does.", DAMAGED)
+        header.add("image-truncated", "the JPEG file is truncated.", DAMAGED)
         return
     if not several:
-        what = "the JPEG file has bytes behind the picture's end."
-        header.add("image-trailing-bytes", what, "leave it, or save it again if other programs complain", "warning")
+        what = "the JPEG file has bytes after the end of the image."
+        fix = "ignore this, or save the image again if other programs reject it"
+        header.add("image-trailing-bytes", what, fix, "warning")
 
 
 def exif_orientation(exif: bytes) -> int:

@@ -191,8 +191,8 @@ def _parse_slowly(text: bytes) -> Rows:
 def _decode(text: bytes) -> tuple[str, Fault | None]:
     """Return a label file as text, empty where it is not UTF-8, with what is wrong."""
     if text and not text.strip(b"\0"):
-        what = f"the label file holds {len(text)} zero bytes, as a crash leaves them."
-        return "", Fault(0, 0, "label-encoding", what, "write it again, or restore it from a copy")
+        what = f"the label file contains only zero bytes ({len(text)}), as after a crash."
+        return "", Fault(0, 0, "label-encoding", what, "restore it from a backup, or label the image again")
     wide = text.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(text) > 3 and text[1::2].count(0) * 2 > len(text) // 2)
     if wide:
         return "", Fault(0, 0, "label-encoding", "the label file is UTF-16 text.", "save it as UTF-8")
@@ -227,14 +227,14 @@ def _describe(line: int, column: int, word: str, odd: int, words: int) -> Fault:
 def _fix(word: str, column: int, header: bool) -> str:
     """Return what to do about a word that is no number; a ``header`` is a first line without any."""
     if word.startswith(("{", "[", "<")):
-        return "write one row of numbers for each object; the file looks like JSON or XML"
+        return "the file looks like JSON or XML; write one row of numbers for each object"
     if "," in word:
         point = word.count(",") == 1 and NUMBER.fullmatch(word.replace(",", "."))
         return "write a decimal point instead of the comma" if point else "separate the numbers by spaces, not commas"
     if word.startswith("#"):
-        return "remove the comment, which label files cannot have"
+        return "remove the comment; label files cannot have any"
     if header:
-        return "remove the line: a label file has rows of numbers alone"
+        return "remove the line; a label file has only rows of numbers"
     if column == 0:
         return "write the class as its number; 0 is the first of names"
     return "write numbers separated by spaces"

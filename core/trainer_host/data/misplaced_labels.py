@@ -170,10 +170,10 @@ def _said(
         folder = Path(place)  # of all splits, if each has a folder
         return what, kind.way_for(folder, folder.parent if folder.name == split.name else folder)
     if label != wanted and place == expected:
-        what = f"{who} have label files of another name: {label} for {name}, where {wanted} is read."
-        return what, f"rename the label files in {here}: {label} to {wanted}, and the others alike"
-    what = f"{who} have their label files in {here}, and they are read from {there}."
+        what = f"{who} have misnamed label files: {label} for {name} instead of {wanted}."
+        return what, f"rename the label files in {here}: {label} to {wanted}, and likewise the others"
+    what = f"{who} have their label files in {here} instead of {there}."
     if place == os.path.dirname(image):  # noqa: PTH120
-        what = f"{who} have their label files beside the images, in {here}; they are read from {there}."
-    renamed = f", and rename {label} to {wanted}, and the others alike" if label != wanted else ""
+        what = f"{who} have their label files next to the images, in {here} instead of {there}."
+    renamed = f", and rename {label} to {wanted}, and likewise the others" if label != wanted else ""
     return what, f"move the label files of the {split.name} images from {here} to {there}{renamed}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 UP = "../"
 WRONG_PATH = "correct the path; it is relative to the YAML, or to its path: key"
 WRONG_ENTRY = "correct the path, or remove the entry"
-COPY = "put the images there to move or share the dataset; as a link they stay on this machine"
+COPY = "copy the images into the dataset before moving or sharing it"
 
 
 def root_of(data: Draft, datasets: Callable[[], Path] | None) -> Path:
@@ -51,7 +51,7 @@ def root_of(data: Draft, datasets: Callable[[], Path] | None) -> Path:
     others = [] if Path(given).is_absolute() else [Path.cwd() / given, *([datasets() / given] if datasets else [])]
     for other in others:
         if _is_folder(other):
-            what = f"path: {given} is not there beside the YAML; {other.resolve()} is taken."
+            what = f"path: {given} not found next to the YAML; using {other.resolve()}."
             data.note("path", "path-habit", what, f"write path: {other.resolve()}", "warning")
             return other.resolve()
     what = f"path: folder {given if is_absolute(given) else display_path(place)} not found."
@@ -84,7 +84,7 @@ def sources_of(data: Draft, root: Path, needed: str) -> dict[str, list[Path]]:
     for split in SPLITS:
         if data.get(split) is None:
             if split in {"train", "val", needed}:
-                what = f"the dataset has no '{split}', which says where the images are."
+                what = f"the key '{split}' is missing: the path of the {split} images."
                 fix = _proposal(data, split, root)
                 if split == "val" and data.get("train"):
                     shown = display_path(Path(data.file))
@@ -122,7 +122,7 @@ def _sources(data: Draft, split: str, given: Any, root: Path) -> list[Path]:
         try:
             place = _place(data, key, entry, root)
         except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, a link to itself
-            what = f"{split}: this cannot be a path: {' '.join(str(error).split()):.80}."
+            what = f"{split}: not a valid path: {' '.join(str(error).split()):.80}."
             data.note(key, "split-missing-path", what, "correct the path")
             continue
         places += [place] if place is not None else []
@@ -133,7 +133,7 @@ def _place(data: Draft, key: str, entry: str, root: Path) -> Path | None:
     place = (root / os.path.expanduser(entry)).resolve()  # noqa: PTH111
     if not place.exists() and entry.startswith(UP) and (root / entry[len(UP) :]).exists():
         place = (root / entry[len(UP) :]).resolve()
-        what = f"{entry} is not there; {entry[len(UP) :]} is taken."
+        what = f"{entry} not found; using {entry[len(UP) :]}."
         data.note(key, "path-habit", what, _written(key, entry[len(UP) :]), "warning")
     if not place.exists():
         if not (_is_folder(root) or is_absolute(entry)):
@@ -146,7 +146,7 @@ def _place(data: Draft, key: str, entry: str, root: Path) -> Path | None:
         data.note(key, "split-missing-path", what, fix)
         return None
     if not place.is_file() and not place.is_dir():
-        what = f"{key.partition('.')[0]}: {entry} is neither a folder nor a file."
+        what = f"{key.partition('.')[0]}: {entry} is not a folder or a file."
         data.note(key, "key-type", what, "name a folder, or a list of images")
         return None
     if place.is_file() and place.suffix.lower().lstrip(".") in SUFFIXES:
@@ -166,10 +166,10 @@ def _note_outside(data: Draft, root: Path, found: Mapping[str, Sequence[Path]]) 
         entries = texts(data[split])
         linked = [e for e in entries if any(_is_below(root / e, home) for home in (root, *homes))]
         if strange and linked and len(strange) <= len(linked):
-            what = f"{split}: {linked[0]} is a link that leads out of the dataset, to {display_path(strange[0])}."
+            what = f"{split}: {linked[0]} is a link to {display_path(strange[0])}, outside of the dataset."
             data.note(split, LINK_OUT, what, COPY, "warning")
         elif strange:
-            what = f"{split}: {display_path(strange[0])} lies outside of the dataset's folder."
+            what = f"{split}: {display_path(strange[0])} is outside of the dataset folder."
             data.note(split, "path-outside", what, _common(beside, found), "warning")
         else:
             continue
@@ -184,7 +184,7 @@ def _common(beside: Path, found: Mapping[str, Sequence[Path]]) -> str:
     """Return how to name the folder that holds the YAML and all splits."""
     common = Path(os.path.commonpath([beside, *(p for some in found.values() for p in some)]))
     if common in {Path(common.anchor), Path.home(), Path.home().parent}:
-        return "move the images into the dataset's folder"
+        return "move the images into the dataset folder"
     lines = [f"path: {as_yaml(os.path.relpath(common, beside))}"]
     for split, some in found.items():
         places = [as_yaml(os.path.relpath(p, common)) for p in some]
@@ -237,7 +237,7 @@ def images_elsewhere(data: Draft, split: str, root: Path) -> str:
     """Return what to do about a place of a split without images."""
     entries = [os.path.relpath(e, root) for e in texts(data.get(split))]
     found = meant_split(entries[0], split, root, _taken(data, root)) if len(entries) == 1 else None
-    return f"put images there, or {_written(split, found)}" if found else "put images there, or correct the path"
+    return f"add images, or {_written(split, found)}" if found else "add images, or correct the path"
 
 
 def _proposal(data: Draft, split: str, root: Path) -> str:
@@ -249,16 +249,16 @@ def _proposal(data: Draft, split: str, root: Path) -> str:
     known = {place: e for s in SPLITS if s != split for e in texts(data.get(s)) for place in [root / e]}
     other = next((e for place, e in known.items() if _is_folder(place)), None)
     if other is not None and split != "train":
-        return f"write {split}: {as_yaml(other)}, or better a folder of other images"
+        return f"write {split}: {as_yaml(other)}, or better, a folder of other images"
     return f"write {split}: with the folder of its images"
 
 
 def _fix(data: Draft, entry: str, otherwise: str) -> str:
     """Return what to do about a path that leads nowhere."""
     if data.get("download"):
-        return "fetch the images yourself; the download: of the YAML is never run"
+        return "download the images yourself; download: is never run"
     if "://" in entry:
-        return "fetch the images, and name their folder"
+        return "download the images, and write the path of their folder"
     if "\\" in entry and os.sep != "\\":
-        return "write / in place of \\"
+        return "write / instead of \\"
     return "remove the spaces around the path" if entry != entry.strip() else otherwise

@@ -36,17 +36,17 @@ def read_with_pillow(header: Header, kind: str, path: str, size: int) -> None:
                 turned = int(image.getexif().get(0x0112, 1)) if has_exif else 1
                 if image.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"}:
                     if image.mode in UNREADABLE_MODES:
-                        what = f"the image has {pixel_name(image.mode)}, which are not read."
+                        what = f"the image has {pixel_name(image.mode)}, which are not supported."
                         header.add("image-mode", what, "convert it to 8-bit colour or gray")
                     else:
                         note_conversion(header, image.mode)
                 header.mode = _mode_of(image)
                 if _needs(image) > size:
-                    header.add("image-truncated", "the file ends before its picture does.", DAMAGED)
+                    header.add("image-truncated", "the file is truncated.", DAMAGED)
     except Image.DecompressionBombError:
-        header.add("image-bomb", "the header claims more pixels than an image can have.", "remove the image")
+        header.add("image-bomb", "the header claims too many pixels.", "remove the image")
     except ImportError:
-        what = "this format needs a package that is not installed."
+        what = "this format needs the package pi-heif, which is not installed."
         header.add("image-unreadable", what, "pip install pi-heif, or convert the image to PNG")
     except StoppedError:
         raise

@@ -24,10 +24,10 @@ def read_png(file: int, size: int) -> Header:
         if place + 12 + length > size:
             break
         if (kind == b"IHDR") != (place == len(PNG_HEAD)) or (kind == b"IHDR" and length < 13):
-            return header.add("image-unreadable", "the PNG file is damaged: its header is not the first part.", DAMAGED)
+            return header.add("image-unreadable", "the PNG file is damaged: it does not begin with IHDR.", DAMAGED)
         body, checksum = _chunk(file, kind, length)
         if checksum is None:
-            what = f"the PNG file is damaged: its part {kind.decode('latin-1')!r} has a wrong checksum."
+            what = f"the PNG file is damaged: its chunk {kind.decode('latin-1')!r} has a wrong checksum."
             return header.add("image-unreadable", what, DAMAGED)
         if kind == b"IHDR":
             header.width, header.height = int.from_bytes(body[:4], "big"), int.from_bytes(body[4:8], "big")
@@ -42,7 +42,7 @@ def read_png(file: int, size: int) -> Header:
         end, pixels = kind == b"IEND", pixels or kind == b"IDAT"
         place += 12 + length
     if not end or not pixels:
-        return header.add("image-truncated", "the PNG file ends before its picture does.", DAMAGED)
+        return header.add("image-truncated", "the PNG file is truncated.", DAMAGED)
     if turned in ROTATED:
         header.height, header.width = header.width, header.height
     note_rotation(header, turned)

@@ -214,10 +214,10 @@ def _read_labels(listing: Listing, wanted: Sequence[int]) -> Rows:
 
 def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes | None:
     if size == FOLDER[0]:
-        what = "a folder has the name of the label file."
+        what = "the label file is a folder."
         faults.append(Fault(index, 0, "label-directory", what, "move or rename the folder"))
     elif size == NO_FILE[0]:
-        faults.append(Fault(index, 0, "label-unreadable", "the label file is no regular file.", "put a file there"))
+        faults.append(Fault(index, 0, "label-unreadable", "the label file is not a regular file.", "replace it"))
     elif size == BROKEN_LINK[0]:
         faults.append(
             Fault(
@@ -230,7 +230,7 @@ def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes 
         )
     elif size > MOST_BYTES:
         what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
-        faults.append(Fault(index, 0, "label-too-large", what, "write one object in each line, and nothing else"))
+        faults.append(Fault(index, 0, "label-too-large", what, "write only one object per line"))
     else:
         try:
             file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -245,7 +245,7 @@ def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes 
         lines = text.count(b"\n")
         if lines <= MOST_ROWS:
             return text
-        what = f"the label file has {lines} lines; at most {MOST_ROWS} are read for an image."
-        fix = "write one row for each object, in one file for each image"
+        what = f"the label file has {lines} lines; at most {MOST_ROWS} are supported."
+        fix = "write one row per object, and one file per image"
         faults.append(Fault(index, 0, "label-too-many-rows", what, fix))
     return None

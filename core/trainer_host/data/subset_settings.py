@@ -83,7 +83,7 @@ def check_selection(data: Description, args: Any, used: Collection[str]) -> list
         given = [f"classes={shown_value(classes)}"] * (chosen is not None) + [f"fraction={share}"] * (
             count < len(split)
         )
-        message = f"no label is left in {name} with {' and '.join(given)}"
+        message = f"no labels remain in {name} with {' and '.join(given)}"
         message += f", which keeps {count} of {len(split)} images" if count < len(split) else ""
         names = {} if args.single_cls else class_names(data.get("names"))
         fix = _remedy(split, left, names) if chosen is not None else "set a larger fraction"

@@ -40,10 +40,10 @@ def settle_classes(data: Draft) -> None:
     """Replace names and nc by what the engine uses, class index to name; what is wrong is noted, and both left out."""
     given, count = data.pop("names", None), data.pop("nc", None)
     if count is not None and (count := _whole(count)) is None:
-        data.note("nc", "nc-type", "nc is not a number of classes.", "remove nc:" if given else COUNTLESS)
+        data.note("nc", "nc-type", "nc is not a valid number of classes.", "remove nc:" if given else COUNTLESS)
     if given is None:
         if count is None and "nc" not in data.lines:
-            what = "the dataset has no 'names', which says what its classes are called."
+            what = "the key 'names' is missing: the names of the classes."
             fix, line = NAMELESS, data.lines.get("names")
             data.findings.append(Finding(MISSING_KEY, what, fix, data.file, line))
         elif count is not None:
@@ -59,7 +59,7 @@ def settle_classes(data: Draft) -> None:
     for index, name in names.items():
         if name in first:
             what = f"the classes {first[name]} and {index} are both called {name!r}."
-            fix = "give each class a name of its own"
+            fix = "give each class a unique name"
             data.note(f"names.{index}", "names-duplicate", what, fix, "warning")
         first.setdefault(name, index)
     data["names"], data["nc"] = names, len(names)
@@ -82,7 +82,7 @@ def _names(data: Draft, given: Any) -> dict[int, str] | None:
         data.note(key, code, message, fix)
 
     if not isinstance(given, (list, dict)):
-        bad("names-type", f"names is {given!r}, neither a list nor a mapping.", _listed(given))
+        bad("names-type", f"names is {given!r}, not a list or a mapping.", _listed(given))
         return None
     if not given:
         bad("names-empty", "the dataset has no classes.", NAMELESS)
@@ -92,12 +92,12 @@ def _names(data: Draft, given: Any) -> dict[int, str] | None:
     for key, value in pairs:
         index = _index(key)
         if index is None:
-            bad("names-type", f"the class {key!r} has no number.", _turned(pairs), f"names.{key}")
+            bad("names-type", f"the class {key!r} is not a number.", _turned(pairs), f"names.{key}")
             return None
         if isinstance(value, (bool, dict, list)) or value is None or not str(value).strip():
             fix = "give the class a name"
             if isinstance(value, bool):
-                fix = "put the name into quotes (YAML reads yes, no, on and off as true and false)"
+                fix = "quote the name (YAML reads yes, no, on and off as true and false)"
             bad("names-type", f"the name of class {index} is {value!r}.", fix, f"names.{key}")
             return None
         names[index] = str(value)
@@ -169,15 +169,15 @@ def settle_channels(data: Draft) -> None:
     value = data.setdefault("channels", 3)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1024:
         fix = "write channels: 3 for colour, or channels: 1 for gray images"
-        data.note("channels", "channels", f"channels is {value!r}.", fix)
+        data.note("channels", "channels", f"channels is {value!r}, not a number of channels.", fix)
         data["channels"] = 3
 
 
 def note_download(data: Draft) -> None:
     """Say that nothing is downloaded; the command that the dataset names would run with the rights of the user."""
     if data.get("download"):
-        what = f"the dataset names a download ({data['download']!s:.60}), which is never run."
-        fix = "fetch it yourself, if you need it and trust it"
+        what = f"download: ({data['download']!s:.60}) is never run."
+        fix = "download the data yourself if you trust the source"
         data.note("download", "download-ignored", " ".join(what.split()), fix, "warning")
 
 
@@ -189,4 +189,4 @@ def unknown_keys(data: Description, known: Collection[str]) -> Iterator[Finding]
             continue
         near = nearest(str(key), known)
         fix = f"write {near}:" if near else "remove it, or ignore this"
-        yield data.of_key(str(key), "unknown-key", f"the key {key!r} is not known and has no effect.", fix, "warning")
+        yield data.of_key(str(key), "unknown-key", f"unknown key {key!r} has no effect.", fix, "warning")

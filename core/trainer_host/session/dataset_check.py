@@ -167,12 +167,12 @@ def _report(path: Path, data: Description, chain: Chain, ctx: DataContext) -> li
 def _mend(
     folder: Path, data: Description, chain: Chain, ctx: DataContext, proposal: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    from trainer_host.data.corrected_copy import patch_text, write_mended
+    from trainer_host.data.corrected_copy import patch_text, write_corrected
 
     patch: dict[str, Any] = {}
     for suggested in chain.manager.hook.suggest_keys(ctx=ctx):
         patch |= suggested
-    lines = write_mended(data, data.findings, folder, patch, proposal)
+    lines = write_corrected(data, data.findings, folder, patch, proposal)
     if patch:
         lines += ["Suggested for the YAML; see that it is right:", *patch_text(patch).splitlines()]
     return lines

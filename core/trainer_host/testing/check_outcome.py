@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trainer_host.plugin.discovery import Kind
-    from trainer_host.testing.bench import Bench
 
 State = Literal["ok", "failed", "skipped"]
+F = TypeVar("F", bound="Callable[[Any], str]")
 
 
 class CheckFailedError(AssertionError):
@@ -64,7 +64,8 @@ class Check:
 
     Attributes:
         name: Its name.
-        function: Makes the check and returns what it found; raises `CheckFailedError` or `CheckSkippedError`.
+        function: Takes the `bench.Bench`, makes the check and returns what it found; raises `CheckFailedError` or
+            `CheckSkippedError`.
         looks_at: What it looks at.
         why: What goes wrong for users otherwise.
         mend: What to do where it fails.
@@ -73,7 +74,7 @@ class Check:
     """
 
     name: str
-    function: Callable[[Bench], str]
+    function: Callable[[Any], str]
     looks_at: str
     why: str
     mend: str
@@ -89,10 +90,10 @@ BOTH: tuple[Kind, ...] = ("task", "extension")
 
 def check(
     name: str, *, why: str, mend: str, kinds: tuple[Kind, ...] = BOTH, needs: tuple[str, ...] = ("hooks",)
-) -> Callable[[Callable[[Bench], str]], Callable[[Bench], str]]:
+) -> Callable[[F], F]:
     """Register a check; what it looks at is the first line of its docstring."""
 
-    def record(function: Callable[[Bench], str]) -> Callable[[Bench], str]:
+    def record(function: F) -> F:
         looks_at = (function.__doc__ or "").strip().splitlines()[0]
         CHECKS[name] = Check(name, function, looks_at, why, mend, kinds, needs)
         return function

@@ -104,7 +104,7 @@ def listed(names: list[str]) -> str:
 def _columns(split: Split, boxes: Boxes) -> Found:
     for row in np.flatnonzero(boxes.misfit).tolist():
         found = int(split.row_lengths[row])
-        message = f"the row has {amount(found)}, and a box has 5: {BOX}."
+        message = f"the row has {amount(found)}; a box has 5: {BOX}."
         fits = shapes_text(fitting_shapes(found))
         if fits:
             message += f" {found} numbers would fit kpt_shape: {fits}."
@@ -118,11 +118,11 @@ def _columns(split: Split, boxes: Boxes) -> Found:
 def _polygon_columns(split: Split, boxes: Boxes) -> Found:
     for row in np.flatnonzero(boxes.misfit).tolist():
         found = int(split.row_lengths[row])
-        message = f"the row has {amount(found)}, and a polygon has 7 or more: {POLYGON}."
+        message = f"the row has {amount(found)}; a polygon has 7 or more: {POLYGON}."
         fix = f"write {POLYGON}"
         if found == 5:
-            message = f"the row is a box ({BOX}), and the task needs a polygon."
-            fix += "; boxes alone are for the task detect"
+            message = f"the row is a box ({BOX}), but the task needs a polygon."
+            fix += "; for boxes alone: --task detect"
         yield row, split.of_row(row, "label-columns", message, fix)
 
 
@@ -170,7 +170,7 @@ def _classes(split: Split, boxes: Boxes, known: _Classes) -> Found:
     whole = classes % 1 == 0
     outside = classes < 0 if known.count is None else (classes < 0) | (classes >= known.count)
     for index in np.flatnonzero(~whole).tolist():
-        message = f"the class is {classes[index]:.10g}, which is not a whole number."
+        message = f"the class is {classes[index]:.10g}, not a whole number."
         fix = f"begin the row with the class, a whole number: {POLYGON if boxes.kind == 'polygons' else BOX}"
         yield int(boxes.rows[index]), split.of_row(int(boxes.rows[index]), "class-type", message, fix)
     for index in np.flatnonzero(whole & outside).tolist():
@@ -183,7 +183,7 @@ def _range_text(number: float, known: _Classes) -> tuple[str, str]:
         return f"the class is {number:.10g}.", "write a class of 0 or more"
     if known.count == 1:
         return f"the class is {number:.10g}, and the only class is 0.", "write 0, or add its name to names"
-    message = f"the class is {number:.10g}, and the dataset has the classes 0 to {known.count - 1}."
+    message = f"the class is {number:.10g}, but the dataset has the classes 0 to {known.count - 1}."
     if known.from_one:
         return message, f"count classes from 0: the labels have 1 to {known.count}, so subtract 1 from each"
     return message, f"write a class from 0 to {known.count - 1}, or add its name to names"
@@ -203,7 +203,7 @@ def _statistics(data: Description) -> Iterator[Finding]:
     if unseen:
         listing = listed([f"{number} ({names[number]})" for number in unseen])
         message = f"no training label has the {'class' if len(unseen) == 1 else 'classes'} {listing}."
-        fix = "label such objects, or remove the names and renumber the classes; ignore this if it is meant"
+        fix = "label such objects, or remove the names and renumber the classes; ignore this if it is intended"
         yield data.of_key(f"names.{unseen[0]}", "class-never-seen", message, fix, "warning")
     most, rare = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
     if counts[most] > IMBALANCE * counts[rare]:
@@ -280,7 +280,7 @@ def _boxes(split: Split, boxes: Boxes) -> Found:
             found = _range_finding(split, row, values[index], text)
         elif faults.empty[index]:
             found = split.of_row(
-                row, "box-empty", f"the box has no area: {text}.", "draw the box anew, or delete the row"
+                row, "box-empty", f"the box has no area: {text}.", "draw the box again, or delete the row"
             )
         else:
             message = f"the box reaches {100 * beyond[index]:.3g}% beyond the image: {text}."
@@ -289,8 +289,8 @@ def _boxes(split: Split, boxes: Boxes) -> Found:
 
 
 def _range_finding(split: Split, row: int, values: Floats, text: str) -> Finding:
-    message = f"the box is not in shares of the image (0 to 1): {text}."
-    fix = "correct the box; x, y, width, height are shares of the image from 0 to 1"
+    message = f"the box is not in normalized coordinates (0 to 1): {text}."
+    fix = "write x, y, width and height as fractions of the image, from 0 to 1"
     if (np.abs(values[1:]) > LARGE).any():
         fix = "divide x and width by the image's width, y and height by its height"
     return split.of_row(row, "box-range", message, fix)
@@ -343,5 +343,5 @@ def _duplicates(split: Split, boxes: Boxes) -> Found:
             first, current = {}, image
         earlier = first.setdefault(content[start:end], row)
         if earlier != row:
-            message = f"the row repeats {line_text(split, earlier)}, and is used once."
+            message = f"the row repeats {line_text(split, earlier)}, and is used only once."
             yield row, split.of_row(row, "duplicate-row", message, "delete the row", "warning")

@@ -251,7 +251,7 @@ def _range(split: Split, points: Keypoints, beyond: Bools) -> Found:
         row, which = int(points.rows[index]), beyond[index]
         verb = "lies" if which.sum() == 1 else "lie"
         message = f"{points.text(index, which)} {verb} outside of the image: {points.places(index, which)}."
-        yield row, split.of_row(row, "keypoint-range", message, f"write shares of the image, from 0 to 1; {absent}")
+        yield row, split.of_row(row, "keypoint-range", message, f"write normalized coordinates, from 0 to 1; {absent}")
 
 
 def _visibility(split: Split, points: Keypoints) -> Found:
@@ -265,7 +265,7 @@ def _visibility(split: Split, points: Keypoints) -> Found:
     for index in np.flatnonzero(wrong.any(axis=1)).tolist():
         row, which = int(points.rows[index]), wrong[index]
         found = numbers(points.flags[index, which][:SHOWN]).replace(" ", ", ")
-        message = f"the visibility of {points.text(index, which)} is {found}, and not 0, 1 or 2."
+        message = f"the visibility of {points.text(index, which)} is {found}, not 0, 1 or 2."
         yield row, split.of_row(row, "visibility", message, fix)
 
 
@@ -306,12 +306,12 @@ def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[
         file = os.path.relpath(split.label_files[split.image[row]], Path(data.file).parent)
         message = f"in {len(blind)} of {count} training rows no keypoint is labelled, first in {file}"
         message += f", {line_text(split, row)}." if split.line[row] else "."
-        yield warn("keypoints-invisible", message, "label them with visibility 1 or 2, or ignore this if it is meant")
+        yield warn("keypoints-invisible", message, "label them with visibility 1 or 2, or ignore this if intended")
     unseen = np.flatnonzero(~labelled.any(axis=0)).tolist()
     if unseen:
         names = next(iter(points.names.values()), []) if len({*map(tuple, points.names.values())}) == 1 else []
         message = f"no training row labels {points_text(unseen, names)}."
-        fix = "write visibility 1 or 2 where it is seen, or leave it out of kpt_shape and the labels"
+        fix = "write visibility 1 or 2 if it is seen, or remove it from kpt_shape and the labels"
         yield warn("keypoint-never-seen", message, fix)
     if count >= ALIKE and (points.xy == points.xy[0]).all():
         message = f"all {count} training rows have the same keypoints, the first at {numbers(points.xy[0, 0])}."

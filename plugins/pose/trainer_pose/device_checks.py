@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FAULTY = "mps"
 """Apple's device."""
-MESSAGE = "device=mps: pose models are known to find wrong keypoints on Apple's device."
+MESSAGE = "device=mps: pose models are known to predict wrong keypoints on Apple GPUs."
 FIX = "use device=cpu, or compare the results with those of device=cpu"
 
 

@@ -246,7 +246,7 @@ def test_several_yamls_and_one_in_a_folder_below(tmp_path: Path) -> None:
     shutil.copyfile(root / "data.yaml", root / "other.yaml")
     message, fix = said("below/inner")
     assert "2 dataset YAMLs: below/inner/data.yaml, below/inner/other.yaml" in message
-    assert fix == "name one of them: data=below/inner/data.yaml"
+    assert fix == "choose one: data=below/inner/data.yaml"
 
 
 def test_archives_are_looked_into_and_not_unpacked(tmp_path: Path) -> None:

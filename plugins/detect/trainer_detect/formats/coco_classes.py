@@ -29,7 +29,7 @@ def class_names(source: Source, files: Mapping[str, CocoFile]) -> list[str]:
         if names and coco.images and set(own) != set(names):
             parts = {"this file": set(own) - set(names), whose: set(names) - set(own)}
             differs = "; ".join(f"only in {where}: {listed(sorted(some))}" for where, some in parts.items() if some)
-            what = f"the classes of this file are not those of {whose}; {differs}."
+            what = f"the classes of this file differ from those of {whose}; {differs}."
             fix = "write the same categories into every file, also those without an annotation"
             if whose == "names":
                 fix = f"write names: {json.dumps(own, ensure_ascii=False)} in the YAML, or correct the labels"
@@ -48,7 +48,7 @@ def keypoint_keys(source: Source, files: Mapping[str, CocoFile], names: list[str
             points = item.content.get("keypoints") or []
             name = item.content["name"]
             if kinds.setdefault(name, points) != points:
-                what = f"the keypoints of category {name!r} are not the same in every file."
+                what = f"the keypoints of category {name!r} differ between files."
                 coco.add("coco-keypoint-names", what, "write the same names in the same order", item.line)
                 source.findings.append(coco.findings[-1])
             skeleton = skeleton or (_skeleton(item.content.get("skeleton"), len(points)) if points else [])

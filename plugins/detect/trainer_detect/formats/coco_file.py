@@ -67,7 +67,7 @@ def read_coco(path: Path) -> CocoFile:
         return coco
     for key in LISTS:
         if not isinstance(document.get(key), list):
-            what = f"the file has no list {key!r}, which a COCO file has."
+            what = f"the COCO file has no list {key!r}."
             coco.add("coco-key", what, "give a COCO file of object instances or persons")
     if coco.findings:
         return coco
@@ -98,10 +98,10 @@ def _entries(coco: CocoFile, key: str, entries: list[tuple[int, Any]]) -> list[I
             coco.add("coco-entry", what, "write an object with an id", line)
         elif not isinstance(number, IDS) and not (number is None and key == "annotations"):
             what = f"entry {place + 1} of {key} has no id."
-            coco.add("coco-entry", what, "give it an id of its own", line)
+            coco.add("coco-entry", what, "give it a unique id", line)
         elif number in items:
             what = f"two entries of {key} have the id {number!r}, the first in line {items[number].line}."
-            coco.add("coco-duplicate-id", what, "give each an id of its own, or remove one", line)
+            coco.add("coco-duplicate-id", what, "give each a unique id, or remove one", line)
         else:
             items[("none", place) if number is None else number] = Item(line, content)
     return list(items.values())

@@ -89,7 +89,7 @@ def find_source(source: str, images: Sequence[str | Path], kind: Kind = COCO) ->
     elif len(images) == len(found.files):
         found.folders = {s: Path(f) for s, f in zip(found.files, images, strict=True)}
     elif images:
-        what = f"{len(images)} folders of images are given for {len(found.files)} {kind.noun}s."
+        what = f"{len(images)} folders of images were given for {len(found.files)} {kind.noun}s."
         found.add(kind.codes.images, what, "give images=DIR, or one folder for each file, separated by commas")
     return found
 
@@ -137,7 +137,7 @@ def _from_paths(paths: Sequence[str], kind: Kind) -> Source:
     found = Source(Path(paths[0]).absolute(), kind)
     found.files = {s: Path(p).absolute() for s, p in zip(SPLITS, paths, strict=False)}
     if len(paths) > len(SPLITS):
-        what = f"{len(paths)} {kind.noun}s are given; there are three splits."
+        what = f"{len(paths)} {kind.noun}s were given for three splits."
         found.add(kind.codes.files, what, "give the files of train, val and test, separated by commas")
     return found
 
@@ -169,14 +169,14 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
         named = [v for s in SPLITS if isinstance(v := content.get(s), str)]
         near = any(tail_in(v, [beside]) for v in named)
         fix = "remove path:" if near else "correct it; it is relative to the YAML"
-        found.add("split-missing-path", f"path: there is no folder {given}.", fix, "path")
+        found.add("split-missing-path", f"path: folder {given} not found.", fix, "path")
         folder = beside
     for split in SPLITS:
         value = content.pop(split, None)
         if _is_of(kind, value, folder):
             found.files[split] = folder / value
             if not os.path.exists(folder / value) and (tail := tail_in(value, [folder])):  # noqa: PTH110
-                what = f"{split}: there is no file {value}."
+                what = f"{split}: file {value} not found."
                 found.add("split-missing-path", what, f"write {split}: {as_yaml(tail)}", split)
                 found.files[split] = folder / tail
         elif value is not None:
@@ -192,7 +192,7 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
     elif isinstance(images, dict):
         found.folders = {s: folder / str(f) for s, f in images.items()}
     elif images is not None:
-        what = f"images is {images!r}, neither a folder nor a folder for each split."
+        what = f"images is {images!r}, not a folder or a folder for each split."
         found.add(kind.codes.images, what, "write images: FOLDER", "images")
     found.keys = {k: v for k, v in content.items() if k != "download"}
     return found
@@ -218,7 +218,7 @@ def find_folder(source: Source, split: str, images: Sequence[Item]) -> Path | No
         place, name, tail = short
         for item in images:
             item.content["file_name"] = "/".join(parts_of(item.content["file_name"])[-tail.count("/") - 1 :])
-        what = f"the images are not at their paths, such as {name}; {tail} in {display_path(place)} is taken."
+        what = f"images such as {name} not found at their paths; using {tail} in {display_path(place)}."
         fix = "write each file_name relative to the folder of images"
         source.findings.append(Finding("path-habit", what, fix, str(file), None, "warning", split))
         return place

@@ -99,7 +99,7 @@ def held_out_finding(file: Path | str, count: int, images: int, remedy: str) -> 
 
 def one_image_finding(file: Path | str, fix: str = "add images") -> Finding:
     """Return the error that a dataset of one image cannot be divided."""
-    what = "there is one image, so that none is left to train on or to validate with."
+    what = "there is only one image: nothing remains to train on or to validate with."
     return Finding("split-empty", what, fix, str(file))
 
 
@@ -122,5 +122,5 @@ def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:
             continue  # each image is told as missing
         extra = sorted(n for n in present if n not in known and n.rpartition(".")[2].lower() in SUFFIXES)
         if extra:
-            message = f"{counted(len(extra), 'image')} of the folder in no {what}, and not used: {listed(extra)}."
+            message = f"{counted(len(extra), 'image')} of the folder in no {what} and not used: {listed(extra)}."
             yield Finding("image-unlisted", message, "label them, or move them elsewhere", folder, None, "warning")

@@ -42,7 +42,7 @@ def put_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None =
         elif not (place.is_file() and place.read_bytes() == content):
             atomic_write(place, content, parents=True)
     except OSError as error:
-        what = f"an image that the labels carry cannot be put into the cache folder: {error.strerror}."
-        fix = "Set TRAINER_CACHE_DIR to a folder that can be written to and has space."
+        what = f"cannot write an embedded image to the cache folder: {error.strerror}."
+        fix = "Set TRAINER_CACHE_DIR to a writable folder with free space."
         raise StorageError(Problem(what, fix, str(extracted_folder()))) from error
     return str(place)

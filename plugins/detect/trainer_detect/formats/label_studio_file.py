@@ -102,7 +102,7 @@ def _tasks(labels: Labels, entries: list[tuple[int, Any]]) -> Iterator[_Task]:
         yield _short_task(*max(same, key=lambda entry: _rank(entry[1])))
     if unlabelled:
         what = f"{counted(unlabelled, 'task')} without an annotation, or skipped; not used."
-        fix = "label them, and submit tasks that show nothing as empty"
+        fix = "label them, and submit tasks without objects as empty"
         labels.add("annotation-unlabelled", what, fix, severity="warning")
     if several:
         what = f"{counted(several, 'task')} with several annotations; of each the last is used, or the ground truth."

@@ -234,12 +234,12 @@ class _Reader:
             said = tuple(self.sizes[n].astype(int).tolist())
             if path in missing:
                 what = f"the image {name} is not in {self.part.folder}."
-                self.add(codes.image_missing, what, "put it there, or remove it from the file", n, item.line)
+                self.add(codes.image_missing, what, "add the image, or remove it from the file", n, item.line)
             elif height and said != (width, height):
-                what = f"the image {name} has {width} x {height} pixels, and the file says {said[0]} x {said[1]}."
+                what = f"the image {name} has {width} x {height} pixels, but the file says {said[0]} x {said[1]}."
                 fix = "write the image's own width and height, and coordinates that fit them"
                 if said == (height, width):
-                    fix = "turn the image upright and remove its EXIF rotation, or label it as it is seen"
+                    fix = "rotate the image upright and remove its EXIF orientation, or label it as it is displayed"
                 self.add(codes.image_size, what, fix, n, item.line)
 
     def _judge_outside(self) -> None:

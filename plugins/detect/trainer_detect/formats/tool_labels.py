@@ -197,7 +197,7 @@ def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], l
             faults += _give(owners[0], mark, how)
         else:
             around = "no box is" if not owners else f"{len(owners)} boxes are"
-            what = f"{mark.who}: the object of the point {mark.label!r} is unknown; {around} around it."
+            what = f"{mark.who}: unknown object of the point {mark.label!r}; {around} around it."
             faults.append(Fault("annotation-group", what, how, mark.line))
     return sorted(found, key=lambda o: order[o.who]), faults
 

@@ -156,7 +156,7 @@ def _held(source: Source, labels: Labels, pictures: Sequence[Picture], holdout: 
         return held
     held = held_out([p.key or p.names[0] for p in pictures], holdout or SHARE)
     if len(groups) == 1 or any(p.optional for p in pictures):
-        remedy = "label a second video to hold it out, since frames of one video resemble each other"
+        remedy = "label a second video to hold it out, as frames of one video resemble each other"
         source.findings.append(held_out_finding(labels.path, sum(held), len(held), remedy))
         return held
     remedy = (
@@ -180,7 +180,7 @@ def _keypoint_names(source: Source, labels: Sequence[Labels]) -> list[str]:
     given = next(iter(given.values()), None) if isinstance(given, dict) else given
     if isinstance(given, list) and all(isinstance(n, str) for n in given):
         if unknown := [n for n in used if n not in given]:
-            what = f"the labels have keypoints that kpt_names does not: {listed(unknown)}."
+            what = f"the labels have keypoints that are not in kpt_names: {listed(unknown)}."
             source.add(source.kind.codes.keypoints, what, "add them to kpt_names", "kpt_names")
         return list(dict.fromkeys([*given, *used]))
     declared = [points for found in labels for points in found.classes.values() if points]

@@ -25,7 +25,7 @@ def completed(data: Description) -> Description:
     names = next(iter(name_lists(data).values()), [str(i) for i in range(shape[0])])
     pairs = [f"{names[i]} and {names[j]}" for i, j in enumerate(found) if i < j]
     if pairs:
-        what = f"flip_idx is taken from the names of the keypoints: in a mirror image {', '.join(pairs)} change places."
+        what = f"flip_idx is inferred from the keypoint names: in a mirror image {', '.join(pairs)} are swapped."
         fix = "check it in the report; to set it yourself, convert the dataset: trainer convert"
         data = data.with_findings([data.of_key("flip_idx", "flip-idx-derived", what, fix, "warning")])
     return data

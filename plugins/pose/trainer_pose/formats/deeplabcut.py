@@ -31,7 +31,7 @@ class DeepLabCut(BaseModel, frozen=True):
     @classmethod
     def _is_share(cls, value: str | float | None) -> str | float | None:
         if isinstance(value, float) and not 0 < value < 1:
-            raise ValueError("a share is greater than 0 and less than 1")
+            raise ValueError("a fraction is greater than 0 and less than 1")
         return value
 
 

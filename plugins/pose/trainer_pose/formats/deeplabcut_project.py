@@ -68,7 +68,7 @@ def _project(path: Path, document: Document) -> Project:
     else:
         project.parts = _names(project, content, "bodyparts")
     if len(set(project.parts)) < len(project.parts):
-        project.add("dlc-config", "a body part is named twice.", "give each a name of its own", "bodyparts")
+        project.add("dlc-config", "a body part is named twice.", "give each a unique name", "bodyparts")
     project.skeleton = _skeleton(project, content.get("skeleton") or [])
     return project
 
@@ -89,7 +89,7 @@ def _skeleton(project: Project, pairs: Any) -> list[list[int]]:
         if len(ends) == 2 and all(end in project.parts for end in ends):
             lines.append([project.parts.index(end) for end in ends])
         else:
-            what = f"the skeleton's {pair!r} does not name two body parts, and is left out."
+            what = f"the skeleton's {pair!r} is not a pair of body parts; skipped."
             project.add("dlc-skeleton", what, "write two names of body parts", "skeleton", "warning")
     return lines
 
@@ -98,8 +98,8 @@ def label_files(project: Project) -> dict[Path, Kind]:
     """Return the file with the labels of each folder of frames, CSV before H5; what is missing is noted."""
     root = project.file.parent / FOLDER
     if not root.is_dir():
-        what = f"there is no folder {FOLDER} beside {project.file.name}."
-        project.add("dlc-labels", what, f"give the config.yaml in the project's folder, beside {FOLDER}")
+        what = f"folder {FOLDER} not found next to {project.file.name}."
+        project.add("dlc-labels", what, f"give the config.yaml in the project folder, next to {FOLDER}")
         return {}
     found: dict[Path, Kind] = {}
     for folder in sorted(f for f in root.iterdir() if f.is_dir() and not f.name.endswith(PICTURES)):

@@ -151,7 +151,7 @@ def _judge_halves(project: Project, frames: Frames, points: NDArray[np.float64],
     halves = ~labelled & ~np.isnan(points).all(axis=2)
     for frame, part in np.argwhere(halves).tolist():
         what = f"the body part {project.parts[part]} has one of x and y."
-        fix = "write both, or none where it is not labelled"
+        fix = "write both, or none if it is not labelled"
         place = str(frames.file), frames.lines[frame] or None
         project.findings.append(Finding("dlc-point", what, fix, *place, image=frames.images[frame]))
 
@@ -161,7 +161,7 @@ def _tell_few(project: Project, frames: Frames, few: int) -> None:
     empty = [os.path.basename(i) for i, rows in zip(frames.images, frames.rows, strict=True) if not rows]  # noqa: PTH119
     if empty:
         what = f"{counted(len(empty), 'frame')} without a labelled point, taken as background: {listed(empty)}."
-        fix = "remove the lines of frames that show an animal all the same"
+        fix = "remove the lines of frames that do show an animal"
         project.findings.append(Finding("dlc-empty-frame", what, fix, str(frames.file), None, "warning"))
     if few:
         what = f"{counted(few, 'object')} with one labelled point; the box has {LEAST:.0%} of the image's longer side."
@@ -176,25 +176,25 @@ def _parts(project: Project, folders: Sequence[Frames], holdout: Holdout) -> dic
     """Return the frames of each split."""
     frames = [(folder, i) for folder in folders for i in range(len(folder.images))]
     if not frames and all(f.severity == "warning" for f in project.findings):
-        project.add("split-empty", "the tables of labels have no frames.", "label frames")
+        project.add("split-empty", "the label tables have no frames.", "label frames")
     if len(frames) == 1:
         project.findings.append(one_image_finding(project.file))
     if len(frames) < 2:
         return {"train": frames} if frames else {}
     videos = [f.video for f in folders if f.images]
     if holdout == "video" and len(videos) == 1:
-        what = f"there is one video, {videos[0]}, so that none can be held out."
-        project.add("dlc-holdout", what, "give a share of the frames: deeplabcut.holdout=0.2")
+        what = f"there is only one video, {videos[0]}, so none can be held out."
+        project.add("dlc-holdout", what, "give a fraction of the frames: deeplabcut.holdout=0.2")
     if holdout == "video" or (holdout is None and len(videos) > 1):
         chosen = {v for v, out in zip(videos, held_out(videos, SHARE), strict=True) if out}
         held = [folder.video in chosen for folder, _ in frames]
-        remedy = f"give a share of the frames of every video: deeplabcut.holdout={SHARE}"
+        remedy = f"give a fraction of the frames of every video: deeplabcut.holdout={SHARE}"
         what = f"held out for validation: the video {listed(sorted(chosen))}, {sum(held)} of {len(held)} frames."
         finding = Finding("holdout", what, remedy, str(project.file), None, "warning")
     else:
         share = SHARE if not isinstance(holdout, float) else holdout
         held = held_out([f"{f.video}/{os.path.basename(f.images[i])}" for f, i in frames], share)  # noqa: PTH119
-        remedy = "label a second video to hold it out, since frames of one video resemble each other"
+        remedy = "label a second video to hold it out, as frames of one video resemble each other"
         finding = held_out_finding(project.file, sum(held), len(held), remedy)
     project.findings.append(finding)
     parts = {"train": [f for f, out in zip(frames, held, strict=True) if not out]}
@@ -214,6 +214,6 @@ def _split(project: Project, name: str, part: Part) -> Split:
     for image, file, line in zip(images, files, lines, strict=True):
         if image in missing:
             what = f"the frame {os.path.basename(image)} is not in the folder."  # noqa: PTH119
-            fix = "put it there, or remove its line"
+            fix = "add the image, or remove its line"
             project.findings.append(Finding("dlc-image-missing", what, fix, file, line or None, "error", name, image))
     return split

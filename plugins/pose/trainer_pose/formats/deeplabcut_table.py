@@ -143,7 +143,7 @@ def _row_fault(line: int, row: list[str], columns: int, name: str, seen: dict[st
         what = f"the line has {len(row)} cells; the head of the table has {columns}."
         return Fault(line, "dlc-columns", what, "write a cell for each column, empty where nothing is labelled")
     if not name:
-        return Fault(line, "dlc-frame", "the line names no frame.", "write the path of the frame")
+        return Fault(line, "dlc-frame", "the line has no frame.", "write the path of the frame")
     if name in seen:
         what = f"the frame {name} is labelled twice, first in line {seen[name]}."
         return Fault(line, "dlc-duplicate", what, "remove one of the lines")
@@ -157,7 +157,7 @@ def _number(table: Table, line: int, cell: str) -> float:
         value = math.inf
     if math.isinf(value):
         what = f"{cell[:40]!r} is not a number of pixels."
-        fix = "write a number, or nothing where the point is not labelled"
+        fix = "write a number, or nothing if the point is not labelled"
         table.faults.append(Fault(line, "dlc-number", what, fix, len(table.frames) - 1))
         return math.nan
     return value
@@ -179,7 +179,7 @@ def read_h5(path: Path) -> Table:
     try:
         import h5py
     except ImportError:
-        return _failed("dlc-h5", "there are labels as H5 alone, and h5py, which reads them, is missing.", DLC_EXTRA)
+        return _failed("dlc-h5", "the labels are H5 files, but h5py is not installed.", DLC_EXTRA)
     try:
         with h5py.File(path, "r") as file:
             group = part_of(file, next(iter(file)))
