@@ -234,7 +234,7 @@ def test_options_are_checked(options: dict[str, Any]) -> None:
         ("labeled-data/m1/img0.png,1,2,3,4,5,x7", "dlc-number", "'x7'"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,inf", "dlc-number", "'inf'"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,", "dlc-point", "right_ear has one of x and y"),
-        (",1,2,3,4,5,6", "dlc-frame", "names no frame"),
+        (",1,2,3,4,5,6", "dlc-frame", "has no frame"),
         ("labeled-data/m1/img9.png,1,2,3,4,5,6", "dlc-image-missing", "img9.png"),
         ("labeled-data/m1/img1.png,1,2,3,4,5,6", "dlc-duplicate", "first in line 5"),
     ],
@@ -300,7 +300,7 @@ def test_a_project_without_labels(tmp_path: Path) -> None:
     assert one(data, "dlc-labels").severity == "error"
     assert data.splits == {}
     (tmp_path / "labeled-data").rename(tmp_path / "elsewhere")
-    assert "no folder labeled-data" in one(read(config), "dlc-labels").message
+    assert "folder labeled-data not found" in one(read(config), "dlc-labels").message
 
 
 def test_frames_without_a_line_are_counted(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class Draft(dict[str, Any]):
         super().__init__(document.content)
         self.file, self.lines, self.findings = str(file.absolute()), dict(document.lines), list(document.findings)
 
-    def note(self, key: str, code: str, message: str, fix: str = "", severity: Severity = "error") -> None:
+    def note_key(self, key: str, code: str, message: str, fix: str = "", severity: Severity = "error") -> None:
         """Add a finding about a key, with its line."""
         self.findings.append(Finding(code, message, fix, self.file, line_of(key, self.lines), severity))
 

@@ -53,7 +53,7 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
             # An error says why there are no images; a warning, such as of a link, does not.
             if all(f.severity != "error" for f in listing.findings):
                 what = f"{name}: no images in {', '.join(map(display_path, places))}."
-                data.note(name, "split-empty", what, images_elsewhere(data, name, root))
+                data.note_key(name, "split-empty", what, images_elsewhere(data, name, root))
                 data.findings[-1] = replace(data.findings[-1], split=name)
             continue
         listings[name] = listing

@@ -43,7 +43,7 @@ def root_of(data: Draft, datasets: Callable[[], Path] | None) -> Path:
         return beside
     if not isinstance(given, str):
         fix = meant_root(data, given, beside) or "write path: FOLDER"
-        data.note("path", "key-type", f"path is {given!r}, not a path.", fix)
+        data.note_key("path", "key-type", f"path is {given!r}, not a path.", fix)
         return beside
     place = beside / os.path.expanduser(given)  # noqa: PTH111 - which leaves an unknown user as it is
     if _is_folder(place):
@@ -52,11 +52,11 @@ def root_of(data: Draft, datasets: Callable[[], Path] | None) -> Path:
     for other in others:
         if _is_folder(other):
             what = f"path: {given} not found next to the YAML; using {other.resolve()}."
-            data.note("path", "path-habit", what, f"write path: {other.resolve()}", "warning")
+            data.note_key("path", "path-habit", what, f"write path: {other.resolve()}", "warning")
             return other.resolve()
     what = f"path: folder {given if is_absolute(given) else display_path(place)} not found."
     fix = meant_root(data, given, beside) or _fix(data, given, "correct it; it is relative to the YAML")
-    data.note("path", "split-missing-path", what, fix)
+    data.note_key("path", "split-missing-path", what, fix)
     return place
 
 
@@ -77,7 +77,7 @@ def sources_of(data: Draft, root: Path, needed: str) -> dict[str, list[Path]]:
     """
     if "validation" in data and "val" not in data:
         what = "the key 'validation' is read as 'val'."
-        data.note("validation", "unknown-key", what, "write val:", "warning")
+        data.note_key("validation", "unknown-key", what, "write val:", "warning")
         data["val"] = data.pop("validation")
         data.lines.setdefault("val", data.lines.get("validation", 1))
     found: dict[str, list[Path]] = {}
@@ -114,7 +114,7 @@ def _sources(data: Draft, split: str, given: Any, root: Path) -> list[Path]:
     entries = [given] if isinstance(given, str) else given
     if not isinstance(entries, list) or not entries or not all(isinstance(e, str) and e for e in entries):
         what = f"{split} is {given!r}, not a path or a list of paths."
-        data.note(split, "key-type", what, _proposal(data, split, root))
+        data.note_key(split, "key-type", what, _proposal(data, split, root))
         return []
     numbered = [(f"{split}.{i}" if isinstance(given, list) else split, entry) for i, entry in enumerate(entries)]
     places = []
@@ -123,7 +123,7 @@ def _sources(data: Draft, split: str, given: Any, root: Path) -> list[Path]:
             place = _place(data, key, entry, root)
         except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, a link to itself
             what = f"{split}: not a valid path: {' '.join(str(error).split()):.80}."
-            data.note(key, "split-missing-path", what, "correct the path")
+            data.note_key(key, "split-missing-path", what, "correct the path")
             continue
         places += [place] if place is not None else []
     return places
@@ -134,7 +134,7 @@ def _place(data: Draft, key: str, entry: str, root: Path) -> Path | None:
     if not place.exists() and entry.startswith(UP) and (root / entry[len(UP) :]).exists():
         place = (root / entry[len(UP) :]).resolve()
         what = f"{entry} not found; using {entry[len(UP) :]}."
-        data.note(key, "path-habit", what, _written(key, entry[len(UP) :]), "warning")
+        data.note_key(key, "path-habit", what, _written(key, entry[len(UP) :]), "warning")
     if not place.exists():
         if not (_is_folder(root) or is_absolute(entry)):
             return None  # which follows from the wrong path: that is told
@@ -143,16 +143,16 @@ def _place(data: Draft, key: str, entry: str, root: Path) -> Path | None:
         what = f"{split}: no images found at {shown}."
         fix = _meant(data, key, entry, root)
         fix = fix or _fix(data, entry, WRONG_ENTRY if "." in key else WRONG_PATH)
-        data.note(key, "split-missing-path", what, fix)
+        data.note_key(key, "split-missing-path", what, fix)
         return None
     if not place.is_file() and not place.is_dir():
         what = f"{key.partition('.')[0]}: {entry} is not a folder or a file."
-        data.note(key, "key-type", what, "name a folder, or a list of images")
+        data.note_key(key, "key-type", what, "name a folder, or a list of images")
         return None
     if place.is_file() and place.suffix.lower().lstrip(".") in SUFFIXES:
         what = f"{key.partition('.')[0]}: {entry} is an image."
         folder = Path(entry).parent.as_posix()
-        data.note(key, "key-type", what, f"name its folder: {_written(key, folder)}")
+        data.note_key(key, "key-type", what, f"name its folder: {_written(key, folder)}")
         return None
     return place
 
@@ -167,10 +167,10 @@ def _note_outside(data: Draft, root: Path, found: Mapping[str, Sequence[Path]]) 
         linked = [e for e in entries if any(_is_below(root / e, home) for home in (root, *homes))]
         if strange and linked and len(strange) <= len(linked):
             what = f"{split}: {linked[0]} is a link to {display_path(strange[0])}, outside of the dataset."
-            data.note(split, LINK_OUT, what, COPY, "warning")
+            data.note_key(split, LINK_OUT, what, COPY, "warning")
         elif strange:
             what = f"{split}: {display_path(strange[0])} is outside of the dataset folder."
-            data.note(split, "path-outside", what, _common(beside, found), "warning")
+            data.note_key(split, "path-outside", what, _common(beside, found), "warning")
         else:
             continue
         data.findings[-1] = replace(data.findings[-1], split=split)

@@ -40,7 +40,7 @@ def settle_classes(data: Draft) -> None:
     """Replace names and nc by what the engine uses, class index to name; what is wrong is noted, and both left out."""
     given, count = data.pop("names", None), data.pop("nc", None)
     if count is not None and (count := _whole(count)) is None:
-        data.note("nc", "nc-type", "nc is not a valid number of classes.", "remove nc:" if given else COUNTLESS)
+        data.note_key("nc", "nc-type", "nc is not a valid number of classes.", "remove nc:" if given else COUNTLESS)
     if given is None:
         if count is None and "nc" not in data.lines:
             what = "the key 'names' is missing: the names of the classes."
@@ -54,13 +54,13 @@ def settle_classes(data: Draft) -> None:
         return
     if count is not None and count != len(names):
         what = f"nc is {count}, but names has {len(names)} classes."
-        data.note("nc", "names-nc-mismatch", what, f"remove nc:, or write nc: {len(names)}")
+        data.note_key("nc", "names-nc-mismatch", what, f"remove nc:, or write nc: {len(names)}")
     first: dict[str, int] = {}
     for index, name in names.items():
         if name in first:
             what = f"the classes {first[name]} and {index} are both called {name!r}."
             fix = "give each class a unique name"
-            data.note(f"names.{index}", "names-duplicate", what, fix, "warning")
+            data.note_key(f"names.{index}", "names-duplicate", what, fix, "warning")
         first.setdefault(name, index)
     data["names"], data["nc"] = names, len(names)
 
@@ -79,7 +79,7 @@ def _names(data: Draft, given: Any) -> dict[int, str] | None:
     """Return class index to name, or None after noting why there is none."""
 
     def bad(code: str, message: str, fix: str, key: str = "names") -> None:
-        data.note(key, code, message, fix)
+        data.note_key(key, code, message, fix)
 
     if not isinstance(given, (list, dict)):
         bad("names-type", f"names is {given!r}, not a list or a mapping.", _listed(given))
@@ -169,7 +169,7 @@ def settle_channels(data: Draft) -> None:
     value = data.setdefault("channels", 3)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1024:
         fix = "write channels: 3 for colour, or channels: 1 for gray images"
-        data.note("channels", "channels", f"channels is {value!r}, not a number of channels.", fix)
+        data.note_key("channels", "channels", f"channels is {value!r}, not a number of channels.", fix)
         data["channels"] = 3
 
 
@@ -178,7 +178,7 @@ def note_download(data: Draft) -> None:
     if data.get("download"):
         what = f"download: ({data['download']!s:.60}) is never run."
         fix = "download the data yourself if you trust the source"
-        data.note("download", "download-ignored", " ".join(what.split()), fix, "warning")
+        data.note_key("download", "download-ignored", " ".join(what.split()), fix, "warning")
 
 
 def unknown_keys(data: Description, known: Collection[str]) -> Iterator[Finding]:

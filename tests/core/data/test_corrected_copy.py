@@ -188,7 +188,7 @@ def test_orphans_are_left_out_and_faults_of_files_stay(tmp_path):
     (root / "labels" / "train" / "c.txt").unlink()
     (root / "labels" / "train" / "c.txt").mkdir()
     lines, copy = mended(file, tmp_path / "copy")
-    assert "left out: label-orphan (1)." in lines
+    assert "skipped: label-orphan (1)." in lines
     assert {"still to do: image-empty (1).", "still to do: label-directory (1)."} <= {*lines}
     assert sorted(f.code for f in copy.findings) == ["image-empty", "label-directory"]
 

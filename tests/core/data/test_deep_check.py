@@ -138,7 +138,7 @@ def test_the_same_picture_saved_otherwise_is_found(tmp_path):
     expected = {("near-duplicate", f, "warning") for f in ("again.jpg", "small.png", "shifted.jpg", "lit.jpg")}
     assert found(data) == {*expected, ("near-duplicates", "data.yaml", "warning")}
     first = next(f for f in check_pixels(data) if f.file.endswith("again.jpg"))
-    assert "images/train/3.jpg of train" in first.message
+    assert "images/train/3.jpg in train" in first.message
     assert first.split == "val"
 
 

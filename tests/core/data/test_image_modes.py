@@ -76,7 +76,7 @@ def test_numbers_of_channels_are_compared(tmp_path: Path) -> None:
     assert findings(tmp_path / "all", pixels=lambda: noise(6), suffix="tif", channels=6) == []
     found = findings(tmp_path / "few", suffix="jpg", channels=4)
     assert [(f.code, f.severity, f.image) for f in found] == [("image-channels", "error", None)] * 2
-    assert {f.fix for f in found} == {"write channels: 3, or give other images"}
+    assert {f.fix for f in found} == {"write channels: 3, or use other images"}
     for channels in (1, 3):
         assert findings(tmp_path / f"{channels}", pixels=lambda: noise(1), channels=channels) == []
         assert findings(tmp_path / f"colour{channels}", channels=channels) == []
