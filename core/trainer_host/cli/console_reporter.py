@@ -1,4 +1,4 @@
-"""What people see: a live bar in a terminal, plain lines in a log file."""
+"""The console: a live bar in a terminal, plain lines in a log file."""
 
 from __future__ import annotations
 

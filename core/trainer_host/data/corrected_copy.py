@@ -50,7 +50,7 @@ LEAST_NUMBERS = 4
 
 @dataclass
 class Corrections:
-    """What was done to label files.
+    """Corrections of label files.
 
     Attributes:
         counts: How often each thing was done, by its description.
@@ -68,7 +68,7 @@ def write_corrected(
     patch: Mapping[str, Any],
     proposal: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
-    """Write a corrected copy of a dataset: whole, or not at all.
+    """Write a corrected copy of a dataset, atomically.
 
     Args:
         data: The dataset.
@@ -79,7 +79,7 @@ def write_corrected(
             beside the copy of the present one, with a ``data-split.yaml`` of their own.
 
     Returns:
-        Lines that say what was fixed, what was left out, and what remains to be done.
+        Lines about what was fixed, what was skipped, and what remains to be done.
 
     Raises:
         SettingsError: If the folder is not empty, or lies within the dataset.
@@ -225,7 +225,7 @@ def _write_label(file: str, place: Path, suspect: bool, fixed: Corrections) -> N
 
 
 def _decoded(content: bytes, file: str, fixed: Corrections) -> str | None:
-    """Return a label file as text; None where its encoding is not certain."""
+    """Return a label file as text; None if its encoding is not certain."""
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = content.decode("utf-16" if wide else "utf-8-sig")
@@ -268,7 +268,7 @@ def _content(words: Sequence[str]) -> bytes | None:
 
 
 def _has_decimal_commas(words: Sequence[str]) -> bool:
-    """Tell whether every number of a row that is no whole one has a comma where its decimal point belongs."""
+    """Return whether every number of a row that is not a whole one has a comma where its decimal point belongs."""
     commas = sum(WITH_COMMA.fullmatch(word) is not None for word in words)
     return commas >= LEAST_NUMBERS and all(WITH_COMMA.fullmatch(w) or WHOLE.fullmatch(w) for w in words)
 
@@ -341,7 +341,7 @@ def _is_gone(finding: Finding, fixed: Corrections) -> bool:
 
 
 def _is_patched(finding: Finding, data: Description, patch: Mapping[str, Any]) -> bool:
-    """Tell whether a finding is about a key of the YAML that the copy has as it was suggested."""
+    """Return whether a finding is about a key of the YAML that the copy has as it was suggested."""
     return finding.file == data.file and any(re.search(rf"\b{re.escape(str(k))}\b", finding.message) for k in patch)
 
 

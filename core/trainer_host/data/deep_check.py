@@ -1,4 +1,4 @@
-"""What only decoding an image shows: damage within the picture, and pictures that nearly repeat in another split."""
+"""Problems that only decoding shows: damaged pixels, and near-duplicates in another split."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ FEW_BYTES = 4
 
 @dataclass(frozen=True)
 class Pixels:
-    """What decoding all images of a dataset showed.
+    """The result of decoding all images of a dataset.
 
     Attributes:
-        findings: What is wrong.
-        proposal: The images of each split in a split that keeps together what shows nearly the same; empty where
+        findings: The problems found.
+        proposal: The images of each split in a split that keeps together what shows nearly the same; empty if
             nothing has to move.
         moved: How many images it puts into another split.
     """
@@ -134,7 +134,7 @@ def _summary(data: Description, shares: str, moved: int, remain: int) -> Finding
 
 
 def _decode_all(sizes: dict[str, int]) -> dict[str, NDArray[np.uint8] | str]:
-    """Return for each image, given with its pixels, its thumbnail or what is wrong with it."""
+    """Return for each image, given with its pixels, its thumbnail or the problem."""
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     large = threading.Lock()
     # Filters of warnings belong to all threads: they are set around the pool, not within it.
@@ -152,7 +152,7 @@ def _decode(path: str, pixels: int, large: threading.Lock) -> NDArray[np.uint8] 
 
 
 def _thumbnail(content: bytes) -> NDArray[np.uint8] | str:
-    """Return the thumbnail of an image file, or what is wrong with it."""
+    """Return the thumbnail of an image file, or the problem."""
     if content.startswith(b"\xff\xd8\xff"):
         # Pillow and OpenCV fill up what is damaged within a JPEG; only the library below tells of it.
         try:
@@ -168,7 +168,7 @@ def _thumbnail(content: bytes) -> NDArray[np.uint8] | str:
 
 
 def _is_padding(fault: str, content: bytes) -> bool:
-    """Tell whether what is left over behind the picture fills up the file, and is not the rest of a damaged picture."""
+    """Return whether the bytes after the image fill up the file, rather than belong to a damaged image."""
     found = LEFT_OVER.search(fault)
     if found is None:
         return False

@@ -1,4 +1,4 @@
-"""A dataset as it was read: its keys, and for each split the images and the rows of their labels, as columns."""
+"""A dataset that was read: its keys, and for each split the images and the rows of their labels, as arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MISSING, EMPTY, FOUND = 0, 1, 2
-"""What `Split.labelled` says of an image: no label file, one without rows, one with rows."""
+"""Values of `Split.labelled`: no label file, one without rows, one with rows."""
 
 SPLITS = ("train", "val", "test")
 
@@ -33,9 +33,9 @@ SPLITS = ("train", "val", "test")
 class Split:
     """The images of one split and the rows of their labels. The arrays are not to be written to.
 
-    A row is what one line of a label file says, or one annotation of another format: numbers, of which the first
-    is the class and the next four are the centre and the size of the box, as shares of the image's width and height.
-    What follows is the task's.
+    A row is one line of a label file, or one annotation of another format: numbers, of which the first
+    is the class and the next four are the centre and the size of the box, as fractions of the image's width and height.
+    The rest belongs to the task.
 
     Attributes:
         name: ``train``, ``val`` or ``test``.
@@ -43,18 +43,18 @@ class Split:
         label_files: For each image the file that holds its rows; several images may share one.
         sizes: Bytes of each image, int64 (n,).
         shapes: Height and width of each image in pixels, as it is seen after its EXIF rotation, int32 (n, 2);
-            0 where they could not be read.
+            0 if they could not be read.
         marks: A checksum of the first bytes of each image, uint32 (n,). Files that differ in it differ.
         labelled: `MISSING`, `EMPTY` or `FOUND` for each image, uint8 (n,).
         image: The image of each of the r rows, as its index, int32 (r,), ascending.
-        line: The line of each row in its label file, counted from 1, int32 (r,); 0 where it is not known.
+        line: The line of each row in its label file, counted from 1, int32 (r,); 0 if unknown.
         row_lengths: How many numbers each row has, int32 (r,).
         values: The numbers of all rows, one row after the other, float64 (sum of row_lengths,).
         valid: False for rows with something that is not a finite number, which reading has reported, bool (r,).
             Such a thing stands in ``values`` as NaN.
         crowd: Rows that mark a crowd rather than one object, bool (r,). They are not trained on.
-        modes: What the header of each image says of its pixels, see `CHANNELS`, uint16 (n,); 0 channels if that is
-            not known. Empty if nothing is known of any image.
+        modes: Channels, alpha and depth of each image by its header, see `header_facts.CHANNELS`, uint16 (n,); 0
+            channels if unknown. Empty if unknown for all images.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Split:
         return np.arange(first, end)
 
     def head(self, count: int) -> NDArray[np.float64]:
-        """Return the first numbers of every row, float64 (r, count); NaN where a row has fewer."""
+        """Return the first numbers of every row, float64 (r, count); NaN if a row has fewer."""
         if len(self.row_lengths) and (self.row_lengths == self.row_lengths[0]).all() and self.row_lengths[0] >= count:
             return self.values.reshape(len(self.row_lengths), -1)[:, :count]
         out = np.full((len(self.row_lengths), count), np.nan)
@@ -160,19 +160,19 @@ class Split:
         crowd: Sequence[Sequence[bool]] | None = None,
         labelled: Sequence[int] | None = None,
     ) -> tuple[Split, list[Finding]]:
-        """Make a split from what another format says. The images' headers are read, and nothing else of them.
+        """Make a split from the annotations of another format. Of the images only the headers are read.
 
         Args:
             name: ``train``, ``val`` or ``test``.
             images: The images; they are put in order of their paths.
             rows: For each image its rows.
             label_files: For each image the file that holds its rows.
-            lines: For each row of each image its line, where it is known.
+            lines: For each row of each image its line, if known.
             crowd: For each row of each image whether it marks a crowd.
-            labelled: For each image `MISSING`, `EMPTY` or `FOUND`; told by its rows where this is left out.
+            labelled: For each image `MISSING`, `EMPTY` or `FOUND`; inferred from its rows by default.
 
         Returns:
-            The split, and what is wrong with the images.
+            The split, and the findings about the images.
         """
         order = sorted(range(len(images)), key=lambda i: os.fspath(images[i]))
         paths = [os.path.abspath(images[i]) for i in order]  # noqa: PTH100 - links stay

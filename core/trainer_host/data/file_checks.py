@@ -1,4 +1,4 @@
-"""What can be wrong between the files of a dataset: labels without images, images that are there twice."""
+"""Problems between the files of a dataset: labels without images, duplicate images."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from trainer_host.data.misplaced_labels import Misplaced
 
 NOT_LABELS = frozenset({"classes.txt", "notes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "labels.txt"})
-"""Text files that labelling programs put beside label files."""
+"""Text files that labelling programs put next to label files."""
 
 
 def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[Finding]:
-    """Yield what is wrong between images and label files, and between splits."""
+    """Yield the problems between images and label files, and between splits."""
     owned = {file for split in data.splits.values() for file in split.label_files}
     misplaced = {name: _misplaced(data, split, owned) for name, split in data.splits.items()}
     for name, split in data.splits.items():
@@ -52,7 +52,7 @@ def _none_has(split: Split, what: str) -> str:
 
 
 def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Iterator[Finding]:
-    # Labels of which nothing could be used are told themselves.
+    # Labels of which nothing could be used have findings of their own.
     lost = any(f.split == split.name and f.image != f.file and f.severity == "error" for f in data.findings)
     if len(split) and not lost and not (split.labelled == FOUND).any():
         what, fix = f"{_none_has(split, 'labels')}.", "label them"

@@ -1,7 +1,7 @@
-"""Label files outside of their dataset: a link may lead to any file of the user, whose content is not to be shown.
+"""Label files outside of their dataset: a link may lead to any file of the user, whose content must not be shown.
 
-A link to a file of labels is common, and is followed. What such a file holds is used only where all of it looks like
-labels; otherwise the finding says so, and quotes nothing.
+Links to label files are common, and are followed. The content is used only if all of it looks like labels; otherwise
+the finding says so without quoting it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OF_CONTENT = frozenset({"label-number", "label-not-finite", "label-encoding", "l
 QUOTING = frozenset({"label-number", "label-not-finite"})
 LEAST_COLUMNS = 5
 LOWEST, HIGHEST, MOST_CLASSES = -1, 2, 100_000
-"""What the numbers of a row lie between: normalized coordinates, visibility, and the class."""
+"""Limits of the numbers of a row: normalized coordinates, visibility, and the class."""
 FIX = "replace the link with a copy of the label file"
 REPLACE = "replace the link with the label file of the image, or remove it"
 
@@ -53,7 +53,7 @@ class Places:
             images: The folder of the images.
             labels: The folder of their label files.
             home: The folder of the dataset's YAML.
-            above: The folder that both are in; empty where there is none.
+            above: The folder that both are in; empty if there is none.
         """
         real = dict.fromkeys(os.path.realpath(p) for p in (home, images, labels, above) if p)
         # The user's own folder belongs to no dataset, though a YAML may lie in it.

@@ -24,14 +24,14 @@ DAMAGED = "replace it with an intact copy, or remove it with its label file"
 
 @dataclass
 class Header:
-    """What the header of one image says.
+    """The header of one image.
 
     Attributes:
-        height: Pixels from top to bottom, after the EXIF rotation; 0 where it is not known.
+        height: Pixels from top to bottom, after the EXIF rotation; 0 if unknown.
         width: Pixels from left to right.
         mark: A checksum of the file's first bytes.
-        mode: What it says of the pixels, see `description.CHANNELS`.
-        faults: Code, message, fix and severity of what is wrong.
+        mode: Channels, alpha and depth, see `CHANNELS`.
+        faults: Code, message, fix and severity of each problem.
     """
 
     height: int = 0
@@ -41,14 +41,14 @@ class Header:
     faults: tuple[tuple[str, str, str, Severity], ...] = ()
 
     def add(self, code: str, message: str, fix: str, severity: Severity = "error") -> Header:
-        """Note that something is wrong."""
+        """Add a fault."""
         self.faults = (*self.faults, (code, message, fix, severity))
         return self
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the headers of images say, one entry for each image; see `Split`."""
+    """Facts from the headers of images, one entry per image; see `Split`."""
 
     sizes: NDArray[np.int64]
     shapes: NDArray[np.int32]

@@ -1,4 +1,4 @@
-"""A part of the images that is held out for validation, where a dataset has no such part."""
+"""Images held out for validation, if a dataset has no validation split."""
 
 from __future__ import annotations
 

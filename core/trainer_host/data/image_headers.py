@@ -46,7 +46,7 @@ def read_images(split: str, paths: Sequence[str]) -> tuple[ImageFacts, list[Find
     """Read the headers of images.
 
     Returns:
-        What they say, in the order of ``paths``, and what is wrong with them.
+        Their facts in the order of ``paths``, and the findings about them.
     """
     sizes = np.zeros(len(paths), np.int64)
     headers = []
@@ -68,7 +68,7 @@ def read_images(split: str, paths: Sequence[str]) -> tuple[ImageFacts, list[Find
 
 
 def unreadable(path: str) -> Header:
-    """Return what to say of an image that is not there, or is a link that leads nowhere."""
+    """Return the header of an image that does not exist, or is a broken link."""
     link = Path(path)
     if link.is_symlink():
         target = link.readlink()
@@ -105,7 +105,7 @@ def read_header(path: str, size: int) -> Header:
 
 
 def _checked_size(header: Header) -> Header:
-    """Note what is wrong with the size of an image."""
+    """Check the size of an image."""
     height, width = header.height, header.width
     if height * width > MOST_PIXELS:
         what = f"the header claims {width} x {height} pixels, too many for an image."
@@ -157,7 +157,7 @@ def _read_other(path: str, head: bytes, size: int) -> Header:
 
 
 def _kind(head: bytes) -> str | None:
-    """Return the format that a file's first bytes tell."""
+    """Return the format that a file's first bytes show."""
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "TIFF"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 IMAGES, LABELS, LABEL_SUFFIX = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}", ".txt"
 
 PREFIX = "data/"
-"""What CVAT puts before the images of its lists, though its archives have no such folder."""
+"""The prefix of paths in lists of CVAT, though its archives have no such folder."""
 MOST_BYTES = 64 << 20
 """Bytes beyond which a list of images is not read."""
 MOST_FAULTS = 1000
@@ -103,7 +103,7 @@ def _again(split: str, folder: str, first: str, above: tuple[str, ...]) -> Findi
 
 
 def _overlaps(split: str, found: Sequence[Listed], findings: Sequence[Finding]) -> list[Finding]:
-    """Tell of images that several sources of a split name; those that one list names twice are told already."""
+    """Warn of images that several sources of a split name; those that one list names twice are reported already."""
     told = sum(f.code == "image-duplicate" and f.line is not None for f in findings)
     again = [one[0] for one, other in pairwise(found) if one[0] == other[0]]
     if len(again) <= told:
@@ -129,7 +129,7 @@ def _scan(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
 
 
 def _pass_over(split: str, path: str, suffix: str, is_folder: bool, findings: list[Finding]) -> list[str]:
-    """Note what is wrong with something that is no image; a folder is returned."""
+    """Note the problems of something that is not an image; a folder is returned."""
     if is_folder and suffix in SUFFIXES:
         what, fix = "a folder has the name of an image.", "rename it, or put the image there"
         findings.append(Finding("image-unreadable", what, fix, path, None, "error", split, path))
@@ -140,7 +140,7 @@ def _pass_over(split: str, path: str, suffix: str, is_folder: bool, findings: li
 
 
 def _suffix(name: str) -> str:
-    """Return the ending of a file's name, empty where it has none: a folder may be called jpg."""
+    """Return the ending of a file's name, empty if it has none: a folder may be called jpg."""
     _, point, suffix = name.rpartition(".")
     return suffix.lower() if point else ""
 

@@ -1,4 +1,4 @@
-"""What training loses of unusual pixels: channels that are dropped or missing, and values of more than 8 bits.
+"""Losses from unusual pixels: channels that are dropped or missing, and values of more than 8 bits.
 
 Headers say which images have them. A few of those are decoded to see whether anything is lost.
 """

@@ -74,7 +74,7 @@ def _read_odd_jpeg(path: str, size: int, whole: bool) -> Header:
 
 
 def check_jpeg_end(header: Header, path: str) -> None:
-    """Tell a JPEG that was cut off from one that has something behind its end."""
+    """Distinguish a JPEG that was cut off from one that has something behind its end."""
     from PIL import Image
 
     try:
@@ -97,7 +97,7 @@ def check_jpeg_end(header: Header, path: str) -> None:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Return the orientation that an EXIF block gives, 1 where it gives none."""
+    """Return the orientation that an EXIF block gives, 1 if it gives none."""
     order = {b"II": "little", b"MM": "big"}.get(exif[:2])
     if order is None or len(exif) < 14:
         return 1

@@ -1,7 +1,7 @@
 """Label files: one object in each line, numbers between spaces.
 
 Files are parsed many at a time by array operations; what is not plainly numbers is parsed again line by line, to
-say what is wrong and where. Both ways give the same numbers, those that Python's ``float`` gives.
+report the problem and its place. Both ways give the same numbers, those that Python's ``float`` gives.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ BLANK[list(b" \t\n")] = True
 
 
 class Fault(NamedTuple):
-    """Something in a label file that is no number.
+    """A word in a label file that is not a number.
 
     Attributes:
         file: Index of the file.
         line: Its line, counted from 1; 0 for the file as a whole.
         code: The finding's code.
-        message: What is wrong.
-        fix: What to do.
+        message: The problem.
+        fix: How to fix it.
     """
 
     file: int
@@ -61,9 +61,9 @@ class Rows:
         file: The file of each row, as its index, int32 (r,).
         line: Its line, counted from 1, int32 (r,).
         row_lengths: How many numbers it has, int32 (r,).
-        values: The numbers of all rows, float64; NaN for what is no finite number.
+        values: The numbers of all rows, float64; NaN for what is not a finite number.
         valid: Whether all of a row are finite numbers, bool (r,).
-        faults: What is wrong.
+        faults: The problems found.
     """
 
     file: NDArray[np.int32]
@@ -119,7 +119,7 @@ def join_rows(parts: Sequence[Rows], firsts: Sequence[int]) -> Rows:
 
 
 def _parse_together(texts: Sequence[bytes]) -> Rows | None:
-    """Return the rows of files that hold nothing but plain numbers; None where there is anything else."""
+    """Return the rows of files that hold nothing but plain numbers; None if there is anything else."""
     joined = b"\n".join(texts) + b"\n"
     data = np.frombuffer(joined, np.uint8)
     if not PLAIN[data].all():
@@ -135,7 +135,7 @@ def _parse_together(texts: Sequence[bytes]) -> Rows | None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)  # how older releases tell of words that are no numbers
+            warnings.simplefilter("error", DeprecationWarning)  # older releases warn of words that are not numbers
             values = np.fromstring(joined, np.float64, sep=" ") if len(starts) else np.zeros(0)
     except (DeprecationWarning, ValueError):
         return None
@@ -189,7 +189,7 @@ def _parse_slowly(text: bytes) -> Rows:
 
 
 def _decode(text: bytes) -> tuple[str, Fault | None]:
-    """Return a label file as text, empty where it is not UTF-8, with what is wrong."""
+    """Return a label file as text, empty if it is not UTF-8, with the problem."""
     if text and not text.strip(b"\0"):
         what = f"the label file contains only zero bytes ({len(text)}), as after a crash."
         return "", Fault(0, 0, "label-encoding", what, "restore it from a backup, or label the image again")
@@ -214,7 +214,7 @@ def _number(word: str) -> float:
 
 
 def _describe(line: int, column: int, word: str, odd: int, words: int) -> Fault:
-    """Return what is wrong with the first of the ``odd`` ones among the words of a line."""
+    """Return the problem of the first of the ``odd`` ones among the words of a line."""
     shown = repr(word if len(word) <= SHOWN else f"{word[:SHOWN]}...")
     more = f", and {odd - 1} more in this line" if odd > 1 else ""
     if word.lstrip("+-").lower() in NOT_FINITE or NUMBER.fullmatch(word):
@@ -225,7 +225,7 @@ def _describe(line: int, column: int, word: str, odd: int, words: int) -> Fault:
 
 
 def _fix(word: str, column: int, header: bool) -> str:
-    """Return what to do about a word that is no number; a ``header`` is a first line without any."""
+    """Return what to do about a word that is not a number; a ``header`` is a first line without any."""
     if word.startswith(("{", "[", "<")):
         return "the file looks like JSON or XML; write one row of numbers for each object"
     if "," in word:

@@ -46,7 +46,7 @@ class Listing:
         tops: The folders that were walked.
         image_links: Images, and folders with images, that are links.
         by_folder: Whether all images of their folders are in it; a list may leave some out.
-        findings: What is wrong with folders, lists and links.
+        findings: The problems of folders, lists and links.
     """
 
     images: list[str] = field(default_factory=list)

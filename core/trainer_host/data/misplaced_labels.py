@@ -1,4 +1,4 @@
-"""Label files that are there, and not where they are looked for: beside the images, in another folder, or misnamed."""
+"""Misplaced label files: next to the images, in another folder, or misnamed."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ FOREIGN = frozenset({"json", "xml"})
 
 @dataclass(frozen=True)
 class Misplaced:
-    """Label files of a split that are not where they are looked for.
+    """Label files of a split in another place than expected.
 
     Attributes:
         images: Indices of the images that they belong to.
         files: The label files.
-        message: What is wrong.
-        fix: What to do.
+        message: The problem.
+        fix: How to fix it.
     """
 
     images: frozenset[int]
@@ -141,7 +141,7 @@ def _candidates(folder: str, expected: str, homes: Sequence[str], split: str) ->
     for above, parts in bases:
         if above == Path(above.anchor):
             continue
-        # By position, below a folder beside that of the images, by the names without "images", and by the split,
+        # By position, below a folder next to that of the images, by the names without "images", and by the split,
         # where the folder of its images is a link to one of another name.
         ends = [(), parts[1:], parts[-1:], tuple(p for p in parts if p != "images"), parts, ("labels",), (split,)]
         for name in _folders(above):

@@ -1,4 +1,4 @@
-"""Where the images of a dataset are: what ``path``, ``train``, ``val`` and ``test`` lead to."""
+"""The places of a dataset's images: ``path``, ``train``, ``val`` and ``test``."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _place(data: Draft, key: str, entry: str, root: Path) -> Path | None:
         data.note_key(key, "path-habit", what, _written(key, entry[len(UP) :]), "warning")
     if not place.exists():
         if not (_is_folder(root) or is_absolute(entry)):
-            return None  # which follows from the wrong path: that is told
+            return None  # a consequence of the wrong path, which is reported
         split = key.partition(".")[0]
         shown = entry if "://" in entry or is_absolute(entry) else display_path(place)
         what = f"{split}: no images found at {shown}."

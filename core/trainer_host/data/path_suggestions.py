@@ -1,4 +1,4 @@
-"""What a path of a dataset YAML that leads nowhere was perhaps meant to be: a folder that is there, and has images.
+"""Suggestions for paths of a dataset YAML that do not exist: existing folders with images.
 
 A YAML that was written on another machine names folders of that machine; others have a typo, or another habit of
 where images lie. Only what is found on this machine is proposed, so that a fix works when it is followed.
@@ -166,7 +166,7 @@ def meant_root(data: Draft, given: Any, beside: Path) -> str | None:
 
 
 def _rewritten(named: Sequence[tuple[str, str]], beside: Path) -> str | None:
-    """Return what to write in place of ``path`` and of entries that lead nowhere beside the YAML either."""
+    """Return what to write in place of ``path`` and of entries that lead nowhere next to the YAML either."""
     lines: list[str] = []
     places: list[Path] = []
     for split, entry in named:

@@ -76,7 +76,7 @@ def _without_path(error: Exception, path: str) -> str:
 
 
 def _needs(image: object) -> int:
-    """Return how many bytes a file has to have, by what its header says; 0 where it does not say it."""
+    """Return how many bytes a file has to have, by what its header says; 0 if it does not say it."""
     tags = getattr(image, "tag_v2", None)
     if tags:  # TIFF: strips or tiles with their places
         places = tags.get(273) or tags.get(324) or ()

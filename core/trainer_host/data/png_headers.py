@@ -50,7 +50,7 @@ def read_png(file: int, size: int) -> Header:
 
 
 def _chunk(file: int, kind: bytes, length: int) -> tuple[bytes, int | None]:
-    """Return a chunk's body, where it is a small one, and its checksum; None where that is wrong."""
+    """Return a chunk's body, if it is small, and its checksum; None if that is wrong."""
     checksum, left, body = zlib.crc32(kind), length, b""
     while left:
         part = os.read(file, min(left, 1 << 20))

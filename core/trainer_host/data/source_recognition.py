@@ -217,7 +217,7 @@ def lists_addresses(source: str) -> UnsafeError:
 
 @dataclass
 class _Folder:
-    """What lies in a folder and below.
+    """The contents of a folder and its subfolders.
 
     Attributes:
         files: Files by their endings.

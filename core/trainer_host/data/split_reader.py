@@ -36,7 +36,7 @@ def read_split(name: str, sources: Sequence[Path], listing: Listing) -> tuple[Sp
         listing: The images and label files.
 
     Returns:
-        The split, and what is wrong with its files.
+        The split, and the findings about its files.
     """
     contents = _read(name, sources, listing)
     contents = replace(contents, rows=withheld(contents.rows, listing))

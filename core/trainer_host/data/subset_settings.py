@@ -1,4 +1,4 @@
-"""What the settings ``classes`` and ``fraction`` leave of a dataset: unknown classes, and splits without a label."""
+"""The settings ``classes`` and ``fraction``: unknown classes, and splits without a label."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KNOWN = frozenset(
     {"path", "train", "val", "test", "minival", "names", "nc", "channels", "download", "images", "source"}
 )
-"""Keys that mean something for every task."""
+"""Keys that every task understands."""
 METADATA = frozenset(
     {
         *("author", "authors", "citation", "comment", "contributor", "created", "creator", "dataset", "dataset_name"),
@@ -37,7 +37,7 @@ NAMELESS, COUNTLESS = "write names: [thing]", "write nc: 1"
 
 
 def settle_classes(data: Draft) -> None:
-    """Replace names and nc by what the engine uses, class index to name; what is wrong is noted, and both left out."""
+    """Replace names and nc by the form of the engine, class index to name; remove them after a problem."""
     given, count = data.pop("names", None), data.pop("nc", None)
     if count is not None and (count := _whole(count)) is None:
         data.note_key("nc", "nc-type", "nc is not a valid number of classes.", "remove nc:" if given else COUNTLESS)
@@ -165,7 +165,7 @@ def _shown(numbers: list[int]) -> str:
 
 
 def settle_channels(data: Draft) -> None:
-    """Settle how many channels the images are read with; three where nothing is said."""
+    """Set the number of channels that images are read with; three by default."""
     value = data.setdefault("channels", 3)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1024:
         fix = "write channels: 3 for colour, or channels: 1 for gray images"
@@ -174,7 +174,7 @@ def settle_channels(data: Draft) -> None:
 
 
 def note_download(data: Draft) -> None:
-    """Say that nothing is downloaded; the command that the dataset names would run with the rights of the user."""
+    """Warn that nothing is downloaded: the download command would run with the rights of the user."""
     if data.get("download"):
         what = f"download: ({data['download']!s:.60}) is never run."
         fix = "download the data yourself if you trust the source"

@@ -1,4 +1,4 @@
-"""Any dataset written as a YOLO one: images, a label file for each, and a ``data.yaml``; whole, or not at all."""
+"""Any dataset written in the YOLO format, atomically: images, a label file for each, and a ``data.yaml``."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ READ = frozenset({*SPLITS, "path", "yaml_file", "nc", "names", "download"})
 
 @dataclass
 class Written:
-    """What was written.
+    """A dataset that was written.
 
     Attributes:
         file: The dataset YAML.
         images: Images of each split.
         rows: Rows of each split.
-        crowds: Rows that were left out because they mark crowds, which label files cannot say.
+        crowds: Rows that were skipped because they mark crowds, which label files cannot express.
         linked: Images that are hard links; the others are copies.
         renamed: Images that have another name, because another image of the split has a label file of that name.
     """
@@ -155,7 +155,7 @@ def _numbered(stem: str) -> Iterable[str]:
 
 
 def _put(source: str, place: Path) -> bool:
-    """Put an image to its place, as a hard link where that can be; tell whether it is one."""
+    """Put an image to its place, as a hard link if possible; return whether it is one."""
     real = os.path.realpath(source)
     if Path(real).is_relative_to(extracted_folder().resolve()):  # the host's own, which nothing else may write to
         shutil.copyfile(real, place)

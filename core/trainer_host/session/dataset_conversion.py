@@ -30,7 +30,7 @@ class ConvertResult:
 
     Attributes:
         written: The new dataset.
-        left_out: For each split the images that were left out because they cannot be used.
+        left_out: For each split the images that were skipped because they cannot be used.
         findings: What was found in the dataset that was read.
     """
 
@@ -61,9 +61,9 @@ class ConvertResult:
         if written.renamed:
             shown.append(f"  {written.renamed} images have new names, because their label files would share one")
         if written.crowds:
-            shown.append(f"  {written.crowds} rows that mark crowds are left out, which label files cannot say")
+            shown.append(f"  {written.crowds} rows that mark crowds are skipped, which label files cannot express")
         for name, images in self.left_out.items():
-            shown.append(f"  {len(images)} {name} images are left out, because they cannot be used")
+            shown.append(f"  {len(images)} {name} images are skipped, because they cannot be used")
         return [*shown, f"Use it: trainer run data={display_path(written.file)}"]
 
 
@@ -89,5 +89,5 @@ def convert(request: Request, folder: Path, reporter: Reporter, holdout: float |
         data = hold_out(data, holdout)
     data = apply_tolerance(data, Tolerance.parse(request.given.bad or "fail"))
     if not data.splits:
-        raise DatasetError(Problem("there are no images to convert.", None, data.file))
+        raise DatasetError(Problem("no images to convert.", None, data.file))
     return ConvertResult(write_yolo(data, folder), data.left_out, data.findings)

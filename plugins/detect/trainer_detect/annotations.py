@@ -1,4 +1,4 @@
-"""What a dataset's report shows of boxes: the boxes of an image, and how classes and sizes are spread."""
+"""Boxes in the dataset report: those of an image, and the distribution of classes and sizes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MANY = 1000
 def annotate(ctx: LabelContext) -> list[Shape]:
     """Return the boxes of an image with the names of their classes, and the polygons of a task that reads them.
 
-    For other tasks a polygon is its bounding box. Rows that are no box are left out.
+    For other tasks a polygon is its bounding box. Rows that are not a box are skipped.
     """
     outlined = row_kind(ctx.engine_task) == "polygons"
     shapes: list[Shape] = []

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.01
 """How far a coordinate may lie outside the range from 0 to 1."""
 LARGE = 2
-"""What a share of the image is never beyond by a slip: such a number was perhaps meant in pixels."""
+"""Fraction of the image beyond which a number is probably meant in pixels, not a slip."""
 IMBALANCE = 100
 """How many times more objects the most frequent class may have than the rarest."""
 SHOWN = 5
@@ -46,7 +46,7 @@ POLYGON = "a class and at least 3 points x, y"
 
 
 def check_dataset(ctx: DataContext) -> Iterator[Finding]:
-    """Yield what is wrong with the rows, their classes and boxes, by split, image and line."""
+    """Yield the problems of the rows, their classes and boxes, by split, image and line."""
     data = description(ctx)
     classes = _class_range(data, bool(ctx.args.single_cls))
     for split in data.splits.values():
@@ -148,7 +148,7 @@ def _mixed(split: Split, boxes: Boxes) -> Found:
 
 @dataclass(frozen=True)
 class _Classes:
-    """How many classes there are, where that is known and matters, and whether labels count them from 1."""
+    """How many classes there are, if that is known and matters, and whether labels count them from 1."""
 
     count: int | None
     from_one: bool = False
@@ -190,7 +190,7 @@ def _range_text(number: float, known: _Classes) -> tuple[str, str]:
 
 
 def _statistics(data: Description) -> Iterator[Finding]:
-    """Yield what the training rows say of the classes as a whole."""
+    """Yield warnings about the classes of all training rows."""
     names, train = class_names(data), data.splits.get("train")
     if not names or train is None:
         return
@@ -218,7 +218,7 @@ def _statistics(data: Description) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class BoxFaults:
-    """What is wrong with boxes, at most one thing for each, bool (m,)."""
+    """Faults of boxes, at most one for each, bool (m,)."""
 
     pixels: Bools
     negative: Bools
@@ -232,7 +232,7 @@ class BoxFaults:
 
 
 def look_like_pixels(points: Floats, sizes: Floats, used: Bools) -> Bools:
-    """Tell where most points (m, n, 2) lie above 1 and all fit the image's size in pixels (m, 2), bool (m,).
+    """Return where most points (m, n, 2) lie above 1 and all fit the image's size in pixels (m, 2), bool (m,).
 
     Only the points that are ``used`` (m, n) are looked at.
     """
@@ -297,7 +297,7 @@ def _range_finding(split: Split, row: int, values: Floats, text: str) -> Finding
 
 
 def _beyond(values: Floats) -> Floats:
-    """Return how far each box reaches beyond the image, as a share of it; negative within, float64 (m,)."""
+    """Return how far each box reaches beyond the image, as a fraction of it; negative within, float64 (m,)."""
     centre, half = values[:, 1:3], values[:, 3:5] / 2
     with np.errstate(over="ignore"):
         beyond: Floats = np.maximum((half - centre).max(axis=1), (centre + half - 1).max(axis=1))
@@ -313,7 +313,7 @@ def _pixel_finding(split: Split, row: int, values: Floats) -> Finding:
 
 
 def _may_repeat(images: NDArray[np.int32], values: Floats) -> Bools:
-    """Tell which rows share the x of another row of their image, bool (m,): few do that do not repeat it."""
+    """Return which rows share the x of another row of their image, bool (m,): few do that do not repeat it."""
     with np.errstate(over="ignore"):
         x = values[:, 1].astype(np.float32)
     order = np.lexsort((x, images))

@@ -53,7 +53,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
         super().__init__(*args, **kwargs)
 
     def get_img_files(self, img_path: Any) -> list[str]:
-        """Return the images of the split, or the share of them that is to be used."""
+        """Return the images of the split, or the fraction of them that is to be used."""
         total = len(self.split)
         count = self.fraction if isinstance(self.fraction, int) else max(1, round(total * self.fraction))
         files = self.split.images[:count]
@@ -114,7 +114,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
     @property
     def npy_files(self) -> list[Path]:
-        """Where decoded images are kept with ``cache=disk``: in the user's cache folder, never beside the images."""
+        """Where decoded images are kept with ``cache=disk``: in the user's cache folder, never next to the images."""
         if self._arrays is None:
             kept = self.cache == "disk"
             self._arrays = [self._array(f) if kept else NOWHERE for f in self.im_files]
@@ -139,11 +139,11 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
             folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(folder).free
         except OSError as error:
-            LOGGER.warning(f"cache=disk is left out: {folder} cannot be written to ({error.strerror}).")
+            LOGGER.warning(f"cache=disk is ignored: {folder} cannot be written to ({error.strerror}).")
             self.cache = None
             return False
         if needed > free:
-            LOGGER.warning(f"cache=disk is left out: {needed / 2**30:.1f} GiB are needed at {folder}.")
+            LOGGER.warning(f"cache=disk is ignored: {needed / 2**30:.1f} GiB are needed at {folder}.")
             self.cache = None
             return False
         return True
@@ -215,12 +215,12 @@ def split_of(data: Mapping[str, Any], name: str, path: Any) -> Split:
     sources = [Path(p).resolve() for p in (path if isinstance(path, list) else [path])]
     missing = [p for p in sources if not p.exists()]
     if missing:
-        raise DatasetError(f"there are no images at {missing[0]}.")
+        raise DatasetError(f"no images at {missing[0]}.")
     listing = list_split(name, sources, sources[0].parent)
     split, findings = read_split(name, sources, listing)
     errors = [f for f in [*listing.findings, *findings] if f.severity == "error"]
     if errors:
         raise DatasetError(*(f.problem() for f in errors))
     if not len(split):
-        raise DatasetError(f"there are no images in {', '.join(map(str, sources))}.")
+        raise DatasetError(f"no images in {', '.join(map(str, sources))}.")
     return split

@@ -1,4 +1,4 @@
-"""What the rows of a dataset say to tasks of boxes: classes, boxes, and how many numbers stand for keypoints."""
+"""Rows of a dataset as tasks of boxes read them: classes, boxes, and numbers of keypoints."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def description(ctx: DataContext) -> Description:
 
 
 def keypoint_shape(data: Description) -> tuple[int, int] | None:
-    """Return the number of keypoints and of numbers for each, or None where the dataset has no proper kpt_shape."""
+    """Return the number of keypoints and of numbers for each, or None if the dataset has no proper kpt_shape."""
     value = data.get("kpt_shape")
     if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(type(v) is int for v in value):
         return None
@@ -49,7 +49,7 @@ def fitting_shapes(columns: int) -> list[tuple[int, int]]:
 
 
 def class_names(data: Description) -> dict[int, str]:
-    """Return the classes by number; none where the dataset's names are not as they should be."""
+    """Return the classes by number; none if the dataset's names are not as they should be."""
     names = data.get("names")
     if isinstance(names, list):
         names = dict(enumerate(names))
@@ -121,5 +121,5 @@ def _polygon_boxes(split: Split, polygon: Bools) -> Floats:
 
 
 def image_sizes(split: Split, rows: Rows) -> Floats:
-    """Return width and height in pixels of the image of each row, float64 (m, 2); 0 where they are not known."""
+    """Return width and height in pixels of the image of each row, float64 (m, 2); 0 if they are not known."""
     return split.shapes[split.image[rows]][:, ::-1].astype(np.float64)

@@ -47,7 +47,7 @@ def _taken_for_polygons(data: Description) -> Iterator[Finding]:
     lengths = {int(n) for s in splits for n in np.unique(s.row_lengths[s.valid & ~s.crowd])}
     length = lengths.pop() if len(lengths) == 1 else 0
     shapes = [shape for shape in fitting_shapes(length) if shape[1] == 3]
-    if not shapes or length % 2 == 0:  # an even count is no polygon, which is reported
+    if not shapes or length % 2 == 0:  # an even count is not a polygon, which is reported
         return
     if all(np.isin(s.table(length)[1][:, 7::3], (0, 1, 2)).all() for s in splits):
         count = shapes[0][0]

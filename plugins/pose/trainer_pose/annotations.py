@@ -1,4 +1,4 @@
-"""What a dataset's report shows of keypoints: those of an image, also mirrored, and how often each is seen."""
+"""Keypoints in the dataset report: those of an image, also mirrored, and how often each is visible."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def annotate(ctx: LabelContext) -> list[Shape]:
 
 
 def _names(data: Description, count: int, number: int = 0) -> tuple[str, ...]:
-    """Return the names of a class's keypoints, or of any class's where it has none; else their numbers."""
+    """Return the names of a class's keypoints, or of any class's if it has none; else their numbers."""
     known = name_lists(data)
     names = known.get(number) or next(iter(known.values()), [])
     return tuple(names[i] if i < len(names) else str(i) for i in range(count))
@@ -73,7 +73,7 @@ def _drawn(data: Description, points: NDArray[np.float64], labelled: NDArray[np.
 
 
 def _labelled(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which keypoints (K, dims) are trained on, bool (K,)."""
+    """Return which keypoints (K, dims) are trained on, bool (K,)."""
     if points.shape[-1] == 2:
         return np.logical_and(points[:, 0] >= 0, points[:, 1] >= 0)
     return np.not_equal(points[:, 2], 0)

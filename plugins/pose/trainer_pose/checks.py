@@ -45,7 +45,7 @@ ALIKE = 3
 
 
 def check_dataset(ctx: DataContext) -> Iterator[Finding]:
-    """Yield what is wrong with the keypoint keys, and with keypoints by split, image and line."""
+    """Yield the problems of the keypoint keys, and with keypoints by split, image and line."""
     data = description(ctx)
     yield from check_keys(data, ctx.args)
     shape = keypoint_shape(data)
@@ -172,13 +172,13 @@ class Keypoints:
 
 
 def points_text(which: list[int], names: list[str]) -> str:
-    """Return what a message calls keypoints: by index, and by name where it is known."""
+    """Return what a message calls keypoints: by index, and by name if known."""
     called = [f"{i} ({names[i]})" if i < len(names) else f"{i}" for i in which]
     return f"keypoint{'s' if len(which) > 1 else ''} {listed(called)}"
 
 
 def read_keypoints(split: Split, shape: tuple[int, int], names: dict[int, list[str]]) -> Keypoints | None:
-    """Return the keypoints of a split's rows, or None where no row has as many numbers as the shape requires."""
+    """Return the keypoints of a split's rows, or None if no row has as many numbers as the shape requires."""
     count, dims = shape
     columns = 5 + count * dims
     if not (split.row_lengths == columns).any():
@@ -195,7 +195,7 @@ def read_keypoints(split: Split, shape: tuple[int, int], names: dict[int, list[s
 
 @dataclass(frozen=True)
 class _Faults:
-    """What is wrong with the keypoints of a split's rows.
+    """Faults of the keypoints of a split's rows.
 
     Attributes:
         pixels: Rows whose keypoints look like pixels, bool (m,).
@@ -212,7 +212,7 @@ class _Faults:
 
 def _faults(split: Split, points: Keypoints) -> _Faults:
     faults = box_faults(split, points.rows, points.box)
-    # Where there is no visibility, a negative coordinate stands for no keypoint.
+    # If there is no visibility, a negative coordinate stands for no keypoint.
     used = ((points.xy[..., 0] != 0) | (points.xy[..., 1] != 0)) & points.labelled
     pixels = look_like_pixels(points.xy, image_sizes(split, points.rows), used)
     pixels &= ~faults.pixels  # the row is reported for its box
@@ -270,7 +270,7 @@ def _visibility(split: Split, points: Keypoints) -> Found:
 
 
 def _at_zero(points: Keypoints) -> Bools:
-    """Tell which keypoints are taken for visible at 0 0, although their box does not reach that corner."""
+    """Return which keypoints are taken for visible at 0 0, although their box does not reach that corner."""
     left_top: Floats = points.box[:, 1:3] - points.box[:, 3:5] / 2
     away = (left_top > TOLERANCE).any(axis=1, keepdims=True)
     found: Bools = (points.xy[..., 0] == 0) & (points.xy[..., 1] == 0) & points.labelled & away
@@ -292,7 +292,7 @@ def _zero(split: Split, points: Keypoints, zero: Bools) -> Found:
 
 
 def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[Finding]:
-    """Yield what the training rows say of the keypoints as a whole."""
+    """Yield warnings about the keypoints of all training rows."""
 
     def warn(code: str, message: str, fix: str) -> Finding:
         return Finding(code, message, fix, data.file, severity="warning", split=split.name)

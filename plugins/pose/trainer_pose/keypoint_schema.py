@@ -34,7 +34,7 @@ FLIP_FIX = (
 
 
 def check_keys(data: Description, args: Any) -> Iterator[Finding]:
-    """Yield what is wrong with the dataset's keypoint keys.
+    """Yield the problems of the dataset's keypoint keys.
 
     Args:
         data: The dataset.
@@ -112,7 +112,7 @@ def _flip_idx(data: Description, keypoints: int, args: Any) -> Iterator[Finding]
 
 
 def _flip_fault(value: Any, keypoints: int) -> tuple[str, str] | None:
-    """Return code and message of the first thing that is wrong with a flip_idx, or None."""
+    """Return code and message of the first problem of a flip_idx, or None."""
     if not isinstance(value, (list, tuple)) or not all(type(i) is int for i in value):
         return "flip-idx-type", f"flip_idx is {value!r:.80}, not a list of whole numbers."
     if len(value) != keypoints:

@@ -118,7 +118,7 @@ def _from_others(pixels: Floats, classes: Floats) -> tuple[Floats, Floats]:
     """Return how far keypoints are from what the others of their object take up, float64 (m, K), in two units.
 
     The first is the extent of the others, whatever the size of the object; the second the median extent of objects of
-    the class, however few of its keypoints are labelled. What is far is so in both. NaN where fewer than two others
+    the class, however few of its keypoints are labelled. What is far is so in both. NaN if fewer than two others
     are labelled.
     """
     known = ~np.isnan(pixels[..., 0])

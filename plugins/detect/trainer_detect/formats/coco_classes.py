@@ -1,4 +1,4 @@
-"""What the categories of COCO files say: classes by name, and the keypoints of each."""
+"""Categories of COCO files: classes by name, and the keypoints of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def class_names(source: Source, files: Mapping[str, CocoFile]) -> list[str]:
-    """Return the classes: those of the YAML where it has any, else the categories in order of their ids.
+    """Return the classes: those of the YAML if it has any, else the categories in order of their ids.
 
     Every file has to have the same categories, whatever their ids.
     """
@@ -40,7 +40,7 @@ def class_names(source: Source, files: Mapping[str, CocoFile]) -> list[str]:
 
 
 def keypoint_keys(source: Source, files: Mapping[str, CocoFile], names: list[str]) -> dict[str, Any]:
-    """Return the keys that say what the keypoints are; none where no category has any."""
+    """Return the keys that say what the keypoints are; none if no category has any."""
     kinds: dict[str, list[str]] = {}
     skeleton: list[list[int]] = []
     for coco in files.values():
@@ -82,7 +82,7 @@ def _differing(kinds: Mapping[str, list[str]], most: int, coco: CocoFile) -> Fin
 
 
 def _skeleton(pairs: Any, points: int) -> list[list[int]]:
-    """Return the lines of a skeleton, which COCO counts from 1, counted from 0; none where they are at odds."""
+    """Return the lines of a skeleton, which COCO counts from 1, counted from 0; none if they are at odds."""
     if not isinstance(pairs, list):
         return []
     lines = [[a - 1, b - 1] for a, b in (p for p in pairs if isinstance(p, list) and len(p) == 2) if _are_ints(a, b)]

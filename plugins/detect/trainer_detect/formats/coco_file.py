@@ -1,4 +1,4 @@
-"""One COCO file: its images, categories and annotations, each with its line, and what is wrong with them."""
+"""One COCO file: its images, categories and annotations, each with its line, and their problems."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Item(NamedTuple):
 
 @dataclass
 class CocoFile:
-    """What a file of labels says, in the form of COCO.
+    """A label file in the form of COCO.
 
     Attributes:
         path: The file.
@@ -39,7 +39,7 @@ class CocoFile:
         images: Image entries by id.
         categories: Category entries by id, in order of their ids.
         annotations: The annotations whose image, category and box can be used.
-        findings: What is wrong with the file.
+        findings: The problems of the file.
     """
 
     path: Path
@@ -60,7 +60,7 @@ def _without_masks(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_coco(path: Path) -> CocoFile:
-    """Read a COCO file. Nothing raises; what is wrong is among its findings."""
+    """Read a COCO file. Nothing raises; problems are among its findings."""
     coco = CocoFile(path)
     document = _parse(coco)
     if document is None:
@@ -157,7 +157,7 @@ def _take_annotations(coco: CocoFile, entries: list[tuple[int, Any]]) -> None:
 
 
 def fault_of(item: Item, points: int, codes: Codes) -> tuple[str, str, str] | None:
-    """Return code, message and fix of what is wrong with an annotation's numbers, or None.
+    """Return code, message and fix of the problem with an annotation's numbers, or None.
 
     Args:
         item: The annotation.
@@ -216,7 +216,7 @@ def says_nothing(content: dict[str, Any]) -> bool:
 
 
 def _numbers(values: Any) -> bool:
-    """Tell whether values are a list of finite numbers."""
+    """Return whether values are a list of finite numbers."""
     if not isinstance(values, list) or not NUMBERS.issuperset(map(type, values)):
         return False
     try:

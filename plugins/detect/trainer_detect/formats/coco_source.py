@@ -25,7 +25,7 @@ SPLIT_NAMES = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-"""What tools call the splits, in small letters."""
+"""Names of the splits in tools, in lower case."""
 PROBED = 50
 """Images that are looked for in a folder to tell whether it is the right one."""
 
@@ -41,7 +41,7 @@ class Source:
         folders: For each split the folder of its images, where that is said; a missing split has the one of all.
         keys: What a YAML says besides.
         lines: The line of each key of the YAML.
-        findings: What is wrong with what was given.
+        findings: The problems of what was given.
     """
 
     file: Path
@@ -101,7 +101,7 @@ def split_of(name: str) -> str | None:
 
 
 def _files_of_folder(folder: Path, kind: Kind) -> dict[str, Path]:
-    """Return the files of the splits in a folder as tools export it; none if they cannot be told apart."""
+    """Return the files of the splits in a folder as tools export it; none if they are ambiguous."""
     if not os.path.isdir(folder) or has_yaml(folder):  # noqa: PTH112 - of any name
         return {}
     if kind.for_each_image:

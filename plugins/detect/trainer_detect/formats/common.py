@@ -1,4 +1,4 @@
-"""What formats share: pixels as shares of an image, and a part of the images that is held out."""
+"""Code that formats share: normalized coordinates, and images that are held out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MARGIN = 0.1
 
 
 def shares(pixels: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
-    """Return pixels as shares of an image's side, rounded to six decimals just as printing them would."""
+    """Return pixels as fractions of an image's side, rounded to six decimals just as printing them would."""
     values = np.asarray(np.divide(pixels, size), np.float64)
     scaled = values * MILLION
     rounded = np.rint(scaled) / MILLION
@@ -39,7 +39,7 @@ def shares(pixels: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
 
 
 def box_shares(boxes: ArrayLike, sizes: ArrayLike) -> NDArray[np.float64]:
-    """Return boxes as shares of their images.
+    """Return boxes as fractions of their images.
 
     Args:
         boxes: Left, top, width and height in pixels, (n, 4).
@@ -119,7 +119,7 @@ def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:
         try:
             present = os.listdir(folder)  # noqa: PTH208 - of any number of names
         except OSError:
-            continue  # each image is told as missing
+            continue  # each image is reported as missing
         extra = sorted(n for n in present if n not in known and n.rpartition(".")[2].lower() in SUFFIXES)
         if extra:
             message = f"{counted(len(extra), 'image')} of the folder in no {what} and not used: {listed(extra)}."

@@ -48,7 +48,7 @@ class _FaultyError(Exception):
 
 @dataclass
 class _Marks:
-    """What an image has, before it is known which shapes belong together."""
+    """The shapes of an image, before they are grouped into objects."""
 
     picture: Picture
     marks: list[Mark] = field(default_factory=list)
@@ -56,7 +56,7 @@ class _Marks:
 
 
 def read_cvat(path: Path) -> Labels:
-    """Read a CVAT file. Nothing raises; what is wrong is among its findings."""
+    """Read a CVAT file. Nothing raises; problems are among its findings."""
     return _Reader(path).read()
 
 

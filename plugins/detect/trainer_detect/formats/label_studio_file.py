@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 HOW = "in Label Studio, drag the keypoints into the rectangle of their object, in the list of regions"
 AGAIN = "export the labels again as JSON"
 PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
-"""What an upload puts before the name of a file."""
+"""The prefix of the names of uploaded files."""
 SCHEME = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 MOST_PERCENT = 1e6
 SHAPES = ("rectangle", "keypoint", "polygon", "ellipse", "brush")
@@ -57,7 +57,7 @@ class _Task:
 
 
 def read_label_studio(path: Path) -> Labels:
-    """Read a file of Label Studio. Nothing raises; what is wrong is among its findings."""
+    """Read a file of Label Studio. Nothing raises; problems are among its findings."""
     labels = Labels(path, LABEL_STUDIO)
     labels.remedy = "give the folder that has the images of the tasks: images=DIR"
     document = read_json(path, LABEL_STUDIO.noun)
@@ -208,7 +208,7 @@ def _has_size(region: dict[str, Any]) -> bool:
 
 
 def _marks(labels: Labels, task: _Task, picture: Picture) -> list[Mark]:
-    """Return the boxes and points of a task in pixels; what is wrong with its regions is noted."""
+    """Return the boxes and points of a task in pixels; problems of its regions are noted."""
     named: dict[Any, str] = {}
     shapes: dict[Any, tuple[str, dict[str, Any]]] = {}
     for place, region in enumerate(task.regions):
@@ -257,7 +257,7 @@ def _label(region: dict[str, Any]) -> str:
 
 
 def _shape(region: dict[str, Any]) -> str:
-    """Return what a region is, by its type or by what it has; empty for what is no region."""
+    """Return what a region is, by its type or by what it has; empty for what is not a region."""
     kind = str(region.get("type", "")).lower()
     named = next((s for s in SHAPES if kind.startswith(s)), None)
     if named:

@@ -54,7 +54,7 @@ def description_of(
     """Return a dataset with the rows of all its splits.
 
     Args:
-        source: What the user gave.
+        source: The user's input.
         parts: The images of each split.
         names: The classes.
         points: The keys that say what the keypoints are; none if there are no keypoints.
@@ -137,7 +137,7 @@ class _Reader:
         return sizes
 
     def split(self) -> Split:
-        """Return the split; what is wrong is among the findings."""
+        """Return the split; problems are among the findings."""
         found = self._usable()
         owners, table = np.array(found.owners, np.int64), self._table(found)
         order = np.argsort(owners, kind="stable")
@@ -160,7 +160,7 @@ class _Reader:
         return split
 
     def _usable(self) -> _Found:
-        """Return the annotations that can be used; what is wrong with the others is noted."""
+        """Return the annotations that can be used; problems of the others are noted."""
         number = {name: i for i, name in enumerate(self.names)}
         found = _Found()
         for item in self.file.annotations:
@@ -197,7 +197,7 @@ class _Reader:
         return found
 
     def _table(self, found: _Found) -> NDArray[np.float64]:
-        """Return the numbers of each annotation: class, box and keypoints, as shares of the image."""
+        """Return the numbers of each annotation: class, box and keypoints, as fractions of the image."""
         sizes = self.sizes[np.array(found.owners, np.int64)]
         placed = np.array(found.points, np.float64).reshape(len(found.owners), self.points, 3)
         placed[..., :2] = shares(placed[..., :2], sizes[:, None])
@@ -210,7 +210,7 @@ class _Reader:
         return np.hstack(parts)
 
     def _judge_boxes(self, found: _Found) -> None:
-        """Tell how many boxes are made from keypoints, and how many annotations say nothing."""
+        """Note how many boxes are made from keypoints, and how many annotations say nothing."""
         codes, plugin = self.source.kind.codes, self.source.kind.plugin
         if found.boxless:
             what = (

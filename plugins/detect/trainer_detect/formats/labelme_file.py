@@ -44,7 +44,7 @@ NOT_SEEN = frozenset({"occluded", "hidden", "invisible"})
 
 
 def read_labelme(path: Path) -> Labels:
-    """Read the files of labelme in a folder. Nothing raises; what is wrong is among the findings."""
+    """Read the files of labelme in a folder. Nothing raises; problems are among the findings."""
     labels = Labels(path, LABELME)
     others = 0
     home = path if path.is_dir() else path.parent
@@ -100,7 +100,7 @@ def _embedded(data: Any, name: str) -> str | None:
 
 
 def _mark(labels: Labels, picture: Picture, shape: Any, line: int, who: str) -> Mark | None:
-    """Return a shape as a box or a point; what is wrong with it is noted."""
+    """Return a shape as a box or a point; problems of it are noted."""
     kind = shape.get("shape_type") or "polygon" if isinstance(shape, dict) else None
     if not isinstance(shape, dict) or not isinstance(kind, str):
         picture.faults.append(Fault("annotation-entry", f"{who} is not a shape.", FIX, line))

@@ -1,4 +1,4 @@
-"""What files of labelling tools say, in one form for all tools: objects with a box, named keypoints, or both."""
+"""Labels of tools in one form: objects with a box, named keypoints, or both."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ class Picture:
         line: Its line in the file, 0 if it is not known.
         size: Width and height in pixels, if the file says them.
         objects: Its objects.
-        faults: What is wrong with its labels.
+        faults: The faults of its labels.
         file: The file of its labels, where each image has its own.
         group: The video or task that it is from.
         subset: The subset that the tool has it in.
         optional: Whether it may be missing, as a frame of a video may.
-        key: What it is called wherever the dataset lies; the first of its names where this is empty.
+        key: What it is called wherever the dataset lies; the first of its names if this is empty.
     """
 
     names: Sequence[str]
@@ -85,7 +85,7 @@ class Picture:
 
 @dataclass
 class Labels:
-    """What one file says, or one folder of files.
+    """The labels of one file, or of one folder of files.
 
     Attributes:
         path: The file.
@@ -94,8 +94,8 @@ class Labels:
         classes: The classes that it declares, with the keypoints of each, in order.
         skeleton: Lines between keypoints, by name.
         mirrored: The keypoint that each becomes in a mirror image, where the file says so.
-        remedy: What to do where no image is found.
-        findings: What is wrong with the file.
+        remedy: What to do if no image is found.
+        findings: The problems of the file.
         skipped: How many labels of each sort are not read.
         boxed: How many objects of each sort are read as the box around them.
     """
@@ -112,7 +112,7 @@ class Labels:
     boxed: Counter[str] = field(default_factory=Counter)
 
     def add(self, code: str, message: str, fix: str, line: int | None = None, severity: Severity = "error") -> None:
-        """Note what is wrong with the file."""
+        """Note the problems of the file."""
         self.findings.append(Finding(code, message, fix, str(self.path), line or None, severity))
 
     def unreadable(self, why: Unreadable, path: Path | None = None) -> None:

@@ -45,10 +45,10 @@ def answer(ctx: DataContext, kind: Kind, read: Callable[[Path], Labels], options
     """Return the dataset that ``ctx.source`` names, if its files are of a kind.
 
     Args:
-        ctx: What the user gave.
+        ctx: The user's input.
         kind: The kind.
         read: Reads one of its files.
-        options: What the user chose.
+        options: The options of the plugin.
     """
     if not names_kind(ctx.source, kind):
         return None
@@ -59,7 +59,7 @@ def told_keys(source: str, kind: Kind, points: re.Pattern[bytes]) -> set[str] | 
     """Return the keys that the dataset will have, without reading it; None if its files are not of a kind.
 
     Args:
-        source: What the user gave.
+        source: The user's input.
         kind: The kind.
         points: What is in a file that has keypoints.
     """
@@ -85,7 +85,7 @@ def read_tool_dataset(source: Source, read: Callable[[Path], Labels], options: T
     Args:
         source: The files.
         read: Reads one of them.
-        options: What the user chose.
+        options: The options of the plugin.
     """
     known = {path: read(path) for path in dict.fromkeys(source.files.values())}
     for labels in known.values():
@@ -117,7 +117,7 @@ def read_tool_dataset(source: Source, read: Callable[[Path], Labels], options: T
 
 
 def _parts(source: Source, labels: dict[str, Labels], holdout: float | None) -> dict[str, Part]:
-    """Return the images of each split: by the tool's subsets, or with a part held out, where one file has them all."""
+    """Return the images of each split: by the tool's subsets, or with a part held out, if one file has them all."""
     parts = {split: (found, list(found.pictures)) for split, found in labels.items()}
     for split, (found, pictures) in parts.items():
         if not pictures and not any(f.severity == "error" for f in found.findings):
@@ -242,7 +242,7 @@ def _find_images(
     hits = hits if max(hits) else _hits(places, wanted)
     if not max(hits):
         if any(f.code == labels.kind.codes.images and f.file == str(labels.path) for f in source.findings):
-            return None, []  # which is told of the other split of the file
+            return None, []  # reported with the other split of the file
         looked = ", ".join(dict.fromkeys(map(str, places)))
         first, count = wanted[0].names[0], len(labels.pictures)
         what = f"none of the {count} images is in {looked}, such as {first}."
@@ -299,7 +299,7 @@ def _as_coco(
 
 
 def _tell_faults(source: Source, part: LabelledImages, pictures: Sequence[Picture]) -> None:
-    """Note what is wrong with the labels of single images, and images that are there twice."""
+    """Note the problems of the labels of single images, and images that are there twice."""
     first: dict[str, Picture] = {}
     for picture, item in zip(pictures, part.images, strict=True):
         path = os.path.abspath(item.content["file_name"])  # noqa: PTH100

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def completed(data: Description) -> Description:
-    """Give a dataset whose format has no place for ``flip_idx`` the one that its names tell, and say so.
+    """Give a dataset whose format has no place for ``flip_idx`` the one that its names imply, with a warning.
 
     A dataset that writes ``kpt_shape`` itself could write ``flip_idx`` too, and is left alone.
     """

@@ -30,7 +30,7 @@ class Project:
         unique: How many of them there is one of.
         skeleton: Pairs of indices of body parts.
         lines: The line of each key.
-        findings: What is wrong.
+        findings: The problems found.
     """
 
     file: Path
@@ -42,13 +42,13 @@ class Project:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, code: str, message: str, fix: str, key: str | None = None, severity: Severity = "error") -> None:
-        """Note what is wrong with the configuration."""
+        """Note the problems of the configuration."""
         line = self.lines.get(key) if key else None
         self.findings.append(Finding(code, message, fix, str(self.file), line, severity))
 
 
 def find_project(source: str) -> Project | None:
-    """Return the project whose configuration, or whose folder, is given; None where it is something else."""
+    """Return the project whose configuration, or whose folder, is given; None if it is something else."""
     path = Path(source, CONFIG) if os.path.isdir(source) else Path(source)  # noqa: PTH112 - of any name
     if path.suffix.lower() not in {".yaml", ".yml"} or not mentions(path, "bodyparts"):
         return None

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Holdout = Literal["video"] | float | None
 
 SHARE = 0.2
-"""The share of the frames or videos that is held out where nothing else is asked for."""
+"""The fraction of the frames or videos that is held out by default."""
 ANIMAL, SINGLE = "animal", "single"
 VISIBLE = 2.0
 
@@ -90,7 +90,7 @@ def read_project(project: Project, margin: float, holdout: Holdout) -> Descripti
 
 
 def _frames(project: Project, file: Path, table: Table, margin: float) -> Frames:
-    """Return the frames of a folder with their objects; what is wrong is noted."""
+    """Return the frames of a folder with their objects; problems are noted."""
     images = [os.path.abspath(file.parent / name) for name in table.frames]  # noqa: PTH100 - links
     for fault in table.faults:
         image = images[fault.frame] if fault.frame is not None else None
@@ -130,7 +130,7 @@ def _rows(
 
 
 def _judge_parts(project: Project, file: Path, table: Table) -> bool:
-    """Note body parts that the table or the configuration lacks; tell whether there is any in both."""
+    """Note body parts that the table or the configuration lacks; return whether there is any in both."""
     own = list(dict.fromkeys(c.part for c in table.columns))
     known = [p for p in own if p in project.parts]
     extra, absent = sorted(set(own) - set(known)), [p for p in project.parts if p not in own]

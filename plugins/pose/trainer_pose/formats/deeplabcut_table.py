@@ -31,7 +31,7 @@ DLC_EXTRA = "pip install 'trainer-host[deeplabcut]', or write the labels as CSV"
 
 
 class Fault(NamedTuple):
-    """What is wrong in a line; ``frame`` is the index of the frame that it spoils."""
+    """A problem in a line; ``frame`` is the index of the frame that cannot be used."""
 
     line: int | None
     code: str
@@ -41,7 +41,7 @@ class Fault(NamedTuple):
 
 
 class Column(NamedTuple):
-    """What a column holds: x or y of a body part of an individual."""
+    """A column: x or y of a body part of an individual."""
 
     individual: str
     part: str
@@ -54,10 +54,10 @@ class Table:
 
     Attributes:
         frames: The name of each frame's file.
-        lines: The line of each frame, 0 where there are no lines.
+        lines: The line of each frame, 0 if there are no lines.
         columns: What each column of ``values`` holds.
-        values: Pixels, NaN where a point is not labelled, float64 (frames, columns).
-        faults: What is wrong.
+        values: Pixels, NaN if a point is not labelled, float64 (frames, columns).
+        faults: The problems found.
     """
 
     frames: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Table:
     faults: list[Fault] = field(default_factory=list)
 
     def points(self, individual: str, parts: Sequence[str]) -> NDArray[np.float64]:
-        """Return x and y of each body part of an individual, NaN where it is not labelled, (frames, parts, 2)."""
+        """Return x and y of each body part of an individual, NaN if it is not labelled, (frames, parts, 2)."""
         place = {c: i for i, c in enumerate(self.columns)}
         out = np.full((len(self.frames), len(parts), 2), np.nan)
         for p, part in enumerate(parts):
@@ -88,7 +88,7 @@ def _failed(code: str, message: str, fix: str, line: int | None = None) -> Table
 
 
 def read_csv(path: Path) -> Table:
-    """Read a CSV. Nothing raises; what is wrong is among the table's faults."""
+    """Read a CSV. Nothing raises; problems are among the table's faults."""
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
@@ -141,7 +141,7 @@ def _table(heads: dict[str, list[str]], rows: list[tuple[int, list[str]]]) -> Ta
 def _row_fault(line: int, row: list[str], columns: int, name: str, seen: dict[str, int]) -> Fault | None:
     if len(row) != columns:
         what = f"the line has {len(row)} cells; the head of the table has {columns}."
-        return Fault(line, "dlc-columns", what, "write a cell for each column, empty where nothing is labelled")
+        return Fault(line, "dlc-columns", what, "write a cell for each column, empty if nothing is labelled")
     if not name:
         return Fault(line, "dlc-frame", "the line has no frame.", "write the path of the frame")
     if name in seen:

@@ -6,7 +6,7 @@ from typing import Any
 
 MOST_BYTES = 256 << 20
 FAULTS = (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, StopIteration)
-"""What h5py raises for a file that is damaged or not as it should be."""
+"""Errors of h5py for a file that is damaged or malformed."""
 
 
 def part_of(group: Any, name: str) -> Any:

@@ -28,7 +28,7 @@ REMEDY = "in SLEAP choose Predict > Export Labels Package..., and give the .pkg.
 GIVE = "give a .slp or .pkg.slp file; open and save it in SLEAP to renew it"
 ANIMAL = "animal"
 UNNAMED = re.compile(r"Skeleton-\d+")
-"""What SLEAP calls a skeleton that nobody named."""
+"""SLEAP's default name of a skeleton."""
 EDGE, SYMMETRY = 1, 2
 HALF_PIXEL = 1.1
 """The version before which points were counted from the corner of a pixel, not from its centre."""
@@ -52,7 +52,7 @@ class Video(NamedTuple):
 
 
 def read_sleap(path: Path) -> Labels:
-    """Read a file of SLEAP. Nothing raises; what is wrong is among its findings."""
+    """Read a file of SLEAP. Nothing raises; problems are among its findings."""
     labels = Labels(path, SLEAP, remedy=REMEDY)
     try:
         import h5py
