@@ -164,7 +164,7 @@ FORMS: tuple[tuple[str, Follow], ...] = (
     (rf"move the label files of the \w+ images from (.+?) to (.+?)(?:, and rename (.+) to (.+){ALIKE})?", move_labels),
     (rf"rename the label files in (.+): (.+) to (.+){ALIKE}", rename_labels),
     (r"rename it to end in (\.\w+)", rename_image),
-    (r"(?:remove it with its label file|.*, or remove it with its label file|remove one of the two with its label file)", remove_image),
+    (r"(?:(?:.*, or )?remove it with its label file|remove one of the two with its label file)", remove_image),
     (r"remove it from \w+ or from \w+", remove_image),
     (r"(?:replace the links? with (?:a copy|copies)|copy the (?:images|label files) into the dataset).*", put_copy),
     (r"(?:remove the link|(?:correct|replace) the link.*|remove or correct it)", remove_file),

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from trainer_host.base.results import Outcome, StartingWeights, UnreadableImage
+    from trainer_host.base.results import StartingWeights, TrainingOutcome, UnreadableImage
     from trainer_host.base.vision import AnnotatedImage, Detections
 
 Module: TypeAlias = Any
@@ -145,7 +145,7 @@ class Training(Protocol):
         """Return the weights that the training starts from; None while they are not known."""
         ...
 
-    def train(self) -> Outcome:
+    def train(self) -> TrainingOutcome:
         """Train, and return the outcome."""
         ...
 

@@ -92,7 +92,7 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """The outcome of a training, from its engine.
 
     Attributes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer_host.base.findings import Finding
-from trainer_host.data.label_files import Fault
+from trainer_host.data.label_files import LabelFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def withheld(rows: Rows, listing: Listing) -> Rows:
     what = "the label file is a link to a file outside of the dataset that does not contain labels."
     faults = [f for f in rows.faults if f.file not in strange]
     faults = [_unquoted(f) if f.file in listing.folders_out else f for f in faults]
-    faults += [Fault(index, 0, CODE, what, REPLACE) for index in strange]
+    faults += [LabelFault(index, 0, CODE, what, REPLACE) for index in strange]
     kept = ~np.isin(rows.file, sorted(strange))
     return replace(
         rows,
@@ -89,7 +89,7 @@ def withheld(rows: Rows, listing: Listing) -> Rows:
     )
 
 
-def _unquoted(fault: Fault) -> Fault:
+def _unquoted(fault: LabelFault) -> LabelFault:
     if fault.code not in QUOTING:
         return fault
     what = "a word is not a number; it is not shown, because the label file is outside of the dataset."

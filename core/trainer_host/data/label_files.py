@@ -35,7 +35,7 @@ BLANK = np.zeros(256, bool)
 BLANK[list(b" \t\n")] = True
 
 
-class Fault(NamedTuple):
+class LabelFault(NamedTuple):
     """A word in a label file that is not a number.
 
     Attributes:
@@ -71,7 +71,7 @@ class Rows:
     row_lengths: NDArray[np.int32]
     values: NDArray[np.float64]
     valid: NDArray[np.bool_]
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[LabelFault] = field(default_factory=list)
 
 
 def parse_labels(contents: Sequence[bytes]) -> Rows:
@@ -188,22 +188,22 @@ def _parse_slowly(text: bytes) -> Rows:
     )
 
 
-def _decode(text: bytes) -> tuple[str, Fault | None]:
+def _decode(text: bytes) -> tuple[str, LabelFault | None]:
     """Return a label file as text, empty if it is not UTF-8, with the problem."""
     if text and not text.strip(b"\0"):
         what = f"the label file contains only zero bytes ({len(text)}), as after a crash."
-        return "", Fault(0, 0, "label-encoding", what, "restore it from a backup, or label the image again")
+        return "", LabelFault(0, 0, "label-encoding", what, "restore it from a backup, or label the image again")
     wide = text.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(text) > 3 and text[1::2].count(0) * 2 > len(text) // 2)
     if wide:
-        return "", Fault(0, 0, "label-encoding", "the label file is UTF-16 text.", "save it as UTF-8")
+        return "", LabelFault(0, 0, "label-encoding", "the label file is UTF-16 text.", "save it as UTF-8")
     if b"\0" in text:
         what = "the label file is binary data, not text."
-        return "", Fault(0, 0, "label-encoding", what, "write a row of numbers for each object")
+        return "", LabelFault(0, 0, "label-encoding", what, "write a row of numbers for each object")
     try:
         return text.decode(), None
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
-        return "", Fault(0, line, "label-encoding", "the label file is not UTF-8 text.", "save it as UTF-8")
+        return "", LabelFault(0, line, "label-encoding", "the label file is not UTF-8 text.", "save it as UTF-8")
 
 
 def _number(word: str) -> float:
@@ -213,15 +213,15 @@ def _number(word: str) -> float:
     return value if abs(value) != float("inf") else float("nan")
 
 
-def _describe(line: int, column: int, word: str, odd: int, words: int) -> Fault:
+def _describe(line: int, column: int, word: str, odd: int, words: int) -> LabelFault:
     """Return the problem of the first of the ``odd`` ones among the words of a line."""
     shown = repr(word if len(word) <= SHOWN else f"{word[:SHOWN]}...")
     more = f", and {odd - 1} more in this line" if odd > 1 else ""
     if word.lstrip("+-").lower() in NOT_FINITE or NUMBER.fullmatch(word):
         what = f"{shown} in column {column + 1} is not a finite number{more}."
-        return Fault(0, line, "label-not-finite", what, "write the number, or remove the line")
+        return LabelFault(0, line, "label-not-finite", what, "write the number, or remove the line")
     fix = _fix(word, column, header=line == 1 and odd == words)
-    return Fault(0, line, "label-number", f"{shown} in column {column + 1} is not a number{more}.", fix)
+    return LabelFault(0, line, "label-number", f"{shown} in column {column + 1} is not a number{more}.", fix)
 
 
 def _fix(word: str, column: int, header: bool) -> str:

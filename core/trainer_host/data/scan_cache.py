@@ -21,7 +21,7 @@ import numpy as np
 from trainer_host.base.atomic_io import appearing_whole
 from trainer_host.base.temporaries import sweep_once
 from trainer_host.data.cache_folder import cache_folder
-from trainer_host.data.label_files import Fault, Rows
+from trainer_host.data.label_files import LabelFault, Rows
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def load(split: str, sources: Sequence[Path]) -> Contents | None:
             modes=parts["modes"],
             rows=Rows(
                 **{name: parts[f"rows_{name}"] for name in ROW_COLUMNS},
-                faults=[Fault(*fault) for fault in about["label_faults"]],
+                faults=[LabelFault(*fault) for fault in about["label_faults"]],
             ),
             image_faults=[tuple(fault) for fault in about["image_faults"]],
             read_at=int(about["read_at"]),

@@ -13,7 +13,7 @@ from trainer_host.data import scan_cache as cache
 from trainer_host.data.description import EMPTY, FOUND, MISSING, Split
 from trainer_host.data.foreign_labels import links_out, withheld
 from trainer_host.data.image_headers import read_header, unreadable
-from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, Fault, Rows, join_rows, parse_labels
+from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, LabelFault, Rows, join_rows, parse_labels
 from trainer_host.data.listed_files import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, UNREADABLE, Listing
 from trainer_host.data.scan_cache import Contents
 
@@ -183,7 +183,7 @@ def _merged(kept: Rows, read: Rows) -> Rows:
 def _read_labels(listing: Listing, wanted: Sequence[int]) -> Rows:
     """Read and parse label files, many at a time."""
     parts: list[Rows] = []
-    faults: list[Fault] = []
+    faults: list[LabelFault] = []
     texts: list[bytes] = []
     owners: list[int] = []
     size = 0
@@ -212,15 +212,15 @@ def _read_labels(listing: Listing, wanted: Sequence[int]) -> Rows:
     return replace(rows, faults=[*rows.faults, *faults])
 
 
-def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes | None:
+def _read_label(path: str, size: int, index: int, faults: list[LabelFault]) -> bytes | None:
     if size == FOLDER[0]:
         what = "the label file is a folder."
-        faults.append(Fault(index, 0, "label-directory", what, "move or rename the folder"))
+        faults.append(LabelFault(index, 0, "label-directory", what, "move or rename the folder"))
     elif size == NO_FILE[0]:
-        faults.append(Fault(index, 0, "label-unreadable", "the label file is not a regular file.", "replace it"))
+        faults.append(LabelFault(index, 0, "label-unreadable", "the label file is not a regular file.", "replace it"))
     elif size == BROKEN_LINK[0]:
         faults.append(
-            Fault(
+            LabelFault(
                 index,
                 0,
                 "link-broken",
@@ -230,7 +230,7 @@ def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes 
         )
     elif size > MOST_BYTES:
         what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
-        faults.append(Fault(index, 0, "label-too-large", what, "write only one object per line"))
+        faults.append(LabelFault(index, 0, "label-too-large", what, "write only one object per line"))
     else:
         try:
             file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -240,12 +240,12 @@ def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes 
                 os.close(file)
         except OSError as error:
             what = f"the label file cannot be read: {error.strerror}."
-            faults.append(Fault(index, 0, "label-unreadable", what, "make it readable"))
+            faults.append(LabelFault(index, 0, "label-unreadable", what, "make it readable"))
             return None
         lines = text.count(b"\n")
         if lines <= MOST_ROWS:
             return text
         what = f"the label file has {lines} lines; at most {MOST_ROWS} are supported."
         fix = "write one row per object, and one file per image"
-        faults.append(Fault(index, 0, "label-too-many-rows", what, fix))
+        faults.append(LabelFault(index, 0, "label-too-many-rows", what, fix))
     return None

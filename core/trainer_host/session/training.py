@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainer_host.base.folder_lock import FolderLock
     from trainer_host.base.protocols import Finished, Training
     from trainer_host.base.reporting import Reporter
-    from trainer_host.base.results import Outcome
+    from trainer_host.base.results import TrainingOutcome
     from trainer_host.engine.plan import Plan
     from trainer_host.session.resolution import Request
 
@@ -144,7 +144,7 @@ def _status(error: BaseException) -> str:
     return "loss not finite" if isinstance(error, LossError) else "failed"
 
 
-def _picture(plan: Plan, outcome: Outcome, save_dir: Path, reporter: Reporter) -> Path | None:
+def _picture(plan: Plan, outcome: TrainingOutcome, save_dir: Path, reporter: Reporter) -> Path | None:
     """Draw predictions on the first held-out images; a run is not lost over a picture."""
     from trainer_host.engine.ultralytics.training_engine import FinishedModel, montage
 

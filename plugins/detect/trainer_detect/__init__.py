@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from trainer_detect.predictor import BoxPredictor, draw_boxes
     from trainer_detect.sample import corner_row, outline_row, shapes_sample
     from trainer_detect.trainer import DetectionTrainer
-    from trainer_detect.validator import ReadLabels
+    from trainer_detect.validator import HostDatasetMixin
 
 __all__ = [
     "BoxPredictor",
     "DetectionTrainer",
-    "ReadLabels",
+    "HostDatasetMixin",
     "build_model",
     "corner_row",
     "draw_boxes",
@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "BoxPredictor": "predict",
+    "BoxPredictor": "predictor",
     "DetectionTrainer": "trainer",
-    "ReadLabels": "val",
+    "HostDatasetMixin": "validator",
     "build_model": "model",
     "corner_row": "sample",
-    "draw_boxes": "predict",
+    "draw_boxes": "predictor",
     "outline_row": "sample",
     "shapes_sample": "sample",
 }

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from trainer_host import ValidationContext
     from trainer_host.base.protocols import Metric, Postprocess
 
-V = TypeVar("V", bound="ReadLabels")
+V = TypeVar("V", bound="HostDatasetMixin")
 
 
-class ReadLabels:
+class HostDatasetMixin:
     """Gives a validator of the engine what was read of the dataset, and what plugins add to it.
 
     Args:
@@ -54,7 +54,7 @@ class ReadLabels:
         self._found: list[tuple[str, int]] = []
         super().__init__(*args, **kwargs)
         if self.measured:
-            self.metrics = with_columns(self.metrics, self.measured)
+            self.metrics = with_plugin_metrics(self.metrics, self.measured)
 
     @classmethod
     def of(cls: type[V], ctx: ValidationContext) -> V:
@@ -141,7 +141,7 @@ class ReadLabels:
         return stats
 
 
-class BoxValidator(ReadLabels, DetectionValidator):
+class BoxValidator(HostDatasetMixin, DetectionValidator):
     """Measures boxes."""
 
 
@@ -157,7 +157,7 @@ def _figure(name: str, value: Any) -> float:
     return figure
 
 
-class Columns:
+class PluginMetricsMixin:
     """Metrics of the engine, with those of plugins behind them.
 
     Attributes:
@@ -180,7 +180,7 @@ class Columns:
         return (*super().class_result(i), *[math.nan] * len(self.figures))  # type: ignore[misc]
 
 
-def with_columns(metrics: Any, names: Mapping[str, Any]) -> Any:
+def with_plugin_metrics(metrics: Any, names: Mapping[str, Any]) -> Any:
     """Return the engine's metrics, whatever their class, with columns for those of plugins.
 
     Raises:
@@ -189,6 +189,6 @@ def with_columns(metrics: Any, names: Mapping[str, Any]) -> Any:
     if taken := [name for name in names if name in {*metrics.keys, "fitness"}]:
         raise PluginError(Problem(f"the metric {taken[0]!r} is measured by the task itself.", "Rename it."))
     kind = type(metrics)
-    extended: Any = object.__new__(type(kind.__name__, (Columns, kind), {"__module__": __name__}))
+    extended: Any = object.__new__(type(kind.__name__, (PluginMetricsMixin, kind), {"__module__": __name__}))
     vars(extended).update(vars(metrics), figures=dict.fromkeys(names, 0.0))
     return extended

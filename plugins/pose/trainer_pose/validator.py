@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ultralytics.models.yolo.pose import PoseValidator
 
-from trainer_detect.validator import ReadLabels
+from trainer_detect.validator import HostDatasetMixin
 
 
-class KeypointValidator(ReadLabels, PoseValidator):
+class KeypointValidator(HostDatasetMixin, PoseValidator):
     """Measures boxes and keypoints."""

@@ -24,7 +24,7 @@ from trainer_host.base.contexts import (
 )
 from trainer_host.base.errors import PluginError, Problem, SettingsError, UnsafeError, nearest
 from trainer_host.base.gc_pause import gc_paused
-from trainer_host.base.results import Outcome, UnreadableImage
+from trainer_host.base.results import TrainingOutcome, UnreadableImage
 from trainer_host.data.description import Description
 from trainer_host.data.subset_settings import refuse_unknown_classes
 from trainer_host.engine.checkpoint.reading import read_checkpoint
@@ -243,11 +243,11 @@ class TrainingEngine:
         """Return what the settings of the training do that is easily missed."""
         return setting_warnings(self._prepared().args)
 
-    def train(self) -> Outcome:
+    def train(self) -> TrainingOutcome:
         """Train, and return the outcome."""
         trainer = self._prepared()
         trainer.train()
-        return Outcome(
+        return TrainingOutcome(
             epochs=trainer.epoch + 1 - trainer.start_epoch,
             metrics={k: float(v) for k, v in (trainer.metrics or {}).items()},
             best=trainer.best if trainer.wrote(trainer.best) else None,

@@ -12,11 +12,11 @@ from trainer_detect.formats.tool_labels import (
     HIDDEN,
     UNLABELLED,
     VISIBLE,
-    Fault,
     LabelledObject,
     Labels,
     Mark,
     Picture,
+    ShapeFault,
     hull,
     is_number,
     objects_of,
@@ -193,7 +193,9 @@ class _Reader:
             else:
                 image.marks.append(Mark(label, self.box_of(shape), None, group, shape.line, who))
         except _FaultyError as error:
-            fault = Fault("annotation-entry", f"{who} {error}.", "correct it in CVAT, and export again", shape.line)
+            fault = ShapeFault(
+                "annotation-entry", f"{who} {error}.", "correct it in CVAT, and export again", shape.line
+            )
             image.picture.faults.append(fault)
 
     def take_points(self, image: _Marks, shape: Element, label: str, group: str | None, who: str) -> None:

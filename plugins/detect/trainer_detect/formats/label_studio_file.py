@@ -16,10 +16,10 @@ from trainer_detect.formats.tool_labels import (
     HIDDEN,
     OBJECT,
     VISIBLE,
-    Fault,
     Labels,
     Mark,
     Picture,
+    ShapeFault,
     hull,
     is_number,
     objects_of,
@@ -192,7 +192,7 @@ def _picture(labels: Labels, task: _Task, names: list[str]) -> Picture:
     picture.size = next(iter(sizes), None)
     if len(sizes) > 1:
         what = f"task {task.number}: its regions are of images of different sizes."
-        picture.faults.append(Fault("annotation-entry", what, "label one image in each task", task.line))
+        picture.faults.append(ShapeFault("annotation-entry", what, "label one image in each task", task.line))
     marks = _marks(labels, task, picture)
     picture.objects, faults = objects_of(marks, HOW)
     picture.faults += faults
@@ -231,7 +231,7 @@ def _marks(labels: Labels, task: _Task, picture: Picture) -> list[Mark]:
             continue
         fault = _fault(region, shape)
         if fault:
-            picture.faults.append(Fault("annotation-entry", f"{who} {fault}.", AGAIN, task.line))
+            picture.faults.append(ShapeFault("annotation-entry", f"{who} {fault}.", AGAIN, task.line))
             continue
         if shape == "keypoint":
             owner = next((o for o in (region.get("parentID"), related.get(key)) if _is_box(shapes, o)), None)

@@ -26,7 +26,7 @@ Point = tuple[float, float, int]
 """x and y in pixels, and visibility."""
 
 
-class Fault(NamedTuple):
+class ShapeFault(NamedTuple):
     """A problem of one image."""
 
     code: str
@@ -75,7 +75,7 @@ class Picture:
     line: int = 0
     size: tuple[float, float] | None = None
     objects: list[LabelledObject] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ShapeFault] = field(default_factory=list)
     file: Path | None = None
     group: str | None = None
     subset: str | None = None
@@ -155,7 +155,7 @@ class Mark(NamedTuple):
     who: str
 
 
-def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], list[Fault]]:
+def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], list[ShapeFault]]:
     """Return the objects that the boxes and points of one image are.
 
     Points belong to the box of their group; without a group to the one box that is around them; and in an image without
@@ -172,7 +172,7 @@ def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], l
         grouped[mark.group].append(mark)
     loose = grouped.pop(None, [])
     found: list[LabelledObject] = []
-    faults: list[Fault] = []
+    faults: list[ShapeFault] = []
     waiting = [m for m in loose if m.point]
     for group in grouped.values():
         boxes, points = [m for m in group if m.box], [m for m in group if m.point]
@@ -198,7 +198,7 @@ def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], l
         else:
             around = "no box is" if not owners else f"{len(owners)} boxes are"
             what = f"{mark.who}: unknown object of the point {mark.label!r}; {around} around it."
-            faults.append(Fault("annotation-group", what, how, mark.line))
+            faults.append(ShapeFault("annotation-group", what, how, mark.line))
     return sorted(found, key=lambda o: order[o.who]), faults
 
 
@@ -207,11 +207,11 @@ def _around(box: Box, point: Point) -> bool:
     return left <= point[0] <= left + width and top <= point[1] <= top + height
 
 
-def _give(owner: LabelledObject, mark: Mark, how: str) -> list[Fault]:
+def _give(owner: LabelledObject, mark: Mark, how: str) -> list[ShapeFault]:
     """Give a point to its object; a name that the object has already is a fault."""
     if mark.label in owner.points:
         what = f"{mark.who}: the object has a second point {mark.label!r}."
-        return [Fault("annotation-group", what, how, mark.line)]
+        return [ShapeFault("annotation-group", what, how, mark.line)]
     if mark.point:
         owner.points[mark.label] = mark.point
     return []

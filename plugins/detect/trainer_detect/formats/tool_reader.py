@@ -17,7 +17,7 @@ from trainer_detect.formats.common import (
 )
 from trainer_detect.formats.json_text import MOST_BYTES
 from trainer_detect.formats.labelled_images import LabelledImages, description_of
-from trainer_detect.formats.tool_labels import Fault
+from trainer_detect.formats.tool_labels import ShapeFault
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.findings import Finding
 from trainer_host.data.description import SPLITS
@@ -308,7 +308,7 @@ def _tell_faults(source: Source, part: LabelledImages, pictures: Sequence[Pictur
             other = first[path]
             where = display_path(other.file) if other.file else f"line {other.line}"
             what = f"the image {path} is labelled twice, first in {where}."
-            faults.append(Fault("annotation-duplicate-image", what, "keep one of them", picture.line))
+            faults.append(ShapeFault("annotation-duplicate-image", what, "keep one of them", picture.line))
         first.setdefault(path, picture)
         for code, message, fix, line in faults:
             file = str(picture.file or part.file.path)

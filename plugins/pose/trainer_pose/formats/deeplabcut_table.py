@@ -30,7 +30,7 @@ COORDINATES = ("x", "y")
 DLC_EXTRA = "pip install 'trainer-host[deeplabcut]', or write the labels as CSV"
 
 
-class Fault(NamedTuple):
+class TableFault(NamedTuple):
     """A problem in a line; ``frame`` is the index of the frame that cannot be used."""
 
     line: int | None
@@ -64,7 +64,7 @@ class Table:
     lines: list[int] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     values: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[TableFault] = field(default_factory=list)
 
     def points(self, individual: str, parts: Sequence[str]) -> NDArray[np.float64]:
         """Return x and y of each body part of an individual, NaN if it is not labelled, (frames, parts, 2)."""
@@ -84,7 +84,7 @@ class Table:
 
 
 def _failed(code: str, message: str, fix: str, line: int | None = None) -> Table:
-    return Table(faults=[Fault(line, code, message, fix)])
+    return Table(faults=[TableFault(line, code, message, fix)])
 
 
 def read_csv(path: Path) -> Table:
@@ -138,15 +138,15 @@ def _table(heads: dict[str, list[str]], rows: list[tuple[int, list[str]]]) -> Ta
     return table
 
 
-def _row_fault(line: int, row: list[str], columns: int, name: str, seen: dict[str, int]) -> Fault | None:
+def _row_fault(line: int, row: list[str], columns: int, name: str, seen: dict[str, int]) -> TableFault | None:
     if len(row) != columns:
         what = f"the line has {len(row)} cells; the head of the table has {columns}."
-        return Fault(line, "dlc-columns", what, "write a cell for each column, empty if nothing is labelled")
+        return TableFault(line, "dlc-columns", what, "write a cell for each column, empty if nothing is labelled")
     if not name:
-        return Fault(line, "dlc-frame", "the line has no frame.", "write the path of the frame")
+        return TableFault(line, "dlc-frame", "the line has no frame.", "write the path of the frame")
     if name in seen:
         what = f"the frame {name} is labelled twice, first in line {seen[name]}."
-        return Fault(line, "dlc-duplicate", what, "remove one of the lines")
+        return TableFault(line, "dlc-duplicate", what, "remove one of the lines")
     return None
 
 
@@ -158,7 +158,7 @@ def _number(table: Table, line: int, cell: str) -> float:
     if math.isinf(value):
         what = f"{cell[:40]!r} is not a number of pixels."
         fix = "write a number, or nothing if the point is not labelled"
-        table.faults.append(Fault(line, "dlc-number", what, fix, len(table.frames) - 1))
+        table.faults.append(TableFault(line, "dlc-number", what, fix, len(table.frames) - 1))
         return math.nan
     return value
 

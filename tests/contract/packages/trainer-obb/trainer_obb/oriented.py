@@ -9,10 +9,10 @@ import numpy as np
 from ultralytics.models.yolo.obb import OBBPredictor, OBBValidator
 from ultralytics.utils.plotting import colors
 
-from trainer_detect import BoxPredictor, ReadLabels
+from trainer_detect import BoxPredictor, HostDatasetMixin
 
 
-class OrientedValidator(ReadLabels, OBBValidator):
+class OrientedValidator(HostDatasetMixin, OBBValidator):
     """Measures oriented boxes."""
 
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from ultralytics.models.yolo.segment import SegmentationPredictor, SegmentationValidator
 
-from trainer_detect import BoxPredictor, ReadLabels, draw_boxes
+from trainer_detect import BoxPredictor, HostDatasetMixin, draw_boxes
 
 
-class MaskValidator(ReadLabels, SegmentationValidator):
+class MaskValidator(HostDatasetMixin, SegmentationValidator):
     """Measures boxes and masks."""
 
 
