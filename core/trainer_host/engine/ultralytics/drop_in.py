@@ -27,7 +27,7 @@ class DropInTrainer(HostTrainer):
         task: Name of the task.
         plugins: Extensions that are switched on, as names or as paths of Python files.
         options: Values by plugin and option.
-        best_metric: The metric that tells the best checkpoint, ``NAME`` or ``min:NAME``, or None for the
+        best_metric: The metric that selects ``best.pt``, ``NAME`` or ``min:NAME``, or None for the
             engine's own judgement.
     """
 
@@ -72,7 +72,7 @@ class DropInTrainer(HostTrainer):
         Args:
             options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
             plugins: Extensions to switch on, as names or as paths of Python files.
-            best_metric: The metric that tells the best checkpoint.
+            best_metric: The metric that selects ``best.pt``, ``NAME`` or ``min:NAME``.
         """
         merged = {name: dict(values) for name, values in cls.options.items()}
         for name, values in (options or {}).items():
