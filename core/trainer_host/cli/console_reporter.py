@@ -153,5 +153,5 @@ def _whose(result: RunResult) -> str:
 
 
 def make_reporter() -> ConsoleReporter:
-    """Return a reporter that writes to standard error, without control characters where that is no terminal."""
+    """Return a reporter that writes to standard error, without control characters if that is not a terminal."""
     return ConsoleReporter(Console(file=sys.stderr, highlight=False, legacy_windows=False))

@@ -43,7 +43,7 @@ def read_and_check(chain: Chain, ctx: DataContext) -> Description:
     """Read a dataset and have every plugin check it; all problems are among the findings.
 
     Raises:
-        DatasetError: If there is no dataset to read.
+        DatasetError: If no dataset can be read.
         PluginError: If no plugin reads datasets.
         SettingsError: If ``classes`` names one that the dataset does not have.
     """

@@ -45,7 +45,7 @@ WHOLE_CLASS = re.compile(r"^(\s*\d+)\.0*(?=\s)", re.ASCII | re.MULTILINE)
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 LEAST_NUMBERS = 4
-"""Numbers with a comma that a row needs before the comma is taken for a decimal point: those of a box."""
+"""Numbers with a comma that a row needs for the comma to count as a decimal point: those of a box."""
 
 
 @dataclass
@@ -160,7 +160,7 @@ def _write(
             if labelled != MISSING and str(label) not in labels:
                 labels.add(str(label))
                 if file in strange:
-                    _link(file, label)  # what it holds is nobody's business
+                    _link(file, label)  # its content must not be read
                     continue
                 _write_label(file, label, file in suspects, fixed)
     keys = _keys(data, homes)

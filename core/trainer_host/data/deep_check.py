@@ -91,8 +91,8 @@ def inspect_pixels(data: Description) -> Pixels:
 def _with_pairs(data: Description, findings: list[Finding], images: dict[str, list[str]], pairs: list[Pair]) -> Pixels:
     flat = [image for members in images.values() for image in members]
     splits = [name for name, members in images.items() for _ in members]
-    told = {f.image for f in data.findings if f.code == COPY}
-    crossing = [p for p in pairs if splits[p.first] != splits[p.second] and told.isdisjoint(flat[i] for i in p[:2])]
+    reported = {f.image for f in data.findings if f.code == COPY}
+    crossing = [p for p in pairs if splits[p.first] != splits[p.second] and reported.isdisjoint(flat[i] for i in p[:2])]
     if not crossing:
         return Pixels(findings)
     proposal = proposed_split(images, pairs)
@@ -154,7 +154,7 @@ def _decode(path: str, pixels: int, large: threading.Lock) -> NDArray[np.uint8] 
 def _thumbnail(content: bytes) -> NDArray[np.uint8] | str:
     """Return the thumbnail of an image file, or the problem."""
     if content.startswith(b"\xff\xd8\xff"):
-        # Pillow and OpenCV fill up what is damaged within a JPEG; only the library below tells of it.
+        # Pillow and OpenCV fill in the damaged part of a JPEG silently; only the library below reports it.
         try:
             scaled = {"min_height": LEAST_SIDE, "min_width": LEAST_SIDE, "min_factor": 1}
             return _shrunk(Image.fromarray(simplejpeg.decode_jpeg(content, "GRAY", strict=True, **scaled)[:, :, 0]))

@@ -70,7 +70,7 @@ def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Ite
         return
     if misplaced is not None:
         yield data.of_key(split.name, "labels-misplaced", misplaced.message, misplaced.fix, "warning")
-    here = f"{Path.cwd()}{os.sep}"  # left out as `display_path` does, which would take long for all images of a split
+    here = f"{Path.cwd()}{os.sep}"  # removed here: `display_path` would take long for all images of a split
     for index in sorted(
         {*np.flatnonzero(split.labelled == MISSING).tolist()} - (misplaced.images if misplaced else set())
     ):
@@ -81,13 +81,13 @@ def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Ite
 
 
 def _orphans(listings: Mapping[str, Listing], owned: set[str], misplaced: set[str]) -> Iterator[Finding]:
-    told = set(misplaced)
+    reported = set(misplaced)
     for name, listing in listings.items():
         for folder, names in listing.folders.items() if listing.by_folder else ():
-            for file in sorted({f"{folder}{os.sep}{n}" for n in names} - owned - told):
+            for file in sorted({f"{folder}{os.sep}{n}" for n in names} - owned - reported):
                 if file.rpartition(os.sep)[-1].lower() in NOT_LABELS:
                     continue
-                told.add(file)
+                reported.add(file)
                 fix = "add the image, or remove the label file"
                 yield Finding("label-orphan", "the label file has no image.", fix, file, None, "warning", name)
 
@@ -122,7 +122,7 @@ def _copies(data: Description, passed_over: set[str]) -> Iterator[Finding]:
             continue
         other = twin.images[place]
         if twin.name == split.name and other == split.images[index]:
-            continue  # a list that names it twice, which is told by its line
+            continue  # a list that names it twice, which is reported with its line
         if twin.name == split.name:
             what, code = f"the image is the same as {Path(other).name}.", "image-duplicate"
             yield split.of_image(index, code, what, "remove one of the two with its label file", "warning")

@@ -104,11 +104,11 @@ def _again(split: str, folder: str, first: str, above: tuple[str, ...]) -> Findi
 
 def _overlaps(split: str, found: Sequence[Listed], findings: Sequence[Finding]) -> list[Finding]:
     """Warn of images that several sources of a split name; those that one list names twice are reported already."""
-    told = sum(f.code == "image-duplicate" and f.line is not None for f in findings)
+    reported = sum(f.code == "image-duplicate" and f.line is not None for f in findings)
     again = [one[0] for one, other in pairwise(found) if one[0] == other[0]]
-    if len(again) <= told:
+    if len(again) <= reported:
         return []
-    what = f"{len(again) - told} {split} images are listed by several folders or lists, and count each time."
+    what = f"{len(again) - reported} {split} images are listed by several folders or lists, and count each time."
     fix = "name each folder once, or ignore this if the repetition is intended"
     return [Finding("image-duplicate", what, fix, again[0], None, "warning", split)]
 
@@ -183,7 +183,7 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
         path, prefixed = _entry(words, file.parent, root)
         without_prefix += prefixed
         if _suffix(path) not in SUFFIXES:
-            # Not quoted: the list may be any file of the user, to which a YAML of somebody else leads.
+            # Not quoted: the list may be any file of the user, that a third-party YAML points to.
             what = "not the path of an image: the line does not end in .jpg, .png, ..."
             note("list-entry-missing", what, "write the path of an image, with its ending", number)
             faults += 1

@@ -135,7 +135,7 @@ def _dark(split: Split) -> Iterator[Finding]:
     number = int(((split.modes & DEEP) != 0).sum())
     levels = [(float(_level(look.pixels)), look.index) for look in _looks(split, DEEP, "")] if number else []
     level, index = max(levels, default=(65535.0, 0))
-    if level >= 256 * DARK or level < 1:  # one that is black throughout is no matter of its depth
+    if level >= 256 * DARK or level < 1:  # an all-black image has another problem
         return
     factor = 1
     while 2 * factor * (level + 1) <= 65536:

@@ -28,8 +28,8 @@ class Known(NamedTuple):
     """A kind of file.
 
     Attributes:
-        name: What it is, as the end of "FILE is ...".
-        way: What to do, as an imperative that begins with a small letter; ``{file}`` stands for the file, ``{folder}``
+        name: A description, as the end of "FILE is ...".
+        way: The fix, an imperative that begins with a small letter; ``{file}`` stands for the file, ``{folder}``
             for its folder, ``{name}`` for its name.
         labels: Whether it holds labels of images, so that a folder of such files is a dataset in another format.
     """

@@ -129,7 +129,7 @@ def _parse_together(texts: Sequence[bytes]) -> Rows | None:
     signs = np.flatnonzero((data == ord("+")) | (data == ord("-")))
     if len(signs) and not (blank[signs - 1] | (signs == 0)).all():
         return None
-    # A word with two points would be read as two numbers.
+    # `fromstring` would read a word with two points (1.2.3) as two numbers, and one with a sign inside (1-2) too.
     points = np.searchsorted(starts, np.flatnonzero(data == ord(".")), side="right")
     if len(points) > 1 and (points[1:] == points[:-1]).any():
         return None

@@ -147,7 +147,7 @@ def meant_root(data: Draft, given: Any, beside: Path) -> str | None:
 
     Args:
         data: The dataset.
-        given: What its ``path`` says.
+        given: The value of its ``path``.
         beside: The folder of its YAML.
     """
     named = [(split, e) for split in ("train", "val") for e in texts(data.get(split))]

@@ -57,9 +57,9 @@ DATASET_KEYS = frozenset({"train", "val", "validation", "test", "names", "nc"})
 ARCHITECTURE = frozenset({"backbone", "head"})
 RUN_KEYS = frozenset({"epochs", "lr0", "optimizer", "imgsz", "batch"})
 READ = (CVAT_IMAGES, CVAT_VIDEO, LABEL_STUDIO, SLEAP)
-"""What built-in readers take as a file; a folder of several does not say which split each is."""
+"""Formats of single files for built-in readers; in a folder of several, their splits are unknown."""
 PARTS = (IMAGE, IMAGE_LIST, LABEL_FILE)
-"""What is a part of a dataset, whose YAML may lie above."""
+"""Parts of a dataset, whose YAML may be in a folder above."""
 GIVE = "give the path of a dataset YAML: data=my.yaml"
 
 
@@ -75,7 +75,7 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     """Return the error for a source that does not exist, with the nearest name that does.
 
     Args:
-        source: What was given.
+        source: The user's input.
         shipped: Names that mean a dataset without being a file.
     """
     parts = [p for p in source.split(",") if Path(p.strip()).is_file()]

@@ -43,7 +43,7 @@ def refuse_unknown_classes(classes: Any, names: Any, owner: str) -> None:
     Args:
         classes: The setting.
         names: The names of the classes by number.
-        owner: What has them, such as ``the dataset``.
+        owner: Their owner in messages, such as ``the dataset``.
 
     Raises:
         SettingsError: If there are any.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 YAML = "data.yaml"
 READ = frozenset({*SPLITS, "path", "yaml_file", "nc", "names", "download"})
-"""Keys that are written in their own way, or that tell of the dataset that was read."""
+"""Keys that are written in their own way, or that describe the dataset that was read."""
 
 
 @dataclass
@@ -134,7 +134,7 @@ def _texts(split: Split) -> dict[int, list[str]]:
 def _names(images: Sequence[str]) -> list[str]:
     """Return names for images in one folder, so that no two have a label file of the same name.
 
-    Images that would share one are told apart by their folder, then by a number.
+    Images that would share one are distinguished by their folder, then by a number.
     """
     parts = [(os.path.dirname(f), *os.path.splitext(os.path.basename(f))) for f in images]  # noqa: PTH119, PTH120, PTH122
     uses = Counter(stem.casefold() for _, stem, _ in parts)

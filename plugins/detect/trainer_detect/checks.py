@@ -325,7 +325,7 @@ def _may_repeat(images: NDArray[np.int32], values: Floats) -> Bools:
 
 
 def _duplicates(split: Split, boxes: Boxes) -> Found:
-    """Yield rows that repeat an earlier row of their image, as the engine tells it: in single precision."""
+    """Yield rows that repeat an earlier row of their image, as the engine compares them: in single precision."""
     suspects = np.flatnonzero(_may_repeat(split.image[boxes.rows], boxes.values))
     if not len(suspects):
         return

@@ -29,7 +29,7 @@ def check_models(ctx: DataContext) -> Iterator[Finding]:
             yield from _evaluated_channels(data, model)
         elif not model.published:
             yield from _trained_channels(data, model)
-            if model.trained and model.setting == "pretrained":  # another architecture is refused where it is built
+            if model.trained and model.setting == "pretrained":  # another architecture is refused when it is built
                 yield from _other_task(data, model, ctx)
         if ctx.args.single_cls:
             continue  # every class counts as one
@@ -108,7 +108,7 @@ def _evaluated_classes(data: Description, model: ModelFacts) -> Iterator[Finding
         return
     own, given = found
     if all(_plain(given.get(number, "")) == _plain(name) for number, name in own.items()):
-        return  # the model has more classes, which is no harm
+        return  # the model has more classes, which is harmless
     message = f"{_sides(own, given, model.name)}: classes are matched by number."
     if len(own) > len(given):
         message = f"{_sides(own, given, model.name)}: objects of the classes from {len(given)} on are not evaluated."

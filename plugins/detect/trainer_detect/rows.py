@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RowKind: TypeAlias = Literal["boxes", "polygons", "own"]
-"""What rows hold: boxes, or polygons that stand for their boxes; polygons alone; or columns of the task's own."""
+"""Kinds of rows: boxes, or polygons that stand for their boxes; polygons alone; or columns of the task's own."""
 KINDS: dict[str, RowKind] = {"detect": "boxes", "segment": "polygons", "obb": "polygons"}
-"""What the rows of the engine's tasks hold, where the class is followed by a box or a polygon."""
+"""Kinds of rows of the engine's tasks, in which a box or a polygon follows the class."""
 
 
 def row_kind(engine_task: str) -> RowKind:
@@ -68,7 +68,7 @@ class Boxes:
         lengths: How many of their numbers are used, int64 (m,).
         polygon: Rows of the split that are polygons, bool (r,).
         misfit: Rows of the split that are neither boxes nor polygons, bool (r,).
-        kind: What the task reads rows as.
+        kind: The kind of row that the task reads.
     """
 
     rows: Rows
@@ -88,7 +88,7 @@ def read_boxes(split: Split, shape: tuple[int, int] | None, kind: RowKind) -> Bo
     Args:
         split: The split.
         shape: The number of keypoints and of numbers for each, where the dataset has them.
-        kind: What the task reads rows as.
+        kind: The kind of row that the task reads.
     """
     judged, columns = split.valid & ~split.crowd, split.row_lengths
     keypoints = columns == 5 + shape[0] * shape[1] if shape else np.zeros(len(columns), bool)

@@ -28,7 +28,7 @@ _HIDDEN = 1
 def annotate(ctx: LabelContext) -> list[Shape]:
     """Return the boxes of an image, their keypoints with names, and the lines of the dataset's ``skeleton``.
 
-    Mirrored keypoints have changed places as ``flip_idx`` says. Keypoints that are not labelled are left out, and so
+    Mirrored keypoints have changed places as ``flip_idx`` says. Keypoints that are not labelled are skipped, and so
     are all those of a row that does not have the numbers which ``kpt_shape`` demands.
     """
     data = Description.of(ctx.data)
@@ -39,7 +39,7 @@ def annotate(ctx: LabelContext) -> list[Shape]:
         if shape is not None and len(numbers) == _BEFORE + shape[0] * shape[1]:
             points = numbers[_BEFORE:].reshape(shape)
             labelled = _labelled(points)
-            if ctx.mirrored:  # the engine tells what is labelled before it mirrors
+            if ctx.mirrored:  # the engine decides what is labelled before it mirrors
                 order = _flip_order(data, len(points))
                 points, labelled = np.column_stack([1 - points[order, 0], points[order, 1:]]), labelled[order]
             found += _drawn(data, points, labelled, box.colour)

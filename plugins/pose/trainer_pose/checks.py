@@ -245,7 +245,7 @@ def _pixels(split: Split, points: Keypoints, pixels: Bools) -> Found:
 def _range(split: Split, points: Keypoints, beyond: Bools) -> Found:
     absent = "write 0 0 0 for a keypoint that is not labelled"
     if points.dims == 2:
-        # The engine knows a negative coordinate as 'no keypoint', but leaves out images that have one below -0.01.
+        # The engine knows a negative coordinate as 'no keypoint', but skips images that have one below -0.01.
         absent = "for keypoints that are not labelled use kpt_shape: [K, 3], with x, y, visibility, and 0 0 0 for them"
     for index in np.flatnonzero(beyond.any(axis=1)).tolist():
         row, which = int(points.rows[index]), beyond[index]

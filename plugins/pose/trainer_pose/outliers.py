@@ -22,7 +22,7 @@ FAR = 1.0
 NEAR = 0.25
 """Box sizes outside of the box that are never far: a box drawn by hand may cut off a hand or a tail."""
 USUAL = 0.9
-"""Fraction of the rows that says where a keypoint usually is; what more rows than the rest have is no slip."""
+"""Fraction of the rows that says where a keypoint usually is; what more rows than that have is not a slip."""
 BEYOND = 2.0
 """How many times further than usual is far."""
 ENOUGH = 10

@@ -85,7 +85,7 @@ def suggested_sigmas(keypoints: int, dims: int = 3) -> list[float]:
 
 
 def name_lists(data: Description) -> dict[int, list[str]]:
-    """Return the names of keypoints by class; what is not as it should be is left out, one list stands for class 0."""
+    """Return the names of keypoints by class; malformed ones are skipped, one list stands for class 0."""
     given = data.get("kpt_names")
     if isinstance(given, (list, tuple)):
         given = {0: given}

@@ -1,4 +1,4 @@
-"""The shapes of an image in the units of its picture, with names where they hide no other."""
+"""The shapes of an image in the units of its picture, with names that do not overlap."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class _Overlay:
         self._name(boxes if crowded else [*(point for *_, point in self.points), *boxes])
 
     def _name(self, shapes: Sequence[Box | Point]) -> None:
-        """Add the names of shapes, where they hide neither points nor other names."""
+        """Add the names of shapes that fit between points and other names."""
         for shape in shapes:
             text = shape.label if len(shape.label) <= _LONGEST_NAME else shape.label[: _LONGEST_NAME - 1] + "…"
             spot = self._free_spot(shape, len(text) * _LETTER) if text else None
@@ -106,7 +106,7 @@ class _Overlay:
                 return
 
     def _free_spot(self, shape: Box | Point, wide: float) -> tuple[float, float] | None:
-        """Return the left end of the base line of a name where it hides nothing, and reserve that place."""
+        """Return the left end of the base line of a name at a free place, and reserve it."""
         for x, y in self._spots(shape, wide):
             area = (x, y - _FONT * 0.8, x + wide, y + _FONT * 0.2)
             inside = area[0] >= 0 and area[1] >= 0 and area[2] <= self.width and area[3] <= self.height

@@ -52,7 +52,7 @@ def keypoint_keys(source: Source, files: Mapping[str, CocoFile], names: list[str
                 coco.add("coco-keypoint-names", what, "write the same names in the same order", item.line)
                 source.findings.append(coco.findings[-1])
             skeleton = skeleton or (_skeleton(item.content.get("skeleton"), len(points)) if points else [])
-        _tell_unnamed(source, coco)
+        _note_unnamed(source, coco)
     counts = sorted({len(p) for p in kinds.values() if p})
     if not counts:
         return {}
@@ -82,7 +82,7 @@ def _differing(kinds: Mapping[str, list[str]], most: int, coco: CocoFile) -> Fin
 
 
 def _skeleton(pairs: Any, points: int) -> list[list[int]]:
-    """Return the lines of a skeleton, which COCO counts from 1, counted from 0; none if they are at odds."""
+    """Return the lines of a skeleton, which COCO counts from 1, counted from 0; none if they differ."""
     if not isinstance(pairs, list):
         return []
     lines = [[a - 1, b - 1] for a, b in (p for p in pairs if isinstance(p, list) and len(p) == 2) if _are_ints(a, b)]
@@ -94,7 +94,7 @@ def _are_ints(*values: Any) -> bool:
     return all(isinstance(v, int) for v in values)
 
 
-def _tell_unnamed(source: Source, coco: CocoFile) -> None:
+def _note_unnamed(source: Source, coco: CocoFile) -> None:
     """Say that keypoints are not read where the category does not name them."""
     unnamed = [
         a

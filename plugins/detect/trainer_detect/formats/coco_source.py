@@ -27,19 +27,19 @@ SPLIT_NAMES = {
 }
 """Names of the splits in tools, in lower case."""
 PROBED = 50
-"""Images that are looked for in a folder to tell whether it is the right one."""
+"""Number of images to look for in a folder, to see whether it is the right one."""
 
 
 @dataclass
 class Source:
-    """What a user gave as ``data``, where it names files of labels.
+    """The ``data`` of the user, if it names label files.
 
     Attributes:
         file: The file that describes the dataset: the YAML, or the first file of labels.
         kind: The kind of these files.
         files: The file of each split; of kinds with a file for each image, the folder of these.
         folders: For each split the folder of its images, where that is said; a missing split has the one of all.
-        keys: What a YAML says besides.
+        keys: The other keys of a YAML.
         lines: The line of each key of the YAML.
         findings: The problems of what was given.
     """
@@ -73,7 +73,7 @@ def find_source(source: str, images: Sequence[str | Path], kind: Kind = COCO) ->
     """Return the files that ``data`` names.
 
     Args:
-        source: What `names_kind` was true of.
+        source: An input that `names_kind` accepts.
         images: The folders of images that the user gave: none, one for all splits, or one for each.
         kind: The kind of the files.
     """

@@ -108,7 +108,7 @@ def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:
 
     Args:
         splits: The splits, which name the other images of their folders.
-        what: What could have named them.
+        what: The kind of file that could list them.
     """
     named: dict[str, set[str]] = {}
     for split in splits:

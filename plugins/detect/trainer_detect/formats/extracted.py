@@ -23,7 +23,7 @@ def put_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None =
 
     Args:
         content: The bytes that the file of labels carries.
-        name: What it is called; nothing but its last part is used.
+        name: Its name, of which only the last part is used.
         make: Makes the bytes of a PNG of those that are carried, if they are not an image as they are.
 
     Raises:

@@ -102,7 +102,7 @@ def refused(path: Path) -> Unreadable | None:
     """Return why a file is not read for its size or for what it is, if it is not.
 
     Raises:
-        OSError: If it is not there, or may not be looked at.
+        OSError: If it does not exist, or is not accessible.
     """
     size = path.stat().st_size
     if size > MOST_BYTES:

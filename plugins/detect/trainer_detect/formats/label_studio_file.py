@@ -41,7 +41,7 @@ SCHEME = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 MOST_PERCENT = 1e6
 SHAPES = ("rectangle", "keypoint", "polygon", "ellipse", "brush")
 IGNORED = frozenset({"relation", "choices", "textarea", "rating", "number", "taxonomy", "datetime", "pairwise"})
-"""What says something of an image or of other regions, and is not a region."""
+"""Results about an image or about other regions, which are not regions themselves."""
 
 
 @dataclass

@@ -225,7 +225,7 @@ class _Reader:
             self.warn(codes.nothing_labelled, what, fix, found.empty[0].line or None)
 
     def _judge_images(self, split: Split, missing: set[str]) -> None:
-        """Note the images that are not there, and whose size is not what the file says."""
+        """Note the images that do not exist, and those whose size differs from the file's."""
         codes = self.source.kind.codes
         shapes = dict(zip(split.images, split.shapes.tolist(), strict=True))
         for n, (item, path) in enumerate(zip(self.images, self.paths, strict=True)):

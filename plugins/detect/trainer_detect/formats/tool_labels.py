@@ -44,7 +44,7 @@ class LabelledObject:
         box: Its box, if it has one.
         points: Its keypoints by name.
         line: Its line in the file, 0 if it is not known.
-        who: What it is called in messages, such as "shape 3".
+        who: Its name in messages, such as "shape 3".
     """
 
     label: str
@@ -68,7 +68,7 @@ class Picture:
         group: The video or task that it is from.
         subset: The subset that the tool has it in.
         optional: Whether it may be missing, as a frame of a video may.
-        key: What it is called wherever the dataset lies; the first of its names if this is empty.
+        key: Its name independent of the dataset's place; the first of its names if this is empty.
     """
 
     names: Sequence[str]
@@ -94,7 +94,7 @@ class Labels:
         classes: The classes that it declares, with the keypoints of each, in order.
         skeleton: Lines between keypoints, by name.
         mirrored: The keypoint that each becomes in a mirror image, where the file says so.
-        remedy: What to do if no image is found.
+        remedy: The fix if no image is found.
         findings: The problems of the file.
         skipped: How many labels of each sort are not read.
         boxed: How many objects of each sort are read as the box around them.
@@ -120,7 +120,7 @@ class Labels:
         code = self.kind.codes.of(why.reason)
         self.findings.append(Finding(code, why.message, why.fix, str(path or self.path), why.line))
 
-    def tell_counts(self) -> None:
+    def note_counts(self) -> None:
         """Note how many labels are not read, and how many are read as boxes."""
         if self.skipped:
             what = f"not read: {_listed(self.skipped)}."
@@ -142,9 +142,9 @@ class Mark(NamedTuple):
         label: The class of a box, or the name of a point.
         box: The box, or None for a point.
         point: The point, or None for a box.
-        group: What has the same group is one object; None if the tool does not say.
+        group: Shapes of the same group are one object; None if unknown.
         line: Its line in the file.
-        who: What it is called in messages.
+        who: Its name in messages.
     """
 
     label: str

@@ -61,7 +61,7 @@ def told_keys(source: str, kind: Kind, points: re.Pattern[bytes]) -> set[str] | 
     Args:
         source: The user's input.
         kind: The kind.
-        points: What is in a file that has keypoints.
+        points: A key that only files with keypoints contain.
     """
     if not names_kind(source, kind):
         return None
@@ -89,7 +89,7 @@ def read_tool_dataset(source: Source, read: Callable[[Path], Labels], options: T
     """
     known = {path: read(path) for path in dict.fromkeys(source.files.values())}
     for labels in known.values():
-        labels.tell_counts()
+        labels.note_counts()
         source.findings += labels.findings
     parts = _parts(source, {split: known[path] for split, path in source.files.items()}, options.holdout)
     points = _keypoint_names(source, list(known.values()))
@@ -108,7 +108,7 @@ def read_tool_dataset(source: Source, read: Callable[[Path], Labels], options: T
         files[split] = _as_coco(labels, kept, classes, points)
         part = LabelledImages(split, files[split], list(files[split].images.values()), folder, folder.parent)
         images.append(part)
-        _tell_faults(source, part, [p for p, _ in kept])
+        _note_faults(source, part, [p for p, _ in kept])
     names = class_names(source, files)
     keys = keypoint_keys(source, files, names)
     if keys:
@@ -298,7 +298,7 @@ def _as_coco(
     return coco
 
 
-def _tell_faults(source: Source, part: LabelledImages, pictures: Sequence[Picture]) -> None:
+def _note_faults(source: Source, part: LabelledImages, pictures: Sequence[Picture]) -> None:
     """Note the problems of the labels of single images, and images that are there twice."""
     first: dict[str, Picture] = {}
     for picture, item in zip(pictures, part.images, strict=True):

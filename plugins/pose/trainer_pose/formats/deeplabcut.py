@@ -20,8 +20,8 @@ class DeepLabCut(BaseModel, frozen=True):
 
     Attributes:
         margin: How far a box reaches beyond the labelled points on each side, as a fraction of their longer extent.
-        holdout: What is held out for validation: ``video`` for whole videos, or a fraction of the frames; left out,
-            whole videos if there are several, else a fifth of the frames.
+        holdout: The part that is held out for validation: ``video`` for whole videos, or a fraction of the frames; by
+            default whole videos if there are several, else a fifth of the frames.
     """
 
     margin: float = Field(0.1, ge=0, le=10)

@@ -110,14 +110,14 @@ def label_files(project: Project) -> dict[Path, Kind]:
         elif files["H5"].is_file():
             found[files["H5"]] = "H5"
         else:
-            _tell_unlabelled(project, folder)
+            _note_unlabelled(project, folder)
     if not found and all(f.severity == "warning" for f in project.findings):
         what = f"no folder of {FOLDER} holds a CollectedData_{project.scorer} file."
         project.add("dlc-labels", what, "label frames, or correct the scorer", "scorer")
     return found
 
 
-def _tell_unlabelled(project: Project, folder: Path) -> None:
+def _note_unlabelled(project: Project, folder: Path) -> None:
     others = sorted(f.name for f in folder.glob("CollectedData_*.*") if f.suffix in {".csv", ".h5"})
     if others:
         what = f"the folder holds {others[0]}, and the project's scorer is {project.scorer}."

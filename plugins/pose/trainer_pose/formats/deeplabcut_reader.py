@@ -68,7 +68,7 @@ def read_project(project: Project, margin: float, holdout: Holdout) -> Descripti
     Args:
         project: Its configuration.
         margin: How far a box reaches beyond its points, as a fraction of their longer extent.
-        holdout: What is held out for validation.
+        holdout: The part that is held out for validation.
     """
     names = [ANIMAL, SINGLE] if project.unique else [ANIMAL]
     keys: dict[str, Any] = {"names": dict(enumerate(names)), "nc": len(names), "channels": 3}
@@ -112,7 +112,7 @@ def _frames(project: Project, file: Path, table: Table, margin: float) -> Frames
         rows = _rows(points[has], labelled[has], sizes[has], margin, number)
         for frame, row in zip(has.tolist(), rows.tolist(), strict=True):
             frames.rows[frame].append(row)
-    _tell_few(project, frames, few)
+    _note_few(project, frames, few)
     return frames
 
 
@@ -156,7 +156,7 @@ def _judge_halves(project: Project, frames: Frames, points: NDArray[np.float64],
         project.findings.append(Finding("dlc-point", what, fix, *place, image=frames.images[frame]))
 
 
-def _tell_few(project: Project, frames: Frames, few: int) -> None:
+def _note_few(project: Project, frames: Frames, few: int) -> None:
     """Warn of frames that have no point, and of objects that have one."""
     empty = [os.path.basename(i) for i, rows in zip(frames.images, frames.rows, strict=True) if not rows]  # noqa: PTH119
     if empty:

@@ -55,7 +55,7 @@ class Table:
     Attributes:
         frames: The name of each frame's file.
         lines: The line of each frame, 0 if there are no lines.
-        columns: What each column of ``values`` holds.
+        columns: The column of ``values`` by index.
         values: Pixels, NaN if a point is not labelled, float64 (frames, columns).
         faults: The problems found.
     """

@@ -13,7 +13,7 @@ def part_of(group: Any, name: str) -> Any:
     """Return a group or a dataset of the file.
 
     Raises:
-        KeyError: If it is not there.
+        KeyError: If it does not exist.
         ValueError: If it leads to another file.
     """
     import h5py
