@@ -41,7 +41,7 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
         "COCO results",
         "give the file of the annotations",
     ),
-    "list.json": (json.dumps([{"image_id": 1, "category_id": 1}]), "without images and categories", "complete COCO file"),
+    "list.json": (json.dumps([{"image_id": 1, "category_id": 1}]), "without images and categories", "complete COCO"),
     "studio.json": (json.dumps([{"id": 1, "annotations": [], "data": {}}]), "Label Studio", "images=DIR"),
     "via.json": (json.dumps({"a1": {"filename": "a.png", "regions": []}}), "VIA", "export it as COCO"),
     "mice.slp": (b"\x89HDF\r\n\x1a\n", "SLEAP", "save_ultralytics"),
