@@ -65,7 +65,7 @@ def note_rotation(header: Header, turned: int) -> None:
 
 
 def note_conversion(header: Header, mode: str) -> None:
-    """Warn of pixels that are converted to 8-bit color for training."""
+    """Warn of pixels that are converted to 8-bit colour for training."""
     what = f"the image has {pixel_name(mode)}; training converts it to 8-bit colour."
     header.add("image-mode", what, "convert it yourself if colours or depth matter", "warning")
 

@@ -57,8 +57,8 @@ class _Overlay:
         width: Width of the picture.
         height: Its height.
         radius: Radius of the points.
-        boxes: Left, top, width, height and color of each box.
-        lines: The ends and color of each line.
+        boxes: Left, top, width, height and colour of each box.
+        lines: The ends and colour of each line.
         points: The place of each point, and the point.
         names: Left end of the base line, class and text of each name.
         taken: Left, top, right and bottom of what names may not hide.
@@ -126,9 +126,9 @@ class _Overlay:
             return
         x, y = self.place(shape.x, shape.y)
         gap, middle = self.radius + 4, y + _FONT * 0.3
-        right, left, center = x + gap, x - gap - wide, x - wide / 2
+        right, left, centre = x + gap, x - gap - wide, x - wide / 2
         above, below = y - gap, y + gap + _FONT * 0.6
-        yield from [(right, middle), (left, middle), (center, above), (center, below), (right, above), (right, below)]
+        yield from [(right, middle), (left, middle), (centre, above), (centre, below), (right, above), (right, below)]
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

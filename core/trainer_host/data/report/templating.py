@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from trainer_host.base.display import escaped_lines
 
-_COLORS = 720
+_COLOURS = 720
 _HUE_STEP = 137.5
 _LIGHTNESS = (45, 72, 32)
 
@@ -20,9 +20,9 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def color(number: int) -> str:
-    """Return a CSS color for a number; neighbors differ in hue and in lightness."""
-    return f"hsl({(number % _COLORS * _HUE_STEP + 350) % 360:.0f} 90% {_LIGHTNESS[number % len(_LIGHTNESS)]}%)"
+def colour(number: int) -> str:
+    """Return a CSS colour for a number; neighbours differ in hue and in lightness."""
+    return f"hsl({(number % _COLOURS * _HUE_STEP + 350) % 360:.0f} 90% {_LIGHTNESS[number % len(_LIGHTNESS)]}%)"
 
 
 def _visible(value: Any) -> Any:
@@ -43,7 +43,7 @@ def _environment() -> Environment:
     )
     found.filters |= {
         "anchor": lambda title: title.lower().replace(" ", "-"),
-        "color": color,
+        "colour": colour,
         "counted": counted,
         "swatch": lambda split: split if split in {"train", "val", "test"} else "other",
         "tenths": lambda number: f"{number:.1f}",
