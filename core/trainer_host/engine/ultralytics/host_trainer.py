@@ -53,7 +53,7 @@ from trainer_host.engine.ultralytics.end_of_training import ending_of
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
 from trainer_host.engine.ultralytics.model_facts import starting_models
 from trainer_host.engine.ultralytics.model_loading import starting_weights, trained_model
-from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known
+from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, selecting_metric
 from trainer_host.engine.ultralytics.plugin_layers import with_layers
 from trainer_host.engine.ultralytics.plugin_losses import add_losses
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
@@ -413,8 +413,10 @@ class HostTrainer(BaseTrainer):
 
     def progress_string(self) -> str:
         """Return the head of the engine's progress table, which is asked for once the parts of the loss have names."""
-        # Not earlier: the names of the loss, which may select best.pt too, are known with the first batch.
-        require_known(self.plan, {*(self.metrics or {}), *self.plugin_metrics, *self.label_loss_items(prefix="val")})
+        if not selecting_metric(self.plan).is_fitness:
+            # Not earlier: the names of the loss, which may select best.pt too, are known with the first batch.
+            losses = self.label_loss_items(prefix="val")
+            require_known(self.plan, {*(self.metrics or {}), *self.plugin_metrics, *losses})
         heads = ("Epoch", "GPU_mem", *self.loss_names, "Instances", "Size")
         return "\n" + "".join(f"{head:>11}" for head in heads)
 
