@@ -33,8 +33,6 @@ from trainer_host.base.contexts import (
     ValidationContext,
 )
 from trainer_host.base.errors import (
-    DatasetError,
-    DatasetKeyError,
     EnvironmentProblemError,
     ExitCode,
     LossError,
@@ -48,7 +46,7 @@ from trainer_host.base.errors import (
     TrainerError,
     UnsafeError,
 )
-from trainer_host.base.findings import Finding, Severity
+from trainer_host.base.findings import DatasetError, DatasetKeyError, Finding, Severity
 from trainer_host.base.layer_spec import Layer
 from trainer_host.base.lazy_exports import lazy_exports
 from trainer_host.base.reporting import EpochReport, NullReporter, Progress, Reporter

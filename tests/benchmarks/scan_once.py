@@ -90,14 +90,14 @@ def host(data: Path, watch: Stopwatch) -> Callable[[], int]:
     """What a run does: read and check both splits, and build the same datasets from what was read."""
     from trainer_detect.dataset import ParsedDataset
     from trainer_host import DataContext
-    from trainer_host.data.check_runner import examine
+    from trainer_host.data.check_runner import read_and_check
     from trainer_host.plugin.registry import Registry
 
     args, kind, chain = settings(), timed(ParsedDataset, watch), Registry.installed().chain("pose")
     ctx = DataContext(task="pose", engine_task="pose", args=args, source=str(data))
 
     def scan() -> int:
-        found = watch.time(lambda: examine(chain, ctx))
+        found = watch.time(lambda: read_and_check(chain, ctx))
         errors = [f for f in found.findings if f.severity == "error"]
         if errors:
             raise SystemExit(str(errors[0]))

@@ -15,10 +15,10 @@ Finding = dict[str, Any]
 Follow = Callable[[Path, Finding, re.Match[str]], None]
 
 ASSIGNMENTS = r"\w+: (?:\[(?:[^\[\]]|\[[^\[\]]*\])*\]|\{.*?\}|\"[^\"]*\"|[^\s,;]+)(?=$|[;, ])"
-BEFORE = r"(?:name its folder: |put images there, or )?(?!write KEY)"
+BEFORE = r"(?:name its folder: |add images, or )?(?!write KEY)"
 BEYOND = r"(?:$|[,;] (?:or|which|with|and change|if|to)\b.*| for colour.*| in the YAML.*| in place of names)"
 
-ALIKE = ", and the others alike"
+ALIKE = ", and likewise the others"
 NO_LINE = "remove the line|delete the row|remove one of the two$|remove it, or ignore|correct the path, or remove"
 
 
@@ -164,15 +164,15 @@ FORMS: tuple[tuple[str, Follow], ...] = (
     (rf"move the label files of the \w+ images from (.+?) to (.+?)(?:, and rename (.+) to (.+){ALIKE})?", move_labels),
     (rf"rename the label files in (.+): (.+) to (.+){ALIKE}", rename_labels),
     (r"rename it to end in (\.\w+)", rename_image),
-    (r"(?:remove it with its label file|.*, or remove it with its label file|remove one of the two, .*)", remove_image),
+    (r"(?:(?:.*, or )?remove it with its label file|remove one of the two with its label file)", remove_image),
     (r"remove it from \w+ or from \w+", remove_image),
-    (r"(?:remove the link|(?:correct|replace) the link.*|remove it, or mend it)", remove_file),
-    (r"put the image there, or remove the label file", remove_file),
-    (r"label it; if nothing is on it, put an empty file there", empty_label),
+    (r"(?:replace the links? with (?:a copy|copies)|copy the (?:images|label files) into the dataset).*", put_copy),
+    (r"(?:remove the link|(?:correct|replace) the link.*|remove or correct it)", remove_file),
+    (r"add the image, or remove the label file", remove_file),
+    (r"label it; if it shows no object, add an empty label file", empty_label),
     (r"write (\./\S+|\S+\.\w+)", on_line(lambda _, match: match[1])),
     (r"(?:move or rename the folder|remove or rename it|rename it, or put the image there)", take_away),
     (r"save it as UTF-8", as_utf8),
-    (r"(?:put copies there in place of the links|put the (?:images|label files?) (?:there|into the)).*", put_copy),
     (r"convert it to PNG.*", as_png),
 )
 """What fixes look like that can be followed without a person who knows the data."""

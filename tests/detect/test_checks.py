@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.support.splits import SHAPE, make_context, make_split, stock_refuses
 from trainer_detect.checks import check_dataset
 from trainer_detect.rows import fitting_shapes, read_boxes
 from trainer_host import Finding
+from trainer_host.data.description import Description
 
 NAMES = {"names": {0: "cat", 1: "dog"}, "nc": 2}
 CAT, DOG = [0, 0.5, 0.5, 0.2, 0.2], [1, 0.4, 0.6, 0.1, 0.3]
@@ -131,7 +133,8 @@ def test_duplicates_are_found_within_an_image() -> None:
 def test_rows_that_are_not_numbers_or_mark_crowds_are_not_judged() -> None:
     assert check([0, float("nan"), 9, 9, 9], [float("nan")]) == []
     context = make_context(NAMES, {})
-    context.data.splits["train"] = make_split([[CAT, DOG, [9, 9, 9, 9, 9]]], crowd=[False, False, True])
+    split = make_split([[CAT, DOG, [9, 9, 9, 9, 9]]], crowd=[False, False, True])
+    context = replace(context, data=replace(Description.of(context.data), splits={"train": split}))
     assert list(check_dataset(context)) == []
 
 

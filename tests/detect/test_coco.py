@@ -73,7 +73,7 @@ def codes(data: Description) -> list[str]:
 def rows_of(data: Description, split: str, image: str) -> list[list[float]]:
     part = data.splits[split]
     index = [Path(f).name for f in part.images].index(image)
-    return [part.values[part.starts[r] :][: part.columns[r]].tolist() for r in part.rows_of(index)]
+    return [part.values[part.starts[r] :][: part.row_lengths[r]].tolist() for r in part.rows_of(index)]
 
 
 def both(folder: Path, **changes: Any) -> Description:
@@ -146,7 +146,7 @@ def test_boxes_alone_have_no_keypoints(folder: Path) -> None:
     categories = [{"id": 3, "name": "ball"}]
     data = both(folder, categories=categories, annotations=[BALL])
     assert not {"kpt_shape", "kpt_names", "skeleton"} & set(data)
-    assert data.splits["train"].columns.tolist() == [5]
+    assert data.splits["train"].row_lengths.tolist() == [5]
 
 
 def test_ids_may_differ_between_files_where_names_agree(folder: Path) -> None:
@@ -599,7 +599,7 @@ def test_the_forms_of_one_dataset_have_the_same_numbers() -> None:
         for i, image in enumerate(split.images):
             text = Path(image.replace("/images/", "/labels/")).with_suffix(".txt").read_text()
             written = [[float(w) for w in line.split()] for line in text.splitlines()]
-            rows = [split.values[split.starts[r] :][: split.columns[r]].tolist() for r in split.rows_of(i)]
+            rows = [split.values[split.starts[r] :][: split.row_lengths[r]].tolist() for r in split.rows_of(i)]
             assert rows == written, "to the last bit"
 
 
@@ -608,4 +608,4 @@ def test_people() -> None:
     data = read(PEOPLE)
     assert codes(data) == []
     assert (data["names"], data["kpt_shape"]) == ({0: "person"}, [17, 3])
-    assert sum(len(s.columns) for s in data.splits.values()) == 14
+    assert sum(len(s.row_lengths) for s in data.splits.values()) == 14

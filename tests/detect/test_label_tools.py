@@ -86,7 +86,7 @@ def rows(data: Description) -> dict[str, list[list[float]]]:
     for split in data.splits.values():
         for i, image in enumerate(split.images):
             found[Path(image).name] = [
-                in_pixels(split.values[split.starts[r] :][: split.columns[r]].tolist()) for r in split.rows_of(i)
+                in_pixels(split.values[split.starts[r] :][: split.row_lengths[r]].tolist()) for r in split.rows_of(i)
             ]
     return found
 
@@ -381,7 +381,7 @@ def test_which_points_belong_to_which_box(tmp_path: Path) -> None:
         assert sorted(sum(row[7::3]) for row in rows(data)["0.png"]) == [2, 4]
     outside = studio(tmp_path, studio_task(1, "0.png", [*studio_regions(), second, studio_point("p4", "nose", 1, 1)]))
     finding = one(outside, "annotation-group")
-    assert "'nose' is unknown; no box is around it" in finding.message
+    assert "unknown object of the point 'nose'; no box is around it" in finding.message
     assert finding.image == str(tmp_path / "0.png")
     twice = studio(tmp_path, studio_task(1, "0.png", [*studio_regions(), studio_point("p4", "nose", 30, 30)]))
     assert "a second point 'nose'" in one(twice, "annotation-group").message

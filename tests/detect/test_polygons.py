@@ -36,12 +36,12 @@ def test_polygons_are_fine(task: str) -> None:
 @pytest.mark.parametrize(
     ("row", "code", "words"),
     [
-        (BOX, "label-columns", "the row is a box (class, x, y, width, height), and the task needs a polygon."),
-        ([*BOX, 0.9], "label-columns", "the row has 6 numbers, and a polygon has 7 or more"),
+        (BOX, "label-columns", "the row is a box (class, x, y, width, height), but the task needs a polygon."),
+        ([*BOX, 0.9], "label-columns", "the row has 6 numbers; a polygon has 7 or more"),
         ([*TRIANGLE, 0.5], "label-columns", "8 numbers"),
         ([0.5, *TRIANGLE[1:]], "class-type", "the class is 0.5"),
         ([2, *TRIANGLE[1:]], "class-range", "the class is 2"),
-        ([0, 0.1, 0.1, 1.4, 0.1, 0.4, 0.5], "box-range", "not in shares of the image (0 to 1): around the polygon, x"),
+        ([0, 0.1, 0.1, 1.4, 0.1, 0.4, 0.5], "box-range", "normalized coordinates (0 to 1): around the polygon, x"),
     ],
 )
 def test_a_wrong_row_is_told(row: list[float], code: str, words: str, task: str) -> None:

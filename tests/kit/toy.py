@@ -147,4 +147,4 @@ class ToyHooks:
         return self.predictor(ctx)
 
 
-TASK = TaskSpec(hooks=ToyHooks(), best_metric="metrics/error", metrics=("metrics/error",), dataset_keys=("toy",))
+TASK = TaskSpec(hooks=ToyHooks(), best_metric="min:metrics/error", metrics=("metrics/error",), dataset_keys=("toy",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.command import python
 from tests.support.splits import SHAPE, make_context, make_split, stock_refuses
 from trainer_detect import checks as detect_checks
 from trainer_host import Finding
+from trainer_host.data.description import Description
 from trainer_pose.checks import check_dataset
 from trainer_pose.suggestions import LEARNING_SIGMA, LEAST_SIGMA, yaml_patch
 
@@ -279,7 +281,8 @@ def test_crowds_and_what_is_no_number_are_not_judged() -> None:
     context = make_context(KEYS, {}, "pose")
     nan = with_points(float("nan"), 7, 7, 7, 7, 7, 7, 7, 7)
     crowd = with_points(0, 0, 0, 0, 0, 0, 0, 0, 0)
-    context.data.splits["train"] = make_split([[GOOD, nan, crowd, BOX]], crowd=[False, False, True, True])
+    split = make_split([[GOOD, nan, crowd, BOX]], crowd=[False, False, True, True])
+    context = replace(context, data=replace(Description.of(context.data), splits={"train": split}))
     assert list(check_dataset(context)) == []
 
 

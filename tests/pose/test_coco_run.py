@@ -110,7 +110,7 @@ def test_both_forms_are_read_alike(data: Path) -> None:
     for name, split in one.splits.items():
         twin = other.splits[name]
         assert split.images == twin.images
-        for column in ("sizes", "shapes", "marks", "image", "columns", "values", "sound", "crowd"):
+        for column in ("sizes", "shapes", "marks", "image", "row_lengths", "values", "valid", "crowd"):
             assert np.array_equal(getattr(split, column), getattr(twin, column)), column
 
 

@@ -85,7 +85,7 @@ def frames(data: Description) -> dict[str, list[list[float]]]:
     found = {}
     for split in data.splits.values():
         for i, image in enumerate(split.images):
-            rows = [split.values[split.starts[r] :][: split.columns[r]].tolist() for r in split.rows_of(i)]
+            rows = [split.values[split.starts[r] :][: split.row_lengths[r]].tolist() for r in split.rows_of(i)]
             found["/".join(Path(image).parts[-2:])] = rows
     return found
 
@@ -120,7 +120,7 @@ def test_points_and_boxes(tmp_path: Path) -> None:
 def test_a_table_without_a_labelled_point_has_frames_alone(tmp_path: Path) -> None:
     blank = HEAD + "".join(f"labeled-data/m1/img{n}.png,,,,,,\n" for n in range(3))
     data = read(project(tmp_path, m1=blank))
-    assert [len(s.columns) for s in data.splits.values()] == [0, 0]
+    assert [len(s.row_lengths) for s in data.splits.values()] == [0, 0]
     assert "3 frames without a labelled point" in one(data, "dlc-empty-frame").message
 
 
@@ -234,7 +234,7 @@ def test_options_are_checked(options: dict[str, Any]) -> None:
         ("labeled-data/m1/img0.png,1,2,3,4,5,x7", "dlc-number", "'x7'"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,inf", "dlc-number", "'inf'"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,", "dlc-point", "right_ear has one of x and y"),
-        (",1,2,3,4,5,6", "dlc-frame", "names no frame"),
+        (",1,2,3,4,5,6", "dlc-frame", "has no frame"),
         ("labeled-data/m1/img9.png,1,2,3,4,5,6", "dlc-image-missing", "img9.png"),
         ("labeled-data/m1/img1.png,1,2,3,4,5,6", "dlc-duplicate", "first in line 5"),
     ],
@@ -300,7 +300,7 @@ def test_a_project_without_labels(tmp_path: Path) -> None:
     assert one(data, "dlc-labels").severity == "error"
     assert data.splits == {}
     (tmp_path / "labeled-data").rename(tmp_path / "elsewhere")
-    assert "no folder labeled-data" in one(read(config), "dlc-labels").message
+    assert "folder labeled-data not found" in one(read(config), "dlc-labels").message
 
 
 def test_frames_without_a_line_are_counted(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_what_a_dataset_says_itself_is_left_alone() -> None:
     written = completed(Description(keys, file="data.yaml", lines={"kpt_shape": 3}))
     assert "flip_idx" not in written
     assert completed(Description({**keys, "flip_idx": [0, 1]}, file="x.json"))["flip_idx"] == [0, 1]
-    assert completed(Description({**keys, "kpt_shape": "2, 3"}, file="x.json")).findings == []
+    assert not completed(Description({**keys, "kpt_shape": "2, 3"}, file="x.json")).findings
 
 
 # H5

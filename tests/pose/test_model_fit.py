@@ -156,7 +156,7 @@ def test_the_command_tells_of_unused_keypoints_small_sigmas_and_the_device(place
     faces = dataset(tmp_path / "faces", keypoints=294, kpt_oks_sigmas=None)
     done = command("check", str(faces), "--task", "pose", "device=mps", cwd=tmp_path)
     assert done.code == 0
-    for words in ("1/294 = 0.003401", "pose models are known to find wrong keypoints on Apple's device"):
+    for words in ("1/294 = 0.003401", "pose models are known to predict wrong keypoints on Apple GPUs"):
         assert done.err.count(words) + done.out.count(words) == 1
 
 
@@ -188,11 +188,11 @@ def test_the_drop_in_class_compares_too_and_knows_the_faults_of_a_device(
     data = str(place / "points/data.yaml")
     PoseTrainer(overrides={"model": str(place / "many.pt"), "data": data, "device": "mps", "imgsz": 64})
     assert [w for w in engine_warnings if "kpt_shape is [4, 3] in the dataset and [17, 3]" in w]
-    assert [w for w in engine_warnings if "pose models are known to find wrong keypoints on Apple's device" in w]
+    assert [w for w in engine_warnings if "pose models are known to predict wrong keypoints on Apple GPUs" in w]
 
 
 def test_a_faulty_device_is_told_in_validation_and_prediction(place: Path, tmp_path: Path) -> None:
-    words, where = "pose models are known to find wrong keypoints on Apple's device", str(tmp_path)
+    words, where = "pose models are known to predict wrong keypoints on Apple GPUs", str(tmp_path)
     heard = RecordingReporter()
     data = str(place / "points/data.yaml")
     trainer_host.val(place / "four.pt", data=data, device="mps", plots=False, project=where, reporter=heard)

@@ -122,13 +122,13 @@ def test_the_command_names_what_it_could_not_read(model: Path, tmp_path: Path) -
     words = ["predict", f"model={model}", "imgsz=64", "conf=0.0001", "device=cpu"]
     done = command(*words, "source=in", "--json", "--output", "found.csv", cwd=tmp_path)
     assert done.code == 4, done.err
-    assert "b.jpg cannot be read: the file is text, not an image." in done.err
+    assert "b.jpg cannot be read: not an image, but text." in done.err
     assert [Path(p["image"]).name for p in done.json["predictions"]] == ["a.jpg"]
     assert [Path(u["image"]).name for u in done.json["unreadable"]] == ["b.jpg"]
     assert Path("found.csv").is_file()
     only = command(*words, "source=in/b.jpg", "--json", cwd=tmp_path)
     assert (only.code, only.json["status"], only.json["error"]) == (4, "error", "DatasetError")
-    assert only.problems == [f"{tmp_path / 'in/b.jpg'}: the file is text, not an image. Fix: replace or remove it"]
+    assert only.problems == [f"{tmp_path / 'in/b.jpg'}: not an image, but text. Fix: replace or remove it"]
     assert len(list(Path("runs/pose").iterdir())) == 1
     camera = command(*words, "source=63", cwd=tmp_path)
     assert camera.code == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def train(data: Path, fitness: str | None = None, **more: Any) -> tuple[RunResul
 def tied(data: Path) -> tuple[RunResult, Listener, dict[str, Any]]:
     """A training in which every epoch is as good as the others."""
     return train(data, "0.5", epochs=6, patience=2)
+
+
+def test_the_fitness_selects_the_best_and_is_shown(data: Path) -> None:
+    result, listener, _ = train(data, epochs=2)
+    shown = [e.metrics["fitness"] for e in listener.epochs]
+    with (result.save_dir / "results.csv").open(newline="") as file:
+        rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
+    sums = [sum(float(row[f"metrics/mAP50-95({part})"]) for part in "BP") for row in rows]
+    assert shown == pytest.approx(sums, abs=2e-5)
+    assert result.best_epoch is not None
+    assert shown[result.best_epoch - 1] == max(v for v in shown if v is not None)
 
 
 def test_an_early_stop_is_explained(tied: tuple[RunResult, Listener, dict[str, Any]]) -> None:

@@ -36,9 +36,9 @@ def make_split(
         labelled=np.array([FOUND if image else EMPTY for image in rows], np.uint8),
         image=np.repeat(np.arange(images), [len(image) for image in rows]).astype(np.int32),
         line=np.array([line for image in rows for line in range(1, len(image) + 1)], np.int32),
-        columns=columns,
+        row_lengths=columns,
         values=values,
-        sound=np.array([bool(np.isfinite(row).all()) for row in flat], bool),
+        valid=np.array([bool(np.isfinite(row).all()) for row in flat], bool),
         crowd=np.array(crowd if crowd is not None else np.zeros(len(flat)), bool),
     )
 
@@ -52,7 +52,7 @@ def make_context(
 ) -> DataContext:
     """Return what a check is given of a dataset with these keys and rows."""
     made = {name: make_split(rows, name) for name, rows in splits.items()}
-    data = Description(keys, file="/data/data.yaml", splits=made, lines=lines)
+    data = Description(keys, file="/data/data.yaml", splits=made, lines=lines or {})
     settings = {"fliplr": 0.5, "flipud": 0.0, "single_cls": False, **args}
     return DataContext(
         task=task, engine_task=task, args=SimpleNamespace(**settings), data=data, source="/data/data.yaml"

@@ -12,13 +12,13 @@ from PIL import Image
 
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.request import Request
-from trainer_host.data.check_runner import examine
+from trainer_host.data.check_runner import read_and_check
 from trainer_host.data.dataset_reader import read_dataset
 from trainer_host.data.description import Description
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
 
-COLUMNS = ("sizes", "shapes", "marks", "labelled", "image", "line", "columns", "values", "sound", "crowd")
+COLUMNS = ("sizes", "shapes", "marks", "labelled", "image", "line", "row_lengths", "values", "valid", "crowd")
 
 
 def draw(path: Path, shade: int = 0, size: tuple[int, int] = (20, 16)) -> None:
@@ -103,7 +103,7 @@ def swap(one: Path, other: Path) -> None:
 
 def examined(source: Path, task: str | None = None, **settings: Any) -> Description:
     """Return a dataset as the plugins of a task read and check it."""
-    return examine(
+    return read_and_check(
         *prepare(
             Request.of("check", {**settings, "data": str(source)}, task=task), Registry.installed(), NullReporter()
         )

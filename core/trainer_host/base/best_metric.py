@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LOWEST = "min:"
 LOSSES = "val/"
 FITNESS = "fitness"
-"""The task's own judgement, under the name that the engine has for it."""
+"""The fitness of the validator, or what plugins make of it, under the name that the engine has for it."""
 
 
 def full_name(name: str, known: Iterable[str]) -> str | None:
@@ -39,23 +39,23 @@ class BestMetric:
 
     @classmethod
     def parse(cls, text: str) -> BestMetric:
-        """Return what ``NAME`` or ``min:NAME`` means; of a loss of validation (``val/...``) the lowest is the best."""
+        """Parse ``NAME`` or ``min:NAME``; the lowest validation loss (``val/...``) is always the best."""
         name = text.removeprefix(LOWEST)
         return cls(name, name != text or name.startswith(LOSSES))
 
     @property
     def is_loss(self) -> bool:
-        """Whether it is a part of the loss, whose names are known once the first batch has been seen."""
+        """Whether it is a part of the loss, whose names are known with the first batch."""
         return self.name.startswith(LOSSES)
 
     @property
     def text(self) -> str:
-        """What to write to mean it."""
+        """The text that `parse` turns into this metric."""
         return f"{LOWEST}{self.name}" if self.lowest and not self.is_loss else self.name
 
     @property
     def is_fitness(self) -> bool:
-        """Whether it is the task's own judgement."""
+        """Whether it is the fitness rather than a metric."""
         return self.name == FITNESS and not self.lowest
 
     def fitness(self, metrics: Mapping[str, float]) -> float:
@@ -71,14 +71,14 @@ class BestMetric:
         return -value if self.lowest or name.startswith(LOSSES) else value
 
     def unknown(self, known: Iterable[str]) -> Problem:
-        """Describe a name that is not measured, with all that are."""
+        """Return the problem of a name that is not measured, with all names that are."""
         names = sorted(known)
         if self.name == FITNESS:
-            return Problem(f"{LOWEST}{FITNESS}: the highest fitness is the best.", f"write {FITNESS}, or leave it out")
+            return Problem(f"{LOWEST}{FITNESS} is not valid: the highest fitness is the best.", f"write {FITNESS}")
         found = [each for each in names if each.rpartition("/")[2] == self.name]
         asked = self.name.casefold()
         found = found or [each for each in names if each.rpartition("/")[2].partition("(")[0].casefold() == asked]
         near = found or [each for each in [nearest(self.name, names)] if each]
         hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
-        listed = f"Known: {', '.join(names)}, {FITNESS}; {LOWEST} before a name if the lowest is the best."
+        listed = f"Known: {', '.join(names)}, {FITNESS}; prefix a name with {LOWEST} if lower is better."
         return Problem(f"unknown metric {self.name!r}.", hint=f"{hint}{listed}")

@@ -12,8 +12,6 @@ from trainer_host.base.display import escaped
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trainer_host.base.findings import Finding
-
 REMARK = re.compile(r"(Did|To|Known|Installed|Its?|All|An?|Only|Is|The|Checks)\b")
 """How the hints begin that help and are not an instruction."""
 
@@ -98,23 +96,6 @@ class SettingsError(TrainerError):
 
 class EnvironmentProblemError(SettingsError):
     """The machine lacks something that the engine needs."""
-
-
-class DatasetError(TrainerError, RuntimeError):
-    """The dataset cannot be used. Also a `RuntimeError`, as the engine's own trainers raise.
-
-    Attributes:
-        findings: Every error that a check found; ``problems`` shows the first of each kind and counts the others.
-    """
-
-    exit_code = ExitCode.DATASET
-    findings: tuple[Finding, ...] = ()
-
-
-class DatasetKeyError(DatasetError, KeyError):
-    """The dataset lacks a key that the task needs. Also a `KeyError`, as the engine's own trainers raise."""
-
-    __str__ = TrainerError.__str__
 
 
 class PluginError(TrainerError):

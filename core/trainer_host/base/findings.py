@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from trainer_host.base.atomic_io import display_path
-from trainer_host.base.errors import DatasetError, DatasetKeyError, Problem, SettingsError
+from trainer_host.base.errors import ExitCode, Problem, SettingsError, TrainerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +46,23 @@ class Finding:
         place = display_path(Path(self.file)) if self.file else None
         where = f"{place}:{self.line}" if place and self.line else place
         return Problem(self.message, f"Fix: {self.fix}" if self.fix else None, where)
+
+
+class DatasetError(TrainerError, RuntimeError):
+    """The dataset cannot be used. Also a `RuntimeError`, as the engine's own trainers raise.
+
+    Attributes:
+        findings: Every error that a check found; ``problems`` shows the first of each kind and counts the others.
+    """
+
+    exit_code = ExitCode.DATASET
+    findings: tuple[Finding, ...] = ()
+
+
+class DatasetKeyError(DatasetError, KeyError):
+    """The dataset lacks a key that the task needs. Also a `KeyError`, as the engine's own trainers raise."""
+
+    __str__ = TrainerError.__str__
 
 
 MISSING_KEY = "missing-key"

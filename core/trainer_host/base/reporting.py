@@ -1,4 +1,4 @@
-"""What a run tells the person who waits for it."""
+"""Progress of a run, for the person who waits for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Progress:
         batch: Batches of this epoch that are done.
         batches: Batches of an epoch.
         losses: Mean losses of this epoch so far, by name.
-        seconds_left: Estimate of the time that is left, or None where there is none yet.
+        seconds_left: Estimate of the time that is left, or None if there is none yet.
     """
 
     epoch: int

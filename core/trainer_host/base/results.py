@@ -1,4 +1,4 @@
-"""What runs return."""
+"""Results of runs."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What an engine returns when a training has ended.
+class TrainingOutcome:
+    """The outcome of a training, from its engine.
 
     Attributes:
         epochs: Epochs that were trained.
         metrics: The metrics of the best checkpoint; those of the last epoch if there is none.
-        best: The best checkpoint, or None where none was written.
-        last: The last checkpoint, or None where none was written.
+        best: The best checkpoint, or None if none was written.
+        last: The last checkpoint, or None if none was written.
         interrupted: Whether it ended early, on request.
         held_out: Images that were not trained on.
         threads: Processor threads that computed.
@@ -130,8 +130,8 @@ class RunResult:
     Attributes:
         task: Name of the task.
         save_dir: The run's folder.
-        best: The best checkpoint, or None where none was written.
-        last: The last checkpoint, or None where none was written.
+        best: The best checkpoint, or None if none was written.
+        last: The last checkpoint, or None if none was written.
         epochs: Epochs that were trained.
         metrics: The metrics of the best checkpoint under the engine's names; those of the last epoch if there is none.
         predictions: A picture of predictions on held-out images, or None.
@@ -206,7 +206,7 @@ class ValResult:
 
 @dataclass(frozen=True)
 class ImagePrediction:
-    """What was found in one image or video frame: a sequence of its objects, with arrays of what they have.
+    """The predictions of one image or video frame: a sequence of its objects, with arrays of what they have.
 
     Attributes:
         path: The file that the image came from.
@@ -312,8 +312,8 @@ class UnreadableImage:
 
     Attributes:
         path: The file.
-        reason: What is wrong with it.
-        fix: What to do about it.
+        reason: The problem.
+        fix: How to fix it.
     """
 
     path: Path
@@ -333,7 +333,7 @@ class PredictResult:
         task: Name of the task.
         model: The checkpoint that was used.
         save_dir: The folder of pictures, labels and crops, or None if none were asked for.
-        predictions: What was found, image by image.
+        predictions: The predictions, image by image.
         files: The files that were written.
         unreadable: The images that could not be read.
         images: The number of images and video frames that were read.

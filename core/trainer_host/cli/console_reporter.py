@@ -1,4 +1,4 @@
-"""What people see: a live bar in a terminal, plain lines in a log file."""
+"""The console: a live bar in a terminal, plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class ConsoleReporter:
             ("best model", result.best),
             ("last model", result.last if result.best is None else None),
             ("predictions", result.predictions),
-            ("everything", result.save_dir),
+            ("run folder", result.save_dir),
         ]
         for name, path in places:
             if path is not None:
@@ -153,5 +153,5 @@ def _whose(result: RunResult) -> str:
 
 
 def make_reporter() -> ConsoleReporter:
-    """Return a reporter that writes to standard error, without control characters where that is no terminal."""
+    """Return a reporter that writes to standard error, without control characters if that is not a terminal."""
     return ConsoleReporter(Console(file=sys.stderr, highlight=False, legacy_windows=False))

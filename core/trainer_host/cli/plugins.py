@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.display import escaped
 from trainer_host.cli.plugins_new import new
 from trainer_host.cli.plugins_verify import verify
@@ -96,7 +97,8 @@ def show(name: str, as_json: bool) -> None:
     _say(f"  hooks    {', '.join(found['hooks']) or 'none'}")
     if about := found["defaults"]:
         _say(f"  model    {about['default_model'] or 'none'}, from scratch {about['scratch_model'] or 'none'}")
-        metrics = [f"{m} (tells the best)" if m == about["best_metric"] else m for m in about["metrics"] or ()]
+        best = BestMetric.parse(about["best_metric"])
+        metrics = [*(m for m in about["metrics"] or () if m != best.name), f"{best.text} (selects best.pt)"]
         _say(f"  metrics  {', '.join(metrics) or 'none'}")
     _say("  options" + ("  none" if not found["options"] else ""))
     for option, about in found["options"].items():

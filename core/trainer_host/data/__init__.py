@@ -16,21 +16,19 @@ if TYPE_CHECKING:
     from trainer_host.base.gc_pause import gc_paused
     from trainer_host.base.plain_path import plain_path
     from trainer_host.base.yaml_document import Document, mentions, read_document
+    from trainer_host.data.cache_folder import cache_folder, extracted_folder
     from trainer_host.data.dataset_reader import read_images_at
     from trainer_host.data.description import (
-        ALPHA,
-        CHANNELS,
-        DEEP,
         EMPTY,
         FOUND,
         MISSING,
         SPLITS,
         Description,
-        ImageFacts,
         SourceIds,
         Split,
     )
     from trainer_host.data.extracted_images import cache_image
+    from trainer_host.data.header_facts import ALPHA, CHANNELS, DEEP, ImageFacts
     from trainer_host.data.holdout import held_out
     from trainer_host.data.image_headers import SUFFIXES as IMAGE_SUFFIXES
     from trainer_host.data.image_headers import read_images
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from trainer_host.data.path_suggestions import as_yaml as quote_path
     from trainer_host.data.path_suggestions import parts_of as path_parts
     from trainer_host.data.path_suggestions import tail_in as existing_tail
-    from trainer_host.data.scan_cache import cache_folder, extracted_folder
 else:
     _NAMES = {
         "base.atomic_io": ("atomic_write", "display_path"),
@@ -47,25 +44,12 @@ else:
         "base.plain_path": ("plain_path",),
         "base.yaml_document": ("Document", "mentions", "read_document"),
         "data.dataset_reader": ("read_images_at",),
-        "data.description": (
-            *(
-                "ALPHA",
-                "CHANNELS",
-                "DEEP",
-                "EMPTY",
-                "FOUND",
-                "MISSING",
-                "SPLITS",
-                "Description",
-                "ImageFacts",
-                "SourceIds",
-                "Split",
-            ),
-        ),
+        "data.description": (*("EMPTY", "FOUND", "MISSING", "SPLITS", "Description", "SourceIds", "Split"),),
         "data.extracted_images": ("cache_image",),
+        "data.header_facts": ("ALPHA", "CHANNELS", "DEEP", "ImageFacts"),
         "data.holdout": ("held_out",),
         "data.image_headers": ("read_images",),
-        "data.scan_cache": ("cache_folder", "extracted_folder"),
+        "data.cache_folder": ("cache_folder", "extracted_folder"),
     }
     _PLACES = {name: f"trainer_host.{module}" for module, names in _NAMES.items() for name in names}
     _PLACES |= {

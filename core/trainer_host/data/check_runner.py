@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from trainer_host.base.atomic_io import atomic_write, display_path, plain
-from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
-from trainer_host.base.findings import Finding, Tolerance, grouped, raise_errors
+from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.findings import DatasetError, Finding, Tolerance, grouped, raise_errors
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.description import SPLITS, Description
@@ -39,36 +39,35 @@ def unanswered(task: str, hook: str) -> Problem:
     return Problem(f"task {task!r} does not answer the hook {hook!r}.", "Implement it, or give the task a base.")
 
 
-def examine(chain: Chain, ctx: DataContext) -> Description:
-    """Read a dataset and have every plugin check it; all that is wrong is among the findings.
+def read_and_check(chain: Chain, ctx: DataContext) -> Description:
+    """Read a dataset and have every plugin check it; all problems are among the findings.
 
     Raises:
-        DatasetError: If there is no dataset to read.
+        DatasetError: If no dataset can be read.
         PluginError: If no plugin reads datasets.
         SettingsError: If ``classes`` names one that the dataset does not have.
     """
     with gc_paused():
-        return _examined(chain, _original(ctx))
+        return _checked(chain, _original(ctx))
 
 
-def _examined(chain: Chain, ctx: DataContext) -> Description:
+def _checked(chain: Chain, ctx: DataContext) -> Description:
     hooks = chain.manager.hook
     data = _read(chain, ctx)
     refuse_unknown_classes(getattr(ctx.args, "classes", None), data.get("names"), "the dataset")
     if ctx.args.single_cls and "names" in data:
-        data["names"], data["nc"] = {0: "item"}, 1
+        data |= {"names": {0: "item"}, "nc": 1}
     if not data.engine_reads:
-        data.findings += check_files(data, {})
-    data.findings += check_modes(data)
-    data.findings += unknown_keys(data, _known_keys(chain))
-    if "yaml_file" in data or data.splits or not data.findings:  # a file that is no YAML has nothing more to say
+        data = data.with_findings(check_files(data, {}))
+    data = data.with_findings([*check_modes(data), *unknown_keys(data, _known_keys(chain))])
+    if "yaml_file" in data or data.splits or not data.findings:  # checks of an unreadable YAML would only repeat that
         for found in hooks.check_dataset(ctx=replace(ctx, data=data)):
-            data.findings += [found] if isinstance(found, Finding) else found
+            data = data.with_findings([found] if isinstance(found, Finding) else found)
     return data
 
 
 class _Innermost:
-    """Keeps what was read before wrappers change it, where they return its keys alone."""
+    """Keeps the description that was read, as a wrapper may return changed keys alone."""
 
     read: Any = None
 
@@ -87,14 +86,10 @@ def _read(chain: Chain, ctx: DataContext) -> Description:
         chain.manager.unregister(name=name)
     if read is None:
         raise PluginError(unanswered(ctx.task, "read_dataset"))
-    if isinstance(read, Description):
+    found = Description.of(inner.read, os.path.abspath(ctx.source))  # noqa: PTH100
+    if isinstance(read, Description) and (read.splits or not found.splits):
         return read
-    if not isinstance(inner.read, Description):
-        return Description(read, file=os.path.abspath(ctx.source))  # noqa: PTH100
-    keys = dict(read)
-    inner.read.clear()
-    inner.read.update(keys)
-    return inner.read
+    return replace(found, content=read, findings=(*found.findings, *getattr(read, "findings", ())))
 
 
 def _known_keys(chain: Chain) -> set[str]:
@@ -115,26 +110,27 @@ def _original(ctx: DataContext) -> DataContext:
     return replace(ctx, source=source, images=tuple(map(str, content.get(IMAGES) or ())))
 
 
-def settle(data: Description, tolerance: Tolerance, used: Collection[str] = SPLITS) -> None:
-    """Raise the errors that were found, or leave out the images at fault where that is wanted.
+def apply_tolerance(data: Description, tolerance: Tolerance, used: Collection[str] = SPLITS) -> Description:
+    """Raise the errors that were found, or return the dataset without the faulty images if that is wanted.
 
-    What is left out stands in ``data.left_out`` by split, and the findings that were errors become warnings.
+    ``left_out`` has the skipped images by split, and the findings that were errors are warnings.
 
     Args:
         data: The dataset.
-        tolerance: How many images may be left out.
+        tolerance: How many images may be skipped.
         used: The splits that are used; errors in the others are warnings.
 
     Raises:
-        DatasetError: If there are errors that leaving out images does not mend, or too many images at fault.
+        DatasetError: If there are errors that skipping images does not fix, or too many faulty images.
     """
-    data.findings = [f if f.split is None or f.split in used else replace(f, severity="warning") for f in data.findings]
-    errors = [f for f in data.findings if f.severity == "error"]
+    findings = [f if f.split is None or f.split in used else replace(f, severity="warning") for f in data.findings]
+    errors = [f for f in findings if f.severity == "error"]
     images = {image for name, split in data.splits.items() if name in used for image in split.images}
     lasting = [f for f in errors if not tolerance.share or f.image not in images]
-    skip = "" if tolerance.share or any(not f.image for f in lasting) else " To leave out images at fault: --bad=skip."
+    skip = "" if tolerance.share or any(not f.image for f in lasting) else " To skip faulty images: --bad=skip."
     raise_errors(lasting, f"See all: trainer check {display_path(Path(data.file))} -v.{skip}")
     faulty = {f.image for f in errors if f.image}
+    splits, left_out = dict(data.splits), dict(data.left_out)
     for name, split in data.splits.items():
         bad = sorted(faulty.intersection(split.images)) if name in used else []
         if not bad:
@@ -142,30 +138,32 @@ def settle(data: Description, tolerance: Tolerance, used: Collection[str] = SPLI
         rest = split.without(set(bad))
         if len(split) - len(rest) > tolerance.share * len(split) + 1e-9 or not len(rest):
             found = [f for f in errors if f.image in set(bad)]
-            limit = f"more than the {100 * tolerance.share:.4g}% that --bad={tolerance.text} leaves out"
+            limit = f"more than the {100 * tolerance.share:.4g}% that --bad={tolerance.text} skips"
             what = f"{len(bad)} of {len(split)} {name} images cannot be used, {limit}."
             if not len(rest):
-                what = f"none of the {len(split)} {name} images can be used, so that nothing is left."
-            error = DatasetError(Problem(what, "Mend them: see trainer check."), *grouped(found))
+                what = f"none of the {len(split)} {name} images can be used."
+            error = DatasetError(Problem(what, "Correct the images: see trainer check."), *grouped(found))
             error.findings = tuple(found)
             raise error
-        data.splits[name] = rest
-        data.left_out[name] = bad
-    data.findings = [replace(f, severity="warning") if f.severity == "error" else f for f in data.findings]
+        splits[name], left_out[name] = rest, bad
+    findings = [replace(f, severity="warning") for f in findings]
+    return replace(data, splits=splits, left_out=left_out, findings=findings)
 
 
-def normalised(data: Description, folder: Path, ctx: DataContext) -> Path:
-    """Write a YAML into a run's folder that means the same dataset from everywhere, and return its path.
+def write_normalised(data: Description, folder: Path, ctx: DataContext) -> Description:
+    """Write a YAML into a run's folder that means the same dataset from everywhere; return the dataset that it names.
 
-    A split of which images were left out, or whose labels the engine could not read, becomes a list of images.
+    A split with skipped images, or whose labels the engine could not read, becomes a list of images.
     """
     path = folder / NORMALISED
     if ctx.args.resume and path.resolve() == Path(data.file).resolve():
-        return path  # a training that is resumed reads what it wrote when it began
+        return data | {"yaml_file": str(path)}  # a resumed training reads what it wrote
     file = Path(data.file)
     if folder.resolve() in {file.parent.resolve(), (file.parent / str(data.get("path") or "")).resolve()}:
-        what = "the run's folder is that of the dataset, which is not written to."
-        raise SettingsError(Problem(what, "Give another folder: project=DIR name=NAME, or save_dir=DIR.", str(folder)))
+        what = "the run folder is the dataset's folder, which is never written to."
+        raise SettingsError(
+            Problem(what, "Choose another folder: project=DIR name=NAME, or save_dir=DIR.", str(folder))
+        )
     keys: dict[str, Any] = {k: plain(v) for k, v in data.items() if k not in {"yaml_file", "download", *SPLITS}}
     for name in SPLITS:
         if data.get(name) is None:
@@ -174,7 +172,7 @@ def normalised(data: Description, folder: Path, ctx: DataContext) -> Path:
             listed = (folder / f"{name}.txt").resolve()
             images = "".join(f"{f}\n" for f in data.splits[name].images)
             atomic_write(listed, images.encode("utf-8", "surrogateescape"))
-            data[name] = str(listed)
+            data |= {name: str(listed)}
         keys[name] = plain(data[name])
     if not data.engine_reads:
         parts = [Path(part) for part in ctx.source.split(",")]
@@ -182,7 +180,7 @@ def normalised(data: Description, folder: Path, ctx: DataContext) -> Path:
         keys[IMAGES] = [str(Path(f).resolve()) for f in ctx.images]
     text = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
     atomic_write(path, f"# The dataset of this run, as it was read from {data.file}\n{text}".encode())
-    return path
+    return data | {"yaml_file": str(path)}
 
 
 def finding_of(problem: Problem) -> Finding:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError
+from trainer_host.base.errors import Problem, SettingsError, StorageError
+from trainer_host.base.findings import DatasetError
 from trainer_host.base.temporaries import temporary_folder
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.description import MISSING, SPLITS
@@ -44,12 +45,12 @@ WHOLE_CLASS = re.compile(r"^(\s*\d+)\.0*(?=\s)", re.ASCII | re.MULTILINE)
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 LEAST_NUMBERS = 4
-"""Numbers with a comma that a row needs before the comma is taken for a decimal point: those of a box."""
+"""Numbers with a comma that a row needs for the comma to count as a decimal point: those of a box."""
 
 
 @dataclass
-class Mended:
-    """What was done to label files.
+class Corrections:
+    """Corrections of label files.
 
     Attributes:
         counts: How often each thing was done, by its description.
@@ -60,14 +61,14 @@ class Mended:
     lines: set[tuple[str, int | None]] = field(default_factory=set)
 
 
-def write_mended(
+def write_corrected(
     data: Description,
     findings: Sequence[Finding],
     folder: Path,
     patch: Mapping[str, Any],
     proposal: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
-    """Write a corrected copy of a dataset: whole, or not at all.
+    """Write a corrected copy of a dataset, atomically.
 
     Args:
         data: The dataset.
@@ -78,11 +79,11 @@ def write_mended(
             beside the copy of the present one, with a ``data-split.yaml`` of their own.
 
     Returns:
-        Lines that say what was mended, what was left out, and what remains to be done.
+        Lines about what was fixed, what was skipped, and what remains to be done.
 
     Raises:
         SettingsError: If the folder is not empty, or lies within the dataset.
-        DatasetError: If the dataset has no label files that could be mended.
+        DatasetError: If the dataset has no label files that could be fixed.
         StorageError: If the copy cannot be written.
     """
     _refuse(data, folder)
@@ -115,19 +116,19 @@ def _refuse(data: Description, folder: Path) -> None:
     target = _real(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(
-            Problem("the folder of the corrected copy is not empty.", "Fix: name a new one.", str(folder))
+            Problem("the folder of the corrected copy is not empty.", "Fix: choose another one", str(folder))
         )
     roots = {_real(data.get("path") or Path(data.file).parent)}
     roots |= {_real(image).parent for split in data.splits.values() for image in split.images[:1]}
     inside = next((root for root in roots if target.is_relative_to(root)), None)
     if inside is not None:
-        what = f"the corrected copy would lie within the dataset {inside}, which is never written to."
-        raise SettingsError(Problem(what, "Fix: name a folder outside of it.", str(folder)))
+        what = f"the folder of the corrected copy is within the dataset {inside}, which is never written to."
+        raise SettingsError(Problem(what, "Fix: choose a folder outside of it", str(folder)))
     if not data.splits:
         what = "no images could be read, so there is nothing to copy."
-        raise DatasetError(Problem(what, "Fix: mend what the check says of the YAML first.", data.file))
+        raise DatasetError(Problem(what, "Fix: correct the findings about the YAML first", data.file))
     if any(not file.endswith(".txt") for split in data.splits.values() for file in split.label_files[:1]):
-        what = "only label files with one row for each object can be mended."
+        what = "only label files with one row for each object can be corrected."
         raise DatasetError(Problem(what, "Fix: convert the dataset first.", data.file))
 
 
@@ -143,7 +144,7 @@ def _write(
     patch: Mapping[str, Any],
     proposal: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    mended = Mended()
+    fixed = Corrections()
     suspects = {f.file for f in findings if f.code in LABEL_CODES and f.file}
     strange = {f.file for f in findings if f.code == OUTSIDE and f.severity == "error"}
     homes = _homes(data)
@@ -159,9 +160,9 @@ def _write(
             if labelled != MISSING and str(label) not in labels:
                 labels.add(str(label))
                 if file in strange:
-                    _link(file, label)  # what it holds is nobody's business
+                    _link(file, label)  # its content must not be read
                     continue
-                _write_label(file, label, file in suspects, mended)
+                _write_label(file, label, file in suspects, fixed)
     keys = _keys(data, homes)
     _write_yaml(folder / "data.yaml", keys, patch)
     if proposal:
@@ -171,7 +172,7 @@ def _write(
     images = sum(map(len, places.values()))
     return [
         f"The copy: {images} images as links, {len(labels)} label files.",
-        *_report(data, findings, mended, patch, proposal),
+        *_report(data, findings, fixed, patch, proposal),
     ]
 
 
@@ -202,7 +203,7 @@ def _link(source: str, place: Path) -> None:
         shutil.copyfile(source, place)
 
 
-def _write_label(file: str, place: Path, suspect: bool, mended: Mended) -> None:
+def _write_label(file: str, place: Path, suspect: bool, fixed: Corrections) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     source = Path(file)
     try:
@@ -212,31 +213,31 @@ def _write_label(file: str, place: Path, suspect: bool, mended: Mended) -> None:
     if content is None:
         _link(file, place)
         return
-    text = _decoded(content, file, mended)
+    text = _decoded(content, file, fixed)
     if text is None:
         place.write_bytes(content)
         return
     text, wholes = WHOLE_CLASS.subn(r"\1", text)
-    mended.counts["classes written as whole numbers"] += wholes
+    fixed.counts["classes written as whole numbers"] += wholes
     if suspect:
-        text = _mend_lines(text, file, mended)
+        text = _fix_lines(text, file, fixed)
     place.write_bytes(text.encode())
 
 
-def _decoded(content: bytes, file: str, mended: Mended) -> str | None:
-    """Return a label file as text; None where its encoding is not certain."""
+def _decoded(content: bytes, file: str, fixed: Corrections) -> str | None:
+    """Return a label file as text; None if its encoding is not certain."""
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         return None
     if wide or content.startswith(BYTE_ORDER_MARK):
-        mended.counts["label files written as UTF-8 without a mark"] += 1
-        mended.lines.add((file, None))
+        fixed.counts["label files saved as UTF-8 without a byte order mark"] += 1
+        fixed.lines.add((file, None))
     return text
 
 
-def _mend_lines(text: str, file: str, mended: Mended) -> str:
+def _fix_lines(text: str, file: str, fixed: Corrections) -> str:
     """Return a label file with decimal points and without rows that repeat an earlier one."""
     lines: list[str] = []
     seen: set[bytes] = set()
@@ -245,11 +246,11 @@ def _mend_lines(text: str, file: str, mended: Mended) -> str:
         if _has_decimal_commas(words):
             words = line.replace(",", ".").split()
             line = " ".join(words)
-            mended.counts["rows written with decimal points"] += 1
-            mended.lines.add((file, number))
+            fixed.counts["rows written with decimal points"] += 1
+            fixed.lines.add((file, number))
         key = _content(words)
         if key in seen:
-            mended.counts["rows left out that repeat an earlier one"] += 1
+            fixed.counts["repeated rows removed"] += 1
             continue
         if key is not None:
             seen.add(key)
@@ -267,7 +268,7 @@ def _content(words: Sequence[str]) -> bytes | None:
 
 
 def _has_decimal_commas(words: Sequence[str]) -> bool:
-    """Tell whether every number of a row that is no whole one has a comma where its decimal point belongs."""
+    """Return whether every number of a row that is not a whole one has a comma where its decimal point belongs."""
     commas = sum(WITH_COMMA.fullmatch(word) is not None for word in words)
     return commas >= LEAST_NUMBERS and all(WITH_COMMA.fullmatch(w) or WHOLE.fullmatch(w) for w in words)
 
@@ -307,40 +308,40 @@ def _write_proposal(
 def _report(
     data: Description,
     findings: Sequence[Finding],
-    mended: Mended,
+    fixed: Corrections,
     patch: Mapping[str, Any],
     proposal: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    lines = [f"mended: {what} ({count})." for what, count in mended.counts.items() if count]
+    lines = [f"fixed: {what} ({count})." for what, count in fixed.counts.items() if count]
     paths = sum(f.code == "path-habit" for f in findings)
     if paths:
-        lines.append(f"mended: paths of the YAML ({paths}).")
+        lines.append(f"fixed: paths of the YAML ({paths}).")
     if "validation" in data.lines and "validation" not in data:
-        lines.append("mended: the key validation is written as val.")
+        lines.append("fixed: the key validation is written as val.")
     left = [f for f in findings if f.code in LEFT_OUT]
-    lines += [f"left out: {code} ({count})." for code, count in _counted(left)]
+    lines += [f"skipped: {code} ({count})." for code, count in _counted(left)]
     if proposal:
         sizes = ", ".join(f"{len(images)} in {name}" for name, images in proposal.items())
         lines.append(f"data-split.yaml has the proposed split: {sizes}.")
     twice = [f for f in findings if f.code == "duplicate-key"]
     lines += [f"see line {f.line} of the YAML: {f.message} The first was copied." for f in twice]
-    remain = [f for f in findings if not (_is_gone(f, mended) or _is_patched(f, data, patch))]
+    remain = [f for f in findings if not (_is_gone(f, fixed) or _is_patched(f, data, patch))]
     lines += [f"still to do: {code} ({count})." for code, count in _counted(remain)]
     return lines
 
 
-def _is_gone(finding: Finding, mended: Mended) -> bool:
+def _is_gone(finding: Finding, fixed: Corrections) -> bool:
     if finding.code in MENDED | LEFT_OUT or finding.code == "duplicate-key":
         return True
     if finding.code == "label-encoding":
-        return (finding.file, None) in mended.lines
+        return (finding.file, None) in fixed.lines
     if finding.code == "unknown-key":
         return "'validation' is read as" in finding.message
-    return finding.code == "label-number" and (finding.file, finding.line) in mended.lines
+    return finding.code == "label-number" and (finding.file, finding.line) in fixed.lines
 
 
 def _is_patched(finding: Finding, data: Description, patch: Mapping[str, Any]) -> bool:
-    """Tell whether a finding is about a key of the YAML that the copy has as it was suggested."""
+    """Return whether a finding is about a key of the YAML that the copy has as it was suggested."""
     return finding.file == data.file and any(re.search(rf"\b{re.escape(str(k))}\b", finding.message) for k in patch)
 
 

@@ -37,7 +37,7 @@ def unpacking(path: Path) -> tuple[str, str]:
 
 
 def packed_document(path: Path) -> Document | None:
-    """Return the one dataset YAML in an archive, read without unpacking; None where there is not one."""
+    """Return the one dataset YAML in an archive, read without unpacking; None if there is none."""
     yamls = [n for n in _packed(path) or () if n.lower().endswith(YAML)]
     if len(yamls) != 1:
         return None
@@ -59,7 +59,7 @@ def _packed_bytes(path: Path, name: str) -> bytes:
 
 
 def _packed(path: Path) -> list[str] | None:
-    """Return the names of the files in an archive, the first ones of many; None where it is none."""
+    """Return the names of the files in an archive, the first ones of many; None if it is none."""
     if not path.is_file() or path.suffix.lower() in {*BY_SUFFIX, *LIKELY}:  # which may be zip files themselves
         return None
     try:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.atomic_io import display_path
-from trainer_host.base.errors import DatasetError
+from trainer_host.base.findings import DatasetError
 from trainer_host.base.yaml_document import read_document
+from trainer_host.data.dataset_draft import Draft
 from trainer_host.data.description import Description
 from trainer_host.data.file_checks import check_files
 from trainer_host.data.image_listing import list_split
@@ -20,55 +21,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trainer_host.data.description import Split
-
-
-def read_keys(file: Path) -> Description:
-    """Read a dataset YAML, and settle what its keys mean for every task; images and labels are not looked at."""
-    document = read_document(file)
-    data = Description(document.content, file=file.absolute(), findings=document.findings, lines=document.lines)
-    if not document.content:
-        return data
-    settle_classes(data)
-    settle_channels(data)
-    note_download(data)
-    data["yaml_file"] = str(data.file)
-    return data
+    from trainer_host.data.listed_files import Listing
 
 
 def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed: str = "") -> Description:
     """Read a dataset YAML with all its images and label files.
 
-    Nothing raises: what is wrong is among the findings, and what could not be read is left out.
+    Nothing raises: problems are among the findings, and what could not be read is omitted.
 
     Args:
         file: The YAML.
         datasets: Returns the engine's folder of datasets, where that may be meant.
-        needed: A split that has to be there besides ``train`` and ``val``.
+        needed: A split that must exist, in addition to ``train`` and ``val``.
     """
-    data = read_keys(file)
-    if "yaml_file" not in data:
-        return data
-    data.engine_reads = True
+    document = read_document(file)
+    data = Draft(file, document)
+    if not document.content:
+        return Description({}, file=data.file, findings=data.findings, lines=data.lines)
+    settle_classes(data)
+    settle_channels(data)
+    note_download(data)
+    data["yaml_file"] = data.file
     root = root_of(data, datasets)
     sources = sources_of(data, root, needed)
     data["path"] = root
-    listings = {}
+    listings: dict[str, Listing] = {}
+    splits: dict[str, Split] = {}
     for name, places in sources.items():
         listing = list_split(name, places, root, Path(data.file).parent)
         data.findings += listing.findings
         if not listing.images:
-            # Errors say themselves why there are none; a warning, such as of a link, lets nothing be trained on.
+            # An error says why there are no images; a warning, such as of a link, does not.
             if all(f.severity != "error" for f in listing.findings):
                 what = f"{name}: no images in {', '.join(map(display_path, places))}."
-                finding = data.of_key(name, "split-empty", what, images_elsewhere(data, name, root))
-                data.findings.append(replace(finding, split=name))
+                data.note_key(name, "split-empty", what, images_elsewhere(data, name, root))
+                data.findings[-1] = replace(data.findings[-1], split=name)
             continue
         listings[name] = listing
-        data.splits[name], found = read_split(name, places, listing)
+        splits[name], found = read_split(name, places, listing)
         data.findings += found
-    name_classes_of_labels(data)
-    data.findings += check_files(data, listings)
-    return data
+    name_classes_of_labels(data, splits.values())
+    read = data.finished(splits)
+    return read.with_findings(check_files(read, listings))
 
 
 def read_images_at(name: str, places: Sequence[Path]) -> Split:
@@ -79,14 +73,14 @@ def read_images_at(name: str, places: Sequence[Path]) -> Split:
         places: The folders or list files, as absolute paths.
 
     Raises:
-        DatasetError: If there are no images, or if one of them or a label file cannot be used.
+        DatasetError: If no images, or if one of them or a label file cannot be used.
     """
     if missing := [p for p in places if not p.exists()]:
-        raise DatasetError(f"there are no images at {missing[0]}.")
+        raise DatasetError(f"no images at {missing[0]}.")
     listing = list_split(name, places, places[0].parent)
     split, findings = read_split(name, places, listing)
     if errors := [f for f in [*listing.findings, *findings] if f.severity == "error"]:
         raise DatasetError(*(f.problem() for f in errors))
     if not len(split):
-        raise DatasetError(f"there are no images in {', '.join(map(str, places))}.")
+        raise DatasetError(f"no images in {', '.join(map(str, places))}.")
     return split

@@ -1,4 +1,4 @@
-"""What only decoding an image shows: damage within the picture, and pictures that nearly repeat in another split."""
+"""Problems that only decoding shows: damaged pixels, and near-duplicates in another split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from PIL import Image
 
 from trainer_host.base.findings import Finding
-from trainer_host.data.image_headers import DAMAGED, MOST_PIXELS
+from trainer_host.data.header_facts import DAMAGED, MOST_PIXELS
 from trainer_host.data.near_duplicates import SIDE, find_pairs, proposed_split
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ FEW_BYTES = 4
 
 @dataclass(frozen=True)
 class Pixels:
-    """What decoding all images of a dataset showed.
+    """The result of decoding all images of a dataset.
 
     Attributes:
-        findings: What is wrong.
-        proposal: The images of each split in a split that keeps together what shows nearly the same; empty where
+        findings: The problems found.
+        proposal: The images of each split in a split that keeps together what shows nearly the same; empty if
             nothing has to move.
         moved: How many images it puts into another split.
     """
@@ -78,7 +78,7 @@ def inspect_pixels(data: Description) -> Pixels:
         images[name] = []
         for image, result in found.items():
             if isinstance(result, str):
-                what = f"the picture is damaged: {result}."
+                what = f"the image is damaged: {result}."
                 findings.append(Finding("image-undecodable", what, DAMAGED, image, None, "error", name, image))
             else:
                 images[name].append(image)
@@ -91,8 +91,8 @@ def inspect_pixels(data: Description) -> Pixels:
 def _with_pairs(data: Description, findings: list[Finding], images: dict[str, list[str]], pairs: list[Pair]) -> Pixels:
     flat = [image for members in images.values() for image in members]
     splits = [name for name, members in images.items() for _ in members]
-    told = {f.image for f in data.findings if f.code == COPY}
-    crossing = [p for p in pairs if splits[p.first] != splits[p.second] and told.isdisjoint(flat[i] for i in p[:2])]
+    reported = {f.image for f in data.findings if f.code == COPY}
+    crossing = [p for p in pairs if splits[p.first] != splits[p.second] and reported.isdisjoint(flat[i] for i in p[:2])]
     if not crossing:
         return Pixels(findings)
     proposal = proposed_split(images, pairs)
@@ -117,24 +117,24 @@ def _repeats(
     root = Path(data.file).parent
     for mine, (similarity, other) in sorted(best.items()):
         shown = os.path.relpath(flat[other], root)
-        what = f"the image shows nearly the same as {shown} of {splits[other]} (similarity {similarity:.2f})."
+        what = f"near-duplicate of {shown} in {splits[other]} (similarity {similarity:.2f})."
         fix = "put both into the same split"
         yield Finding("near-duplicate", what, fix, flat[mine], None, "warning", splits[mine], flat[mine])
 
 
 def _summary(data: Description, shares: str, moved: int, remain: int) -> Finding:
-    what = f"images show nearly the same as images of another split ({shares}),"
+    what = f"images are near-duplicates of images in another split ({shares}),"
     what += " so that scores look better than the model is."
-    fix = f"move {moved} images, as the split does that trainer check --deep --fix DIR writes"
+    fix = f"move {moved} images as in the split that trainer check --deep --fix DIR writes"
     if not moved:
         fix = "take the frames of each split from a different video"
     elif remain:
-        fix += f"; {remain} pairs at its edges still show nearly the same"
+        fix += f"; {remain} pairs at its edges remain near-duplicates"
     return Finding("near-duplicates", what, fix, data.file, None, "warning")
 
 
 def _decode_all(sizes: dict[str, int]) -> dict[str, NDArray[np.uint8] | str]:
-    """Return for each image, given with its pixels, its thumbnail or what is wrong with it."""
+    """Return for each image, given with its pixels, its thumbnail or the problem."""
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     large = threading.Lock()
     # Filters of warnings belong to all threads: they are set around the pool, not within it.
@@ -152,9 +152,9 @@ def _decode(path: str, pixels: int, large: threading.Lock) -> NDArray[np.uint8] 
 
 
 def _thumbnail(content: bytes) -> NDArray[np.uint8] | str:
-    """Return the thumbnail of an image file, or what is wrong with it."""
+    """Return the thumbnail of an image file, or the problem."""
     if content.startswith(b"\xff\xd8\xff"):
-        # Pillow and OpenCV fill up what is damaged within a JPEG; only the library below tells of it.
+        # Pillow and OpenCV fill in the damaged part of a JPEG silently; only the library below reports it.
         try:
             scaled = {"min_height": LEAST_SIDE, "min_width": LEAST_SIDE, "min_factor": 1}
             return _shrunk(Image.fromarray(simplejpeg.decode_jpeg(content, "GRAY", strict=True, **scaled)[:, :, 0]))
@@ -168,7 +168,7 @@ def _thumbnail(content: bytes) -> NDArray[np.uint8] | str:
 
 
 def _is_padding(fault: str, content: bytes) -> bool:
-    """Tell whether what is left over behind the picture fills up the file, and is not the rest of a damaged picture."""
+    """Return whether the bytes after the image fill up the file, rather than belong to a damaged image."""
     found = LEFT_OVER.search(fault)
     if found is None:
         return False

@@ -1,41 +1,42 @@
-"""A dataset as it was read: its keys, and for each split the images and the rows of their labels, as columns."""
+"""A dataset that was read: its keys, and for each split the images and the rows of their labels, as arrays."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.findings import Finding, Severity
+from trainer_host.data.cache_folder import extracted_folder
+from trainer_host.data.image_headers import read_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
 MISSING, EMPTY, FOUND = 0, 1, 2
-"""What `Split.labelled` says of an image: no label file, one without rows, one with rows."""
+"""Values of `Split.labelled`: no label file, one without rows, one with rows."""
 
 SPLITS = ("train", "val", "test")
 """Names of the splits."""
-
-CHANNELS, ALPHA, DEEP = 0xFF, 0x100, 0x200
-"""What `Split.modes` is made of: the number of channels, and marks of an alpha channel and of more than 8 bits."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Split:
     """The images of one split and the rows of their labels. The arrays are not to be written to.
 
-    A row is what one line of a label file says, or one annotation of another format: numbers, of which the first
-    is the class and the next four are the centre and the size of the box, as shares of the image's width and height.
-    What follows is the task's.
+    A row is one line of a label file, or one annotation of another format: numbers, of which the first
+    is the class and the next four are the centre and the size of the box, as fractions of the image's width and height.
+    The rest belongs to the task.
 
     Attributes:
         name: ``train``, ``val`` or ``test``.
@@ -43,18 +44,18 @@ class Split:
         label_files: For each image the file that holds its rows; several images may share one.
         sizes: Bytes of each image, int64 (n,).
         shapes: Height and width of each image in pixels, as it is seen after its EXIF rotation, int32 (n, 2);
-            0 where they could not be read.
+            0 if they could not be read.
         marks: A checksum of the first bytes of each image, uint32 (n,). Files that differ in it differ.
         labelled: `MISSING`, `EMPTY` or `FOUND` for each image, uint8 (n,).
         image: The image of each of the r rows, as its index, int32 (r,), ascending.
-        line: The line of each row in its label file, counted from 1, int32 (r,); 0 where it is not known.
-        columns: How many numbers each row has, int32 (r,).
-        values: The numbers of all rows, one row after the other, float64 (sum of columns,).
-        sound: False for rows with something that is not a finite number, which reading has reported, bool (r,).
+        line: The line of each row in its label file, counted from 1, int32 (r,); 0 if unknown.
+        row_lengths: How many numbers each row has, int32 (r,).
+        values: The numbers of all rows, one row after the other, float64 (sum of row_lengths,).
+        valid: False for rows with something that is not a finite number, which reading has reported, bool (r,).
             Such a thing stands in ``values`` as NaN.
         crowd: Rows that mark a crowd rather than one object, bool (r,). They are not trained on.
-        modes: What the header of each image says of its pixels, see `CHANNELS`, uint16 (n,); 0 channels if that is
-            not known. Empty if nothing is known of any image.
+        modes: Channels, alpha and depth of each image by its header, see `header_facts.CHANNELS`, uint16 (n,); 0
+            channels if unknown. Empty if unknown for all images.
     """
 
     name: str
@@ -66,9 +67,9 @@ class Split:
     labelled: NDArray[np.uint8]
     image: NDArray[np.int32]
     line: NDArray[np.int32]
-    columns: NDArray[np.int32]
+    row_lengths: NDArray[np.int32]
     values: NDArray[np.float64]
-    sound: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
     crowd: NDArray[np.bool_]
     modes: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
 
@@ -78,7 +79,7 @@ class Split:
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         """The index in ``values`` where each row begins, int64 (r,)."""
-        return np.cumsum(self.columns, dtype=np.int64) - self.columns
+        return np.cumsum(self.row_lengths, dtype=np.int64) - self.row_lengths
 
     @cached_property
     def shares_files(self) -> bool:
@@ -91,19 +92,19 @@ class Split:
         return np.arange(first, end)
 
     def head(self, count: int) -> NDArray[np.float64]:
-        """Return the first numbers of every row, float64 (r, count); NaN where a row has fewer."""
-        if len(self.columns) and (self.columns == self.columns[0]).all() and self.columns[0] >= count:
-            return self.values.reshape(len(self.columns), -1)[:, :count]
-        out = np.full((len(self.columns), count), np.nan)
+        """Return the first numbers of every row, float64 (r, count); NaN if a row has fewer."""
+        if len(self.row_lengths) and (self.row_lengths == self.row_lengths[0]).all() and self.row_lengths[0] >= count:
+            return self.values.reshape(len(self.row_lengths), -1)[:, :count]
+        out = np.full((len(self.row_lengths), count), np.nan)
         for column in range(count):
-            has = self.columns > column
+            has = self.row_lengths > column
             out[has, column] = self.values[self.starts[has] + column]
         return out
 
     def table(self, columns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the rows that have just so many numbers: their indices (m,), and the numbers (m, columns)."""
-        rows = np.flatnonzero(self.columns == columns)
-        if len(rows) == len(self.columns):
+        rows = np.flatnonzero(self.row_lengths == columns)
+        if len(rows) == len(self.row_lengths):
             return rows, self.values.reshape(len(rows), columns)
         return rows, self.values[self.starts[rows, None] + np.arange(columns)]
 
@@ -125,9 +126,9 @@ class Split:
             labelled=self.labelled[kept],
             image=number[self.image[rows]].astype(np.int32),
             line=self.line[rows],
-            columns=self.columns[rows],
-            values=self.values[np.repeat(rows, self.columns)],
-            sound=self.sound[rows],
+            row_lengths=self.row_lengths[rows],
+            values=self.values[np.repeat(rows, self.row_lengths)],
+            valid=self.valid[rows],
             crowd=self.crowd[rows],
         )
 
@@ -160,22 +161,20 @@ class Split:
         crowd: Sequence[Sequence[bool]] | None = None,
         labelled: Sequence[int] | None = None,
     ) -> tuple[Split, list[Finding]]:
-        """Make a split from what another format says. The images' headers are read, and nothing else of them.
+        """Make a split from the annotations of another format. Of the images only the headers are read.
 
         Args:
             name: ``train``, ``val`` or ``test``.
             images: The images; they are put in order of their paths.
             rows: For each image its rows.
             label_files: For each image the file that holds its rows.
-            lines: For each row of each image its line, where it is known.
+            lines: For each row of each image its line, if known.
             crowd: For each row of each image whether it marks a crowd.
-            labelled: For each image `MISSING`, `EMPTY` or `FOUND`; told by its rows where this is left out.
+            labelled: For each image `MISSING`, `EMPTY` or `FOUND`; inferred from its rows by default.
 
         Returns:
-            The split, and what is wrong with the images.
+            The split, and the findings about the images.
         """
-        from trainer_host.data.image_headers import read_images
-
         order = sorted(range(len(images)), key=lambda i: os.fspath(images[i]))
         paths = [os.path.abspath(images[i]) for i in order]  # noqa: PTH100 - links stay
         facts, findings = read_images(name, paths)
@@ -185,8 +184,8 @@ class Split:
         columns = np.array([len(row) for row in flat], np.int32)
         finite = np.isfinite(values)
         owner = np.repeat(np.arange(len(flat)), columns)
-        sound = np.ones(len(flat), bool)
-        sound[owner[~finite]] = False
+        valid = np.ones(len(flat), bool)
+        valid[owner[~finite]] = False
         split = cls(
             name=name,
             images=paths,
@@ -200,9 +199,9 @@ class Split:
             ),
             image=np.repeat(np.arange(len(order)), counts).astype(np.int32),
             line=np.array([n for i in order for n in lines[i]] if lines else np.zeros(len(flat)), np.int32),
-            columns=columns,
+            row_lengths=columns,
             values=values,
-            sound=sound,
+            valid=valid,
             crowd=np.array([c for i in order for c in crowd[i]] if crowd else np.zeros(len(flat)), bool),
         )
         return split, findings
@@ -221,57 +220,72 @@ class SourceIds:
     classes: Mapping[int, Any] = field(default_factory=dict)
 
 
-class Description(dict[str, Any]):
-    """A dataset's keys as the engine knows them, and beside them what was read.
+@dataclass(frozen=True, eq=False)
+class Description(Mapping[str, Any]):
+    """A dataset that was read: a mapping of its keys, as the engine knows them, with splits and findings. Immutable.
 
-    The keys have at least ``names`` (class index to name), ``nc``, ``channels``, and for each split that there is
-    what the engine is given for it; after an error some may be missing.
-
-    Args:
-        keys: The keys.
-        file: The file that describes the dataset.
-        splits: What was read of each split.
-        findings: What reading found; the host shows them with those of the checks.
-        lines: The line of each key in ``file``; a key within a key is written with a dot (``names.0``).
+    The keys have at least ``names`` (class index to name), ``nc``, ``channels``, and for each split what the engine is
+    given for it; after an error some may be missing. ``data | {key: value}`` and `dataclasses.replace` make
+    a changed one.
 
     Attributes:
-        left_out: For each split the images that were left out because they cannot be used.
+        content: The keys.
+        file: The file that describes the dataset.
+        splits: The images and rows of each split.
+        findings: The findings of reading; the host shows them with those of the checks.
+        lines: The line of each key in ``file``; a nested key is written with a dot (``names.0``).
+        left_out: For each split the images that were skipped because they cannot be used.
         engine_reads: Whether the labels are files that the engine could find and read by itself.
         ids: The ids that the dataset's own files use, if its format has any.
     """
 
-    def __init__(
-        self,
-        keys: Mapping[str, Any],
-        *,
-        file: str | Path,
-        splits: Mapping[str, Split] | None = None,
-        findings: Sequence[Finding] = (),
-        lines: Mapping[str, int] | None = None,
-    ) -> None:
-        super().__init__(keys)
-        self.file = os.fspath(file)
-        self.splits: dict[str, Split] = dict(splits or {})
-        self.findings = list(findings)
-        self.lines = dict(lines or {})
-        self.left_out: dict[str, list[str]] = {}
-        self.engine_reads = False
-        self.ids = SourceIds()
+    content: Mapping[str, Any]
+    file: str = field(kw_only=True)
+    splits: Mapping[str, Split] = field(default_factory=dict, kw_only=True)
+    findings: Sequence[Finding] = field(default=(), kw_only=True)
+    lines: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    left_out: Mapping[str, list[str]] = field(default_factory=dict, kw_only=True)
+    engine_reads: bool = field(default=False, kw_only=True)
+    ids: SourceIds = field(default_factory=SourceIds, kw_only=True)
+
+    def __post_init__(self) -> None:
+        # Copies: whoever reads a dataset goes on to use its own dicts and lists.
+        for name in ("content", "splits", "lines", "left_out"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        object.__setattr__(self, "findings", tuple(self.findings))
+        object.__setattr__(self, "file", os.fspath(self.file))
+
+    def __getitem__(self, key: str) -> Any:
+        return self.content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.content)
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], file: str | Path = "") -> Description:
+        """Return the data of a hook's context: a description as it is, or other keys as one without splits."""
+        return data if isinstance(data, cls) else cls(data, file=os.fspath(file))
+
+    def __or__(self, keys: Mapping[str, Any]) -> Description:
+        """Return the dataset with other values of some keys, as ``|`` does for dicts."""
+        return replace(self, content={**self.content, **keys})
+
+    def with_findings(self, findings: Iterable[Finding]) -> Description:
+        """Return the dataset with further findings."""
+        return replace(self, findings=(*self.findings, *findings))
 
     def of_key(self, key: str, code: str, message: str, fix: str = "", severity: Severity = "error") -> Finding:
-        """Return a finding about a key, with its line; the key above where a key within a key has none."""
-        parts = key.split(".")
-        known = (self.lines.get(".".join(parts[:end])) for end in range(len(parts), 0, -1))
-        line = next((n for n in known if n is not None), None)
-        return Finding(code, message, fix, self.file, line, severity)
+        """Return a finding about a key, with its line; a nested key without a line has that of the key above."""
+        return Finding(code, message, fix, self.file, line_of(key, self.lines), severity)
 
     def fingerprint(self) -> str:
         """Return a hash of what is trained on: keys, images by name, size and shape, and labels.
 
         It does not depend on where the dataset lies, on times, or on how the label files are written.
         """
-        from trainer_host.data.scan_cache import extracted_folder
-
         file = Path(self.file)
         root = str(Path(self.get("path") or (file if file.is_dir() else file.parent)).resolve())
         keys = {str(k): plain(v) for k, v in self.items() if k not in {*SPLITS, "path", "yaml_file"}}
@@ -280,17 +294,17 @@ class Description(dict[str, Any]):
         for name, split in sorted(self.splits.items()):
             names = "\0".join(_relative(_relative(f, cached), root) for f in split.images)
             digest.update(f"\n{name}\n{names}\n".encode("utf-8", "surrogateescape"))
-            for column in (
-                split.sizes,
-                split.shapes,
-                split.marks,
-                split.image,
-                split.columns,
-                split.values,
-                split.crowd,
-            ):
+            numbers = (split.row_lengths, split.values, split.crowd)
+            for column in (split.sizes, split.shapes, split.marks, split.image, *numbers):
                 digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
+
+
+def line_of(key: str, lines: Mapping[str, int]) -> int | None:
+    """Return the line of a key; a nested key (``names.0``) without a line has that of the key above."""
+    parts = key.split(".")
+    known = (lines.get(".".join(parts[:end])) for end in range(len(parts), 0, -1))
+    return next((n for n in known if n is not None), None)
 
 
 def _ordered(value: Any) -> Any:
@@ -302,13 +316,3 @@ def _ordered(value: Any) -> Any:
 
 def _relative(path: str, root: str) -> str:
     return path[len(root) + 1 :] if path.startswith(root + os.sep) else path
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What the headers of images say, one entry for each image; see `Split`."""
-
-    sizes: NDArray[np.int64]
-    shapes: NDArray[np.int32]
-    marks: NDArray[np.uint32]
-    modes: NDArray[np.uint16]

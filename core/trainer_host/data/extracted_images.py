@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.errors import Problem, StorageError
-from trainer_host.data.scan_cache import extracted_folder
+from trainer_host.data.cache_folder import extracted_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def cache_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None
 
     Args:
         content: The bytes that the file of labels carries.
-        name: What it is called; nothing but its last part is used.
+        name: Its name, of which only the last part is used.
         make: Makes the bytes of a PNG of those that are carried, if they are not an image as they are.
 
     Raises:
@@ -42,7 +42,7 @@ def cache_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None
         elif not (place.is_file() and place.read_bytes() == content):
             atomic_write(place, content, parents=True)
     except OSError as error:
-        what = f"an image that the labels carry cannot be put into the cache folder: {error.strerror}."
-        fix = "Set TRAINER_CACHE_DIR to a folder that can be written to and has space."
+        what = f"cannot write an embedded image to the cache folder: {error.strerror}."
+        fix = "Set TRAINER_CACHE_DIR to a writable folder with free space."
         raise StorageError(Problem(what, fix, str(extracted_folder()))) from error
     return str(place)

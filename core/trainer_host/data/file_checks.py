@@ -1,4 +1,4 @@
-"""What can be wrong between the files of a dataset: labels without images, images that are there twice."""
+"""Problems between the files of a dataset: labels without images, duplicate images."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from trainer_host.data.misplaced_labels import find_misplaced
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from trainer_host.data.image_listing import Listing
+    from trainer_host.data.listed_files import Listing
     from trainer_host.data.misplaced_labels import Misplaced
 
 NOT_LABELS = frozenset({"classes.txt", "notes.txt", "readme.txt", "train.txt", "val.txt", "test.txt", "labels.txt"})
-"""Text files that labelling programs put beside label files."""
+"""Text files that labelling programs put next to label files."""
 
 
 def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[Finding]:
-    """Yield what is wrong between images and label files, and between splits."""
+    """Yield the problems between images and label files, and between splits."""
     owned = {file for split in data.splits.values() for file in split.label_files}
     misplaced = {name: _misplaced(data, split, owned) for name, split in data.splits.items()}
     for name, split in data.splits.items():
@@ -33,8 +33,8 @@ def check_files(data: Description, listings: Mapping[str, Listing]) -> Iterator[
     yield from _orphans(listings, owned, {f for found in misplaced.values() if found for f in found.files})
     same = list(_same_splits(data))
     for one, other in same:
-        what = f"{one} and {other} are the same images, so that {other} does not measure what the model has learned."
-        yield data.of_key(other, "splits-same", what, f"keep images apart for {other}", "warning")
+        what = f"{one} and {other} are the same images, so metrics on {other} are meaningless."
+        yield data.of_key(other, "splits-same", what, f"use other images for {other}", "warning")
     yield from _copies(data, {other for _, other in same})
 
 
@@ -52,7 +52,7 @@ def _none_has(split: Split, what: str) -> str:
 
 
 def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Iterator[Finding]:
-    # Labels of which nothing could be used are told themselves.
+    # Labels of which nothing could be used have findings of their own.
     lost = any(f.split == split.name and f.image != f.file and f.severity == "error" for f in data.findings)
     if len(split) and not lost and not (split.labelled == FOUND).any():
         what, fix = f"{_none_has(split, 'labels')}.", "label them"
@@ -60,7 +60,7 @@ def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Ite
             first = display_path(Path(split.label_files[0]))
             empty = (split.labelled == EMPTY).all()
             what = f"{_none_has(split, 'label files with rows')};"
-            what += f" the first is looked for at {first}."
+            what += f" the first is expected at {first}."
             fix = f"put the label files into {display_path(Path(split.label_files[0]).parent)}"
             if empty:
                 what, fix = f"the label files of all {len(split)} {split.name} images are empty.", "label the images"
@@ -70,26 +70,26 @@ def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Ite
         return
     if misplaced is not None:
         yield data.of_key(split.name, "labels-misplaced", misplaced.message, misplaced.fix, "warning")
-    here = f"{Path.cwd()}{os.sep}"  # left out as `display_path` does, which would take long for all images of a split
+    here = f"{Path.cwd()}{os.sep}"  # removed here: `display_path` would take long for all images of a split
     for index in sorted(
         {*np.flatnonzero(split.labelled == MISSING).tolist()} - (misplaced.images if misplaced else set())
     ):
         label = split.label_files[index].removeprefix(here)
         what = f"the image has no label file ({label}), so it trains as background."
-        fix = "label it; if nothing is on it, put an empty file there"
+        fix = "label it; if it shows no object, add an empty label file"
         yield split.of_image(index, "label-missing", what, fix, "warning")
 
 
 def _orphans(listings: Mapping[str, Listing], owned: set[str], misplaced: set[str]) -> Iterator[Finding]:
-    told = set(misplaced)
+    reported = set(misplaced)
     for name, listing in listings.items():
         for folder, names in listing.folders.items() if listing.by_folder else ():
-            for file in sorted({f"{folder}{os.sep}{n}" for n in names} - owned - told):
+            for file in sorted({f"{folder}{os.sep}{n}" for n in names} - owned - reported):
                 if file.rpartition(os.sep)[-1].lower() in NOT_LABELS:
                     continue
-                told.add(file)
-                fix = "put the image there, or remove the label file"
-                yield Finding("label-orphan", "no image belongs to this label file.", fix, file, None, "warning", name)
+                reported.add(file)
+                fix = "add the image, or remove the label file"
+                yield Finding("label-orphan", "the label file has no image.", fix, file, None, "warning", name)
 
 
 def _same_splits(data: Description) -> Iterator[tuple[str, str]]:
@@ -122,10 +122,10 @@ def _copies(data: Description, passed_over: set[str]) -> Iterator[Finding]:
             continue
         other = twin.images[place]
         if twin.name == split.name and other == split.images[index]:
-            continue  # a list that names it twice, which is told by its line
+            continue  # a list that names it twice, which is reported with its line
         if twin.name == split.name:
             what, code = f"the image is the same as {Path(other).name}.", "image-duplicate"
-            yield split.of_image(index, code, what, "remove one of the two, with its label file", "warning")
+            yield split.of_image(index, code, what, "remove one of the two with its label file", "warning")
         else:
             what = f"the image is also in {twin.name}, as {display_path(Path(other))}."
             fix = f"remove it from {split.name} or from {twin.name}"

@@ -1,7 +1,7 @@
-"""Label files outside of their dataset: a link may lead to any file of the user, whose content is not to be shown.
+"""Label files outside of their dataset: a link may lead to any file of the user, whose content must not be shown.
 
-A link to a file of labels is common, and is followed. What such a file holds is used only where all of it looks like
-labels; otherwise the finding says so, and quotes nothing.
+Links to label files are common, and are followed. The content is used only if all of it looks like labels; otherwise
+the finding says so without quoting it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer_host.base.findings import Finding
-from trainer_host.data.label_files import Fault
+from trainer_host.data.label_files import LabelFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from trainer_host.data.image_listing import Listing
     from trainer_host.data.label_files import Rows
+    from trainer_host.data.listed_files import Listing
 
 CODE = "label-outside"
 LINK_OUT = "link-outside"
@@ -30,8 +30,8 @@ OF_CONTENT = frozenset({"label-number", "label-not-finite", "label-encoding", "l
 QUOTING = frozenset({"label-number", "label-not-finite"})
 LEAST_COLUMNS = 5
 LOWEST, HIGHEST, MOST_CLASSES = -1, 2, 100_000
-"""What the numbers of a row lie between: normalized coordinates, visibility, and the class."""
-FIX = "put the label file into the dataset, in place of the link"
+"""Limits of the numbers of a row: normalized coordinates, visibility, and the class."""
+FIX = "replace the link with a copy of the label file"
 REPLACE = "replace the link with the label file of the image, or remove it"
 
 
@@ -53,7 +53,7 @@ class Places:
             images: The folder of the images.
             labels: The folder of their label files.
             home: The folder of the dataset's YAML.
-            above: The folder that both are in; empty where there is none.
+            above: The folder that both are in; empty if there is none.
         """
         real = dict.fromkeys(os.path.realpath(p) for p in (home, images, labels, above) if p)
         # The user's own folder belongs to no dataset, though a YAML may lie in it.
@@ -73,26 +73,26 @@ def withheld(rows: Rows, listing: Listing) -> Rows:
     links = np.array(sorted(listing.links_out), np.int64)
     strange = set(rows.file[np.isin(rows.file, links) & ~_look_like_labels(rows)].tolist())
     strange |= {f.file for f in rows.faults if f.code in OF_CONTENT and f.file in listing.links_out}
-    what = "the label file is a link that leads out of the dataset, to a file that is not one of labels."
+    what = "the label file is a link to a file outside of the dataset that does not contain labels."
     faults = [f for f in rows.faults if f.file not in strange]
     faults = [_unquoted(f) if f.file in listing.folders_out else f for f in faults]
-    faults += [Fault(index, 0, CODE, what, REPLACE) for index in strange]
+    faults += [LabelFault(index, 0, CODE, what, REPLACE) for index in strange]
     kept = ~np.isin(rows.file, sorted(strange))
     return replace(
         rows,
         file=rows.file[kept],
         line=rows.line[kept],
-        columns=rows.columns[kept],
-        values=rows.values[np.repeat(kept, rows.columns)],
-        sound=rows.sound[kept],
+        row_lengths=rows.row_lengths[kept],
+        values=rows.values[np.repeat(kept, rows.row_lengths)],
+        valid=rows.valid[kept],
         faults=sorted(faults),
     )
 
 
-def _unquoted(fault: Fault) -> Fault:
+def _unquoted(fault: LabelFault) -> LabelFault:
     if fault.code not in QUOTING:
         return fault
-    what = "a word of the line is not a number; it is not shown, because the label file is outside of the dataset."
+    what = "a word is not a number; it is not shown, because the label file is outside of the dataset."
     return fault._replace(message=what, fix="write numbers separated by spaces")
 
 
@@ -100,12 +100,12 @@ def _look_like_labels(rows: Rows) -> NDArray[np.bool_]:
     """Return which rows have a class and numbers such as normalized coordinates, bool (r,)."""
     if not len(rows.file):
         return np.zeros(0, bool)
-    first = np.cumsum(rows.columns, dtype=np.int64) - rows.columns
+    first = np.cumsum(rows.row_lengths, dtype=np.int64) - rows.row_lengths
     with np.errstate(invalid="ignore"):
         good = (rows.values >= LOWEST) & (rows.values <= HIGHEST)
         classes = rows.values[first]
         good[first] = (classes >= 0) & (classes < MOST_CLASSES) & (classes == np.floor(classes))
-    return np.logical_and.reduceat(good, first) & rows.sound & (rows.columns >= LEAST_COLUMNS)
+    return np.logical_and.reduceat(good, first) & rows.valid & (rows.row_lengths >= LEAST_COLUMNS)
 
 
 def images_out(split: str, listing: Listing, home: str, root: str) -> Iterator[Finding]:
@@ -126,7 +126,7 @@ def images_out(split: str, listing: Listing, home: str, root: str) -> Iterator[F
         first = listing.images[images[0]]
         what = f"{len(images)} of the {len(listing.images)} {split} images are reached by links that lead out of the"
         what += f" dataset, such as this one to {os.path.realpath(first)}."
-        fix = "put copies there in place of the links, or remove them"
+        fix = "replace the links with copies, or remove them"
         yield Finding(LINK_OUT, what, fix, first, None, "warning", split)
 
 
@@ -137,7 +137,7 @@ def folders_out(split: str, listing: Listing) -> Iterator[Finding]:
         folder = os.path.dirname(listing.label_files[used[0]])  # noqa: PTH120
         what = f"the folder of {len(used)} {split} label files is a link that leads out of the dataset, to"
         what += f" {os.path.realpath(folder)}."
-        fix = "put the label files there to move or share the dataset; as a link they stay on this machine"
+        fix = "copy the label files into the dataset before moving or sharing it"
         yield Finding(LINK_OUT, what, fix, folder, None, "warning", split)
 
 

@@ -1,13 +1,14 @@
-"""A part of the images that is held out for validation, where a dataset has no such part."""
+"""Images held out for validation, if a dataset has no validation split."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trainer_host.base.errors import DatasetError, Problem, SettingsError
-from trainer_host.base.findings import MISSING_KEY, Finding
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.findings import MISSING_KEY, DatasetError, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,8 @@ def held_out(names: Sequence[str], share: float) -> list[bool]:
     return chosen
 
 
-def hold_out(data: Description, share: float) -> None:
-    """Make a validation split of a part of the training images, chosen by their names.
+def hold_out(data: Description, share: float) -> Description:
+    """Return a dataset with a part of the training images as validation split, chosen by their names.
 
     Args:
         data: A dataset that has no validation split; its findings no longer say so.
@@ -46,22 +47,23 @@ def hold_out(data: Description, share: float) -> None:
     if not 0 < share < 1:
         raise SettingsError(Problem(f"--holdout {share:g} is not between 0 and 1.", "Write --holdout 0.2."))
     if own := next((f for f in data.findings if f.code == "holdout"), None):
-        what = "a part of the images is held out for validation already."
-        raise SettingsError(Problem(what, f"Fix: leave out --holdout, or {own.fix}", data.file))
+        what = "some images are already held out for validation."
+        raise SettingsError(Problem(what, f"Fix: remove --holdout, or {own.fix}", data.file))
     if data.get("val") is not None or "val" in data.splits:
-        raise SettingsError(Problem("the dataset has a validation split.", "Leave out --holdout.", data.file))
+        raise SettingsError(Problem("the dataset has a validation split.", "Remove --holdout.", data.file))
     train = data.splits.get("train")
     if train is None:
-        return  # which the findings tell
+        return data  # the findings say why
     if len(train) < 2:
-        raise DatasetError(Problem("the train split has one image, so none can be held out.", "Add images.", data.file))
+        raise DatasetError(Problem("the only train image cannot be held out.", "Add images.", data.file))
     home = os.path.dirname(data.file)  # noqa: PTH120
     names = [os.path.relpath(f, home) for f in train.images]
     out = held_out(names, share)
     chosen = {f for f, held in zip(train.images, out, strict=True) if held}
-    data.splits["train"] = train.without(chosen)
-    data.splits["val"] = train.without(set(train.images) - chosen).renamed("val")
-    data.findings = [f for f in data.findings if f.code != MISSING_KEY or "'val'" not in f.message]
+    val = train.without(set(train.images) - chosen).renamed("val")
+    splits = {**data.splits, "train": train.without(chosen), "val": val}
+    findings = [f for f in data.findings if f.code != MISSING_KEY or "'val'" not in f.message]
     what = f"held out for validation: {len(chosen)} of {len(names)} images, chosen by their names."
-    fix = "keep frames of one video together yourself, if there are any: they resemble each other"
-    data.findings.append(Finding("holdout", what, fix, data.file, None, "warning"))
+    fix = "if frames of one video are among them, keep them in one split"
+    findings.append(Finding("holdout", what, fix, data.file, None, "warning"))
+    return replace(data, splits=splits, findings=findings)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +15,7 @@ from trainer_host.base.atomic_io import display_path
 from trainer_host.base.findings import Finding
 from trainer_host.data.foreign_labels import Places, folders_out, images_out
 from trainer_host.data.image_headers import PICTURES, SUFFIXES
+from trainer_host.data.listed_files import ABSENT, Listed, Listing, Stat, stat_of
 from trainer_host.data.path_suggestions import tail_in
 
 if TYPE_CHECKING:
@@ -27,71 +26,11 @@ if TYPE_CHECKING:
 IMAGES, LABELS, LABEL_SUFFIX = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}", ".txt"
 
 PREFIX = "data/"
-"""What CVAT puts before the images of its lists, though its archives have no such folder."""
+"""The prefix of paths in lists of CVAT, though its archives have no such folder."""
 MOST_BYTES = 64 << 20
 """Bytes beyond which a list of images is not read."""
 MOST_FAULTS = 1000
 """Lines without an image after which a list is not believed to be one."""
-
-Stat = tuple[int, int, int, int]
-"""Size in bytes, times of the last change of content and of status in nanoseconds, and inode."""
-ABSENT: Stat = (-1, 0, 0, 0)
-NO_FILE: Stat = (-2, 0, 0, 0)
-"""Stands for something that is there and is neither a file nor a folder."""
-FOLDER: Stat = (-3, 0, 0, 0)
-BROKEN_LINK: Stat = (-4, 0, 0, 0)
-UNREADABLE: Stat = (-5, 0, 0, 0)
-
-
-Listed = tuple[str, Stat]
-"""A path with what the file system says of it."""
-
-
-@dataclass
-class Listing:
-    """The images of a split.
-
-    Attributes:
-        images: Their absolute paths, in order.
-        image_stats: What the file system says of each, int64 (n, 4).
-        label_files: The path of each image's label file, whether it is there or not.
-        label_stats: What the file system says of each, int64 (n, 4).
-        folders: For each folder of labels the names of all label files in it.
-        links_out: Indices of the label files that are links which lead out of the dataset.
-        folders_out: Indices of the label files in folders outside of the dataset, to which a link leads.
-        tops: The folders that were walked.
-        image_links: Images, and folders with images, that are links.
-        by_folder: Whether all images of their folders are in it; a list may leave some out.
-        findings: What is wrong with folders, lists and links.
-    """
-
-    images: list[str] = field(default_factory=list)
-    image_stats: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
-    label_files: list[str] = field(default_factory=list)
-    label_stats: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
-    folders: dict[str, list[str]] = field(default_factory=dict)
-    links_out: set[int] = field(default_factory=set)
-    folders_out: set[int] = field(default_factory=set)
-    tops: list[str] = field(default_factory=list)
-    image_links: list[str] = field(default_factory=list)
-    by_folder: bool = True
-    findings: list[Finding] = field(default_factory=list)
-
-
-def stat_of(entry: os.DirEntry[str] | Path) -> Stat:
-    """Return what the file system says of a file, following links."""
-    try:
-        found = entry.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return BROKEN_LINK if entry.is_symlink() else ABSENT
-    except ValueError:  # a path that cannot be one
-        return ABSENT
-    except OSError as error:
-        loop = error.errno == errno.ELOOP
-        return BROKEN_LINK if loop else ABSENT if error.errno == errno.ENAMETOOLONG else UNREADABLE
-    if not stat.S_ISREG(found.st_mode):
-        return FOLDER if stat.S_ISDIR(found.st_mode) else NO_FILE
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def list_split(name: str, sources: Iterable[Path], root: Path, home: Path | None = None) -> Listing:
@@ -157,20 +96,20 @@ def _walk(split: str, top: str, listing: Listing) -> list[Listed]:
 def _again(split: str, folder: str, first: str, above: tuple[str, ...]) -> Finding:
     """Return what to say of a folder that was walked before: by a link that leads back, or beside."""
     if first in above:
-        what = "the link leads back to a folder above it, so that its images would count again and again."
+        what = "the link leads to a folder that contains it, so its images would repeat endlessly."
         return Finding("link-loop", what, "remove the link", folder, None, "error", split)
     what = f"the link leads to {display_path(Path(first))}, whose images count once."
     return Finding("image-duplicate", what, "remove the link", folder, None, "warning", split)
 
 
 def _overlaps(split: str, found: Sequence[Listed], findings: Sequence[Finding]) -> list[Finding]:
-    """Tell of images that several sources of a split name; those that one list names twice are told already."""
-    told = sum(f.code == "image-duplicate" and f.line is not None for f in findings)
+    """Warn of images that several sources of a split name; those that one list names twice are reported already."""
+    reported = sum(f.code == "image-duplicate" and f.line is not None for f in findings)
     again = [one[0] for one, other in pairwise(found) if one[0] == other[0]]
-    if len(again) <= told:
+    if len(again) <= reported:
         return []
-    what = f"{len(again) - told} images of {split} are named by several folders or lists, and count each time."
-    fix = "name each folder once, unless you mean it"
+    what = f"{len(again) - reported} {split} images are listed by several folders or lists, and count each time."
+    fix = "name each folder once, or ignore this if the repetition is intended"
     return [Finding("image-duplicate", what, fix, again[0], None, "warning", split)]
 
 
@@ -190,18 +129,18 @@ def _scan(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
 
 
 def _pass_over(split: str, path: str, suffix: str, is_folder: bool, findings: list[Finding]) -> list[str]:
-    """Note what is wrong with something that is no image; a folder is returned."""
+    """Note the problems of something that is not an image; a folder is returned."""
     if is_folder and suffix in SUFFIXES:
-        what, fix = "a folder is named like an image.", "rename it, or put the image there"
+        what, fix = "a folder has the name of an image.", "rename it, or put the image there"
         findings.append(Finding("image-unreadable", what, fix, path, None, "error", split, path))
     elif suffix in PICTURES and not is_folder:
-        what = f"the picture is left out, because .{suffix} files are not read."
+        what = f"the image is skipped: .{suffix} files are not supported."
         findings.append(Finding("image-format", what, "convert it to PNG or JPEG", path, None, "warning", split))
     return [path] if is_folder else []
 
 
 def _suffix(name: str) -> str:
-    """Return the ending of a file's name, empty where it has none: a folder may be called jpg."""
+    """Return the ending of a file's name, empty if it has none: a folder may be called jpg."""
     _, point, suffix = name.rpartition(".")
     return suffix.lower() if point else ""
 
@@ -244,18 +183,18 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
         path, prefixed = _entry(words, file.parent, root)
         without_prefix += prefixed
         if _suffix(path) not in SUFFIXES:
-            # Not quoted: the list may be any file of the user, to which a YAML of somebody else leads.
-            what = "the line is not the path of an image: it does not end in .jpg, .png, ..."
+            # Not quoted: the list may be any file of the user, that a third-party YAML points to.
+            what = "not the path of an image: the line does not end in .jpg, .png, ..."
             note("list-entry-missing", what, "write the path of an image, with its ending", number)
             faults += 1
             if faults > MOST_FAULTS:
-                what = "too many lines name no image, so the others are not looked at."
+                what = "too many lines are not paths of images; the rest of the list is not checked."
                 note("list-encoding", what, "give a text file with the path of an image in each line", number)
                 break
             continue
         if path in first:
             what = f"{words} is listed in line {first[path]} too, so it counts twice."
-            fix = "remove the line, unless you mean it"
+            fix = "remove the line, or ignore this if the repetition is intended"
             findings.append(Finding("image-duplicate", what, fix, str(file), number, "warning", split))
         first.setdefault(path, number)
         facts = stat_of(Path(path))

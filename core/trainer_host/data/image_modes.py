@@ -1,4 +1,4 @@
-"""What training loses of unusual pixels: channels that are dropped or missing, and values of more than 8 bits.
+"""Losses from unusual pixels: channels that are dropped or missing, and values of more than 8 bits.
 
 Headers say which images have them. A few of those are decoded to see whether anything is lost.
 """
@@ -14,12 +14,14 @@ import numpy as np
 
 from trainer_host.base.errors import StoppedError
 from trainer_host.base.findings import Finding
-from trainer_host.data.description import ALPHA, CHANNELS, DEEP, Description, Split
+from trainer_host.data.header_facts import ALPHA, CHANNELS, DEEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from trainer_host.data.description import Description, Split
 
 CONVERTED = frozenset({1, 3})
 """Numbers of channels to which the engine converts every image; for any other number it reads them as they are."""
@@ -60,7 +62,7 @@ def _dropped_channels(split: Split, channels: int) -> Iterator[Finding]:
     found = np.flatnonzero((known > 1) & (known != 3) & ((split.modes & ALPHA) == 0))
     if len(found):
         number = int(known[found[0]])
-        message = f"{_count(split, len(found))} {number} channels or pages, and channels: {channels} drops all others."
+        message = f"{_count(split, len(found))} {number} channels or pages, and channels: {channels} drops the others."
         fix = f"write channels: {number} to train on all of them, or ignore this"
         yield _warning(split, int(found[0]), "image-channels", message, fix)
 
@@ -69,8 +71,8 @@ def _other_channels(data: Description, split: Split, channels: int) -> Iterator[
     known = (split.modes & CHANNELS).tolist()
     wrong = [index for index, number in enumerate(known) if number not in {0, channels}]
     if len(wrong) == len(known) and len(set(known)) == 1:
-        message = f"channels is {channels}, and all {split.name} images have {known[0]}."
-        yield data.of_key("channels", "image-channels", message, f"write channels: {known[0]}, or give other images")
+        message = f"channels is {channels}, but all {split.name} images have {known[0]}."
+        yield data.of_key("channels", "image-channels", message, f"write channels: {known[0]}, or use other images")
         return
     for index in wrong:
         message = f"the image has {known[index]} channel{'s' * (known[index] != 1)}, and the dataset has {channels}."
@@ -123,8 +125,8 @@ def _alpha(split: Split) -> Iterator[Finding]:
     share, index = max(seen, default=(0.0, 0))
     if share > 0:
         message = f"{_count(split, number)} an alpha channel, which is dropped: {100 * share:.3g}% of this one is"
-        message += " transparent, and shows the colours that are stored there."
-        fix = "draw such images on a background and save them without alpha, or ignore this if their colours are right"
+        message += " transparent, and its hidden colours appear."
+        fix = "save such images without alpha on a background, or ignore this if their colours are right"
         yield _warning(split, index, "image-alpha", message, fix)
 
 
@@ -133,7 +135,7 @@ def _dark(split: Split) -> Iterator[Finding]:
     number = int(((split.modes & DEEP) != 0).sum())
     levels = [(float(_level(look.pixels)), look.index) for look in _looks(split, DEEP, "")] if number else []
     level, index = max(levels, default=(65535.0, 0))
-    if level >= 256 * DARK or level < 1:  # one that is black throughout is no matter of its depth
+    if level >= 256 * DARK or level < 1:  # an all-black image has another problem
         return
     factor = 1
     while 2 * factor * (level + 1) <= 65536:

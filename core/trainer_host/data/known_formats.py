@@ -28,8 +28,8 @@ class Known(NamedTuple):
     """A kind of file.
 
     Attributes:
-        name: What it is, as the end of "FILE is ...".
-        way: What to do, as an imperative that begins with a small letter; ``{file}`` stands for the file, ``{folder}``
+        name: A description, as the end of "FILE is ...".
+        way: The fix, an imperative that begins with a small letter; ``{file}`` stands for the file, ``{folder}``
             for its folder, ``{name}`` for its name.
         labels: Whether it holds labels of images, so that a folder of such files is a dataset in another format.
     """
@@ -79,7 +79,7 @@ COCO_RESULTS = Known(
 )
 COCO_LIST = Known(
     "a list of COCO annotations without images and categories",
-    f"give the whole COCO file, with images, annotations and categories; {CHECK} instances.json images=DIR",
+    f"give the complete COCO file, with images, annotations and categories; {CHECK} instances.json images=DIR",
 )
 CREATE_ML = Known("a CreateML annotation file (JSON)", OF_BOXES)
 SUPERVISELY = Known(
@@ -116,8 +116,7 @@ LABEL_FILE = Known(
 )
 IMAGE_LIST = Known(
     "a list of images",
-    "write a dataset YAML beside it that names it, with the lines train: {name}, val: {name} and nc: 1; "
-    "then give that: data=my.yaml",
+    "write a dataset YAML next to it with the lines train: {name}, val: {name} and nc: 1; then give that: data=my.yaml",
     labels=False,
 )
 UNREADABLE = Known("a file that cannot be read", "check the path and its permissions", labels=False)
@@ -132,7 +131,9 @@ BY_SUFFIX = {
     **dict.fromkeys((".xls", ".xlsx", ".ods"), Known("a spreadsheet", TO_LABELS)),
     **dict.fromkeys((".h5", ".hdf5"), Known("an HDF5 file", TO_LABELS)),
     **dict.fromkeys((".npy", ".npz"), Known("a NumPy array", TO_LABELS)),
-    **dict.fromkeys((".pkl", ".pickle"), Known("a pickle, which is not opened because it can run code", TO_LABELS)),
+    **dict.fromkeys(
+        (".pkl", ".pickle"), Known("a pickle, which could execute arbitrary code and is not opened", TO_LABELS)
+    ),
     ".slp": SLEAP,
     ".mat": Known("a MATLAB file", TO_LABELS),
     ".tfrecord": Known("a TensorFlow TFRecord file", TO_LABELS),

@@ -1,7 +1,7 @@
 """Label files: one object in each line, numbers between spaces.
 
 Files are parsed many at a time by array operations; what is not plainly numbers is parsed again line by line, to
-say what is wrong and where. Both ways give the same numbers, those that Python's ``float`` gives.
+report the problem and its place. Both ways give the same numbers, those that Python's ``float`` gives.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ BLANK = np.zeros(256, bool)
 BLANK[list(b" \t\n")] = True
 
 
-class Fault(NamedTuple):
-    """Something in a label file that is no number.
+class LabelFault(NamedTuple):
+    """A word in a label file that is not a number.
 
     Attributes:
         file: Index of the file.
         line: Its line, counted from 1; 0 for the file as a whole.
         code: The finding's code.
-        message: What is wrong.
-        fix: What to do.
+        message: The problem.
+        fix: How to fix it.
     """
 
     file: int
@@ -60,18 +60,18 @@ class Rows:
     Attributes:
         file: The file of each row, as its index, int32 (r,).
         line: Its line, counted from 1, int32 (r,).
-        columns: How many numbers it has, int32 (r,).
-        values: The numbers of all rows, float64; NaN for what is no finite number.
-        sound: Whether all of a row are finite numbers, bool (r,).
-        faults: What is wrong.
+        row_lengths: How many numbers it has, int32 (r,).
+        values: The numbers of all rows, float64; NaN for what is not a finite number.
+        valid: Whether all of a row are finite numbers, bool (r,).
+        faults: The problems found.
     """
 
     file: NDArray[np.int32]
     line: NDArray[np.int32]
-    columns: NDArray[np.int32]
+    row_lengths: NDArray[np.int32]
     values: NDArray[np.float64]
-    sound: NDArray[np.bool_]
-    faults: list[Fault] = field(default_factory=list)
+    valid: NDArray[np.bool_]
+    faults: list[LabelFault] = field(default_factory=list)
 
 
 def parse_labels(contents: Sequence[bytes]) -> Rows:
@@ -111,15 +111,15 @@ def join_rows(parts: Sequence[Rows], firsts: Sequence[int]) -> Rows:
     return Rows(
         file=np.concatenate([p.file + np.int32(first) for p, first in zip(parts, firsts, strict=True)]),
         line=np.concatenate([p.line for p in parts]),
-        columns=np.concatenate([p.columns for p in parts]),
+        row_lengths=np.concatenate([p.row_lengths for p in parts]),
         values=np.concatenate([p.values for p in parts]),
-        sound=np.concatenate([p.sound for p in parts]),
+        valid=np.concatenate([p.valid for p in parts]),
         faults=[f._replace(file=f.file + first) for p, first in zip(parts, firsts, strict=True) for f in p.faults],
     )
 
 
 def _parse_together(texts: Sequence[bytes]) -> Rows | None:
-    """Return the rows of files that hold nothing but plain numbers; None where there is anything else."""
+    """Return the rows of files that hold nothing but plain numbers; None if there is anything else."""
     joined = b"\n".join(texts) + b"\n"
     data = np.frombuffer(joined, np.uint8)
     if not PLAIN[data].all():
@@ -129,13 +129,13 @@ def _parse_together(texts: Sequence[bytes]) -> Rows | None:
     signs = np.flatnonzero((data == ord("+")) | (data == ord("-")))
     if len(signs) and not (blank[signs - 1] | (signs == 0)).all():
         return None
-    # A word with two points would be read as two numbers.
+    # `fromstring` would read a word with two points (1.2.3) as two numbers, and one with a sign inside (1-2) too.
     points = np.searchsorted(starts, np.flatnonzero(data == ord(".")), side="right")
     if len(points) > 1 and (points[1:] == points[:-1]).any():
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)  # how older releases tell of words that are no numbers
+            warnings.simplefilter("error", DeprecationWarning)  # older releases warn of words that are not numbers
             values = np.fromstring(joined, np.float64, sep=" ") if len(starts) else np.zeros(0)
     except (DeprecationWarning, ValueError):
         return None
@@ -152,9 +152,9 @@ def _parse_together(texts: Sequence[bytes]) -> Rows | None:
     return Rows(
         file=owner.astype(np.int32),
         line=(lines - first_line[owner] + 1).astype(np.int32),
-        columns=counts[lines].astype(np.int32),
+        row_lengths=counts[lines].astype(np.int32),
         values=values,
-        sound=np.ones(len(lines), bool),
+        valid=np.ones(len(lines), bool),
     )
 
 
@@ -163,7 +163,7 @@ def _parse_slowly(text: bytes) -> Rows:
     lines: list[int] = []
     counts: list[int] = []
     values: list[float] = []
-    sound: list[bool] = []
+    valid: list[bool] = []
     faults = [fault] if fault else []
     for number, line in enumerate(decoded.splitlines(), 1):
         words = line.split()
@@ -177,33 +177,33 @@ def _parse_slowly(text: bytes) -> Rows:
         lines.append(number)
         counts.append(len(words))
         values += found
-        sound.append(not odd)
+        valid.append(not odd)
     return Rows(
         file=np.zeros(len(lines), np.int32),
         line=np.array(lines, np.int32),
-        columns=np.array(counts, np.int32),
+        row_lengths=np.array(counts, np.int32),
         values=np.array(values, np.float64),
-        sound=np.array(sound, bool),
+        valid=np.array(valid, bool),
         faults=faults,
     )
 
 
-def _decode(text: bytes) -> tuple[str, Fault | None]:
-    """Return a label file as text, empty where it is not UTF-8, with what is wrong."""
+def _decode(text: bytes) -> tuple[str, LabelFault | None]:
+    """Return a label file as text, empty if it is not UTF-8, with the problem."""
     if text and not text.strip(b"\0"):
-        what = f"the label file holds {len(text)} zero bytes, as a crash leaves them."
-        return "", Fault(0, 0, "label-encoding", what, "write it again, or restore it from a copy")
+        what = f"the label file contains only zero bytes ({len(text)}), as after a crash."
+        return "", LabelFault(0, 0, "label-encoding", what, "restore it from a backup, or label the image again")
     wide = text.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(text) > 3 and text[1::2].count(0) * 2 > len(text) // 2)
     if wide:
-        return "", Fault(0, 0, "label-encoding", "the label file is UTF-16 text.", "save it as UTF-8")
+        return "", LabelFault(0, 0, "label-encoding", "the label file is UTF-16 text.", "save it as UTF-8")
     if b"\0" in text:
         what = "the label file is binary data, not text."
-        return "", Fault(0, 0, "label-encoding", what, "write a row of numbers for each object")
+        return "", LabelFault(0, 0, "label-encoding", what, "write a row of numbers for each object")
     try:
         return text.decode(), None
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
-        return "", Fault(0, line, "label-encoding", "the label file is not UTF-8 text.", "save it as UTF-8")
+        return "", LabelFault(0, line, "label-encoding", "the label file is not UTF-8 text.", "save it as UTF-8")
 
 
 def _number(word: str) -> float:
@@ -213,28 +213,28 @@ def _number(word: str) -> float:
     return value if abs(value) != float("inf") else float("nan")
 
 
-def _describe(line: int, column: int, word: str, odd: int, words: int) -> Fault:
-    """Return what is wrong with the first of the ``odd`` ones among the words of a line."""
+def _describe(line: int, column: int, word: str, odd: int, words: int) -> LabelFault:
+    """Return the problem of the first of the ``odd`` ones among the words of a line."""
     shown = repr(word if len(word) <= SHOWN else f"{word[:SHOWN]}...")
     more = f", and {odd - 1} more in this line" if odd > 1 else ""
     if word.lstrip("+-").lower() in NOT_FINITE or NUMBER.fullmatch(word):
         what = f"{shown} in column {column + 1} is not a finite number{more}."
-        return Fault(0, line, "label-not-finite", what, "write the number, or remove the line")
+        return LabelFault(0, line, "label-not-finite", what, "write the number, or remove the line")
     fix = _fix(word, column, header=line == 1 and odd == words)
-    return Fault(0, line, "label-number", f"{shown} in column {column + 1} is not a number{more}.", fix)
+    return LabelFault(0, line, "label-number", f"{shown} in column {column + 1} is not a number{more}.", fix)
 
 
 def _fix(word: str, column: int, header: bool) -> str:
-    """Return what to do about a word that is no number; a ``header`` is a first line without any."""
+    """Return what to do about a word that is not a number; a ``header`` is a first line without any."""
     if word.startswith(("{", "[", "<")):
-        return "write one row of numbers for each object; the file looks like JSON or XML"
+        return "the file looks like JSON or XML; write one row of numbers for each object"
     if "," in word:
         point = word.count(",") == 1 and NUMBER.fullmatch(word.replace(",", "."))
         return "write a decimal point instead of the comma" if point else "separate the numbers by spaces, not commas"
     if word.startswith("#"):
-        return "remove the comment, which label files cannot have"
+        return "remove the comment; label files cannot have any"
     if header:
-        return "remove the line: a label file has rows of numbers alone"
+        return "remove the line; a label file has only rows of numbers"
     if column == 0:
         return "write the class as its number; 0 is the first of names"
     return "write numbers separated by spaces"

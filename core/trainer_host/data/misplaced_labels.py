@@ -1,4 +1,4 @@
-"""Label files that are there, and not where they are looked for: beside the images, in another folder, or misnamed."""
+"""Misplaced label files: next to the images, in another folder, or misnamed."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ FOREIGN = frozenset({"json", "xml"})
 
 @dataclass(frozen=True)
 class Misplaced:
-    """Label files of a split that are not where they are looked for.
+    """Label files of a split in another place than expected.
 
     Attributes:
         images: Indices of the images that they belong to.
         files: The label files.
-        message: What is wrong.
-        fix: What to do.
+        message: The problem.
+        fix: How to fix it.
     """
 
     images: frozenset[int]
@@ -141,7 +141,7 @@ def _candidates(folder: str, expected: str, homes: Sequence[str], split: str) ->
     for above, parts in bases:
         if above == Path(above.anchor):
             continue
-        # By position, below a folder beside that of the images, by the names without "images", and by the split,
+        # By position, below a folder next to that of the images, by the names without "images", and by the split,
         # where the folder of its images is a link to one of another name.
         ends = [(), parts[1:], parts[-1:], tuple(p for p in parts if p != "images"), parts, ("labels",), (split,)]
         for name in _folders(above):
@@ -170,10 +170,10 @@ def _said(
         folder = Path(place)  # of all splits, if each has a folder
         return what, kind.way_for(folder, folder.parent if folder.name == split.name else folder)
     if label != wanted and place == expected:
-        what = f"{who} have label files of another name: {label} for {name}, where {wanted} is read."
-        return what, f"rename the label files in {here}: {label} to {wanted}, and the others alike"
-    what = f"{who} have their label files in {here}, and they are read from {there}."
+        what = f"{who} have misnamed label files: {label} for {name} instead of {wanted}."
+        return what, f"rename the label files in {here}: {label} to {wanted}, and likewise the others"
+    what = f"{who} have their label files in {here} instead of {there}."
     if place == os.path.dirname(image):  # noqa: PTH120
-        what = f"{who} have their label files beside the images, in {here}; they are read from {there}."
-    renamed = f", and rename {label} to {wanted}, and the others alike" if label != wanted else ""
+        what = f"{who} have their label files next to the images, in {here} instead of {there}."
+    renamed = f", and rename {label} to {wanted}, and likewise the others" if label != wanted else ""
     return what, f"move the label files of the {split.name} images from {here} to {there}{renamed}"

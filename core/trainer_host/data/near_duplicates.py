@@ -24,7 +24,7 @@ SIDE = 32
 PARTS = 4
 """Parts of a thumbnail along each side that are compared one by one."""
 LEAST_CONTRAST = 4.0
-"""Standard deviation in grey levels below which a picture shows too little to be told from others."""
+"""Standard deviation in grey levels below which a picture has too little contrast to be compared."""
 FLAT = 100.0
 """Variance below which differences within a part are noise, of thumbnails whose standard deviation is 50."""
 SIMILAR = 0.8
@@ -65,8 +65,8 @@ def find_pairs(thumbs: NDArray[np.uint8], splits: NDArray[np.intp]) -> list[Pair
     unit = _normal(thumbs)
     vectors = unit.reshape(-1, SIDE // 2, 2, SIDE // 2, 2).mean((2, 4)).reshape(len(unit), -1)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
-    told = thumbs.reshape(len(thumbs), -1).std(axis=1) >= LEAST_CONTRAST
-    members = [np.flatnonzero(told & (splits == s)) for s in np.unique(splits)]
+    usable = thumbs.reshape(len(thumbs), -1).std(axis=1) >= LEAST_CONTRAST
+    members = [np.flatnonzero(usable & (splits == s)) for s in np.unique(splits)]
     members = sorted((m for m in members if len(m)), key=len)
     if len(members) < 2:
         return []
@@ -152,7 +152,7 @@ def groups_of(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
 
 
 def video_of(image: str) -> tuple[str, str]:
-    """Return what frames of a video share: the folder, where it is not a split's, and the name without its number."""
+    """Return the key that frames of a video share: a folder that is not a split's, and the name without its number."""
     path = PurePath(image)
     folder = path.parent.name
     name = LAST_NUMBER.match(path.stem)
@@ -162,7 +162,7 @@ def video_of(image: str) -> tuple[str, str]:
 def proposed_split(images: Mapping[str, Sequence[str]], pairs: Sequence[Pair]) -> dict[str, list[str]]:
     """Return a split in which what shows nearly the same stays together, with sizes near the present ones.
 
-    Where names tell videos apart and frames of a video cross splits, the whole video stays together. A group of more
+    If names distinguish videos and frames of a video cross splits, the whole video stays together. A group of more
     than half of all images, which no split could hold, is cut into runs of neighbouring names.
 
     Args:
@@ -194,13 +194,13 @@ def _links(flat: Sequence[str], present: Sequence[str], pairs: Sequence[Pair]) -
     for members in videos.values():
         home = Counter(present[i] for i in members).most_common(1)[0][0]
         strays = [i for i in members if present[i] != home]
-        # A name that all images share tells nothing, and neither does one whose pictures are not like each other.
+        # A name that all images share says nothing, nor does one whose images do not resemble each other.
         if len(members) <= len(flat) // 2 and 2 * len(crossing.intersection(strays)) > len(strays):
             yield from ((members[0], i) for i in members[1:])
 
 
 def _cut(group: list[int], flat: Sequence[str], size: int) -> list[list[int]]:
-    """Return a group as one piece, or cut where it is too large."""
+    """Return a group as one piece, or cut if it is too large."""
     if len(group) <= len(flat) // 2:
         return [group]
     ordered = sorted(group, key=lambda i: (video_of(flat[i]), _natural(flat[i])))

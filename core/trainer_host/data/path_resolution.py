@@ -1,4 +1,4 @@
-"""Where the images of a dataset are: what ``path``, ``train``, ``val`` and ``test`` lead to."""
+"""The places of a dataset's images: ``path``, ``train``, ``val`` and ``test``."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from trainer_host.data.image_listing import label_folder
 from trainer_host.data.path_suggestions import as_yaml, is_absolute, meant_root, meant_split, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from trainer_host.data.description import Description
+    from trainer_host.data.dataset_draft import Draft
 
 UP = "../"
 WRONG_PATH = "correct the path; it is relative to the YAML, or to its path: key"
 WRONG_ENTRY = "correct the path, or remove the entry"
-COPY = "put the images there to move or share the dataset; as a link they stay on this machine"
+COPY = "copy the images into the dataset before moving or sharing it"
 
 
-def root_of(data: Description, datasets: Callable[[], Path] | None) -> Path:
+def root_of(data: Draft, datasets: Callable[[], Path] | None) -> Path:
     """Return the folder that the splits are relative to.
 
     It is that of the YAML, or what ``path`` says, relative to it. Two habits are followed, with a finding: a path
@@ -43,7 +43,7 @@ def root_of(data: Description, datasets: Callable[[], Path] | None) -> Path:
         return beside
     if not isinstance(given, str):
         fix = meant_root(data, given, beside) or "write path: FOLDER"
-        data.findings.append(data.of_key("path", "key-type", f"path is {given!r}, not a path.", fix))
+        data.note_key("path", "key-type", f"path is {given!r}, not a path.", fix)
         return beside
     place = beside / os.path.expanduser(given)  # noqa: PTH111 - which leaves an unknown user as it is
     if _is_folder(place):
@@ -51,12 +51,12 @@ def root_of(data: Description, datasets: Callable[[], Path] | None) -> Path:
     others = [] if Path(given).is_absolute() else [Path.cwd() / given, *([datasets() / given] if datasets else [])]
     for other in others:
         if _is_folder(other):
-            what = f"path: {given} is not there beside the YAML; {other.resolve()} is taken."
-            data.findings.append(data.of_key("path", "path-habit", what, f"write path: {other.resolve()}", "warning"))
+            what = f"path: {given} not found next to the YAML; using {other.resolve()}."
+            data.note_key("path", "path-habit", what, f"write path: {other.resolve()}", "warning")
             return other.resolve()
     what = f"path: folder {given if is_absolute(given) else display_path(place)} not found."
     fix = meant_root(data, given, beside) or _fix(data, given, "correct it; it is relative to the YAML")
-    data.findings.append(data.of_key("path", "split-missing-path", what, fix))
+    data.note_key("path", "split-missing-path", what, fix)
     return place
 
 
@@ -67,7 +67,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def sources_of(data: Description, root: Path, needed: str) -> dict[str, list[Path]]:
+def sources_of(data: Draft, root: Path, needed: str) -> dict[str, list[Path]]:
     """Return the folders and lists of each split, for those that are there.
 
     Args:
@@ -77,14 +77,14 @@ def sources_of(data: Description, root: Path, needed: str) -> dict[str, list[Pat
     """
     if "validation" in data and "val" not in data:
         what = "the key 'validation' is read as 'val'."
-        data.findings.append(data.of_key("validation", "unknown-key", what, "write val:", "warning"))
+        data.note_key("validation", "unknown-key", what, "write val:", "warning")
         data["val"] = data.pop("validation")
         data.lines.setdefault("val", data.lines.get("validation", 1))
     found: dict[str, list[Path]] = {}
     for split in SPLITS:
         if data.get(split) is None:
             if split in {"train", "val", needed}:
-                what = f"the dataset has no '{split}', which says where the images are."
+                what = f"the key '{split}' is missing: the path of the {split} images."
                 fix = _proposal(data, split, root)
                 if split == "val" and data.get("train"):
                     shown = display_path(Path(data.file))
@@ -104,17 +104,17 @@ def sources_of(data: Description, root: Path, needed: str) -> dict[str, list[Pat
             )
             for f in data.findings[known:]
         ]
-    data.findings += _outside(data, root, found)
+    _note_outside(data, root, found)
     for split, some in found.items():
         data[split] = str(some[0]) if isinstance(data[split], str) and some else [str(p) for p in some]
     return {split: some for split, some in found.items() if some}
 
 
-def _sources(data: Description, split: str, given: Any, root: Path) -> list[Path]:
+def _sources(data: Draft, split: str, given: Any, root: Path) -> list[Path]:
     entries = [given] if isinstance(given, str) else given
     if not isinstance(entries, list) or not entries or not all(isinstance(e, str) and e for e in entries):
         what = f"{split} is {given!r}, not a path or a list of paths."
-        data.findings.append(data.of_key(split, "key-type", what, _proposal(data, split, root)))
+        data.note_key(split, "key-type", what, _proposal(data, split, root))
         return []
     numbered = [(f"{split}.{i}" if isinstance(given, list) else split, entry) for i, entry in enumerate(entries)]
     places = []
@@ -122,43 +122,43 @@ def _sources(data: Description, split: str, given: Any, root: Path) -> list[Path
         try:
             place = _place(data, key, entry, root)
         except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, a link to itself
-            what = f"{split}: this cannot be a path: {' '.join(str(error).split()):.80}."
-            data.findings.append(data.of_key(key, "split-missing-path", what, "correct the path"))
+            what = f"{split}: not a valid path: {' '.join(str(error).split()):.80}."
+            data.note_key(key, "split-missing-path", what, "correct the path")
             continue
         places += [place] if place is not None else []
     return places
 
 
-def _place(data: Description, key: str, entry: str, root: Path) -> Path | None:
+def _place(data: Draft, key: str, entry: str, root: Path) -> Path | None:
     place = (root / os.path.expanduser(entry)).resolve()  # noqa: PTH111
     if not place.exists() and entry.startswith(UP) and (root / entry[len(UP) :]).exists():
         place = (root / entry[len(UP) :]).resolve()
-        what = f"{entry} is not there; {entry[len(UP) :]} is taken."
-        data.findings.append(data.of_key(key, "path-habit", what, _written(key, entry[len(UP) :]), "warning"))
+        what = f"{entry} not found; using {entry[len(UP) :]}."
+        data.note_key(key, "path-habit", what, _written(key, entry[len(UP) :]), "warning")
     if not place.exists():
         if not (_is_folder(root) or is_absolute(entry)):
-            return None  # which follows from the wrong path: that is told
+            return None  # a consequence of the wrong path, which is reported
         split = key.partition(".")[0]
         shown = entry if "://" in entry or is_absolute(entry) else display_path(place)
         what = f"{split}: no images found at {shown}."
         fix = _meant(data, key, entry, root)
         fix = fix or _fix(data, entry, WRONG_ENTRY if "." in key else WRONG_PATH)
-        data.findings.append(data.of_key(key, "split-missing-path", what, fix))
+        data.note_key(key, "split-missing-path", what, fix)
         return None
     if not place.is_file() and not place.is_dir():
-        what = f"{key.partition('.')[0]}: {entry} is neither a folder nor a file."
-        data.findings.append(data.of_key(key, "key-type", what, "name a folder, or a list of images"))
+        what = f"{key.partition('.')[0]}: {entry} is not a folder or a file."
+        data.note_key(key, "key-type", what, "name a folder, or a list of images")
         return None
     if place.is_file() and place.suffix.lower().lstrip(".") in SUFFIXES:
         what = f"{key.partition('.')[0]}: {entry} is an image."
         folder = Path(entry).parent.as_posix()
-        data.findings.append(data.of_key(key, "key-type", what, f"name its folder: {_written(key, folder)}"))
+        data.note_key(key, "key-type", what, f"name its folder: {_written(key, folder)}")
         return None
     return place
 
 
-def _outside(data: Description, root: Path, found: Mapping[str, Sequence[Path]]) -> Iterator[Finding]:
-    """Yield the splits that lie outside of the dataset's folder, by their paths or by a link."""
+def _note_outside(data: Draft, root: Path, found: Mapping[str, Sequence[Path]]) -> None:
+    """Warn of splits that lie outside of the dataset's folder, by their paths or by a link."""
     beside = Path(data.file).parent.resolve()
     homes = (root.resolve(), beside)
     for split, some in found.items():
@@ -166,14 +166,14 @@ def _outside(data: Description, root: Path, found: Mapping[str, Sequence[Path]])
         entries = texts(data[split])
         linked = [e for e in entries if any(_is_below(root / e, home) for home in (root, *homes))]
         if strange and linked and len(strange) <= len(linked):
-            what = f"{split}: {linked[0]} is a link that leads out of the dataset, to {display_path(strange[0])}."
-            finding = data.of_key(split, LINK_OUT, what, COPY, "warning")
+            what = f"{split}: {linked[0]} is a link to {display_path(strange[0])}, outside of the dataset."
+            data.note_key(split, LINK_OUT, what, COPY, "warning")
         elif strange:
-            what = f"{split}: {display_path(strange[0])} lies outside of the dataset's folder."
-            finding = data.of_key(split, "path-outside", what, _common(beside, found), "warning")
+            what = f"{split}: {display_path(strange[0])} is outside of the dataset folder."
+            data.note_key(split, "path-outside", what, _common(beside, found), "warning")
         else:
             continue
-        yield replace(finding, split=split)
+        data.findings[-1] = replace(data.findings[-1], split=split)
 
 
 def _is_below(path: Path, folder: Path) -> bool:
@@ -184,7 +184,7 @@ def _common(beside: Path, found: Mapping[str, Sequence[Path]]) -> str:
     """Return how to name the folder that holds the YAML and all splits."""
     common = Path(os.path.commonpath([beside, *(p for some in found.values() for p in some)]))
     if common in {Path(common.anchor), Path.home(), Path.home().parent}:
-        return "move the images into the dataset's folder"
+        return "move the images into the dataset folder"
     lines = [f"path: {as_yaml(os.path.relpath(common, beside))}"]
     for split, some in found.items():
         places = [as_yaml(os.path.relpath(p, common)) for p in some]
@@ -197,7 +197,7 @@ def _written(key: str, entry: str) -> str:
     return f"write {as_yaml(entry)}" if "." in key else f"write {key}: {as_yaml(entry)}"
 
 
-def _taken(data: Description, root: Path) -> list[Path]:
+def _taken(data: Draft, root: Path) -> list[Path]:
     """Return the places that splits name already."""
     places = []
     for entry in (e for s in SPLITS for e in texts(data.get(s))):
@@ -206,7 +206,7 @@ def _taken(data: Description, root: Path) -> list[Path]:
     return places
 
 
-def _meant(data: Description, key: str, entry: str, root: Path) -> str | None:
+def _meant(data: Draft, key: str, entry: str, root: Path) -> str | None:
     """Return how to name the images that are perhaps meant; None if none are found."""
     split, beside = key.partition(".")[0], Path(data.file).parent.resolve()
     if "://" in entry:
@@ -224,7 +224,7 @@ def _meant(data: Description, key: str, entry: str, root: Path) -> str | None:
     return _written(key, found)
 
 
-def _base(data: Description, root: Path) -> Path:
+def _base(data: Draft, root: Path) -> Path:
     """Return the folder that proposals are relative to: that of the YAML if its path, which is to go, leads nowhere."""
     return root if _is_folder(root) else Path(data.file).parent.resolve()
 
@@ -233,14 +233,14 @@ def _has_texts(folder: Path) -> bool:
     return _is_folder(folder) and any(f.suffix == ".txt" for f in folder.iterdir())
 
 
-def images_elsewhere(data: Description, split: str, root: Path) -> str:
+def images_elsewhere(data: Draft, split: str, root: Path) -> str:
     """Return what to do about a place of a split without images."""
     entries = [os.path.relpath(e, root) for e in texts(data.get(split))]
     found = meant_split(entries[0], split, root, _taken(data, root)) if len(entries) == 1 else None
-    return f"put images there, or {_written(split, found)}" if found else "put images there, or correct the path"
+    return f"add images, or {_written(split, found)}" if found else "add images, or correct the path"
 
 
-def _proposal(data: Description, split: str, root: Path) -> str:
+def _proposal(data: Draft, split: str, root: Path) -> str:
     """Return what to write for a split that names no images: those that are there, else those of another split."""
     root = _base(data, root)
     found = meant_split("", split, root, _taken(data, root))
@@ -249,16 +249,16 @@ def _proposal(data: Description, split: str, root: Path) -> str:
     known = {place: e for s in SPLITS if s != split for e in texts(data.get(s)) for place in [root / e]}
     other = next((e for place, e in known.items() if _is_folder(place)), None)
     if other is not None and split != "train":
-        return f"write {split}: {as_yaml(other)}, or better a folder of other images"
+        return f"write {split}: {as_yaml(other)}, or better, a folder of other images"
     return f"write {split}: with the folder of its images"
 
 
-def _fix(data: Description, entry: str, otherwise: str) -> str:
+def _fix(data: Draft, entry: str, otherwise: str) -> str:
     """Return what to do about a path that leads nowhere."""
     if data.get("download"):
-        return "fetch the images yourself; the download: of the YAML is never run"
+        return "download the images yourself; download: is never run"
     if "://" in entry:
-        return "fetch the images, and name their folder"
+        return "download the images, and write the path of their folder"
     if "\\" in entry and os.sep != "\\":
-        return "write / in place of \\"
+        return "write / instead of \\"
     return "remove the spaces around the path" if entry != entry.strip() else otherwise

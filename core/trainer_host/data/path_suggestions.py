@@ -1,4 +1,4 @@
-"""What a path of a dataset YAML that leads nowhere was perhaps meant to be: a folder that is there, and has images.
+"""Suggestions for paths of a dataset YAML that do not exist: existing folders with images.
 
 A YAML that was written on another machine names folders of that machine; others have a typo, or another habit of
 where images lie. Only what is found on this machine is proposed, so that a fix works when it is followed.
@@ -19,7 +19,7 @@ from trainer_host.data.image_headers import SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from trainer_host.data.description import Description
+    from trainer_host.data.dataset_draft import Draft
 
 OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 PLAIN = re.compile(r"[\w./+-][\w./+ -]*[\w./+-]|[\w.]")
@@ -142,12 +142,12 @@ def _folders(root: Path) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def meant_root(data: Description, given: Any, beside: Path) -> str | None:
+def meant_root(data: Draft, given: Any, beside: Path) -> str | None:
     """Return what to do about a ``path`` that leads nowhere; None if the splits are nowhere near.
 
     Args:
         data: The dataset.
-        given: What its ``path`` says.
+        given: The value of its ``path``.
         beside: The folder of its YAML.
     """
     named = [(split, e) for split in ("train", "val") for e in texts(data.get(split))]
@@ -166,7 +166,7 @@ def meant_root(data: Description, given: Any, beside: Path) -> str | None:
 
 
 def _rewritten(named: Sequence[tuple[str, str]], beside: Path) -> str | None:
-    """Return what to write in place of ``path`` and of entries that lead nowhere beside the YAML either."""
+    """Return what to write in place of ``path`` and of entries that lead nowhere next to the YAML either."""
     lines: list[str] = []
     places: list[Path] = []
     for split, entry in named:

@@ -1,8 +1,8 @@
-"""The cache of what reading found in images and label files: plain arrays in the user's cache folder.
+"""The cache of image headers and parsed label files: plain arrays in the user's cache folder.
 
-An entry is used for a file whose size, times and inode are what they were. The time of the last change of status,
-which no program can set back, is among them; a file that was changed within two seconds of being read is read again,
-because a second change could leave the same times. Where a system has no such time, nothing is cached.
+An entry is used for a file with unchanged size, times and inode. One of the times is that of the last change of
+status, which no program can set back. A file that was changed within two seconds of being read is read again, because
+a second change could leave the same times. On a system without that time nothing is cached.
 """
 
 from __future__ import annotations
@@ -14,56 +14,54 @@ import time
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from trainer_host.base.atomic_io import appearing_whole
 from trainer_host.base.temporaries import sweep_once
-from trainer_host.data.label_files import Fault, Rows
+from trainer_host.data.cache_folder import cache_folder
+from trainer_host.data.label_files import LabelFault, Rows
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-FORMAT = 2
-CHECKSUM = 4
-"""Bytes of the checksum that an entry begins with."""
+FORMAT = 3
 MARGIN = 2_000_000_000
-"""Nanoseconds for which a file has to have been left alone before it was read."""
-DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
-ROW_COLUMNS = ("file", "line", "columns", "values", "sound")
-"""Parts of the rows, each kept under its name with ``rows_`` before it."""
-
-
-def cache_folder() -> Path:
-    """Return the folder of the host's caches: ``TRAINER_CACHE_DIR``, or the user's own cache folder."""
-    given = os.environ.get("TRAINER_CACHE_DIR")
-    return Path(given).expanduser() if given else user_cache_path("trainer-host", appauthor=False)
-
-
-def extracted_folder() -> Path:
-    """Return the folder of images that were taken out of files of labels."""
-    return cache_folder() / "extracted"
+"""Nanoseconds between the last change of a file and its reading, below which it is not cached."""
+DAMAGED = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""Errors of a damaged archive; those of an encrypted or newer one are among the `RuntimeError`s."""
+ROW_COLUMNS = ("file", "line", "row_lengths", "values", "valid")
+"""Parts of the rows, each stored under its name with the prefix ``rows_``."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What reading found in the images and label files of a split, n of each.
+    """The headers of the images of a split and the rows of its label files, n of each.
 
     Attributes:
         images: The images' paths.
-        image_stats: What the file system said of each image, int64 (n, 4).
-        label_stats: What it said of each label file, int64 (n, 4).
+        image_stats: The `Stat` of each image, int64 (n, 4).
+        label_stats: The `Stat` of each label file, int64 (n, 4).
         shapes: Height and width of each image, int32 (n, 2).
         marks: A checksum of the first bytes of each image, uint32 (n,).
-        modes: What the header of each image says of its pixels, uint16 (n,).
+        modes: The mode of each image, see `header_facts`, uint16 (n,).
         rows: The rows of the label files, each by the index of its image, ascending.
-        image_faults: For an image's index code, message, fix and severity of what is wrong with it.
+        image_faults: Index of the image, code, message, fix and severity of each fault.
         read_at: When reading began, in nanoseconds since the epoch.
     """
 
@@ -78,10 +76,10 @@ class Contents:
     read_at: int
 
     def settled(self, stats: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return for each file whether it had been left alone for long enough when it was read, bool (n,)."""
+        """Return for each file whether its last change was long enough ago when it was read, bool (n,)."""
         if os.name != "posix":
             return np.zeros(len(stats), bool)
-        # Whole seconds are the mark of file systems that make times up, such as images of containers.
+        # Whole seconds suggest a file system with invented times, such as a container image.
         real = stats[:, 2] % 1_000_000_000 != 0
         settled: NDArray[np.bool_] = real & (stats[:, 1:3].max(axis=1, initial=0) < self.read_at - MARGIN)
         return settled
@@ -94,16 +92,13 @@ def _file(split: str, sources: Sequence[Path]) -> Path:
 
 
 def load(split: str, sources: Sequence[Path]) -> Contents | None:
-    """Return what was found when the split was last read; None where that is unknown, or damaged."""
+    """Return the contents from the last time that the split was read; None if unknown or damaged."""
     stored_in = _file(split, sources)
     sweep_once(stored_in.parent)
     try:
-        with stored_in.open("rb") as file:
-            if file.read(CHECKSUM) != _checksum(file):
-                return None
-            file.seek(CHECKSUM)
-            with np.load(file, allow_pickle=False) as stored:
-                parts = {name: stored[name] for name in stored.files}
+        # The archive has a checksum of every array; pickles, which could run code, are refused.
+        with stored_in.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            parts = {name: stored[name] for name in stored.files}
         about: dict[str, Any] = json.loads(parts["about"].tobytes())
         names = parts["images"].tobytes().decode("utf-8", "surrogateescape")
         contents = Contents(
@@ -115,7 +110,7 @@ def load(split: str, sources: Sequence[Path]) -> Contents | None:
             modes=parts["modes"],
             rows=Rows(
                 **{name: parts[f"rows_{name}"] for name in ROW_COLUMNS},
-                faults=[Fault(*fault) for fault in about["label_faults"]],
+                faults=[LabelFault(*fault) for fault in about["label_faults"]],
             ),
             image_faults=[tuple(fault) for fault in about["image_faults"]],
             read_at=int(about["read_at"]),
@@ -125,30 +120,21 @@ def load(split: str, sources: Sequence[Path]) -> Contents | None:
     return contents if _whole(contents) and about.get("format") == FORMAT else None
 
 
-def _checksum(file: IO[bytes]) -> bytes:
-    """Return the checksum of what stands behind the place of the checksum itself."""
-    file.seek(CHECKSUM)
-    checksum = 0
-    for part in iter(lambda: file.read(1 << 20), b""):
-        checksum = zlib.crc32(part, checksum)
-    return checksum.to_bytes(CHECKSUM, "big")
-
-
 def _whole(contents: Contents) -> bool:
-    """Return whether all parts fit each other; a file can be whole and yet not be ours."""
+    """Return whether all parts fit each other: an intact archive may still be someone else's."""
     count, rows = len(contents.images), contents.rows
     return (
         contents.image_stats.shape == contents.label_stats.shape == (count, 4)
         and contents.shapes.shape == (count, 2)
         and contents.marks.shape == contents.modes.shape == (count,)
-        and rows.file.shape == rows.line.shape == rows.columns.shape == rows.sound.shape
-        and len(rows.values) == int(rows.columns.sum())
+        and rows.file.shape == rows.line.shape == rows.row_lengths.shape == rows.valid.shape
+        and len(rows.values) == int(rows.row_lengths.sum())
         and (not len(rows.file) or (int(rows.file.min()) >= 0 and int(rows.file.max()) < count))
     )
 
 
 def save(split: str, sources: Sequence[Path], contents: Contents) -> None:
-    """Keep what was found; a folder that cannot be written to costs time on the next run and nothing else."""
+    """Store the contents; if the folder cannot be written to, the next run only takes longer."""
     about = {
         "format": FORMAT,
         "read_at": contents.read_at,
@@ -159,7 +145,6 @@ def save(split: str, sources: Sequence[Path], contents: Contents) -> None:
     arrays = {f"rows_{name}": getattr(contents.rows, name) for name in ROW_COLUMNS}
     try:
         with appearing_whole(_file(split, sources), parents=True) as file:
-            file.write(bytes(CHECKSUM))
             np.savez(
                 file,
                 about=np.frombuffer(json.dumps(about).encode(), np.uint8),
@@ -171,9 +156,6 @@ def save(split: str, sources: Sequence[Path], contents: Contents) -> None:
                 modes=contents.modes,
                 **arrays,
             )
-            checksum = _checksum(file)
-            file.seek(0)
-            file.write(checksum)
     except OSError:
         return
 

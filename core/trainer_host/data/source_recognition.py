@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
-from trainer_host.base.errors import DatasetError, Problem, TrainerError, UnsafeError, nearest
-from trainer_host.base.findings import Finding
+from trainer_host.base.errors import Problem, TrainerError, UnsafeError, nearest
+from trainer_host.base.findings import DatasetError, Finding
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.dataset_archives import known_archive, unpacking
 from trainer_host.data.image_headers import SUFFIXES
@@ -57,9 +57,9 @@ DATASET_KEYS = frozenset({"train", "val", "validation", "test", "names", "nc"})
 ARCHITECTURE = frozenset({"backbone", "head"})
 RUN_KEYS = frozenset({"epochs", "lr0", "optimizer", "imgsz", "batch"})
 READ = (CVAT_IMAGES, CVAT_VIDEO, LABEL_STUDIO, SLEAP)
-"""What built-in readers take as a file; a folder of several does not say which split each is."""
+"""Formats of single files for built-in readers; in a folder of several, their splits are unknown."""
 PARTS = (IMAGE, IMAGE_LIST, LABEL_FILE)
-"""What is a part of a dataset, whose YAML may lie above."""
+"""Parts of a dataset, whose YAML may be in a folder above."""
 GIVE = "give the path of a dataset YAML: data=my.yaml"
 
 
@@ -75,14 +75,14 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     """Return the error for a source that does not exist, with the nearest name that does.
 
     Args:
-        source: What was given.
+        source: The user's input.
         shipped: Names that mean a dataset without being a file.
     """
     parts = [p for p in source.split(",") if Path(p.strip()).is_file()]
     known = {p.strip(): found for p in parts if (found := known_file(Path(p.strip())))}
     for name, kind in known.items():  # one of several files
         if kind.labels and len(known) < source.count(",") + 1:
-            what = f"{name} is {kind.name}, and the others are not: a dataset has files of one kind."
+            what = f"{name} is {kind.name}, unlike the others: all files of a dataset have the same format."
             return error_of(what, f"give each split in the same format; for this one: {kind.way_for(Path(name))}", name)
         return error_for(name)
     path = Path(source)
@@ -118,7 +118,7 @@ def yaml_of(source: str) -> Path | None:
     if path.suffix.lower() not in YAML:
         return None
     if known := _other_yaml(path):
-        raise error_of(f"this is {known.name}, not a dataset YAML.", known.way, source)
+        raise error_of(f"not a dataset YAML, but {known.name}.", known.way, source)
     return path
 
 
@@ -133,7 +133,7 @@ def _yaml_in(folder: Path) -> Path | None:
     if len(found) > 1:
         names = ", ".join(shlex.quote(str(f)) for f in found[:SAMPLED]) + (", ..." if len(found) > SAMPLED else "")
         what = f"the folder has {len(found)} dataset YAMLs: {names}."
-        raise error_of(what, f"name one of them: data={shlex.quote(str(found[0]))}", str(folder))
+        raise error_of(what, f"choose one: data={shlex.quote(str(found[0]))}", str(folder))
     return found[0] if found else None
 
 
@@ -172,7 +172,7 @@ def error_for(source: str) -> TrainerError:
     if known is not None and (path.is_dir() or known in PARTS) and (above := _yaml_above(path)):
         known = known._replace(way=f"give the dataset YAML above it: data={shlex.quote(display_path(above))}")
     if known is None:
-        what = "this is not a dataset: neither a YAML nor a format that an installed plugin reads."
+        what = "not a dataset: neither a YAML nor a format of an installed plugin."
         return error_of(what, GIVE, source)
     way = known.way_for(path)
     reason = ", which no installed plugin reads" if known.labels else "" if path.is_dir() else ", not a dataset"
@@ -207,7 +207,7 @@ def _names_part(file: Path, part: Path) -> bool:
 
 def lists_addresses(source: str) -> UnsafeError:
     """Return the error for a list of images by their addresses."""
-    what = f"{source} is refused: it lists images as addresses, from which they would be fetched."
+    what = f"{source} is refused: it lists images by URLs, which would be fetched."
     fix = "Fix: download the images, write a dataset YAML for them, and give that: data=my.yaml"
     return UnsafeError(Problem(what, fix))
 
@@ -217,7 +217,7 @@ def lists_addresses(source: str) -> UnsafeError:
 
 @dataclass
 class _Folder:
-    """What lies in a folder and below.
+    """The contents of a folder and its subfolders.
 
     Attributes:
         files: Files by their endings.
@@ -274,7 +274,7 @@ def _known_folder(folder: Path) -> Known:
 def _foreign_labels(folder: Path, found: _Folder) -> Known | None:
     """Return what a folder with labels in another format is."""
     if (folder / "labeled-data").is_dir():
-        way = "give the config.yaml of the project, beside labeled-data: data=PROJECT/config.yaml"
+        way = "give the config.yaml of the project, next to labeled-data: data=PROJECT/config.yaml"
         return Known("a DeepLabCut project without its config.yaml", way)
     for suffix in LIKELY:
         files = sorted(found.files[suffix], key=lambda f: (len(f.parts), f))

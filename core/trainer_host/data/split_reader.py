@@ -13,8 +13,8 @@ from trainer_host.data import scan_cache as cache
 from trainer_host.data.description import EMPTY, FOUND, MISSING, Split
 from trainer_host.data.foreign_labels import links_out, withheld
 from trainer_host.data.image_headers import read_header, unreadable
-from trainer_host.data.image_listing import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, UNREADABLE, Listing
-from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, Fault, Rows, join_rows, parse_labels
+from trainer_host.data.label_files import MOST_BYTES, MOST_ROWS, LabelFault, Rows, join_rows, parse_labels
+from trainer_host.data.listed_files import ABSENT, BROKEN_LINK, FOLDER, NO_FILE, UNREADABLE, Listing
 from trainer_host.data.scan_cache import Contents
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def read_split(name: str, sources: Sequence[Path], listing: Listing) -> tuple[Sp
         listing: The images and label files.
 
     Returns:
-        The split, and what is wrong with its files.
+        The split, and the findings about its files.
     """
     contents = _read(name, sources, listing)
     contents = replace(contents, rows=withheld(contents.rows, listing))
@@ -56,9 +56,9 @@ def read_split(name: str, sources: Sequence[Path], listing: Listing) -> tuple[Sp
         labelled=labelled,
         image=rows.file,
         line=rows.line,
-        columns=rows.columns,
+        row_lengths=rows.row_lengths,
         values=rows.values,
-        sound=rows.sound,
+        valid=rows.valid,
         crowd=np.zeros(len(rows.file), bool),
     )
     return split, [*_findings(split, contents), *links_out(name, listing, contents.rows)]
@@ -153,9 +153,9 @@ def _moved(rows: Rows, places: NDArray[np.int64], kept: NDArray[np.bool_]) -> Ro
     return Rows(
         file=moved[stays].astype(np.int32),
         line=rows.line[stays],
-        columns=rows.columns[stays],
-        values=rows.values[np.repeat(stays, rows.columns)],
-        sound=rows.sound[stays],
+        row_lengths=rows.row_lengths[stays],
+        values=rows.values[np.repeat(stays, rows.row_lengths)],
+        valid=rows.valid[stays],
         faults=[f._replace(file=int(target[f.file])) for f in rows.faults if target[f.file] >= 0],
     )
 
@@ -166,16 +166,16 @@ def _merged(kept: Rows, read: Rows) -> Rows:
         return read
     both = join_rows([kept, read], (0, 0))
     order = np.argsort(both.file, kind="stable")
-    starts = np.cumsum(both.columns, dtype=np.int64) - both.columns
-    lengths = both.columns[order].astype(np.int64)
+    starts = np.cumsum(both.row_lengths, dtype=np.int64) - both.row_lengths
+    lengths = both.row_lengths[order].astype(np.int64)
     # The values of each row stay together: its first place, and so many behind it.
     offsets = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return Rows(
         file=both.file[order],
         line=both.line[order],
-        columns=both.columns[order],
+        row_lengths=both.row_lengths[order],
         values=both.values[np.repeat(starts[order], lengths) + offsets],
-        sound=both.sound[order],
+        valid=both.valid[order],
         faults=sorted(both.faults),
     )
 
@@ -183,7 +183,7 @@ def _merged(kept: Rows, read: Rows) -> Rows:
 def _read_labels(listing: Listing, wanted: Sequence[int]) -> Rows:
     """Read and parse label files, many at a time."""
     parts: list[Rows] = []
-    faults: list[Fault] = []
+    faults: list[LabelFault] = []
     texts: list[bytes] = []
     owners: list[int] = []
     size = 0
@@ -212,15 +212,15 @@ def _read_labels(listing: Listing, wanted: Sequence[int]) -> Rows:
     return replace(rows, faults=[*rows.faults, *faults])
 
 
-def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes | None:
+def _read_label(path: str, size: int, index: int, faults: list[LabelFault]) -> bytes | None:
     if size == FOLDER[0]:
-        what = "a folder has the name of the label file."
-        faults.append(Fault(index, 0, "label-directory", what, "move or rename the folder"))
+        what = "the label file is a folder."
+        faults.append(LabelFault(index, 0, "label-directory", what, "move or rename the folder"))
     elif size == NO_FILE[0]:
-        faults.append(Fault(index, 0, "label-unreadable", "the label file is no regular file.", "put a file there"))
+        faults.append(LabelFault(index, 0, "label-unreadable", "the label file is not a regular file.", "replace it"))
     elif size == BROKEN_LINK[0]:
         faults.append(
-            Fault(
+            LabelFault(
                 index,
                 0,
                 "link-broken",
@@ -230,7 +230,7 @@ def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes 
         )
     elif size > MOST_BYTES:
         what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
-        faults.append(Fault(index, 0, "label-too-large", what, "write one object in each line, and nothing else"))
+        faults.append(LabelFault(index, 0, "label-too-large", what, "write only one object per line"))
     else:
         try:
             file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -240,12 +240,12 @@ def _read_label(path: str, size: int, index: int, faults: list[Fault]) -> bytes 
                 os.close(file)
         except OSError as error:
             what = f"the label file cannot be read: {error.strerror}."
-            faults.append(Fault(index, 0, "label-unreadable", what, "make it readable"))
+            faults.append(LabelFault(index, 0, "label-unreadable", what, "make it readable"))
             return None
         lines = text.count(b"\n")
         if lines <= MOST_ROWS:
             return text
-        what = f"the label file has {lines} lines; at most {MOST_ROWS} are read for an image."
-        fix = "write one row for each object, in one file for each image"
-        faults.append(Fault(index, 0, "label-too-many-rows", what, fix))
+        what = f"the label file has {lines} lines; at most {MOST_ROWS} are supported."
+        fix = "write one row per object, and one file per image"
+        faults.append(LabelFault(index, 0, "label-too-many-rows", what, fix))
     return None

@@ -1,4 +1,4 @@
-"""What the settings ``classes`` and ``fraction`` leave of a dataset: unknown classes, and splits without a label."""
+"""The settings ``classes`` and ``fraction``: unknown classes, and splits without a label."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def refuse_unknown_classes(classes: Any, names: Any, owner: str) -> None:
     Args:
         classes: The setting.
         names: The names of the classes by number.
-        owner: What has them, such as ``the dataset``.
+        owner: Their owner in messages, such as ``the dataset``.
 
     Raises:
         SettingsError: If there are any.
@@ -74,7 +74,7 @@ def check_selection(data: Description, args: Any, used: Collection[str]) -> list
     for name, split in data.splits.items():
         share = share_of(getattr(args, "fraction", 1.0), name)
         count = images_used(share, len(split))
-        rows = split.sound & ~split.crowd
+        rows = split.valid & ~split.crowd
         if name not in used or not rows.any() or (chosen is None and count == len(split)):
             continue
         left = rows & (split.image < count)
@@ -83,7 +83,7 @@ def check_selection(data: Description, args: Any, used: Collection[str]) -> list
         given = [f"classes={shown_value(classes)}"] * (chosen is not None) + [f"fraction={share}"] * (
             count < len(split)
         )
-        message = f"no label is left in {name} with {' and '.join(given)}"
+        message = f"no labels remain in {name} with {' and '.join(given)}"
         message += f", which keeps {count} of {len(split)} images" if count < len(split) else ""
         names = {} if args.single_cls else class_names(data.get("names"))
         fix = _remedy(split, left, names) if chosen is not None else "set a larger fraction"

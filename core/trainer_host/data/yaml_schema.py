@@ -12,12 +12,13 @@ from trainer_host.base.findings import MISSING_KEY, Finding
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from trainer_host.data.description import Description
+    from trainer_host.data.dataset_draft import Draft
+    from trainer_host.data.description import Description, Split
 
 KNOWN = frozenset(
     {"path", "train", "val", "test", "minival", "names", "nc", "channels", "download", "images", "source"}
 )
-"""Keys that mean something for every task."""
+"""Keys that every task understands."""
 METADATA = frozenset(
     {
         *("author", "authors", "citation", "comment", "contributor", "created", "creator", "dataset", "dataset_name"),
@@ -35,16 +36,14 @@ NAMELESS, COUNTLESS = "write names: [thing]", "write nc: 1"
 """Fixes that are completed by the number of classes in the labels."""
 
 
-def settle_classes(data: Description) -> None:
-    """Replace names and nc by what the engine uses, class index to name; what is wrong is noted, and both left out."""
+def settle_classes(data: Draft) -> None:
+    """Replace names and nc by the form of the engine, class index to name; remove them after a problem."""
     given, count = data.pop("names", None), data.pop("nc", None)
     if count is not None and (count := _whole(count)) is None:
-        data.findings.append(
-            data.of_key("nc", "nc-type", "nc is not a number of classes.", "remove nc:" if given else COUNTLESS)
-        )
+        data.note_key("nc", "nc-type", "nc is not a valid number of classes.", "remove nc:" if given else COUNTLESS)
     if given is None:
         if count is None and "nc" not in data.lines:
-            what = "the dataset has no 'names', which says what its classes are called."
+            what = "the key 'names' is missing: the names of the classes."
             fix, line = NAMELESS, data.lines.get("names")
             data.findings.append(Finding(MISSING_KEY, what, fix, data.file, line))
         elif count is not None:
@@ -55,13 +54,13 @@ def settle_classes(data: Description) -> None:
         return
     if count is not None and count != len(names):
         what = f"nc is {count}, but names has {len(names)} classes."
-        data.findings.append(data.of_key("nc", "names-nc-mismatch", what, f"remove nc:, or write nc: {len(names)}"))
+        data.note_key("nc", "names-nc-mismatch", what, f"remove nc:, or write nc: {len(names)}")
     first: dict[str, int] = {}
     for index, name in names.items():
         if name in first:
             what = f"the classes {first[name]} and {index} are both called {name!r}."
-            fix = "give each class a name of its own"
-            data.findings.append(data.of_key(f"names.{index}", "names-duplicate", what, fix, "warning"))
+            fix = "give each class a unique name"
+            data.note_key(f"names.{index}", "names-duplicate", what, fix, "warning")
         first.setdefault(name, index)
     data["names"], data["nc"] = names, len(names)
 
@@ -76,14 +75,14 @@ def _whole(value: Any) -> int | None:
     return int(number) if good else None
 
 
-def _names(data: Description, given: Any) -> dict[int, str] | None:
+def _names(data: Draft, given: Any) -> dict[int, str] | None:
     """Return class index to name, or None after noting why there is none."""
 
     def bad(code: str, message: str, fix: str, key: str = "names") -> None:
-        data.findings.append(data.of_key(key, code, message, fix))
+        data.note_key(key, code, message, fix)
 
     if not isinstance(given, (list, dict)):
-        bad("names-type", f"names is {given!r}, neither a list nor a mapping.", _listed(given))
+        bad("names-type", f"names is {given!r}, not a list or a mapping.", _listed(given))
         return None
     if not given:
         bad("names-empty", "the dataset has no classes.", NAMELESS)
@@ -93,12 +92,12 @@ def _names(data: Description, given: Any) -> dict[int, str] | None:
     for key, value in pairs:
         index = _index(key)
         if index is None:
-            bad("names-type", f"the class {key!r} has no number.", _turned(pairs), f"names.{key}")
+            bad("names-type", f"the class {key!r} is not a number.", _turned(pairs), f"names.{key}")
             return None
         if isinstance(value, (bool, dict, list)) or value is None or not str(value).strip():
             fix = "give the class a name"
             if isinstance(value, bool):
-                fix = "put the name into quotes (YAML reads yes, no, on and off as true and false)"
+                fix = "quote the name (YAML reads yes, no, on and off as true and false)"
             bad("names-type", f"the name of class {index} is {value!r}.", fix, f"names.{key}")
             return None
         names[index] = str(value)
@@ -138,9 +137,9 @@ def _turned(pairs: Sequence[tuple[Any, Any]]) -> str:
     return "write names: with a number for each name, from 0"
 
 
-def name_classes_of_labels(data: Description) -> None:
+def name_classes_of_labels(data: Draft, splits: Collection[Split]) -> None:
     """Complete the fix of a dataset without classes by as many as its labels have."""
-    firsts = [split.head(1)[:, 0] for split in data.splits.values() if len(split.columns)]
+    firsts = [split.head(1)[:, 0] for split in splits if len(split.row_lengths)]
     known = [int(v) for first in firsts for v in (first.max(),) if v == v and 0 <= v < SHOWN]  # NaN is not itself
     if not known or len(known) < len(firsts):
         return
@@ -165,21 +164,21 @@ def _shown(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
 
 
-def settle_channels(data: Description) -> None:
-    """Settle how many channels the images are read with; three where nothing is said."""
+def settle_channels(data: Draft) -> None:
+    """Set the number of channels that images are read with; three by default."""
     value = data.setdefault("channels", 3)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1024:
         fix = "write channels: 3 for colour, or channels: 1 for gray images"
-        data.findings.append(data.of_key("channels", "channels", f"channels is {value!r}.", fix))
+        data.note_key("channels", "channels", f"channels is {value!r}, not a number of channels.", fix)
         data["channels"] = 3
 
 
-def note_download(data: Description) -> None:
-    """Say that nothing is downloaded; the command that the dataset names would run with the rights of the user."""
+def note_download(data: Draft) -> None:
+    """Warn that nothing is downloaded: the download command would run with the rights of the user."""
     if data.get("download"):
-        what = f"the dataset names a download ({data['download']!s:.60}), which is never run."
-        fix = "fetch it yourself, if you need it and trust it"
-        data.findings.append(data.of_key("download", "download-ignored", " ".join(what.split()), fix, "warning"))
+        what = f"download: ({data['download']!s:.60}) is never run."
+        fix = "download the data yourself if you trust the source"
+        data.note_key("download", "download-ignored", " ".join(what.split()), fix, "warning")
 
 
 def unknown_keys(data: Description, known: Collection[str]) -> Iterator[Finding]:
@@ -190,4 +189,4 @@ def unknown_keys(data: Description, known: Collection[str]) -> Iterator[Finding]
             continue
         near = nearest(str(key), known)
         fix = f"write {near}:" if near else "remove it, or ignore this"
-        yield data.of_key(str(key), "unknown-key", f"the key {key!r} is not known and has no effect.", fix, "warning")
+        yield data.of_key(str(key), "unknown-key", f"unknown key {key!r} has no effect.", fix, "warning")

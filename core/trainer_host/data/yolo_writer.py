@@ -1,4 +1,4 @@
-"""Any dataset written as a YOLO one: images, a label file for each, and a ``data.yaml``; whole, or not at all."""
+"""Any dataset written in the YOLO format, atomically: images, a label file for each, and a ``data.yaml``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.temporaries import temporary_folder
+from trainer_host.data.cache_folder import extracted_folder
 from trainer_host.data.corrected_copy import patch_text
 from trainer_host.data.description import MISSING, SPLITS
-from trainer_host.data.scan_cache import extracted_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 YAML = "data.yaml"
 READ = frozenset({*SPLITS, "path", "yaml_file", "nc", "names", "download"})
-"""Keys that are written in their own way, or that tell of the dataset that was read."""
+"""Keys that are written in their own way, or that describe the dataset that was read."""
 
 
 @dataclass
 class Written:
-    """What was written.
+    """A dataset that was written.
 
     Attributes:
         file: The dataset YAML.
         images: Images of each split.
         rows: Rows of each split.
-        crowds: Rows that were left out because they mark crowds, which label files cannot say.
+        crowds: Rows that were skipped because they mark crowds, which label files cannot express.
         linked: Images that are hard links; the others are copies.
         renamed: Images that have another name, because another image of the split has a label file of that name.
     """
@@ -83,14 +83,14 @@ def refuse_folder(data: Description, folder: Path) -> None:
         SettingsError: If it is refused.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SettingsError(Problem(f"{folder} is there and not empty.", "Name a new folder."))
+        raise SettingsError(Problem(f"{folder} exists and is not empty.", "Choose another folder."))
     if not data.engine_reads:
         return  # a format that names its images does not care for what else lies beside them
     taken = {os.path.dirname(image) for split in data.splits.values() for image in split.images}  # noqa: PTH120
     inside = next((t for t in taken if folder.resolve().is_relative_to(Path(t).resolve())), None)
     if inside is not None:
-        what = f"{folder} would lie among the images of {inside}, which are never written to."
-        raise SettingsError(Problem(what, "Name a folder outside of it."))
+        what = f"{folder} is within the images of {inside}, which are never written to."
+        raise SettingsError(Problem(what, "Choose a folder outside of it."))
 
 
 def _write(data: Description, folder: Path) -> Written:
@@ -122,7 +122,9 @@ def _texts(split: Split) -> dict[int, list[str]]:
     """Return the lines of each image's label file, in digits that give the very same numbers."""
     words = [str(int(v)) if v.is_integer() else repr(v) for v in split.values.tolist()]
     texts: dict[int, list[str]] = {}
-    rows = zip(split.image.tolist(), split.starts.tolist(), split.columns.tolist(), split.crowd.tolist(), strict=True)
+    rows = zip(
+        split.image.tolist(), split.starts.tolist(), split.row_lengths.tolist(), split.crowd.tolist(), strict=True
+    )
     for image, start, columns, crowd in rows:
         if not crowd:
             texts.setdefault(image, []).append(" ".join(words[start : start + columns]))
@@ -132,7 +134,7 @@ def _texts(split: Split) -> dict[int, list[str]]:
 def _names(images: Sequence[str]) -> list[str]:
     """Return names for images in one folder, so that no two have a label file of the same name.
 
-    Images that would share one are told apart by their folder, then by a number.
+    Images that would share one are distinguished by their folder, then by a number.
     """
     parts = [(os.path.dirname(f), *os.path.splitext(os.path.basename(f))) for f in images]  # noqa: PTH119, PTH120, PTH122
     uses = Counter(stem.casefold() for _, stem, _ in parts)
@@ -153,7 +155,7 @@ def _numbered(stem: str) -> Iterable[str]:
 
 
 def _put(source: str, place: Path) -> bool:
-    """Put an image to its place, as a hard link where that can be; tell whether it is one."""
+    """Put an image to its place, as a hard link if possible; return whether it is one."""
     real = os.path.realpath(source)
     if Path(real).is_relative_to(extracted_folder().resolve()):  # the host's own, which nothing else may write to
         shutil.copyfile(real, place)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import (
-    DatasetError,
     EnvironmentProblemError,
     Problem,
     StorageError,
     TrainerError,
 )
+from trainer_host.base.findings import DatasetError
 from trainer_host.engine.factory import make_engine
 from trainer_host.engine.resource_limits import exhausted
 from trainer_host.plugin.error_attribution import crash_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.best_metric import full_name
+from trainer_host.base.best_metric import FITNESS, full_name
 from trainer_host.base.reporting import EpochReport, Progress
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class ProgressCallbacks:
         if not self.in_epoch or not trainer.tloss:
             return
         self.in_epoch = False
-        metrics = trainer.metrics or {}
+        # The engine keeps the fitness apart from the metrics; it is shown if it selects best.pt.
+        metrics = {**(trainer.metrics or {}), FITNESS: trainer.fitness}
         names = dict.fromkeys(name for wanted in self.metrics if (name := full_name(wanted, metrics)))
         evaluated = trainer.evaluated_epoch == trainer.epoch + 1
         self.reporter.epoch(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trainer_host.base.errors import EnvironmentProblemError, Problem
     from trainer_host.base.protocols import Prediction
     from trainer_host.base.reporting import Reporter
-    from trainer_host.base.results import Outcome, StartingWeights, UnreadableImage
+    from trainer_host.base.results import StartingWeights, TrainingOutcome, UnreadableImage
     from trainer_host.base.signals import StopRequest
     from trainer_host.base.type_aliases import Device, Image
     from trainer_host.engine.checkpoint.reading import Checkpoint
@@ -245,7 +245,7 @@ class Training(Protocol):
         """Return the weights that the training starts from; None while they are not known."""
         ...
 
-    def train(self) -> Outcome:
+    def train(self) -> TrainingOutcome:
         """Train, and return the outcome."""
         ...
 

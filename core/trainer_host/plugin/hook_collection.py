@@ -204,7 +204,7 @@ def require_measured(chain: Chain, names: Mapping[str, Any], metrics: Mapping[st
         raise PluginError(Problem(what, "Switch off the extensions that bring these metrics."))
 
 
-def require_figure(fitness: Any) -> None:
+def require_finite(fitness: Any) -> None:
     """Refuse an answer to the hook `compute_fitness` by which the best checkpoint cannot be selected.
 
     Raises:

@@ -283,9 +283,9 @@ class HookSpecs:
     def build_validator(self, ctx: ValidationContext) -> Validator | None:
         """Return the validator: with ``ctx.loader`` during training, without one for a trained model.
 
-        It is called with ``trainer=`` during training and with ``model=`` otherwise, and returns the metrics by name.
-        The epoch with the highest ``fitness`` among them becomes the best checkpoint; without it the loss decides. Its
-        attribute ``metrics.keys`` lists the names of the metrics.
+        It is called with ``trainer=`` during training and with ``model=`` otherwise, and returns the metrics by name,
+        ``fitness`` among them; without it the loss selects ``best.pt``. Its attribute ``metrics.keys`` lists
+        the metrics' names.
 
         Called: at set-up, and for a validation.
 
@@ -319,10 +319,11 @@ class HookSpecs:
 
     @hookspec(firstresult=True)
     def compute_fitness(self, ctx: RunContext, metrics: Mapping[str, float]) -> float | None:
-        """Return the fitness of a model with these metrics: higher is better. It selects the best checkpoint.
+        """Return how good a model with these metrics is: the larger, the better. It selects ``best.pt``.
 
-        ``metrics["fitness"]`` is the value so far: that of the metric which the user named, or the validator's. It is
-        the default answer. If the user named a metric, the hook is called, but the metric decides.
+        ``metrics`` has the value that selects otherwise as ``fitness``: that of the task's ``best_metric``, or else of
+        the validator. If the user names a metric, it takes the place of every answer; wrappers still see its value
+        (negative if the lowest is the best), and what they return selects ``best.pt``.
 
         Called: after each validation during training.
 

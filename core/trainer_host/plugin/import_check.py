@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.best_metric import FITNESS
 from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import PluginError
 from trainer_host.base.settings import is_file
@@ -62,6 +63,14 @@ def _of_task(chain: Sequence[tuple[PluginRecord, TaskSpec]], attribute: str) -> 
     return next((v for _, spec in reversed(chain) if (v := getattr(spec, attribute))), None)
 
 
+def _defaults(chain: Sequence[tuple[PluginRecord, TaskSpec]]) -> dict[str, Any]:
+    """Return what a task sets; its answer to the hook ``compute_fitness`` takes precedence over its ``best_metric``."""
+    found = {name: _of_task(chain, name) for name in SHOWN}
+    if not found["best_metric"] or any("compute_fitness" in _hooks(record, spec) for record, spec in chain):
+        found["best_metric"] = FITNESS
+    return found
+
+
 def describe(name: str, registry: Registry) -> dict[str, Any]:
     """Import one plugin and return its distribution, version, chain, hooks and options as plain data.
 
@@ -100,7 +109,7 @@ def _described(
         **record.as_json(),
         "chain": [r.name for r, _ in chain],
         "hooks": _hooks(record, spec),
-        "defaults": {name: _of_task(chain, name) for name in SHOWN} if chain else {},
+        "defaults": _defaults(chain) if chain else {},
         "options": {
             o.name: {"type": o.type, "default": o.default, "help": o.help, "allowed": o.allowed}
             for o in describe_options(spec.options if spec else None)

@@ -22,8 +22,9 @@ class TaskSpec:
             classes: the kind is then the task's own name.
         default_model: Weights to start from if the user gives no model.
         scratch_model: Architecture to train from scratch; named in errors and used for samples.
-        best_metric: Name of the metric that sums up the model's quality for people.
-        metrics: Names of the metrics to show in summaries, including ``best_metric``.
+        best_metric: Metric that selects ``best.pt``, ``NAME`` or ``min:NAME``, unless the user names another or a
+            plugin answers the hook ``compute_fitness``; ``fitness``, the default, is the validator's own.
+        metrics: Names of the metrics in the table of epochs, which also shows the one that selects ``best.pt``.
         dataset_keys: Keys of a dataset YAML by which the task is inferred: the task that finds most of its keys wins.
         known_keys: All keys of a dataset YAML that the task understands, besides those that every task has.
         trainer: Trainer class of the engine that the task is made from, or its place as ``module:Class``; see

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.contexts import DataContext
-from trainer_host.base.errors import DatasetError, Problem, SettingsError, StorageError
-from trainer_host.base.findings import by_code
-from trainer_host.data.check_runner import examine, finding_of
+from trainer_host.base.errors import Problem, SettingsError, StorageError
+from trainer_host.base.findings import DatasetError, by_code
+from trainer_host.data.check_runner import finding_of, read_and_check
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.subset_settings import check_selection, chosen_classes
 from trainer_host.engine.error_translation import blamed
@@ -116,22 +116,22 @@ def check(request: Request, registry: Registry, reporter: Reporter) -> CheckResu
         with blamed(chain.manager):
             try:
                 refuse_other_data(chain, ctx.source, inferred, engine)
-                data = examine(chain, ctx)
+                data = read_and_check(chain, ctx)
             except DatasetError as error:
                 return _unread(error, ctx.source, chain)
             return _checked(data, chain, ctx, request.options)
 
 
 def _checked(data: Description, chain: Chain, ctx: DataContext, options: RunOptions) -> CheckResult:
-    data.findings += check_selection(data, ctx.args, SPLITS)
-    ctx = replace(ctx, data=data)
+    data = data.with_findings(check_selection(data, ctx.args, SPLITS))
     proposal: dict[str, list[str]] = {}
     if options.deep:
         from trainer_host.data.deep_check import inspect_pixels
 
         pixels = inspect_pixels(data)
-        data.findings += pixels.findings
+        data = data.with_findings(pixels.findings)
         proposal = pixels.proposal
+    ctx = replace(ctx, data=data)
     notes = _report(options.report, data, chain, ctx) if options.report else []
     notes += _fix(options.fix, data, chain, ctx, proposal) if options.fix else []
     return replace(_result(data, chain, notes), used=("train", ctx.split))
@@ -140,7 +140,7 @@ def _checked(data: Description, chain: Chain, ctx: DataContext, options: RunOpti
 def _unread(error: DatasetError, source: str, chain: Chain | None) -> CheckResult:
     """Return what to say of a dataset of which nothing can be read."""
     findings = error.findings or [finding_of(p) for p in error.problems]
-    return _result(Description({}, file=Path(source).absolute(), findings=findings), chain, ())
+    return _result(Description({}, file=str(Path(source).absolute()), findings=findings), chain, ())
 
 
 def _result(data: Description, chain: Chain | None, notes: Sequence[str]) -> CheckResult:
@@ -167,12 +167,12 @@ def _report(path: Path, data: Description, chain: Chain, ctx: DataContext) -> li
 def _fix(
     folder: Path, data: Description, chain: Chain, ctx: DataContext, proposal: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    from trainer_host.data.corrected_copy import patch_text, write_mended
+    from trainer_host.data.corrected_copy import patch_text, write_corrected
 
     patch: dict[str, Any] = {}
     for suggested in chain.manager.hook.suggest_keys(ctx=ctx):
         patch |= suggested
-    lines = write_mended(data, data.findings, folder, patch, proposal)
+    lines = write_corrected(data, data.findings, folder, patch, proposal)
     if patch:
         lines += ["Suggested for the YAML; see that it is right:", *patch_text(patch).splitlines()]
     return lines
@@ -252,7 +252,7 @@ def count(data: Description) -> dict[str, Any]:
             "labelled": int((split.labelled == FOUND).sum()),
             "empty": int((split.labelled == EMPTY).sum()),
             "missing": int((split.labelled == MISSING).sum()),
-            "objects": len(split.columns),
+            "objects": len(split.row_lengths),
         }
         for name, split in data.splits.items()
     }

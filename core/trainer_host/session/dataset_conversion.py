@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
-from trainer_host.base.errors import DatasetError, Problem
-from trainer_host.data.check_runner import examine, settle
+from trainer_host.base.errors import Problem
+from trainer_host.base.findings import DatasetError
+from trainer_host.data.check_runner import apply_tolerance, read_and_check
 from trainer_host.data.holdout import hold_out
 from trainer_host.data.yolo_writer import Written, write_yolo
 from trainer_host.engine.error_translation import blamed
@@ -15,7 +16,7 @@ from trainer_host.engine.factory import make_engine
 from trainer_host.session.dataset_check import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trainer_host.base.findings import Finding
@@ -35,7 +36,7 @@ class ConvertResult:
     """
 
     written: Written
-    left_out: dict[str, list[str]]
+    left_out: Mapping[str, list[str]]
     findings: Sequence[Finding]
 
     def as_json(self) -> dict[str, Any]:
@@ -46,7 +47,7 @@ class ConvertResult:
             "images": written.images,
             "rows": written.rows,
             "crowds_left_out": written.crowds,
-            "images_left_out": self.left_out,
+            "images_left_out": dict(self.left_out),
             "linked": written.linked,
             "renamed": written.renamed,
             "warnings": len(self.findings),
@@ -61,7 +62,7 @@ class ConvertResult:
         if written.renamed:
             shown.append(f"  {written.renamed} images have new names, because their label files would share one")
         if written.crowds:
-            shown.append(f"  {written.crowds} rows that mark crowds are skipped, which label files cannot say")
+            shown.append(f"  {written.crowds} rows that mark crowds are skipped, which label files cannot express")
         for name, images in self.left_out.items():
             shown.append(f"  {len(images)} {name} images are skipped, because they cannot be used")
         return [*shown, f"Use it: trainer run data={display_path(written.file)}"]
@@ -85,10 +86,10 @@ def convert(request: Request, registry: Registry, folder: Path, reporter: Report
     with make_engine().switches():  # plugins may import the engine
         chain, ctx = prepare(request, registry, reporter)
         with blamed(chain.manager):
-            data = examine(chain, ctx)
+            data = read_and_check(chain, ctx)
     if options.holdout is not None:
-        hold_out(data, options.holdout)
-    settle(data, options.bad)
+        data = hold_out(data, options.holdout)
+    data = apply_tolerance(data, options.bad)
     if not data.splits:
         raise DatasetError(Problem("no images to convert.", None, data.file))
     return ConvertResult(write_yolo(data, folder), data.left_out, data.findings)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import DatasetError, Problem, SettingsError, TrainerError
+from trainer_host.base.errors import Problem, SettingsError, TrainerError
+from trainer_host.base.findings import DatasetError
 from trainer_host.base.results import PredictResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, translated

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import plain
-from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
+from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.findings import DatasetError
 from trainer_host.base.request import GivenValue
 from trainer_host.data.source_recognition import dataset_as_model
 from trainer_host.engine.factory import make_engine

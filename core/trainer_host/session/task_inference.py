@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
-from trainer_host.base.findings import raise_errors
+from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.findings import DatasetError, raise_errors
 from trainer_host.base.yaml_document import Document, read_document
 from trainer_host.data.dataset_archives import packed_document
 from trainer_host.data.source_recognition import error_for, missing, yaml_of

@@ -6,15 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainer_host.base.errors import (
-    DatasetError,
-    LossError,
-    PluginCrashError,
-    PluginError,
-    SettingsError,
-    StoppedError,
-    UnsafeError,
-)
+from trainer_host.base.errors import LossError, PluginCrashError, PluginError, SettingsError, StoppedError, UnsafeError
+from trainer_host.base.findings import DatasetError
 from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error, translated
@@ -29,7 +22,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
-    from trainer_host.base.results import Outcome
+    from trainer_host.base.results import TrainingOutcome
     from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.protocol import Training
     from trainer_host.plugin.registry import Registry
@@ -101,7 +94,7 @@ class _Work:
     stop: StopRequest
     began: bool = False
 
-    def train(self, training: Training) -> Outcome:
+    def train(self, training: Training) -> TrainingOutcome:
         """Prepare and train.
 
         Raises:
@@ -132,7 +125,7 @@ class _Work:
             self.record.end(_status(shown), error=str(shown) or type(shown).__name__, **facts)
         return shown
 
-    def record_result(self, outcome: Outcome, predictions: Path | None) -> RunResult:
+    def record_result(self, outcome: TrainingOutcome, predictions: Path | None) -> RunResult:
         """Record the outcome, and return it."""
         result = RunResult(
             task=self.run.chain.name,
@@ -165,7 +158,7 @@ class _Work:
             with suppress(OSError):  # not empty, so not ours alone
                 made.rmdir()
 
-    def picture(self, outcome: Outcome) -> Path | None:
+    def picture(self, outcome: TrainingOutcome) -> Path | None:
         """Draw predictions on the first held-out images; a run is not lost over a picture."""
         from trainer_host.engine.montage import montage
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from trainer_host.base.errors import Problem
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trainer_host.plugin.discovery import Kind
-    from trainer_host.testing.bench import Bench
 
 CheckState = Literal["ok", "failed", "skipped"]
+F = TypeVar("F", bound="Callable[[Any], str]")
 
 
 class CheckFailedError(AssertionError):
@@ -74,7 +74,7 @@ class Check:
     """
 
     name: str
-    function: Callable[[Bench], str]
+    function: Callable[[Any], str]
     looks_at: str
     why: str
     fix: str
@@ -90,10 +90,10 @@ BOTH: tuple[Kind, ...] = ("task", "extension")
 
 def check(
     name: str, *, why: str, fix: str, kinds: tuple[Kind, ...] = BOTH, needs: tuple[str, ...] = ("hooks",)
-) -> Callable[[Callable[[Bench], str]], Callable[[Bench], str]]:
+) -> Callable[[F], F]:
     """Register a check; the first line of its docstring says what it looks at."""
 
-    def record(function: Callable[[Bench], str]) -> Callable[[Bench], str]:
+    def record(function: F) -> F:
         looks_at = (function.__doc__ or "").strip().splitlines()[0]
         CHECKS[name] = Check(name, function, looks_at, why, fix, kinds, needs)
         return function

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.contexts import SampleContext
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.request import Request
-from trainer_host.data.check_runner import examine
+from trainer_host.data.check_runner import read_and_check
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
 from trainer_host.testing.check_outcome import CheckSkippedError
@@ -91,7 +91,7 @@ def _tiny(chain: Chain, given: Mapping[str, Any] | None = None) -> dict[str, Any
 def _cut(chain: Chain, registry: Registry, file: Path, folder: Path) -> None:
     """Remove all but a few images, with their labels, if the host reads the dataset."""
     ctx = prepare(Request.of("check", {"data": str(file)}, task=chain.name), registry, NullReporter())[1]
-    for name, split in examine(chain, ctx).splits.items():
+    for name, split in read_and_check(chain, ctx).splits.items():
         if split.shares_files:
             continue
         for image, labels in list(zip(split.images, split.label_files, strict=True))[KEPT[name] :]:

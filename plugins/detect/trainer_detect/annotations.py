@@ -1,4 +1,4 @@
-"""Boxes in a dataset's report: those of an image, and histograms of classes and sizes."""
+"""Boxes in the dataset report: those of an image, and the distribution of classes and sizes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MANY = 1000
 def annotate(ctx: LabelContext) -> list[Shape]:
     """Return the boxes of an image with the names of their classes, and the polygons of a task that reads them.
 
-    For other tasks a polygon is its bounding box. Rows without a box are skipped.
+    For other tasks a polygon is its bounding box. Rows that are not a box are skipped.
     """
     outlined = row_kind(ctx.engine_task) == "polygons"
     shapes: list[Shape] = []
@@ -46,8 +46,8 @@ def _outline(points: NDArray[np.float64], mirrored: bool, colour: int) -> list[L
 
 def labelled_boxes(ctx: LabelContext) -> Iterator[tuple[Box, NDArray[np.float64]]]:
     """Yield the boxes of an image, mirrored where the context says so, each with all numbers of its row."""
-    data = ctx.data
-    if not isinstance(data, Description) or ctx.split not in data.splits:
+    data = Description.of(ctx.data)
+    if ctx.split not in data.splits:
         return
     names, whole = class_names(data), data.splits[ctx.split]
     crowd = whole.crowd[whole.rows_of(ctx.image)]
@@ -60,7 +60,7 @@ def labelled_boxes(ctx: LabelContext) -> Iterator[tuple[Box, NDArray[np.float64]
         left = (1 - x if ctx.mirrored else x) - width / 2
         start = split.starts[row]
         box = Box(left, y - height / 2, width, height, label, int(number))
-        yield box, split.values[start : start + split.columns[row]]
+        yield box, split.values[start : start + split.row_lengths[row]]
 
 
 def _one_image(split: Split, image: int) -> Split:
@@ -71,18 +71,16 @@ def _one_image(split: Split, image: int) -> Split:
         split,
         image=split.image[rows],
         line=split.line[rows],
-        columns=split.columns[rows],
-        values=split.values[start : start + int(split.columns[rows].sum())],
-        sound=split.sound[rows],
+        row_lengths=split.row_lengths[rows],
+        values=split.values[start : start + int(split.row_lengths[rows].sum())],
+        valid=split.valid[rows],
         crowd=np.zeros(len(rows), bool),
     )
 
 
 def histograms(ctx: DataContext) -> Iterator[Histogram]:
     """Yield the objects of each class, and the widths and heights of the boxes. Crowds are not counted."""
-    data = ctx.data
-    if not isinstance(data, Description):
-        return
+    data = Description.of(ctx.data)
     shape, kind = keypoint_shape(data), row_kind(ctx.engine_task)
     boxes = {name: read_boxes(split, shape, kind).values for name, split in data.splits.items()}
     if not any(len(values) for values in boxes.values()):

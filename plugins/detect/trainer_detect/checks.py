@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.01
 """How far a coordinate may lie outside the range from 0 to 1."""
 LARGE = 2
-"""What a share of the image is never beyond by a slip: such a number was perhaps meant in pixels."""
+"""Fraction of the image beyond which a number is probably meant in pixels, not a slip."""
 IMBALANCE = 100
 """How many times more objects the most frequent class may have than the rarest."""
 SHOWN = 5
@@ -46,7 +46,7 @@ POLYGON = "a class and at least 3 points x, y"
 
 
 def check_dataset(ctx: DataContext) -> Iterator[Finding]:
-    """Yield what is wrong with the rows, their classes and boxes, by split, image and line."""
+    """Yield the problems of the rows, their classes and boxes, by split, image and line."""
     data = description(ctx)
     classes = _class_range(data, bool(ctx.args.single_cls))
     for split in data.splits.values():
@@ -103,8 +103,8 @@ def listed(names: list[str]) -> str:
 
 def _columns(split: Split, boxes: Boxes) -> Found:
     for row in np.flatnonzero(boxes.misfit).tolist():
-        found = int(split.columns[row])
-        message = f"the row has {amount(found)}, and a box has 5: {BOX}."
+        found = int(split.row_lengths[row])
+        message = f"the row has {amount(found)}; a box has 5: {BOX}."
         fits = shapes_text(fitting_shapes(found))
         if fits:
             message += f" {found} numbers would fit kpt_shape: {fits}."
@@ -117,12 +117,12 @@ def _columns(split: Split, boxes: Boxes) -> Found:
 
 def _polygon_columns(split: Split, boxes: Boxes) -> Found:
     for row in np.flatnonzero(boxes.misfit).tolist():
-        found = int(split.columns[row])
-        message = f"the row has {amount(found)}, and a polygon has 7 or more: {POLYGON}."
+        found = int(split.row_lengths[row])
+        message = f"the row has {amount(found)}; a polygon has 7 or more: {POLYGON}."
         fix = f"write {POLYGON}"
         if found == 5:
-            message = f"the row is a box ({BOX}), and the task needs a polygon."
-            fix += "; boxes alone are for the task detect"
+            message = f"the row is a box ({BOX}), but the task needs a polygon."
+            fix += "; for boxes alone: --task detect"
         yield row, split.of_row(row, "label-columns", message, fix)
 
 
@@ -148,7 +148,7 @@ def _mixed(split: Split, boxes: Boxes) -> Found:
 
 @dataclass(frozen=True)
 class _Classes:
-    """How many classes there are, where that is known and matters, and whether labels count them from 1."""
+    """How many classes there are, if that is known and matters, and whether labels count them from 1."""
 
     count: int | None
     from_one: bool = False
@@ -160,7 +160,7 @@ def _class_range(data: Description, single_cls: bool) -> _Classes:
     count = max(nc if type(nc) is int else 0, len(names))
     if single_cls or not count:
         return _Classes(None)
-    seen = [split.head(1)[split.sound & ~split.crowd, 0] for split in data.splits.values()]
+    seen = [split.head(1)[split.valid & ~split.crowd, 0] for split in data.splits.values()]
     classes = np.concatenate([*seen, np.zeros(0)])
     return _Classes(count, bool(len(classes)) and classes.min() == 1 and classes.max() == count)
 
@@ -170,7 +170,7 @@ def _classes(split: Split, boxes: Boxes, known: _Classes) -> Found:
     whole = classes % 1 == 0
     outside = classes < 0 if known.count is None else (classes < 0) | (classes >= known.count)
     for index in np.flatnonzero(~whole).tolist():
-        message = f"the class is {classes[index]:.10g}, which is not a whole number."
+        message = f"the class is {classes[index]:.10g}, not a whole number."
         fix = f"begin the row with the class, a whole number: {POLYGON if boxes.kind == 'polygons' else BOX}"
         yield int(boxes.rows[index]), split.of_row(int(boxes.rows[index]), "class-type", message, fix)
     for index in np.flatnonzero(whole & outside).tolist():
@@ -183,18 +183,18 @@ def _range_text(number: float, known: _Classes) -> tuple[str, str]:
         return f"the class is {number:.10g}.", "write a class of 0 or more"
     if known.count == 1:
         return f"the class is {number:.10g}, and the only class is 0.", "write 0, or add its name to names"
-    message = f"the class is {number:.10g}, and the dataset has the classes 0 to {known.count - 1}."
+    message = f"the class is {number:.10g}, but the dataset has the classes 0 to {known.count - 1}."
     if known.from_one:
         return message, f"count classes from 0: the labels have 1 to {known.count}, so subtract 1 from each"
     return message, f"write a class from 0 to {known.count - 1}, or add its name to names"
 
 
 def _statistics(data: Description) -> Iterator[Finding]:
-    """Yield what the training rows say of the classes as a whole."""
+    """Yield warnings about the classes of all training rows."""
     names, train = class_names(data), data.splits.get("train")
     if not names or train is None:
         return
-    classes = train.head(1)[train.sound & ~train.crowd, 0]
+    classes = train.head(1)[train.valid & ~train.crowd, 0]
     classes = classes[(classes >= 0) & (classes <= max(names)) & (classes % 1 == 0)].astype(np.int64)
     if not len(classes):
         return
@@ -203,7 +203,7 @@ def _statistics(data: Description) -> Iterator[Finding]:
     if unseen:
         listing = listed([f"{number} ({names[number]})" for number in unseen])
         message = f"no training label has the {'class' if len(unseen) == 1 else 'classes'} {listing}."
-        fix = "label such objects, or remove the names and renumber the classes; ignore this if it is meant"
+        fix = "label such objects, or remove the names and renumber the classes; ignore this if it is intended"
         yield data.of_key(f"names.{unseen[0]}", "class-never-seen", message, fix, "warning")
     most, rare = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
     if counts[most] > IMBALANCE * counts[rare]:
@@ -218,7 +218,7 @@ def _statistics(data: Description) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class BoxFaults:
-    """What is wrong with boxes, at most one thing for each, bool (m,)."""
+    """Faults of boxes, at most one for each, bool (m,)."""
 
     pixels: Bools
     negative: Bools
@@ -232,7 +232,7 @@ class BoxFaults:
 
 
 def look_like_pixels(points: Floats, sizes: Floats, used: Bools) -> Bools:
-    """Tell where most points (m, n, 2) lie above 1 and all fit the image's size in pixels (m, 2), bool (m,).
+    """Return where most points (m, n, 2) lie above 1 and all fit the image's size in pixels (m, 2), bool (m,).
 
     Only the points that are ``used`` (m, n) are looked at.
     """
@@ -280,7 +280,7 @@ def _boxes(split: Split, boxes: Boxes) -> Found:
             found = _range_finding(split, row, values[index], text)
         elif faults.empty[index]:
             found = split.of_row(
-                row, "box-empty", f"the box has no area: {text}.", "draw the box anew, or delete the row"
+                row, "box-empty", f"the box has no area: {text}.", "draw the box again, or delete the row"
             )
         else:
             message = f"the box reaches {100 * beyond[index]:.3g}% beyond the image: {text}."
@@ -289,15 +289,15 @@ def _boxes(split: Split, boxes: Boxes) -> Found:
 
 
 def _range_finding(split: Split, row: int, values: Floats, text: str) -> Finding:
-    message = f"the box is not in shares of the image (0 to 1): {text}."
-    fix = "correct the box; x, y, width, height are shares of the image from 0 to 1"
+    message = f"the box is not in normalized coordinates (0 to 1): {text}."
+    fix = "write x, y, width and height as fractions of the image, from 0 to 1"
     if (np.abs(values[1:]) > LARGE).any():
         fix = "divide x and width by the image's width, y and height by its height"
     return split.of_row(row, "box-range", message, fix)
 
 
 def _beyond(values: Floats) -> Floats:
-    """Return how far each box reaches beyond the image, as a share of it; negative within, float64 (m,)."""
+    """Return how far each box reaches beyond the image, as a fraction of it; negative within, float64 (m,)."""
     centre, half = values[:, 1:3], values[:, 3:5] / 2
     with np.errstate(over="ignore"):
         beyond: Floats = np.maximum((half - centre).max(axis=1), (centre + half - 1).max(axis=1))
@@ -313,7 +313,7 @@ def _pixel_finding(split: Split, row: int, values: Floats) -> Finding:
 
 
 def _may_repeat(images: NDArray[np.int32], values: Floats) -> Bools:
-    """Tell which rows share the x of another row of their image, bool (m,): few do that do not repeat it."""
+    """Return which rows share the x of another row of their image, bool (m,): few do that do not repeat it."""
     with np.errstate(over="ignore"):
         x = values[:, 1].astype(np.float32)
     order = np.lexsort((x, images))
@@ -325,7 +325,7 @@ def _may_repeat(images: NDArray[np.int32], values: Floats) -> Bools:
 
 
 def _duplicates(split: Split, boxes: Boxes) -> Found:
-    """Yield rows that repeat an earlier row of their image, as the engine tells it: in single precision."""
+    """Yield rows that repeat an earlier row of their image, as the engine compares them: in single precision."""
     suspects = np.flatnonzero(_may_repeat(split.image[boxes.rows], boxes.values))
     if not len(suspects):
         return
@@ -343,5 +343,5 @@ def _duplicates(split: Split, boxes: Boxes) -> Found:
             first, current = {}, image
         earlier = first.setdefault(content[start:end], row)
         if earlier != row:
-            message = f"the row repeats {line_text(split, earlier)}, and is used once."
+            message = f"the row repeats {line_text(split, earlier)}, and is used only once."
             yield row, split.of_row(row, "duplicate-row", message, "delete the row", "warning")

@@ -49,7 +49,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
         super().__init__(*args, **kwargs)
 
     def get_img_files(self, img_path: Any) -> list[str]:
-        """Return the images of the split, or the fraction of them to use."""
+        """Return the images of the split, or the fraction of them that is to be used."""
         total = len(self.split)
         count = self.fraction if isinstance(self.fraction, int) else max(1, round(total * self.fraction))
         files = self.split.images[:count]
@@ -66,7 +66,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
         self._refuse_misfits(BOX + points * dims)
         if self.use_keypoints:
             labels = engine_labels(self.split, points, dims, count)
-        elif np.isin(self.split.columns, [BOX, longer := BOX + points * dims]).all():
+        elif np.isin(self.split.row_lengths, [BOX, longer := BOX + points * dims]).all():
             labels = engine_labels(self.split, 0, 0, count, longer)
         else:
             labels = polygon_labels(self.split, count, points, dims)
@@ -81,11 +81,13 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
             DatasetError: If there are any; none is passed over.
         """
         split = self.split
-        polygon = (split.columns >= POLYGON) & (split.columns % 2 == 1) & (not self.use_keypoints)
-        fits = split.columns == columns if self.use_keypoints else np.isin(split.columns, [BOX, columns]) | polygon
-        bad = np.flatnonzero(~split.crowd & ~(fits & split.sound))
+        polygon = (split.row_lengths >= POLYGON) & (split.row_lengths % 2 == 1) & (not self.use_keypoints)
+        fits = (
+            split.row_lengths == columns if self.use_keypoints else np.isin(split.row_lengths, [BOX, columns]) | polygon
+        )
+        bad = np.flatnonzero(~split.crowd & ~(fits & split.valid))
         if len(bad):
-            what = f"the row has {split.columns[bad[0]]} numbers, which is not what the task reads."
+            what = f"the row has {split.row_lengths[bad[0]]} numbers, which is not what the task reads."
             raise DatasetError(split.of_row(int(bad[0]), "label-columns", what, "see trainer check").problem())
 
     def build_transforms(self, hyp: Any = None) -> Any:
@@ -108,7 +110,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
     @property
     def npy_files(self) -> list[Path]:
-        """Files of decoded images with ``cache=disk``: in the user's cache folder, never next to the images."""
+        """Where decoded images are kept with ``cache=disk``: in the user's cache folder, never next to the images."""
         if self._arrays is None:
             kept = self.cache == "disk"
             self._arrays = [self._array(f) if kept else NOWHERE for f in self.im_files]
@@ -133,11 +135,11 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
             folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(folder).free
         except OSError as error:
-            LOGGER.warning(f"cache=disk is left out: {folder} cannot be written to ({error.strerror}).")
+            LOGGER.warning(f"cache=disk is ignored: {folder} cannot be written to ({error.strerror}).")
             self.cache = None
             return False
         if needed > free:
-            LOGGER.warning(f"cache=disk is left out: {needed / 2**30:.1f} GiB are needed at {folder}.")
+            LOGGER.warning(f"cache=disk is ignored: {needed / 2**30:.1f} GiB are needed at {folder}.")
             self.cache = None
             return False
         return True

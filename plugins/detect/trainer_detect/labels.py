@@ -28,9 +28,9 @@ def engine_labels(split: Split, points: int, dims: int, count: int, longer: int 
         longer: Columns of rows that have more than is used.
     """
     columns = BOX + points * dims
-    fits = np.isin(split.columns, [columns, longer])
-    rows = np.flatnonzero(split.sound & ~split.crowd & fits & (split.image < count))
-    if len(rows) == len(split.columns) and (split.columns == columns).all():
+    fits = np.isin(split.row_lengths, [columns, longer])
+    rows = np.flatnonzero(split.valid & ~split.crowd & fits & (split.image < count))
+    if len(rows) == len(split.row_lengths) and (split.row_lengths == columns).all():
         table = split.values.reshape(-1, columns).astype(np.float32)  # without an index that is as large again
     else:
         table = split.values[split.starts[rows, None] + np.arange(columns)].astype(np.float32)
@@ -102,8 +102,8 @@ def polygon_labels(split: Split, count: int, points: int, dims: int) -> list[dic
 
     labels = []
     for index in range(count):
-        rows = [r for r in split.rows_of(index) if split.sound[r] and not split.crowd[r]]
-        numbers = [split.values[split.starts[r] : split.starts[r] + split.columns[r]].astype(np.float32) for r in rows]
+        rows = [r for r in split.rows_of(index) if split.valid[r] and not split.crowd[r]]
+        numbers = [split.values[split.starts[r] :][: split.row_lengths[r]].astype(np.float32) for r in rows]
         numbers = [n[:BOX] if points and len(n) == BOX + points * dims else n for n in numbers]
         segments = [n[1:].reshape(-1, 2) for n in numbers] if any(len(n) > BOX for n in numbers) else []
         table = np.array(numbers, np.float32).reshape(-1, BOX) if not segments else np.zeros((0, BOX), np.float32)

@@ -29,7 +29,7 @@ def check_models(ctx: DataContext) -> Iterator[Finding]:
             yield from _evaluated_channels(data, model)
         elif not model.published:
             yield from _trained_channels(data, model)
-            if model.trained and model.setting == "pretrained":  # another architecture is refused where it is built
+            if model.trained and model.setting == "pretrained":  # another architecture is refused when it is built
                 yield from _other_task(data, model, ctx)
         if ctx.args.single_cls:
             continue  # every class counts as one
@@ -63,9 +63,7 @@ def _trained_channels(data: Description, model: ModelFacts) -> Iterator[Finding]
 def _other_task(data: Description, model: ModelFacts, ctx: DataContext) -> Iterator[Finding]:
     task = model.keys.get("task")
     if isinstance(task, str) and task not in {ctx.engine_task, ctx.task}:
-        message = (
-            f"the task is {ctx.task} and the weights {model.name} are for {task}: the weights of the head are not used."
-        )
+        message = f"the task is {ctx.task}, but the weights {model.name} are for {task}: the head weights are not used."
         yield data.of_key("", "model-task", message, "ignore this if only the other layers are wanted", "warning")
 
 
@@ -110,11 +108,11 @@ def _evaluated_classes(data: Description, model: ModelFacts) -> Iterator[Finding
         return
     own, given = found
     if all(_plain(given.get(number, "")) == _plain(name) for number, name in own.items()):
-        return  # the model has more classes, which is no harm
-    message = f"{_sides(own, given, model.name)}: classes are compared by their numbers."
+        return  # the model has more classes, which is harmless
+    message = f"{_sides(own, given, model.name)}: classes are matched by number."
     if len(own) > len(given):
         message = f"{_sides(own, given, model.name)}: objects of the classes from {len(given)} on are not evaluated."
-    fix = "write names and labels in the order of the model, or give a model of these classes"
+    fix = "write names and labels in the order of the model, or use a model of these classes"
     yield _of_classes(data, own, given, message, fix)
 
 
@@ -126,7 +124,7 @@ def _trained_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:
     common = {*map(_plain, own.values())} & {*map(_plain, given.values())}
     used = "the weights of a class are found by its name" if common else "no names match"
     if not common and len(own) == len(given):
-        used += ", so each class starts with the weights of the one of its number"
+        used += ", so each class starts with the weights of the class with its number"
     fix = "ignore this for new classes; if the same are meant, write their names as the model has them"
     yield _of_classes(data, own, given, f"{_sides(own, given, model.name)}: {used}.", fix)
 

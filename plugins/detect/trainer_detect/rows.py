@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RowKind: TypeAlias = Literal["boxes", "polygons", "own"]
-"""Content of rows: boxes, or polygons that stand for their boxes; polygons alone; or the task's own columns."""
+"""Kinds of rows: boxes, or polygons that stand for their boxes; polygons alone; or columns of the task's own."""
 KINDS: dict[str, RowKind] = {"detect": "boxes", "segment": "polygons", "obb": "polygons"}
-"""Content of the rows of the engine's tasks that have a box or a polygon after the class."""
+"""Kinds of rows of the engine's tasks, in which a box or a polygon follows the class."""
 
 
 def row_kind(engine_task: str) -> RowKind:
@@ -31,12 +31,12 @@ def row_kind(engine_task: str) -> RowKind:
 
 
 def description(ctx: DataContext) -> Description:
-    """Return the dataset with what was read of it; without splits where a plugin's reader gave keys alone."""
-    return ctx.data if isinstance(ctx.data, Description) else Description(ctx.data, file=ctx.source)
+    """Return the dataset of a context; without splits if a plugin's reader returned keys alone."""
+    return Description.of(ctx.data, ctx.source)
 
 
 def keypoint_shape(data: Description) -> tuple[int, int] | None:
-    """Return the number of keypoints and of numbers for each, or None where the dataset has no proper kpt_shape."""
+    """Return the number of keypoints and of numbers for each, or None if the dataset has no proper kpt_shape."""
     value = data.get("kpt_shape")
     if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(type(v) is int for v in value):
         return None
@@ -49,7 +49,7 @@ def fitting_shapes(columns: int) -> list[tuple[int, int]]:
 
 
 def class_names(data: Description) -> dict[int, str]:
-    """Return the classes by number; none where the dataset's names are not as they should be."""
+    """Return the classes by number; none if the dataset's names are not as they should be."""
     names = data.get("names")
     if isinstance(names, list):
         names = dict(enumerate(names))
@@ -68,7 +68,7 @@ class Boxes:
         lengths: How many of their numbers are used, int64 (m,).
         polygon: Rows of the split that are polygons, bool (r,).
         misfit: Rows of the split that are neither boxes nor polygons, bool (r,).
-        kind: Content of the rows, as the task reads them.
+        kind: The kind of row that the task reads.
     """
 
     rows: Rows
@@ -88,9 +88,9 @@ def read_boxes(split: Split, shape: tuple[int, int] | None, kind: RowKind) -> Bo
     Args:
         split: The split.
         shape: The number of keypoints and of numbers for each, where the dataset has them.
-        kind: Content of the rows, as the task reads them.
+        kind: The kind of row that the task reads.
     """
-    judged, columns = split.sound & ~split.crowd, split.columns
+    judged, columns = split.valid & ~split.crowd, split.row_lengths
     keypoints = columns == 5 + shape[0] * shape[1] if shape else np.zeros(len(columns), bool)
     boxed = judged & ((columns == 5) | keypoints)
     polygon = judged & ~boxed & (columns >= 7) & (columns % 2 == 1)
@@ -111,15 +111,15 @@ def read_boxes(split: Split, shape: tuple[int, int] | None, kind: RowKind) -> Bo
 
 def _polygon_boxes(split: Split, polygon: Bools) -> Floats:
     """Return centre and size of the box around each polygon, float64 (m, 4)."""
-    taken = np.repeat(polygon, split.columns)
+    taken = np.repeat(polygon, split.row_lengths)
     taken[split.starts[polygon]] = False  # the class
     points = split.values[taken].reshape(-1, 2).clip(-1e30, 1e30)  # so that sums are finite
-    counts = (split.columns[polygon] - 1) // 2
+    counts = (split.row_lengths[polygon] - 1) // 2
     first = np.cumsum(counts) - counts
     low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
     return np.concatenate([(low + high) / 2, high - low], axis=1)
 
 
 def image_sizes(split: Split, rows: Rows) -> Floats:
-    """Return width and height in pixels of the image of each row, float64 (m, 2); 0 where they are not known."""
+    """Return width and height in pixels of the image of each row, float64 (m, 2); 0 if they are not known."""
     return split.shapes[split.image[rows]][:, ::-1].astype(np.float64)

@@ -161,7 +161,6 @@ TASK = TaskSpec(
     engine_task="detect",
     default_model="yolo26n.pt",
     scratch_model="yolo26n.yaml",
-    best_metric="metrics/mAP50-95(B)",
     metrics=("metrics/mAP50(B)", "metrics/mAP50-95(B)"),
     dataset_keys=("names",),
     known_keys=("kpt_shape", "flip_idx", "kpt_names", "kpt_oks_sigmas", "skeleton", "masks_dir"),

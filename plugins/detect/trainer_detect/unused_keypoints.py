@@ -33,7 +33,7 @@ def check_unused(ctx: DataContext) -> Iterator[Finding]:
 def _with_shape(data: Description, evaluated: bool) -> Finding:
     shape, rows = keypoint_shape(data), 0
     if shape is not None:
-        rows = sum(int((split.columns == 5 + shape[0] * shape[1]).sum()) for split in data.splits.values())
+        rows = sum(int((split.row_lengths == 5 + shape[0] * shape[1]).sum()) for split in data.splits.values())
     there = f"kpt_shape is {data['kpt_shape']!r:.80}" + (f", and {rows} rows have keypoints" if rows else "")
     message = f"the dataset has keypoints ({there}), but the task is {NAME}: only boxes are"
     message += " evaluated." if evaluated else " trained."
@@ -44,10 +44,10 @@ def _with_shape(data: Description, evaluated: bool) -> Finding:
 def _taken_for_polygons(data: Description) -> Iterator[Finding]:
     """Yield that all rows look like boxes with keypoints: every third number behind the box is 0, 1 or 2."""
     splits = [data.splits[name] for name in SPLITS if name in data.splits]
-    lengths = {int(n) for s in splits for n in np.unique(s.columns[s.sound & ~s.crowd])}
+    lengths = {int(n) for s in splits for n in np.unique(s.row_lengths[s.valid & ~s.crowd])}
     length = lengths.pop() if len(lengths) == 1 else 0
     shapes = [shape for shape in fitting_shapes(length) if shape[1] == 3]
-    if not shapes or length % 2 == 0:  # an even count is no polygon, which is reported
+    if not shapes or length % 2 == 0:  # an even count is not a polygon, which is reported
         return
     if all(np.isin(s.table(length)[1][:, 7::3], (0, 1, 2)).all() for s in splits):
         count = shapes[0][0]

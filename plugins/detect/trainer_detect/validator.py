@@ -56,7 +56,7 @@ class HostLabelsMixin:
         self._found: list[tuple[str, int]] = []
         super().__init__(*args, **kwargs)
         if self.measured:
-            self.metrics = with_columns(self.metrics, self.measured)
+            self.metrics = with_plugin_metrics(self.metrics, self.measured)
 
     @classmethod
     def of(cls: type[V], ctx: ValidationContext) -> V:
@@ -182,7 +182,7 @@ class PluginColumnsMixin:
         return (*super().class_result(i), *[math.nan] * len(self.figures))  # type: ignore[misc]
 
 
-def with_columns(metrics: Any, names: Mapping[str, Any]) -> Any:
+def with_plugin_metrics(metrics: Any, names: Mapping[str, Any]) -> Any:
     """Return the engine's metrics, whatever their class, with columns for those of plugins.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Keypoints in a dataset's report: those of an image, also mirrored, and histograms of their visibility."""
+"""Keypoints in the dataset report: those of an image, also mirrored, and how often each is visible."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ def annotate(ctx: LabelContext) -> list[Shape]:
     Mirrored keypoints have changed places as ``flip_idx`` says. Keypoints that are not labelled are skipped, and so
     are all those of a row that does not have the numbers which ``kpt_shape`` demands.
     """
-    if not isinstance(ctx.data, Description):
-        return []
-    shape = keypoint_shape(ctx.data)
+    data = Description.of(ctx.data)
+    shape = keypoint_shape(data)
     found: list[Shape] = []
     for box, numbers in labelled_boxes(ctx):
         found.append(box)
@@ -43,12 +42,12 @@ def annotate(ctx: LabelContext) -> list[Shape]:
             if ctx.mirrored:  # the engine decides what is labelled before it mirrors
                 order = _flip_order(ctx.data, len(points))
                 points, labelled = np.column_stack([1 - points[order, 0], points[order, 1:]]), labelled[order]
-            found += _drawn(ctx.data, points, labelled, box.colour)
+            found += _drawn(data, points, labelled, box.colour)
     return found
 
 
 def _names(data: Description, count: int, number: int = 0) -> tuple[str, ...]:
-    """Return the names of a class's keypoints, or of any class's where it has none; else their numbers."""
+    """Return the names of a class's keypoints, or of any class's if it has none; else their numbers."""
     known = name_lists(data)
     names = known.get(number) or next(iter(known.values()), [])
     return tuple(names[i] if i < len(names) else str(i) for i in range(count))
@@ -74,7 +73,7 @@ def _drawn(data: Description, points: NDArray[np.float64], labelled: NDArray[np.
 
 
 def _labelled(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which keypoints (K, dims) are trained on, bool (K,)."""
+    """Return which keypoints (K, dims) are trained on, bool (K,)."""
     if points.shape[-1] == 2:
         return np.logical_and(points[:, 0] >= 0, points[:, 1] >= 0)
     return np.not_equal(points[:, 2], 0)
@@ -88,9 +87,9 @@ def _skeleton(data: Description, count: int) -> list[tuple[int, int]]:
 
 def histograms(ctx: DataContext) -> Iterator[Histogram]:
     """Yield how many objects show each keypoint, hide it, and lack it; and how many keypoints an object has."""
-    data = ctx.data
-    shape = keypoint_shape(data) if isinstance(data, Description) else None
-    if shape is None or not isinstance(data, Description):
+    data = Description.of(ctx.data)
+    shape = keypoint_shape(data)
+    if shape is None:
         return
     read = {name: read_keypoints(split, shape, {}) for name, split in data.splits.items()}
     points = {name: found for name, found in read.items() if found is not None}

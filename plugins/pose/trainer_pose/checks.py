@@ -45,7 +45,7 @@ ALIKE = 3
 
 
 def check_dataset(ctx: DataContext) -> Iterator[Finding]:
-    """Yield what is wrong with the keypoint keys, and with keypoints by split, image and line."""
+    """Yield the problems of the keypoint keys, and with keypoints by split, image and line."""
     data = description(ctx)
     yield from check_keys(data, ctx.args)
     shape = keypoint_shape(data)
@@ -53,7 +53,7 @@ def check_dataset(ctx: DataContext) -> Iterator[Finding]:
         return
     names = name_lists(data)
     own = _own_counts(data, shape)
-    fits = any((s.columns[_judged(s)] == 5 + shape[0] * shape[1]).any() for s in data.splits.values())
+    fits = any((s.row_lengths[_judged(s)] == 5 + shape[0] * shape[1]).any() for s in data.splits.values())
     read: dict[str, Keypoints] = {}
     placed: list[PlacedKeypoints] = []
     for split in data.splits.values():
@@ -72,7 +72,7 @@ def check_dataset(ctx: DataContext) -> Iterator[Finding]:
 
 
 def _judged(split: Split) -> Bools:
-    return split.sound & ~split.crowd
+    return split.valid & ~split.crowd
 
 
 def _columns(split: Split, shape: tuple[int, int], fits: bool, own: Mapping[int, int]) -> Found:
@@ -87,8 +87,8 @@ def _columns(split: Split, shape: tuple[int, int], fits: bool, own: Mapping[int,
     keypoints, dims = shape
     required = 5 + keypoints * dims
     classes = split.head(1)[:, 0]
-    for row in np.flatnonzero(_judged(split) & (split.columns != required)).tolist():
-        found = int(split.columns[row])
+    for row in np.flatnonzero(_judged(split) & (split.row_lengths != required)).tolist():
+        found = int(split.row_lengths[row])
         needed = f"{required} (5 + {keypoints} x {dims})"
         message = f"the row has {amount(found)}; kpt_shape [{keypoints}, {dims}] needs {needed}."
         fix = f"write class, x, y, width, height and {keypoints} keypoints of {dims} numbers"
@@ -122,7 +122,7 @@ def _own_counts(data: Description, shape: tuple[int, int]) -> dict[int, int]:
     lengths: dict[int, set[int]] = {}
     for split in data.splits.values():
         use = _judged(split)
-        pairs = np.stack([split.head(1)[use, 0], split.columns[use]], axis=1)
+        pairs = np.stack([split.head(1)[use, 0], split.row_lengths[use]], axis=1)
         for number, columns in np.unique(pairs, axis=0).astype(np.int64).tolist():
             lengths.setdefault(number, set()).add(columns)
     alike = {number: found.copy().pop() for number, found in lengths.items() if len(found) == 1}
@@ -172,16 +172,16 @@ class Keypoints:
 
 
 def points_text(which: list[int], names: list[str]) -> str:
-    """Return what a message calls keypoints: by index, and by name where it is known."""
+    """Return what a message calls keypoints: by index, and by name if known."""
     called = [f"{i} ({names[i]})" if i < len(names) else f"{i}" for i in which]
     return f"keypoint{'s' if len(which) > 1 else ''} {listed(called)}"
 
 
 def read_keypoints(split: Split, shape: tuple[int, int], names: dict[int, list[str]]) -> Keypoints | None:
-    """Return the keypoints of a split's rows, or None where no row has as many numbers as the shape requires."""
+    """Return the keypoints of a split's rows, or None if no row has as many numbers as the shape requires."""
     count, dims = shape
     columns = 5 + count * dims
-    if not (split.columns == columns).any():
+    if not (split.row_lengths == columns).any():
         return None
     rows, values = split.table(columns)
     keep = _judged(split)[rows]
@@ -195,7 +195,7 @@ def read_keypoints(split: Split, shape: tuple[int, int], names: dict[int, list[s
 
 @dataclass(frozen=True)
 class _Faults:
-    """What is wrong with the keypoints of a split's rows.
+    """Faults of the keypoints of a split's rows.
 
     Attributes:
         pixels: Rows whose keypoints look like pixels, bool (m,).
@@ -212,7 +212,7 @@ class _Faults:
 
 def _faults(split: Split, points: Keypoints) -> _Faults:
     faults = box_faults(split, points.rows, points.box)
-    # Where there is no visibility, a negative coordinate stands for no keypoint.
+    # If there is no visibility, a negative coordinate stands for no keypoint.
     used = ((points.xy[..., 0] != 0) | (points.xy[..., 1] != 0)) & points.labelled
     pixels = look_like_pixels(points.xy, image_sizes(split, points.rows), used)
     pixels &= ~faults.pixels  # the row is reported for its box
@@ -245,13 +245,13 @@ def _pixels(split: Split, points: Keypoints, pixels: Bools) -> Found:
 def _range(split: Split, points: Keypoints, beyond: Bools) -> Found:
     absent = "write 0 0 0 for a keypoint that is not labelled"
     if points.dims == 2:
-        # The engine knows a negative coordinate as 'no keypoint', but leaves out images that have one below -0.01.
+        # The engine knows a negative coordinate as 'no keypoint', but skips images that have one below -0.01.
         absent = "for keypoints that are not labelled use kpt_shape: [K, 3], with x, y, visibility, and 0 0 0 for them"
     for index in np.flatnonzero(beyond.any(axis=1)).tolist():
         row, which = int(points.rows[index]), beyond[index]
         verb = "lies" if which.sum() == 1 else "lie"
         message = f"{points.text(index, which)} {verb} outside of the image: {points.places(index, which)}."
-        yield row, split.of_row(row, "keypoint-range", message, f"write shares of the image, from 0 to 1; {absent}")
+        yield row, split.of_row(row, "keypoint-range", message, f"write normalized coordinates, from 0 to 1; {absent}")
 
 
 def _visibility(split: Split, points: Keypoints) -> Found:
@@ -265,12 +265,12 @@ def _visibility(split: Split, points: Keypoints) -> Found:
     for index in np.flatnonzero(wrong.any(axis=1)).tolist():
         row, which = int(points.rows[index]), wrong[index]
         found = numbers(points.flags[index, which][:SHOWN]).replace(" ", ", ")
-        message = f"the visibility of {points.text(index, which)} is {found}, and not 0, 1 or 2."
+        message = f"the visibility of {points.text(index, which)} is {found}, not 0, 1 or 2."
         yield row, split.of_row(row, "visibility", message, fix)
 
 
 def _at_zero(points: Keypoints) -> Bools:
-    """Tell which keypoints are taken for visible at 0 0, although their box does not reach that corner."""
+    """Return which keypoints are taken for visible at 0 0, although their box does not reach that corner."""
     left_top: Floats = points.box[:, 1:3] - points.box[:, 3:5] / 2
     away = (left_top > TOLERANCE).any(axis=1, keepdims=True)
     found: Bools = (points.xy[..., 0] == 0) & (points.xy[..., 1] == 0) & points.labelled & away
@@ -292,7 +292,7 @@ def _zero(split: Split, points: Keypoints, zero: Bools) -> Found:
 
 
 def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[Finding]:
-    """Yield what the training rows say of the keypoints as a whole."""
+    """Yield warnings about the keypoints of all training rows."""
 
     def warn(code: str, message: str, fix: str) -> Finding:
         return Finding(code, message, fix, data.file, severity="warning", split=split.name)
@@ -306,12 +306,12 @@ def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[
         file = os.path.relpath(split.label_files[split.image[row]], Path(data.file).parent)
         message = f"in {len(blind)} of {count} training rows no keypoint is labelled, first in {file}"
         message += f", {line_text(split, row)}." if split.line[row] else "."
-        yield warn("keypoints-invisible", message, "label them with visibility 1 or 2, or ignore this if it is meant")
+        yield warn("keypoints-invisible", message, "label them with visibility 1 or 2, or ignore this if intended")
     unseen = np.flatnonzero(~labelled.any(axis=0)).tolist()
     if unseen:
         names = next(iter(points.names.values()), []) if len({*map(tuple, points.names.values())}) == 1 else []
         message = f"no training row labels {points_text(unseen, names)}."
-        fix = "write visibility 1 or 2 where it is seen, or leave it out of kpt_shape and the labels"
+        fix = "write visibility 1 or 2 if it is seen, or remove it from kpt_shape and the labels"
         yield warn("keypoint-never-seen", message, fix)
     if count >= ALIKE and (points.xy == points.xy[0]).all():
         message = f"all {count} training rows have the same keypoints, the first at {numbers(points.xy[0, 0])}."

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 FAULTY = "mps"
 """Apple's device."""
-MESSAGE = "device=mps: pose models are known to find wrong keypoints on Apple's device."
+MESSAGE = "device=mps: pose models are known to predict wrong keypoints on Apple GPUs."
 FIX = "use device=cpu, or compare the results with those of device=cpu"
 
 
 def is_faulty(ctx: RunContext) -> bool:
-    """Tell whether a run was asked to use such a device, or uses it."""
+    """Return whether a run was asked to use such a device, or uses it."""
     asked = str(getattr(ctx.args, "device", None) or "").lower()
     return FAULTY in {asked.partition(":")[0], getattr(ctx.device, "type", None)}
 

@@ -33,7 +33,7 @@ FLIP_FIX = (
 
 
 def check_keys(data: Description, args: Any) -> Iterator[Finding]:
-    """Yield what is wrong with the dataset's keypoint keys.
+    """Yield the problems of the dataset's keypoint keys.
 
     Args:
         data: The dataset.
@@ -59,15 +59,13 @@ def _shape(data: Description) -> Iterator[Finding]:
             f"write kpt_shape: {shapes_text([likely])}, which fits the {5 + likely[0] * likely[1]} numbers of each row"
         )
     if data.get("kpt_shape") is None:
-        message = "the dataset has no 'kpt_shape', which says how many keypoints an object has."
+        message = "the key 'kpt_shape' is missing: the number of keypoints of an object."
         yield data.of_key("kpt_shape", MISSING_KEY, message, fix)
         return
-    message = (
-        f"kpt_shape is {data['kpt_shape']!r:.80}, and not two whole numbers: keypoints, and 2 or 3 numbers for each."
-    )
+    message = f"kpt_shape is {data['kpt_shape']!r:.80}, not two whole numbers: keypoints, and 2 or 3 numbers for each."
     shapes = shapes_by_class(data["kpt_shape"])
     if len(shapes) > 1:
-        message = f"kpt_shape is {data['kpt_shape']!r:.80}, and a model has one shape for all classes."
+        message = f"kpt_shape is {data['kpt_shape']!r:.80}, but a model has one shape for all classes."
         most = max(keypoints for keypoints, _ in shapes)
         fix = f"write kpt_shape: [{most}, 3], and {padding_text(most)}"
     yield data.of_key("kpt_shape", "kpt-shape", message, fix)
@@ -98,8 +96,8 @@ def _flip_idx(data: Description, keypoints: int, args: Any) -> Iterator[Finding]
         mirrored = {key: share for key in ("fliplr", "flipud") if (share := getattr(args, key)) > 0}
         if mirrored:
             given = " and ".join(f"{key}={share:g}" for key, share in mirrored.items())
-            message = f"there is no flip_idx, so images are not mirrored in training ({given} becomes 0)."
-            fix += f"; or set {' '.join(f'{key}=0' for key in mirrored)} if you mean it"
+            message = f"flip_idx is not set, so images are not mirrored in training ({given} becomes 0)."
+            fix += f"; or set {' '.join(f'{key}=0' for key in mirrored)} if that is intended"
             yield data.of_key("flip_idx", "flip-idx-missing", message, fix, "warning")
         return
     fault = _flip_fault(value, keypoints)
@@ -113,17 +111,17 @@ def _flip_idx(data: Description, keypoints: int, args: Any) -> Iterator[Finding]
 
 
 def _flip_fault(value: Any, keypoints: int) -> tuple[str, str] | None:
-    """Return code and message of the first thing that is wrong with a flip_idx, or None."""
+    """Return code and message of the first problem of a flip_idx, or None."""
     if not isinstance(value, (list, tuple)) or not all(type(i) is int for i in value):
-        return "flip-idx-type", f"flip_idx is {value!r:.80}, and not a list of whole numbers."
+        return "flip-idx-type", f"flip_idx is {value!r:.80}, not a list of whole numbers."
     if len(value) != keypoints:
         return "flip-idx-length", f"flip_idx has {len(value)} entries for {keypoints} keypoints."
     outside = [i for i in value if not 0 <= i < keypoints]
     if outside:
-        return "flip-idx-range", f"flip_idx has {outside[0]}, and the keypoints are 0 to {keypoints - 1}."
+        return "flip-idx-range", f"flip_idx has {outside[0]}, but the keypoints are 0 to {keypoints - 1}."
     twice = sorted({i for i in value if value.count(i) > 1})
     if twice:
-        return "flip-idx-permutation", f"flip_idx has {twice[0]} more than once, and each keypoint is to occur once."
+        return "flip-idx-permutation", f"flip_idx has {twice[0]} more than once, but each keypoint occurs once."
     wrong = next((i for i in range(keypoints) if value[value[i]] != i), None)
     if wrong is None:
         return None
@@ -155,7 +153,7 @@ def _names(data: Description, keypoints: int, args: Any) -> Iterator[Finding]:
     if isinstance(given, (list, tuple)):
         given = {0: given}
         if _are_names(given[0]) and len(given[0]) == keypoints:
-            message = "kpt_names is one list, and the engine's form is a list for each class."
+            message = "kpt_names is one list; the engine needs a list for each class."
             yield data.of_key("kpt_names", "kpt-names", message, fix, "warning")
             return
     if not isinstance(given, dict):
@@ -177,10 +175,10 @@ def _names(data: Description, keypoints: int, args: Any) -> Iterator[Finding]:
 def _names_of_class(data: Description, number: Any, names: Any, keypoints: int) -> Iterator[Finding]:
     key = f"kpt_names.{number}"
     if isinstance(number, bool) or not str(number).isdecimal():
-        message = f"kpt_names has {number!r}, which is not the number of a class."
+        message = f"kpt_names has {number!r}, not the number of a class."
         yield data.of_key(key, "kpt-names", message, "write the class's number, counted from 0")
     elif not _are_names(names):
-        message = f"kpt_names of class {number} is {names!r:.80}, and not a list of names."
+        message = f"kpt_names of class {number} is {names!r:.80}, not a list of names."
         yield data.of_key(key, "kpt-names", message, f"write a list of {keypoints} names")
     elif len(names) != keypoints:
         message = f"kpt_names of class {number} has {len(names)} names for {keypoints} keypoints."
@@ -191,7 +189,7 @@ def _names_of_class(data: Description, number: Any, names: Any, keypoints: int) 
     elif len(set(names)) < len(names):
         twice = listed(sorted({str(n) for n in names if names.count(n) > 1}))
         message = f"kpt_names of class {number} has {twice} more than once."
-        yield data.of_key(key, "kpt-names", message, "give each keypoint a name of its own", "warning")
+        yield data.of_key(key, "kpt-names", message, "give each keypoint a unique name", "warning")
 
 
 def _are_names(value: Any) -> bool:
@@ -214,11 +212,9 @@ def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
             )
             yield data.of_key("kpt_oks_sigmas", "sigmas-default", message, fix, "warning")
         return
-    fix = f"write kpt_oks_sigmas: a list of {keypoints} positive numbers, or leave it out"
+    fix = f"write kpt_oks_sigmas: a list of {keypoints} positive numbers, or remove it"
     if not isinstance(value, (list, tuple)) or not all(type(v) in {int, float} for v in value):
-        yield data.of_key(
-            "kpt_oks_sigmas", "sigmas", f"kpt_oks_sigmas is {value!r:.80}, and not a list of numbers.", fix
-        )
+        yield data.of_key("kpt_oks_sigmas", "sigmas", f"kpt_oks_sigmas is {value!r:.80}, not a list of numbers.", fix)
     elif len(value) != keypoints:
         message = f"kpt_oks_sigmas has {len(value)} numbers for {keypoints} keypoints."
         yield data.of_key("kpt_oks_sigmas", "sigmas", message, fix)
@@ -247,12 +243,12 @@ def _skeleton(data: Description, keypoints: int) -> Iterator[Finding]:
         return
     fix = f"write skeleton: pairs of keypoints from 0 to {keypoints - 1}, such as [[0, 1]]"
     if not isinstance(value, (list, tuple)) or not all(is_pair(pair) for pair in value):
-        yield data.of_key("skeleton", "skeleton", f"skeleton is {value!r:.80}, and not a list of pairs.", fix)
+        yield data.of_key("skeleton", "skeleton", f"skeleton is {value!r:.80}, not a list of pairs.", fix)
         return
     ends = [i for pair in value for i in pair]
     outside = [i for i in ends if not 0 <= i < keypoints]
     if outside:
-        message = f"skeleton has {outside[0]}, and the keypoints are 0 to {keypoints - 1}."
+        message = f"skeleton has {outside[0]}, but the keypoints are 0 to {keypoints - 1}."
         if counted_from_one(ends, keypoints):
             fix = f"count keypoints from 0: skeleton: {[[a - 1, b - 1] for a, b in value]}"
         yield data.of_key("skeleton", "skeleton", message, fix)

@@ -60,8 +60,8 @@ def _names(data: Description, model: ModelFacts, mode: str) -> Iterator[Finding]
         order = ", in another order" if sorted(here) == sorted(there) else ""
         shown = [listed([f"{name:.{LONGEST}}" for name in names]) for names in (here, there)]
         message = f"the keypoints of class {number} are {shown[0]} in the dataset"
-        message += f" and {shown[1]} in the model {model.name}{order}: they are matched by their places."
-        fix = "bring kpt_names, flip_idx and labels into the order of the model, or ignore this if only names differ"
+        message += f" and {shown[1]} in the model {model.name}{order}: they are matched by position."
+        fix = "put kpt_names, flip_idx and labels into the order of the model, or ignore this if only names differ"
         if mode == "train":
             fix += "; training goes on with those of the dataset"
         yield data.of_key(f"kpt_names.{number}", "model-kpt-names", message, fix, "warning")

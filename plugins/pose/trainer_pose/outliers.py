@@ -22,7 +22,7 @@ FAR = 1.0
 NEAR = 0.25
 """Box sizes outside of the box that are never far: a box drawn by hand may cut off a hand or a tail."""
 USUAL = 0.9
-"""Fraction of the rows that says where a keypoint usually is; what more rows than the rest have is no slip."""
+"""Fraction of the rows that says where a keypoint usually is; what more rows than that have is not a slip."""
 BEYOND = 2.0
 """How many times further than usual is far."""
 ENOUGH = 10
@@ -118,7 +118,7 @@ def _from_others(pixels: Floats, classes: Floats) -> tuple[Floats, Floats]:
     """Return how far keypoints are from what the others of their object take up, float64 (m, K), in two units.
 
     The first is the extent of the others, whatever the size of the object; the second the median extent of objects of
-    the class, however few of its keypoints are labelled. What is far is so in both. NaN where fewer than two others
+    the class, however few of its keypoints are labelled. What is far is so in both. NaN if fewer than two others
     are labelled.
     """
     known = ~np.isnan(pixels[..., 0])

@@ -1,4 +1,4 @@
-"""What a dataset's keypoint keys could be: flip_idx from names, default sigmas, the shape that its rows have."""
+"""Suggestions for keypoint keys: flip_idx from names, default sigmas, the shape that fits the rows."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _LETTER = re.compile(r"(?<![A-Za-z])[lrLR](?![a-z])|(?<=[a-z0-9])[LR](?![a-z])")
 
 
 def _mirror(name: str) -> str:
-    """Return a name with its sides exchanged; the name itself where it has none."""
+    """Return a name with its sides exchanged; the name itself if it has none."""
     pattern = next((p for p in (_WHOLE_WORD, _WORD, _LETTER) if p.search(name)), _LETTER)
     return pattern.sub(lambda found: _OTHER[found[0].lower()], name).casefold()
 
 
 def side_pairs(names: Sequence[str]) -> dict[int, int]:
-    """Return for each keypoint whose name has a side the index of its counterpart, where there is one.
+    """Return for each keypoint whose name has a side the index of its counterpart, if any.
 
     A side is ``left`` or ``right`` anywhere in the name (``leftear``), or an ``l`` or ``r`` that stands alone
     (``ear_l``, ``L_Ear``, ``earL``).
@@ -54,9 +54,9 @@ def side_pairs(names: Sequence[str]) -> dict[int, int]:
 
 
 def suggested_flip_idx(names: Sequence[str]) -> list[int] | None:
-    """Return the index that each keypoint has in a mirror image, told by left and right in the names.
+    """Return the index that each keypoint has in a mirror image, inferred from left and right in the names.
 
-    None where that cannot be told: no name has a side, a side has no counterpart, or a name occurs twice.
+    None if that cannot be inferred: no name has a side, a side has no counterpart, or a name occurs twice.
     """
     pairs = side_pairs(names)
     lonely = any(_has_side(name) for i, name in enumerate(names) if i not in pairs)
@@ -85,7 +85,7 @@ def suggested_sigmas(keypoints: int, dims: int = 3) -> list[float]:
 
 
 def name_lists(data: Description) -> dict[int, list[str]]:
-    """Return the names of keypoints by class; what is not as it should be is left out, one list stands for class 0."""
+    """Return the names of keypoints by class; malformed ones are skipped, one list stands for class 0."""
     given = data.get("kpt_names")
     if isinstance(given, (list, tuple)):
         given = {0: given}
@@ -105,10 +105,10 @@ def flip_idx_of(data: Description, keypoints: int) -> list[int] | None:
 
 
 def likely_shape(data: Description) -> tuple[int, int] | None:
-    """Return the keypoint shape that the rows of all splits have, or None where they do not agree."""
-    splits = [s for s in data.splits.values() if len(s.columns)]
-    judged = [s.sound & ~s.crowd for s in splits]
-    columns = {int(c) for s, use in zip(splits, judged, strict=True) for c in np.unique(s.columns[use])}
+    """Return the keypoint shape that the rows of all splits have, or None if they do not agree."""
+    splits = [s for s in data.splits.values() if len(s.row_lengths)]
+    judged = [s.valid & ~s.crowd for s in splits]
+    columns = {int(c) for s, use in zip(splits, judged, strict=True) for c in np.unique(s.row_lengths[use])}
     if len(columns) != 1:
         return None
     count = columns.pop()
@@ -122,14 +122,14 @@ def likely_shape(data: Description) -> tuple[int, int] | None:
 
 
 def counted_from_one(indices: Sequence[int], keypoints: int) -> bool:
-    """Tell whether indices look as if they were counted from 1: none is 0, and one is the number of keypoints."""
+    """Return whether indices look as if they were counted from 1: none is 0, and one is the number of keypoints."""
     return bool(indices) and min(indices) >= 1 and max(indices) == keypoints
 
 
 def yaml_patch(data: Description) -> dict[str, Any]:
     """Return keys to add to a dataset YAML, or to change: what is certain from its labels and names, or suggested.
 
-    ``kpt_shape`` where it is missing or improper and all rows agree on one; ``flip_idx`` from the names, or counted
+    ``kpt_shape`` if it is missing or improper and all rows agree on one; ``flip_idx`` from the names, or counted
     from 0; if there are no ``kpt_oks_sigmas`` the engine's own, or larger ones for many keypoints; ``skeleton``
     counted from 0.
     """
@@ -163,5 +163,5 @@ def _patched_flip_idx(data: Description, keypoints: int) -> list[int] | None:
 
 
 def is_pair(value: Any) -> bool:
-    """Tell whether a value is a list of two whole numbers."""
+    """Return whether a value is a list of two whole numbers."""
     return isinstance(value, (list, tuple)) and len(value) == 2 and all(type(i) is int for i in value)

@@ -36,7 +36,7 @@ class PoseHooks:
         from trainer_pose.formats import completed
 
         data = yield
-        return completed(data) if isinstance(data, Description) else data
+        return completed(Description.of(data, ctx.source))
 
     @hookimpl
     def check_dataset(self, ctx: DataContext) -> Iterable[Finding]:
@@ -53,7 +53,7 @@ class PoseHooks:
         from trainer_host.data import Description
         from trainer_pose.suggestions import yaml_patch
 
-        return yaml_patch(ctx.data) if isinstance(ctx.data, Description) else {}
+        return yaml_patch(Description.of(ctx.data, ctx.source))
 
     @hookimpl
     def annotate_image(self, ctx: LabelContext) -> Sequence[Shape]:
@@ -125,7 +125,6 @@ TASK = TaskSpec(
     engine_task="pose",
     default_model="yolo26n-pose.pt",
     scratch_model="yolo26n-pose.yaml",
-    best_metric="metrics/mAP50-95(P)",
     metrics=("metrics/mAP50(B)", "metrics/mAP50(P)", "metrics/mAP50-95(P)"),
     dataset_keys=("names", "kpt_shape"),
     known_keys=("kpt_shape", "flip_idx", "kpt_names", "kpt_oks_sigmas", "skeleton"),

@@ -18,7 +18,7 @@ EFFECT = {
     "train": "the model cannot learn keypoints",
     "val": "pose metrics are 0 there, and only boxes select best.pt",
 }
-"""What follows from a split without labelled keypoints."""
+"""Effects of a split without labelled keypoints."""
 
 
 def unlabelled_splits(data: Description, points: Mapping[str, Keypoints]) -> Iterator[Finding]:

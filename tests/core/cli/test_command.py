@@ -288,7 +288,7 @@ def test_problems_of_a_settings_file_name_the_line(trainer: Trainer, tmp_path: P
         ("list.yaml", ["list.yaml:1: the file is a list"]),
         ("nothing.yaml", ["nothing.yaml"]),
         ("file", ["file"]),
-        ("plain.yaml", ["plain.yaml", "no 'kpt_shape'", "write kpt_shape: [9, 3]"]),
+        ("plain.yaml", ["plain.yaml", "'kpt_shape' is missing", "write kpt_shape: [9, 3]"]),
         ("shape.yaml", ["shape.yaml", "[9, 4]", "write kpt_shape: [9, 3]"]),
         ("missing.yaml", ["missing.yaml:", "train: no images found at", "nowhere"]),
         ("download.yaml", ["download.yaml:", "no images found at", "never run"]),

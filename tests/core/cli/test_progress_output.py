@@ -352,7 +352,7 @@ def test_the_summary_without_a_best_model() -> None:
 def test_the_summary_without_a_checkpoint() -> None:
     head, *places = summary(None, None, Ending("epochs"))
     assert head == "Done: 3 epochs in 0 s. No checkpoint was saved. The model of the last epoch on held-out images:"
-    assert places[-1] == "  everything   run"
+    assert places[-1] == "  run folder   run"
 
 
 # The engine's log

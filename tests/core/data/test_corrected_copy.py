@@ -7,10 +7,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from trainer_host.base.errors import DatasetError, SettingsError, StorageError
-from trainer_host.base.findings import Finding
+from trainer_host.base.errors import SettingsError, StorageError
+from trainer_host.base.findings import DatasetError, Finding
 from trainer_host.base.yaml_document import read_document
-from trainer_host.data.corrected_copy import patch_text, write_mended
+from trainer_host.data.corrected_copy import patch_text, write_corrected
 from trainer_host.data.dataset_reader import read_dataset
 from trainer_host.data.deep_check import inspect_pixels
 from trainer_host.data.description import Description
@@ -52,7 +52,7 @@ def mended(file, folder, found=(), patch=None, proposal=None):
     """Write the copy and return its lines and what reading it finds."""
     data = read_dataset(file)
     before = tree(file.parent)
-    lines = write_mended(data, [*data.findings, *found], folder, patch or {}, proposal)
+    lines = write_corrected(data, [*data.findings, *found], folder, patch or {}, proposal)
     assert tree(file.parent) == before
     return lines, read_dataset(folder / "data.yaml")
 
@@ -95,8 +95,8 @@ def test_what_is_certain_is_mended(tmp_path, written, expected):
         assert "still to do: label-number (1)." in lines
         return
     assert text_of(tmp_path / "copy", "train/a") == expected
-    assert copy.findings == []
-    assert any(line.startswith("mended: ") for line in lines)
+    assert not copy.findings
+    assert any(line.startswith("fixed: ") for line in lines)
     assert not any("to do" in line for line in lines)
 
 
@@ -132,7 +132,7 @@ def test_repeated_rows_are_left_out_where_the_check_found_them(tmp_path):
     lines, _ = mended(file, tmp_path / "copy", found)
     assert text_of(tmp_path / "copy", "train/a") == f"{ROW}1 0.5 0.5 0.2 0.2\n\n"
     assert text_of(tmp_path / "copy", "train/b") == ROW * 2
-    assert "mended: rows left out that repeat an earlier one (2)." in lines
+    assert "fixed: repeated rows removed (2)." in lines
 
 
 def test_keys_and_paths_of_the_yaml_are_mended(tmp_path):
@@ -145,8 +145,8 @@ def test_keys_and_paths_of_the_yaml_are_mended(tmp_path):
         "names": {0: "mouse"},
         "nc": 1,
     }
-    assert copy.findings == []
-    assert {"mended: paths of the YAML (1).", "mended: the key validation is written as val."} <= {*lines}
+    assert not copy.findings
+    assert {"fixed: paths of the YAML (1).", "fixed: the key validation is written as val."} <= {*lines}
 
 
 def test_several_folders_lists_and_the_same_split_twice(tmp_path):
@@ -188,7 +188,7 @@ def test_orphans_are_left_out_and_faults_of_files_stay(tmp_path):
     (root / "labels" / "train" / "c.txt").unlink()
     (root / "labels" / "train" / "c.txt").mkdir()
     lines, copy = mended(file, tmp_path / "copy")
-    assert "left out: label-orphan (1)." in lines
+    assert "skipped: label-orphan (1)." in lines
     assert {"still to do: image-empty (1).", "still to do: label-directory (1)."} <= {*lines}
     assert sorted(f.code for f in copy.findings) == ["image-empty", "label-directory"]
 
@@ -224,7 +224,7 @@ def test_the_proposed_split_is_written_as_lists(tmp_path):
     better = read_dataset(tmp_path / "copy" / "data-split.yaml")
     assert sum(map(len, better.splits.values())) == 10
     assert all((s.labelled == 2).all() for s in better.splits.values())
-    assert inspect_pixels(better).findings == []
+    assert not inspect_pixels(better).findings
     assert any(line.startswith("data-split.yaml has the proposed split") for line in lines)
 
 
@@ -241,7 +241,7 @@ def test_the_folder_is_refused(tmp_path, place):
     data = read_dataset(file)
     before = tree(tmp_path / "mice")
     with pytest.raises(SettingsError):
-        write_mended(data, [], target, {})
+        write_corrected(data, [], target, {})
     assert tree(tmp_path / "mice") == before
 
 
@@ -256,9 +256,9 @@ def test_nothing_is_left_where_the_copy_fails(tmp_path, monkeypatch):
     data = read_dataset(file)
     (tmp_path / "wall").write_text("a file")
     with pytest.raises(StorageError):
-        write_mended(data, [], tmp_path / "wall" / "copy", {})
+        write_corrected(data, [], tmp_path / "wall" / "copy", {})
     with pytest.raises(yaml.YAMLError):
-        write_mended(data, [], tmp_path / "copy", {"flip_idx": object()})
+        write_corrected(data, [], tmp_path / "copy", {"flip_idx": object()})
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["mice", "wall"]
 
 
@@ -268,11 +268,11 @@ def test_images_are_copied_where_links_are_not_possible(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
     _, copy = mended(make(tmp_path / "mice", {"train/a": ROW, "val/b": ROW}), tmp_path / "copy")
-    assert copy.findings == []
+    assert not copy.findings
     assert not (tmp_path / "copy" / "images" / "train" / "a.png").is_symlink()
 
 
 def test_what_is_no_folder_of_labels_is_not_mended(tmp_path):
     file = make(tmp_path / "mice", {"train/a": ROW, "val/b": ROW})
     with pytest.raises(DatasetError, match="nothing to copy"):
-        write_mended(Description({}, file=file), [], tmp_path / "copy", {})
+        write_corrected(Description({}, file=file), [], tmp_path / "copy", {})

@@ -28,7 +28,7 @@ def test_the_dataset_lies_beside_its_yaml(tmp_path: Path, monkeypatch: pytest.Mo
     assert data["path"] == file.parent
     assert names(data) == [f"images/train/{i}.png" for i in range(3)]
     assert data["train"] == str(tmp_path / "data" / "images" / "train")
-    assert data.findings == []
+    assert not data.findings
 
 
 @pytest.mark.parametrize("path", ["", None, ".", "../data", "sub/..", "{root}"])
@@ -37,7 +37,7 @@ def test_path_is_relative_to_the_yaml(tmp_path: Path, path: str | None) -> None:
     (tmp_path / "data" / "sub").mkdir()
     data = read_dataset(file)
     assert len(data.splits["train"]) == 3
-    assert data.findings == []
+    assert not data.findings
 
 
 def test_a_path_below_the_working_folder_is_a_habit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_names_that_are_no_text_are_read(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system has no such names")
     data = read_dataset(file)
-    assert data.findings == []
+    assert not data.findings
     assert len(data.splits["train"]) == 4
     assert content(read_dataset(file)) == content(data)
     assert len(data.fingerprint()) == 64

@@ -92,7 +92,7 @@ def found(data):
 def test_damage_within_a_picture_is_found(tmp_path, name, content):
     whole = name.rpartition(".")
     data = dataset(tmp_path, train={name: content, f"whole.{whole[2]}": scene(2)})
-    assert data.findings == []
+    assert not data.findings
     findings = list(check_pixels(data))
     assert [(f.code, f.file, f.image, f.split, f.severity) for f in findings] == [
         ("image-undecodable", *[str(tmp_path / "images" / "train" / name)] * 2, "train", "error")
@@ -138,7 +138,7 @@ def test_the_same_picture_saved_otherwise_is_found(tmp_path):
     expected = {("near-duplicate", f, "warning") for f in ("again.jpg", "small.png", "shifted.jpg", "lit.jpg")}
     assert found(data) == {*expected, ("near-duplicates", "data.yaml", "warning")}
     first = next(f for f in check_pixels(data) if f.file.endswith("again.jpg"))
-    assert "images/train/3.jpg of train" in first.message
+    assert "images/train/3.jpg in train" in first.message
     assert first.split == "val"
 
 
@@ -146,7 +146,8 @@ def test_a_copy_that_is_told_already_is_not_told_again(tmp_path):
     copy = encoded(scene(1), "JPEG")
     data = dataset(tmp_path, train={"a.jpg": copy, "b.jpg": scene(2)}, val={"c.jpg": copy, "d.jpg": scene(3)})
     file = str(tmp_path / "images" / "val" / "c.jpg")
-    data.findings.append(Finding("splits-share-images", "twice.", "remove it", file, None, "warning", "val", file))
+    known = Finding("splits-share-images", "twice.", "remove it", file, None, "warning", "val", file)
+    data = data.with_findings([known])
     assert found(data) == set()
 
 

@@ -78,7 +78,7 @@ def codes_in(sources: list[str]) -> set[str]:
 def test_codes_are_found_however_they_are_given() -> None:
     source = (
         "class Finding:\n    code: str\n    message: str\n"
-        "class Fault:\n    line: int\n    code: str\n"
+        "class LabelFault:\n    line: int\n    code: str\n"
         "class Split:\n    def of_row(self, row, code, message): ...\n"
         "KEY = 'a-constant'\n"
         "Finding('first', 'A message.')\nFault(1, 'second-one')\nsplit.of_row(3, 'third', 'text')\n"

@@ -154,7 +154,7 @@ def test_a_split_of_links_and_links_within_the_dataset_are_no_matter(data: Path,
         for image in sorted((data.parent / "images" / split).iterdir()):
             image.rename(store / image.name)
             image.symlink_to(store / image.name)
-    assert read_dataset(data).findings == []
+    assert not read_dataset(data).findings
 
 
 def test_images_elsewhere_whose_labels_stayed(data: Path, tmp_path: Path) -> None:

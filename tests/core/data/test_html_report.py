@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +22,8 @@ from trainer_host import Box, DataContext, Finding, Histogram, LabelContext, Lin
 from trainer_host.data.description import Description, Split
 from trainer_host.data.report import write_report
 from trainer_host.data.report.charts import own_histograms, size_chart
-from trainer_host.data.report.pictures import WHOLE, View, closest_view, detail_view, draw, draw_mirrored, load_picture
+from trainer_host.data.report.overlay import draw, draw_mirrored
+from trainer_host.data.report.pictures import WHOLE, View, closest_view, detail_view, load_picture
 
 EVIL = "<script>alert(1)</script>\"'&"
 VOID = {"meta", "input", "br", "img", "link"}
@@ -111,7 +113,7 @@ def test_it_says_what_the_dataset_is(tmp_path: Path) -> None:
     page = report(data)
     assert data.fingerprint() in page.text
     assert "shapes" in page.text
-    assert "Ready to train: nothing was found." in page.text
+    assert "Ready to train. No problems found." in page.text
     assert "train 3 1 2 0 3" in page.text
 
 
@@ -374,7 +376,7 @@ def test_samples_are_spread_and_shown_with_their_mirror_image(tmp_path: Path) ->
 
 def test_all_splits_have_samples_and_bad_images_are_none(tmp_path: Path) -> None:
     data = dataset(tmp_path, *(f"{i:02}.png" for i in range(30)))
-    data.splits["val"] = dataset(tmp_path, "v.png", split="val").splits["val"]
+    data = replace(data, splits={**data.splits, **dataset(tmp_path, "v.png", split="val").splits})
     bad = data.splits["train"].of_image(0, "bad", "It is bad.")
     page = report(data, [bad])
     samples = [a["aria-label"] or "" for a in page.all("svg", role="img")]

@@ -13,7 +13,7 @@ from tests.support.command import command
 from tests.support.untrained_models import SIDE, dataset, noise, save_pixels
 from tests.support.yolo_datasets import examined
 from trainer_host import Finding
-from trainer_host.data.description import ALPHA, CHANNELS, DEEP
+from trainer_host.data.header_facts import ALPHA, CHANNELS, DEEP
 from trainer_host.data.image_headers import read_header
 
 
@@ -76,7 +76,7 @@ def test_numbers_of_channels_are_compared(tmp_path: Path) -> None:
     assert findings(tmp_path / "all", pixels=lambda: noise(6), suffix="tif", channels=6) == []
     found = findings(tmp_path / "few", suffix="jpg", channels=4)
     assert [(f.code, f.severity, f.image) for f in found] == [("image-channels", "error", None)] * 2
-    assert {f.fix for f in found} == {"write channels: 3, or give other images"}
+    assert {f.fix for f in found} == {"write channels: 3, or use other images"}
     for channels in (1, 3):
         assert findings(tmp_path / f"{channels}", pixels=lambda: noise(1), channels=channels) == []
         assert findings(tmp_path / f"colour{channels}", channels=channels) == []

@@ -22,7 +22,7 @@ class Reference:
     lines: list[int] = field(default_factory=list)
     columns: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
-    sound: list[bool] = field(default_factory=list)
+    valid: list[bool] = field(default_factory=list)
     faults: list[tuple[int, str, int, int]] = field(default_factory=list)
 
 
@@ -39,7 +39,7 @@ def reference(content: bytes) -> Reference:
         found.lines.append(number)
         found.columns.append(len(words))
         found.values += [value if isinstance(value, float) else math.nan for value in values]
-        found.sound.append(not odd)
+        found.valid.append(not odd)
         if odd:
             found.faults.append((number, str(values[odd[0]]), odd[0] + 1, len(odd)))
     return found
@@ -61,8 +61,8 @@ def agrees(contents: Sequence[bytes], rows: Rows) -> None:
     expected = [reference(content) for content in contents]
     assert rows.file.tolist() == [i for i, one in enumerate(expected) for _ in one.lines]
     assert rows.line.tolist() == [n for one in expected for n in one.lines]
-    assert rows.columns.tolist() == [n for one in expected for n in one.columns]
-    assert rows.sound.tolist() == [s for one in expected for s in one.sound]
+    assert rows.row_lengths.tolist() == [n for one in expected for n in one.columns]
+    assert rows.valid.tolist() == [s for one in expected for s in one.valid]
     values = np.array([v for one in expected for v in one.values], np.float64)
     nan = np.isnan(values)
     assert np.isnan(rows.values).tolist() == nan.tolist()
@@ -78,8 +78,8 @@ def agrees(contents: Sequence[bytes], rows: Rows) -> None:
 
 
 def types_are_right(rows: Rows) -> None:
-    assert (rows.file.dtype, rows.line.dtype, rows.columns.dtype) == (np.int32, np.int32, np.int32)
-    assert (rows.values.dtype, rows.sound.dtype) == (np.float64, np.bool_)
+    assert (rows.file.dtype, rows.line.dtype, rows.row_lengths.dtype) == (np.int32, np.int32, np.int32)
+    assert (rows.values.dtype, rows.valid.dtype) == (np.float64, np.bool_)
 
 
 DIGITS = st.text("0123456789", min_size=1, max_size=25)
@@ -172,7 +172,7 @@ def is_text(content: bytes) -> bool:
 
 def rows_of_text(contents: Sequence[bytes], rows: Rows) -> Rows:
     faults = [f for f in rows.faults if is_text(contents[f.file])]
-    return Rows(rows.file, rows.line, rows.columns, rows.values, rows.sound, faults)
+    return Rows(rows.file, rows.line, rows.row_lengths, rows.values, rows.valid, faults)
 
 
 @given(st.lists(st.lists(SHARE, min_size=1, max_size=5), max_size=5))

@@ -20,7 +20,7 @@ from trainer_host.base.errors import TrainerError
 from trainer_host.base.findings import FAIL
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.request import Request
-from trainer_host.data.check_runner import examine, settle
+from trainer_host.data.check_runner import apply_tolerance, read_and_check
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.dataset_check import prepare
 
@@ -32,7 +32,7 @@ FOR_A_PERSON = (
     r"put the label files into .*",  # there are none
     r"open the folder in X-AnyLabeling .*",
     r"write the path of an image, with its ending",
-    r"move \d+ images, as the split does that trainer check --deep --fix DIR writes",
+    r"move \d+ images as in the split that trainer check --deep --fix DIR writes",
 )
 """Fixes that name one and need somebody who knows the data, or another program."""
 UNFINISHED = {"label-latin-1"}
@@ -151,8 +151,8 @@ def accepted_by_run(data: Path) -> bool:
         chain, ctx = prepare(
             Request.of("check", {"data": str(data)}, task="pose"), Registry.installed(), NullReporter()
         )
-        read = examine(chain, ctx)
-        settle(read, FAIL, {"train", "val"})
+        read = read_and_check(chain, ctx)
+        apply_tolerance(read, FAIL, {"train", "val"})
         ctx.args.task = "pose"
         for mode in ("train", "val"):
             wanted = replace(ctx, data=read, path=read[mode], mode=mode, batch_size=4, stride=32)

@@ -236,7 +236,7 @@ def test_a_file_that_could_not_be_read_for_once_is_read_again(
     with monkeypatch.context() as broken:
         broken.setattr(os, "open", failing)
         assert any(f.severity == "error" for f in read_dataset(file).findings)
-    assert read_dataset(file).findings == []
+    assert not read_dataset(file).findings
 
 
 # A cache that is not as it was left

@@ -41,7 +41,7 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
         "COCO results",
         "give the file of the annotations",
     ),
-    "list.json": (json.dumps([{"image_id": 1, "category_id": 1}]), "without images and categories", "whole COCO file"),
+    "list.json": (json.dumps([{"image_id": 1, "category_id": 1}]), "without images and categories", "complete COCO"),
     "studio.json": (json.dumps([{"id": 1, "annotations": [], "data": {}}]), "Label Studio", "images=DIR"),
     "via.json": (json.dumps({"a1": {"filename": "a.png", "regions": []}}), "VIA", "export it as COCO"),
     "mice.slp": (b"\x89HDF\r\n\x1a\n", "SLEAP", "save_ultralytics"),
@@ -226,7 +226,7 @@ def test_files_of_different_formats(tmp_path: Path) -> None:
     write(tmp_path / "a.json", '{"images": [], "annotations": [], "categories": []}')
     write(tmp_path / "b.json", json.dumps(LABELME))
     message, fix = said("a.json,b.json")
-    assert "b.json is an annotation of labelme (JSON), and the others are not" in message
+    assert "b.json is an annotation of labelme (JSON), unlike the others" in message
     assert "in the same format" in fix
 
 
@@ -246,7 +246,7 @@ def test_several_yamls_and_one_in_a_folder_below(tmp_path: Path) -> None:
     shutil.copyfile(root / "data.yaml", root / "other.yaml")
     message, fix = said("below/inner")
     assert "2 dataset YAMLs: below/inner/data.yaml, below/inner/other.yaml" in message
-    assert fix == "name one of them: data=below/inner/data.yaml"
+    assert fix == "choose one: data=below/inner/data.yaml"
 
 
 def test_archives_are_looked_into_and_not_unpacked(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_archives_are_looked_into_and_not_unpacked(tmp_path: Path) -> None:
 def test_a_list_of_addresses_is_refused_before_its_task_is_asked_for(tmp_path: Path) -> None:
     write(tmp_path / "data.ndjson", '{"type": "dataset"}\n')
     for task in (None, "pose"):
-        with pytest.raises(UnsafeError, match="lists images as addresses"):
+        with pytest.raises(UnsafeError, match="lists images by URLs"):
             trainer_host.check("data.ndjson", task=task)
 
 

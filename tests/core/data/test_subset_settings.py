@@ -47,7 +47,7 @@ def selected(data: Path, *used: str, **settings: Any) -> list[str]:
         ({"classes": (0, 7, 9)}, "classes=[0,7,9]: the dataset has no class 7, 9."),
         ({"classes": 3}, "classes=3: the dataset has no class 3."),
         ({"classes": [3], "single_cls": True}, "the dataset has no class 3. Fix: choose from 0 (one), 1 (two)"),
-        ({"classes": 2}, "no label is left in train with classes=2, so there is nothing to train on."),
+        ({"classes": 2}, "no labels remain in train with classes=2, so there is nothing to train on."),
         ({"classes": [2], "single_cls": True}, "Fix: choose classes that train has: 0, 1"),
         ({"fraction": 0.001}, "with fraction=0.001, which keeps 1 of 10 images, so there is nothing to train on."),
         ({"fraction": 3}, "fraction=3, which keeps 3 of 10 images"),
@@ -69,7 +69,7 @@ def test_what_leaves_nothing_to_train_on_is_refused(data: Path, settings: dict[s
 
 
 def test_a_validation_without_a_label_is_told(data: Path) -> None:
-    told = "val: no label is left in val with classes=[1], so its metrics are 0."
+    told = "val: no labels remain in val with classes=[1], so its metrics are 0."
     assert selected(data, classes=[1]) == [told]
     assert selected(data, "train", classes=[1]) == []
     told = "classes=[1] and fraction=0.1, which keeps 1 of 10 images, so its metrics are 0."

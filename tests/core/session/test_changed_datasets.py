@@ -62,12 +62,12 @@ def test_a_refused_run_leaves_the_files_of_others_alone(trainer: Trainer, data: 
     assert (data.parent / "dataset.yaml").read_text() == (data.parent / "train.txt").read_text() == "mine\n"
     data.write_text(yaml.safe_dump(content))
     done = trainer(*RUN, f"data={data}", f"save_dir={data.parent}")
-    assert (done.code, "the run's folder is that of the dataset" in done.err) == (3, True)
+    assert (done.code, "the run folder is the dataset's folder" in done.err) == (3, True)
     assert (data.parent / "dataset.yaml").read_text() == "mine\n"
     other = data.parent.parent / "other.yaml"
     other.write_text(yaml.safe_dump({**content, "path": str(data.parent)}))
     done = trainer(*RUN, f"data={other}", f"save_dir={data.parent}")
-    assert (done.code, "the run's folder is that of the dataset" in done.err) == (3, True)
+    assert (done.code, "the run folder is the dataset's folder" in done.err) == (3, True)
 
 
 @pytest.mark.parametrize("source", ["http://127.0.0.1:9/x.ndjson", "coco.yaml", "/tmp/x.tar"])

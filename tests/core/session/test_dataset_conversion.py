@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_what_is_read_back_is_the_very_same(tmp_path_factory: pytest.TempPathFac
     data = described(folder / "source", rows)
     again = read_dataset(write_yolo(data, folder / "new").file).splits["train"]
     assert np.array_equal(again.values, data.splits["train"].values)
-    assert again.columns.tolist() == [6] * len(rows)
+    assert again.row_lengths.tolist() == [6] * len(rows)
 
 
 def test_keys_are_kept(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.mkdir()
     write_yolo(data, taken)
-    data.engine_reads = True
+    data = replace(data, engine_reads=True)
     for folder in (taken, tmp_path / "source" / "new", tmp_path / "source" / "a.png"):
         with pytest.raises(SettingsError):
             write_yolo(data, folder)

@@ -1,8 +1,7 @@
-"""Pictures of a dataset's images, small, with their labels drawn over them."""
+"""Small pictures of a dataset's images, or of the part that matters."""
 
 from __future__ import annotations
 
-import base64
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from trainer_host.base.annotations import Box, Line, Point
-from trainer_host.data.report.markup import colour, escaped
+from trainer_host.base.annotations import Box, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from cv2.typing import MatLike
     from numpy.typing import NDArray
@@ -29,9 +27,8 @@ UNITS = 320
 MAX_PIXELS = 178_956_970
 MAX_BYTES = 1 << 28
 MAX_SHAPES = 1000
-MAX_NAMES = 60
 CROWDED = 40
-"""Where a picture has more points they are drawn small and without names."""
+"""Points beyond which an image is shown in detail too, and its points small and without names."""
 _REDUCED = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -39,13 +36,11 @@ _REDUCED = {
     1: cv2.IMREAD_COLOR,
 }
 _QUALITY = 82
-_FAR = 3.0
-_RADIUS, _SMALL, _FONT, _LETTER, _LONGEST_NAME = 4.0, 2.6, 12.0, 6.4, 28
 
 
 @dataclass(frozen=True)
 class View:
-    """The part of an image that is shown, in shares of its width and height."""
+    """The part of an image that is shown, as fractions of its width and height."""
 
     left: float = 0.0
     top: float = 0.0
@@ -71,16 +66,16 @@ class Picture:
 
 
 def closest_view(shapes: Sequence[Shape], shape: tuple[int, int], margin: float = 1.6, largest: float = 0.6) -> View:
-    """Return the part of an image to show: a square around its shapes where they are small, or all of it.
+    """Return the part of an image to show: a square around its shapes if they are small, or all of it.
 
     Args:
-        shapes: What is drawn.
+        shapes: The shapes that are drawn.
         shape: Height and width of the image in pixels.
         margin: The side of the square, in lengths of what it holds.
         largest: The longest side of the square, in lengths of the image's longer side.
     """
     height, width = shape
-    corners = np.array([c for s in shapes for c in _corners(s)], float).reshape(-1, 2)
+    corners = np.array([c for s in shapes for c in corners_of(s)], float).reshape(-1, 2)
     if not len(corners) or not np.isfinite(corners).all() or (corners < 0).any() or (corners > 1).any():
         return WHOLE
     low, high = corners.min(0) * (width, height), corners.max(0) * (width, height)
@@ -94,7 +89,7 @@ def closest_view(shapes: Sequence[Shape], shape: tuple[int, int], margin: float 
 
 
 def detail_view(shapes: Sequence[Shape], shape: tuple[int, int]) -> View:
-    """Return the part of a crowded image that shows a large box with many points; all of it where there is none."""
+    """Return the part of a crowded image that shows a large box with many points; all of it if there is none."""
     points = [s for s in shapes if isinstance(s, Point)]
     boxes = [s for s in shapes if isinstance(s, Box)]
     if len(points) <= CROWDED or not boxes:
@@ -106,12 +101,13 @@ def detail_view(shapes: Sequence[Shape], shape: tuple[int, int]) -> View:
 
 
 def _within(box: Box, places: NDArray[np.float64]) -> NDArray[np.bool_]:
-    low, high = np.array(_corners(box))
+    low, high = np.array(corners_of(box))
     inside: NDArray[np.bool_] = ((places >= low) & (places <= high)).all(1)
     return inside
 
 
-def _corners(shape: Shape) -> list[tuple[float, float]]:
+def corners_of(shape: Shape) -> list[tuple[float, float]]:
+    """Return opposite corners of a box, the place of a point, or the ends of a line."""
     if isinstance(shape, Box):
         return [(shape.left, shape.top), (shape.left + shape.width, shape.top + shape.height)]
     if isinstance(shape, Point):
@@ -120,11 +116,11 @@ def _corners(shape: Shape) -> list[tuple[float, float]]:
 
 
 def load_picture(path: str, shape: tuple[int, int], view: View = WHOLE) -> Picture | None:
-    """Decode a part of an image, as small as will do; None where that cannot or should not be done.
+    """Decode a part of an image, no larger than needed; None if that cannot or should not be done.
 
     Args:
         path: The image.
-        shape: Height and width in pixels, as its header says; 0 where it is not known. A bomb is not decoded.
+        shape: Height and width in pixels, as its header says; 0 if unknown. A bomb is not decoded.
         view: The part to show.
     """
     height, width = shape
@@ -154,128 +150,3 @@ def _cropped(image: MatLike, view: View) -> Picture | None:
     done, jpeg = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     exact = View(left / width, top / height, across / width, down / height)
     return Picture(jpeg.tobytes(), exact, across * UNITS / longer, down * UNITS / longer) if done else None
-
-
-def draw(picture: Picture, shapes: Sequence[Shape], name: str, text: str) -> str:
-    """Return a picture with shapes over it, as SVG.
-
-    Args:
-        picture: The picture.
-        shapes: What to draw.
-        name: An identifier of the picture in the page, by which `draw_mirrored` uses it again.
-        text: What it shows, for those who cannot see it.
-    """
-    data = base64.b64encode(picture.jpeg).decode()
-    size = f'width="{picture.width:.1f}" height="{picture.height:.1f}"'
-    image = f'<image id="{name}" {size} href="data:image/jpeg;base64,{data}"/>'
-    return _frame(picture, image, picture.view, shapes, text)
-
-
-def draw_mirrored(picture: Picture, shapes: Sequence[Shape], name: str, text: str) -> str:
-    """Return a picture mirrored, with shapes of the mirrored image over it, as SVG; see `draw`."""
-    image = f'<use href="#{name}" transform="translate({picture.width:.1f} 0) scale(-1 1)"/>'
-    return _frame(picture, image, picture.view.mirrored(), shapes, text)
-
-
-def _frame(picture: Picture, image: str, view: View, shapes: Sequence[Shape], text: str) -> str:
-    overlay = _Overlay(view, picture.width, picture.height)
-    return (
-        f'<svg class="picture" viewBox="0 0 {picture.width:.1f} {picture.height:.1f}" role="img" '
-        f'aria-label="{escaped(text)}">{image}{overlay.draw(shapes[:MAX_SHAPES])}</svg>'
-    )
-
-
-class _Overlay:
-    """Draws shapes over a picture, and their names where they hide no other.
-
-    Args:
-        view: The part of the image that the picture shows.
-        width: Width of the picture in units of the drawing.
-        height: Its height.
-    """
-
-    def __init__(self, view: View, width: float, height: float) -> None:
-        self.view, self.width, self.height = view, width, height
-        self.radius = _RADIUS
-        self.taken: list[tuple[float, float, float, float]] = []
-
-    def place(self, x: float, y: float) -> tuple[float, float]:
-        """Return where a point of the image is in the drawing; far outside of it, somewhere outside."""
-        x, y = min(max(x, -_FAR), _FAR), min(max(y, -_FAR), _FAR)
-        return (x - self.view.left) / self.view.width * self.width, (y - self.view.top) / self.view.height * self.height
-
-    def draw(self, shapes: Sequence[Shape]) -> str:
-        drawable = [s for s in shapes if all(math.isfinite(v) for corner in _corners(s) for v in corner)]
-        points = [s for s in drawable if isinstance(s, Point)]
-        places = [self.place(p.x, p.y) for p in points]
-        crowded = sum(0 <= x <= self.width and 0 <= y <= self.height for x, y in places) > CROWDED
-        self.radius = radius = _SMALL if crowded else _RADIUS
-        self.taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in places]
-        boxes = [s for s in drawable if isinstance(s, Box)]
-        parts = [self.box(s) for s in boxes]
-        parts += [self.line(s) for s in drawable if isinstance(s, Line)]
-        parts += [self.point(s) for s in points]
-        return "".join([*parts, *self.names(boxes if crowded else [*points, *boxes])])
-
-    def box(self, box: Box) -> str:
-        x, y = self.place(box.left, box.top)
-        right, below = self.place(box.left + box.width, box.top + box.height)
-        return (
-            f'<rect class="box" x="{x:.1f}" y="{y:.1f}" width="{max(right - x, 0):.1f}" '
-            f'height="{max(below - y, 0):.1f}" stroke="{colour(box.colour)}"/>'
-        )
-
-    def line(self, line: Line) -> str:
-        (x1, y1), (x2, y2) = self.place(line.x1, line.y1), self.place(line.x2, line.y2)
-        ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-        return f'<line class="bone" {ends} stroke="{colour(line.colour)}"/>'
-
-    def point(self, point: Point) -> str:
-        x, y = self.place(point.x, point.y)
-        at, title = f'cx="{x:.1f}" cy="{y:.1f}" r="{self.radius:g}"', f"<title>{escaped(point.label)}</title>"
-        if point.filled:
-            return f'<circle class="point" {at} fill="{colour(point.colour)}">{title}</circle>'
-        return f'<circle class="point ring" {at} stroke="{colour(point.colour)}">{title}</circle>'
-
-    def names(self, shapes: Sequence[Box | Point]) -> Iterator[str]:
-        drawn = 0
-        for shape in shapes:
-            text = shape.label if len(shape.label) <= _LONGEST_NAME else shape.label[: _LONGEST_NAME - 1] + "…"
-            spot = self.free_spot(shape, len(text) * _LETTER) if text else None
-            if spot is None:
-                continue
-            kind = "of-box" if isinstance(shape, Box) else "of-point"
-            yield f'<text class="name {kind}" x="{spot[0]:.1f}" y="{spot[1]:.1f}">{escaped(text)}</text>'
-            drawn += 1
-            if drawn == MAX_NAMES:
-                return
-
-    def free_spot(self, shape: Box | Point, wide: float) -> tuple[float, float] | None:
-        """Return the left end of the base line of a name where it hides nothing, and keep that place."""
-        high = _FONT
-        for x, y in self.spots(shape, wide):
-            area = (x, y - high * 0.8, x + wide, y + high * 0.2)
-            inside = area[0] >= 0 and area[1] >= 0 and area[2] <= self.width and area[3] <= self.height
-            if inside and not any(_overlap(area, other) for other in self.taken):
-                self.taken.append(area)
-                return x, y
-        return None
-
-    def spots(self, shape: Box | Point, wide: float) -> list[tuple[float, float]]:
-        if isinstance(shape, Box):
-            x, y = self.place(shape.left, shape.top)
-            below = self.place(shape.left, shape.top + shape.height)[1]
-            right = self.place(shape.left + shape.width, shape.top)[0]
-            if not 0 <= (x + right) / 2 <= self.width:
-                return []  # it belongs to a part that is not shown
-            x = min(max(x, 2.0), max(self.width - wide - 2, 2.0))
-            return [(x, y - 4), (x, below + _FONT), (x + 3, y + _FONT)]
-        x, y = self.place(shape.x, shape.y)
-        gap, middle = self.radius + 4, y + _FONT * 0.3
-        right, left, centre = x + gap, x - gap - wide, x - wide / 2
-        above, below = y - gap, y + gap + _FONT * 0.6
-        return [(right, middle), (left, middle), (centre, above), (centre, below), (right, above), (right, below)]
-
-
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

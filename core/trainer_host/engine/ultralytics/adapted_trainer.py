@@ -9,6 +9,7 @@ reaches the host's.
 from __future__ import annotations
 
 import inspect
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -88,11 +89,11 @@ class Below(HostTrainer):
         return answer
 
     def get_dataset(self) -> Any:
-        """Return the dataset as the base reads it."""
+        """Return the keys of the dataset as the base reads it, which the trainer class may change."""
         _, data, error = self.asked["get_dataset"]
         if error is not None:
             raise error
-        return data
+        return deepcopy(dict(data))
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the base's dataset."""
@@ -145,7 +146,7 @@ class Below(HostTrainer):
 
     def measure(self, ctx: ValidationContext) -> None:
         """Take over the data that a trained model is evaluated on, with a loader of it."""
-        self.data, self.args, self.callbacks = ctx.data, ctx.args, ctx.callbacks
+        self.data, self.args, self.callbacks = deepcopy(dict(ctx.data)), ctx.args, ctx.callbacks
         self.test_loader = self.get_dataloader(ctx.data[ctx.args.split], ctx.args.batch, -1, "val")
 
 
@@ -191,6 +192,13 @@ def detached_trainer(run: LiveRun, args: Any, data: Any, device: Any, save_dir: 
     if kind is None:
         return None
     trainer: HostTrainer = object.__new__(kind)
-    known = {"host_run": run, "args": args, "data": data, "device": device, "save_dir": save_dir}
+    known = {
+        "host_run": run,
+        "args": args,
+        "data": dict(data),
+        "description": data,
+        "device": device,
+        "save_dir": save_dir,
+    }
     trainer.__dict__.update(known, asked={}, model=None, test_loader=None, callbacks=None, plugin_metrics={})
     return trainer

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import DatasetError, Problem, UnsafeError
+from trainer_host.base.errors import Problem, UnsafeError
+from trainer_host.base.findings import DatasetError
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.dataset_archives import packed_document, unpacking
 from trainer_host.data.dataset_reader import read_dataset

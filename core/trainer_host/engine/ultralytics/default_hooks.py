@@ -49,7 +49,7 @@ class EngineDefaults:
 
     @hookimpl
     def compute_fitness(self, metrics: Mapping[str, float]) -> float:
-        """Return the validator's own figure."""
+        """Return the value of the selecting metric, or the validator's fitness if no metric is named."""
         return metrics["fitness"]
 
     @hookimpl

@@ -74,7 +74,7 @@ class DropInTrainer(HostTrainer):
         Args:
             options: Values by plugin and option, such as ``{"cbam": {"gain": 0.5}}``.
             plugins: Extensions to switch on, as names or as paths of Python files.
-            best_metric: The metric that selects ``best.pt``.
+            best_metric: The metric that selects ``best.pt``, ``NAME`` or ``min:NAME``.
         """
         merged = {name: dict(values) for name, values in cls.options.items()}
         for name, values in (options or {}).items():

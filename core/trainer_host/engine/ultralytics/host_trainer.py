@@ -11,7 +11,6 @@ import torch
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import DEFAULT_CFG
 
-from trainer_host.base.best_metric import full_name
 from trainer_host.base.contexts import (
     AutobatchHints,
     ModelContext,
@@ -22,8 +21,9 @@ from trainer_host.base.contexts import (
     ScheduleContext,
     ValidationContext,
 )
-from trainer_host.base.errors import SettingsError
+from trainer_host.base.errors import PluginError
 from trainer_host.base.results import Ending
+from trainer_host.data.check_runner import unanswered
 from trainer_host.engine.checkpoint.record import RECORD
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
@@ -31,6 +31,7 @@ from trainer_host.engine.ultralytics.device_settings import refuse_quantization,
 from trainer_host.engine.ultralytics.end_of_training import ending_of
 from trainer_host.engine.ultralytics.engine_errors import loss_error
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
+from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, selecting_metric
 from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
 from trainer_host.engine.ultralytics.reimplemented.load_model import teacher_of
@@ -43,7 +44,7 @@ from trainer_host.plugin.hook_collection import (
     joined_metrics,
     postprocessing,
     require_asked,
-    require_figure,
+    require_finite,
     require_measured,
 )
 
@@ -213,36 +214,21 @@ class HostTrainer(ModelTrainer):
         self.evaluated_epoch = self.epoch + 1
         require_measured(self.host_run.chain, self.plugin_metrics, metrics)
         require_asked(self.host_run.chain, self.postprocessing, "validator")
-        best = self.host_run.options.best_metric
-        if best is not None and best.is_fitness:
-            best = None
-        if best is not None:
-            fitness = best.fitness(metrics)
-        answer = self._answer("compute_fitness", ctx=self.context(RunContext), metrics={**metrics, "fitness": fitness})
-        if best is None:  # what the user names goes before what a plugin thinks of it
-            fitness = answer
+        fitness = fitness_of(self.host_run, self.context(RunContext), metrics, fitness)
+        if fitness is None:
+            raise PluginError(unanswered(self.host_run.chain.name, "compute_fitness"))
         # A loss that is not finite is reported as such.
         if self.host_run.chain.answers("compute_fitness") and bool(self.loss.isfinite()):
-            require_figure(answer)
+            require_finite(fitness)
         self.best_fitness = fitness if before is None or before < fitness else before
         return metrics, fitness
 
-    def _require_best_metric(self) -> None:
-        """Refuse a metric that is not measured as soon as all are known: those of the loss with the first batch.
-
-        Raises:
-            SettingsError: If it is the one that tells the best checkpoint.
-        """
-        best = self.host_run.options.best_metric
-        if best is None or best.is_fitness:
-            return
-        known = {*(self.metrics or {}), *self.plugin_metrics, *self.label_loss_items(prefix="val")}
-        if full_name(best.name, known) is None:
-            raise SettingsError(best.unknown(known))
-
     def progress_string(self) -> str:
         """Return the head of the engine's progress table, which is asked for once the parts of the loss have names."""
-        self._require_best_metric()
+        if not selecting_metric(self.plan).is_fitness:
+            # Not earlier: the names of the loss, which may select best.pt too, are known with the first batch.
+            losses = self.label_loss_items(prefix="val")
+            require_known(self.plan, {*(self.metrics or {}), *self.plugin_metrics, *losses})
         heads = ("Epoch", "GPU_mem", *self.loss_names, "Instances", "Size")
         return "\n" + "".join(f"{head:>11}" for head in heads)
 

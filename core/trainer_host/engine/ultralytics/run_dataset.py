@@ -12,7 +12,7 @@ from trainer_host.base.atomic_io import display_path
 from trainer_host.base.display import escaped
 from trainer_host.base.errors import SettingsError, unknown
 from trainer_host.base.findings import SHOWN, grouped
-from trainer_host.data.check_runner import examine, normalised, settle
+from trainer_host.data.check_runner import apply_tolerance, read_and_check, write_normalised
 from trainer_host.data.subset_settings import check_selection, share_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.live_run import LiveRun
 
 
-def read_and_check(run: LiveRun, ctx: DataContext, folder: Path, used: AbstractSet[str]) -> Description:
+def prepare_dataset(run: LiveRun, ctx: DataContext, folder: Path, used: AbstractSet[str]) -> Description:
     """Read a dataset, have every plugin check it, and show what they warn of.
 
     Args:
@@ -36,11 +36,11 @@ def read_and_check(run: LiveRun, ctx: DataContext, folder: Path, used: AbstractS
         DatasetError: If it cannot be read, or if a check finds an error.
         SettingsError: If there is no such split, or if settings leave nothing of it to train on.
     """
-    data = examine(run.chain, replace(ctx, images=run.options.images))
-    settle(data, run.options.bad, used)
+    ctx = replace(ctx, images=run.options.images)
+    data = apply_tolerance(read_and_check(run.chain, ctx), run.options.bad, used)
     if absent := [name for name in used if data.splits and name not in data.splits]:
         raise SettingsError(unknown("split", absent[0], data.splits))
-    data.findings += check_selection(data, ctx.args, used)
+    data = data.with_findings(check_selection(data, ctx.args, used))
     for name in sorted(used & data.splits.keys()):
         share, total = share_of(ctx.args.fraction, name), len(data.splits[name])
         if not round(total * share):
@@ -51,7 +51,7 @@ def read_and_check(run: LiveRun, ctx: DataContext, folder: Path, used: AbstractS
         shown = ", ".join(display_path(Path(f)) for f in images[:SHOWN])
         more = f" and {len(images) - SHOWN} more, all named in run.yaml" if len(images) > SHOWN else ""
         count = f"{len(images)} {name} image{'s are' if len(images) > 1 else ' is'}"
-        LOGGER.warning(escaped(f"{count} left out (--bad={run.options.bad.text}): {shown}{more}"))
+        LOGGER.warning(escaped(f"{count} skipped (--bad={run.options.bad.text}): {shown}{more}"))
     if data.splits:  # what a task reads by itself, it may read again from where it was
-        data["yaml_file"] = str(normalised(data, folder, replace(ctx, images=run.options.images)))
+        data = write_normalised(data, folder, ctx)
     return data

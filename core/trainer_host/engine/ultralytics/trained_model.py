@@ -23,7 +23,7 @@ from trainer_host.engine.ultralytics.model_loading import inherited_settings, re
 from trainer_host.engine.ultralytics.plugin_callbacks import join_callbacks
 from trainer_host.engine.ultralytics.plugin_layers import with_layers
 from trainer_host.engine.ultralytics.run_contexts import C, make_context
-from trainer_host.engine.ultralytics.run_dataset import read_and_check
+from trainer_host.engine.ultralytics.run_dataset import prepare_dataset
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 from trainer_host.plugin.hook_collection import (
     joined_metrics,
@@ -103,7 +103,7 @@ class UltralyticsModel:
         model, chain, hook = deepcopy(self.model), self.run.chain, self.run.chain.manager.hook
         models = (facts_of_checkpoint(self.checkpoint, str(self.checkpoint.path)),)
         wanted = {"source": str(use.args.data), "split": use.args.split, "mode": "val", "models": models}
-        data = read_and_check(self.run, use.context(DataContext, **wanted), save_dir, {use.args.split})
+        data = prepare_dataset(self.run, use.context(DataContext, **wanted), save_dir, {use.args.split})
         use.args.data = data.get("yaml_file", use.args.data)
         settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
         callbacks = engine_callbacks()

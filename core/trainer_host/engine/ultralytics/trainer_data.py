@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.contexts import DataContext, LoaderContext, RunContext
-from trainer_host.base.errors import DatasetError, Problem
+from trainer_host.base.errors import Problem
+from trainer_host.base.findings import DatasetError
 from trainer_host.data.description import FOUND
 from trainer_host.engine.ultralytics.model_facts import starting_models
-from trainer_host.engine.ultralytics.run_dataset import read_and_check
+from trainer_host.engine.ultralytics.run_dataset import prepare_dataset
 from trainer_host.engine.ultralytics.trainer_hooks import HookedTrainer
 from trainer_host.plugin.hook_collection import joined_augmentations, require_augmentations, require_sampler
 
 if TYPE_CHECKING:
     from trainer_host.base.protocols import Dataset
     from trainer_host.base.type_aliases import Batch
-    from trainer_host.data.description import Description
 
 
 class DataTrainer(HookedTrainer):
     """The engine's trainer with data from hooks."""
 
-    def get_dataset(self) -> Description:
-        """Read the dataset and have it checked.
+    def get_dataset(self) -> dict[str, Any]:
+        """Read the dataset, have it checked, and return a copy of its keys, which the engine may change.
 
         Raises:
             DatasetError: If it cannot be read, or if a check finds an error.
         """
         models = starting_models(self.args)
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split, models=models)
-        data = read_and_check(self.host_run, ctx, self.save_dir, {"train", self.args.split or "val"})
+        data = prepare_dataset(self.host_run, ctx, self.save_dir, {"train", self.args.split or "val"})
         if data.left_out.get("train") and not (data.splits["train"].labelled == FOUND).any():
-            raise DatasetError(Problem("no train image with labels is left.", "Mend them: see trainer check."))
+            raise DatasetError(Problem("no train image with labels is left.", "correct the images: see trainer check"))
         self.args.data = data.get("yaml_file", self.args.data)
-        return data
+        self.description = data
+        return deepcopy(dict(data))
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the dataset of the images at ``img_path``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ultralytics.engine.trainer import BaseTrainer
@@ -11,6 +12,8 @@ from trainer_host.data.check_runner import unanswered
 from trainer_host.engine.ultralytics.run_contexts import C, make_context
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainer_host.engine.live_run import LiveRun
 
 
@@ -19,9 +22,11 @@ class HookedTrainer(BaseTrainer):
 
     Attributes:
         host_run: The run, with its plugins.
+        description: The dataset, as hooks see it; ``data`` has the engine's own copy of its keys.
     """
 
     host_run: LiveRun
+    description: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def hooks(self) -> Any:
@@ -30,7 +35,7 @@ class HookedTrainer(BaseTrainer):
 
     def context(self, kind: type[C], **fields: Any) -> C:
         """Return a view of this run for a hook."""
-        own = {"args": self.args, "data": getattr(self, "data", {}), "save_dir": self.save_dir, "device": self.device}
+        own = {"args": self.args, "data": self.description, "save_dir": self.save_dir, "device": self.device}
         return make_context(kind, self.host_run, **{**own, "engine": self, **fields})
 
     def _answer(self, hook: str, **arguments: Any) -> Any:

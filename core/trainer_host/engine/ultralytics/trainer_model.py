@@ -44,7 +44,7 @@ class ModelTrainer(DataTrainer):
 
     def trained(self, checkpoint: Checkpoint) -> Module:
         """Return the model of a checkpoint, built by the task."""
-        data = checkpoint.record.get("data") or getattr(self, "data", {})
+        data = checkpoint.record.get("data") or self.description
         ctx = self.context(ModelContext, cfg=checkpoint.record.get("cfg"), data=data)
         build = self._build_informed_model if checkpoint.in_state_form else self._build_model
         return trained_model(checkpoint, build, with_layers(self.host_run.chain.manager, ctx))

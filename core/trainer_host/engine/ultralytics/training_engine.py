@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer_host.base.gc_pause import gc_paused
-from trainer_host.base.results import Outcome
+from trainer_host.base.results import TrainingOutcome
+from trainer_host.data.description import Description
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
 from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.fonts import settle_fonts
+from trainer_host.engine.ultralytics.model_selection import shown_metrics
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
-    from trainer_host.data.description import Description
     from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
@@ -54,11 +55,7 @@ class TrainingEngine:
 
     def __init__(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> None:
         self.run, self.values, self.save_dir = run, run.resolved.settings, save_dir
-        shown = [
-            *(run.chain.attribute("metrics") or ()),
-            *([run.options.best_metric.name] if run.options.best_metric else []),
-        ]
-        self.progress = ProgressCallbacks(reporter, stop, tuple(dict.fromkeys(shown)))
+        self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
         self.trainer: HostTrainer | None = None
 
     @engine_errors()
@@ -75,8 +72,8 @@ class TrainingEngine:
             settle_fonts()  # the final evaluation asks for one, also without plots
         if not self.run.options.exact:
             self._use_wanted_threads()
-        data: Description = self.trainer.data
-        return {"fingerprint": data.fingerprint(), **({"left_out": data.left_out} if data.left_out else {})}
+        data = Description.of(self.trainer.description)
+        return {"fingerprint": data.fingerprint(), **({"left_out": dict(data.left_out)} if data.left_out else {})}
 
     def _use_wanted_threads(self) -> None:
         """Use the number of threads that the user set on a CPU; the engine resets it when it validates."""
@@ -113,11 +110,11 @@ class TrainingEngine:
         return setting_warnings(self._prepared().args)
 
     @engine_errors()
-    def train(self) -> Outcome:
+    def train(self) -> TrainingOutcome:
         """Train, and return the outcome."""
         trainer = self._prepared()
         trainer.train()
-        return Outcome(
+        return TrainingOutcome(
             epochs=trainer.epoch + 1 - trainer.start_epoch,
             metrics={k: float(v) for k, v in (trainer.metrics or {}).items()},
             best=trainer.best if trainer.wrote(trainer.best) else None,

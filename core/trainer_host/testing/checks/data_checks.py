@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from trainer_host import api
-from trainer_host.base.errors import DatasetError
+from trainer_host.base.findings import DatasetError
 from trainer_host.testing.bench import reason
 from trainer_host.testing.check_outcome import CheckFailedError, CheckSkippedError, check
 

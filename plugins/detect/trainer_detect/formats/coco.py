@@ -22,7 +22,7 @@ class Coco(BaseModel, frozen=True):
     """The options.
 
     Attributes:
-        holdout: The share of the images that is held out for validation where one file has them all.
+        holdout: The fraction of the images that is held out for validation if one file has them all.
         margin: How far the box of an annotation without one reaches beyond its keypoints on each side, as a fraction of
             their longer extent.
     """

@@ -1,4 +1,4 @@
-"""What the categories of COCO files say: classes by name, and the keypoints of each."""
+"""Categories of COCO files: classes by name, and the keypoints of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def class_names(source: Source, files: Mapping[str, CocoFile]) -> list[str]:
-    """Return the classes: those of the YAML where it has any, else the categories in order of their ids.
+    """Return the classes: those of the YAML if it has any, else the categories in order of their ids.
 
     Every file has to have the same categories, whatever their ids.
     """
@@ -29,7 +29,7 @@ def class_names(source: Source, files: Mapping[str, CocoFile]) -> list[str]:
         if names and coco.images and set(own) != set(names):
             parts = {"this file": set(own) - set(names), whose: set(names) - set(own)}
             differs = "; ".join(f"only in {where}: {listed(sorted(some))}" for where, some in parts.items() if some)
-            what = f"the classes of this file are not those of {whose}; {differs}."
+            what = f"the classes of this file differ from those of {whose}; {differs}."
             fix = "write the same categories into every file, also those without an annotation"
             if whose == "names":
                 fix = f"write names: {json.dumps(own, ensure_ascii=False)} in the YAML, or correct the labels"
@@ -40,7 +40,7 @@ def class_names(source: Source, files: Mapping[str, CocoFile]) -> list[str]:
 
 
 def keypoint_keys(source: Source, files: Mapping[str, CocoFile], names: list[str]) -> dict[str, Any]:
-    """Return the keys that say what the keypoints are; none where no category has any."""
+    """Return the keys that say what the keypoints are; none if no category has any."""
     kinds: dict[str, list[str]] = {}
     skeleton: list[list[int]] = []
     for coco in files.values():
@@ -48,11 +48,11 @@ def keypoint_keys(source: Source, files: Mapping[str, CocoFile], names: list[str
             points = item.content.get("keypoints") or []
             name = item.content["name"]
             if kinds.setdefault(name, points) != points:
-                what = f"the keypoints of category {name!r} are not the same in every file."
+                what = f"the keypoints of category {name!r} differ between files."
                 coco.add("coco-keypoint-names", what, "write the same names in the same order", item.line)
                 source.findings.append(coco.findings[-1])
             skeleton = skeleton or (_skeleton(item.content.get("skeleton"), len(points)) if points else [])
-        _tell_unnamed(source, coco)
+        _note_unnamed(source, coco)
     counts = sorted({len(p) for p in kinds.values() if p})
     if not counts:
         return {}
@@ -82,7 +82,7 @@ def _differing(kinds: Mapping[str, list[str]], most: int, coco: CocoFile) -> Fin
 
 
 def _skeleton(pairs: Any, points: int) -> list[list[int]]:
-    """Return the lines of a skeleton, which COCO counts from 1, counted from 0; none where they are at odds."""
+    """Return the lines of a skeleton, which COCO counts from 1, counted from 0; none if they differ."""
     if not isinstance(pairs, list):
         return []
     lines = [[a - 1, b - 1] for a, b in (p for p in pairs if isinstance(p, list) and len(p) == 2) if _are_ints(a, b)]
@@ -94,7 +94,7 @@ def _are_ints(*values: Any) -> bool:
     return all(isinstance(v, int) for v in values)
 
 
-def _tell_unnamed(source: Source, coco: CocoFile) -> None:
+def _note_unnamed(source: Source, coco: CocoFile) -> None:
     """Say that keypoints are not read where the category does not name them."""
     unnamed = [
         a

@@ -1,4 +1,4 @@
-"""One COCO file: its images, categories and annotations, each with its line, and what is wrong with them."""
+"""One COCO file: its images, categories and annotations, each with its line, and their problems."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Item(NamedTuple):
 
 @dataclass
 class CocoFile:
-    """What a file of labels says, in the form of COCO.
+    """A label file in the form of COCO.
 
     Attributes:
         path: The file.
@@ -39,7 +39,7 @@ class CocoFile:
         images: Image entries by id.
         categories: Category entries by id, in order of their ids.
         annotations: The annotations whose image, category and box can be used.
-        findings: What is wrong with the file.
+        findings: The problems of the file.
     """
 
     path: Path
@@ -60,14 +60,14 @@ def _without_masks(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_coco(path: Path) -> CocoFile:
-    """Read a COCO file. Nothing raises; what is wrong is among its findings."""
+    """Read a COCO file. Nothing raises; problems are among its findings."""
     coco = CocoFile(path)
     document = _parse(coco)
     if document is None:
         return coco
     for key in LISTS:
         if not isinstance(document.get(key), list):
-            what = f"the file has no list {key!r}, which a COCO file has."
+            what = f"the COCO file has no list {key!r}."
             coco.add("coco-key", what, "give a COCO file of object instances or persons")
     if coco.findings:
         return coco
@@ -98,10 +98,10 @@ def _entries(coco: CocoFile, key: str, entries: list[tuple[int, Any]]) -> list[I
             coco.add("coco-entry", what, "write an object with an id", line)
         elif not isinstance(number, IDS) and not (number is None and key == "annotations"):
             what = f"entry {place + 1} of {key} has no id."
-            coco.add("coco-entry", what, "give it an id of its own", line)
+            coco.add("coco-entry", what, "give it a unique id", line)
         elif number in items:
             what = f"two entries of {key} have the id {number!r}, the first in line {items[number].line}."
-            coco.add("coco-duplicate-id", what, "give each an id of its own, or remove one", line)
+            coco.add("coco-duplicate-id", what, "give each a unique id, or remove one", line)
         else:
             items[("none", place) if number is None else number] = Item(line, content)
     return list(items.values())
@@ -157,7 +157,7 @@ def _take_annotations(coco: CocoFile, entries: list[tuple[int, Any]]) -> None:
 
 
 def fault_of(item: Item, points: int, codes: Codes) -> tuple[str, str, str] | None:
-    """Return code, message and fix of what is wrong with an annotation's numbers, or None.
+    """Return code, message and fix of the problem with an annotation's numbers, or None.
 
     Args:
         item: The annotation.
@@ -216,7 +216,7 @@ def says_nothing(content: dict[str, Any]) -> bool:
 
 
 def _numbers(values: Any) -> bool:
-    """Tell whether values are a list of finite numbers."""
+    """Return whether values are a list of finite numbers."""
     if not isinstance(values, list) or not NUMBERS.issuperset(map(type, values)):
         return False
     try:

@@ -21,7 +21,7 @@ def read_dataset(source: Source, holdout: float, margin: float = MARGIN) -> Desc
 
     Args:
         source: The files.
-        holdout: The share of the images that is held out where one file has them all.
+        holdout: The fraction of the images that is held out if one file has them all.
         margin: How far a box that is made from keypoints reaches beyond them, as a fraction of their longer extent.
     """
     read = {path: read_coco(path) for path in dict.fromkeys(source.files.values())}

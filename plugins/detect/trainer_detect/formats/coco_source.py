@@ -23,23 +23,23 @@ SPLIT_NAMES = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-"""What tools call the splits, in small letters."""
+"""Names of the splits in tools, in lower case."""
 PROBED = 50
-"""Images that are looked for in a folder to tell whether it is the right one."""
+"""Number of images to look for in a folder, to see whether it is the right one."""
 
 
 @dataclass
 class Source:
-    """What a user gave as ``data``, where it names files of labels.
+    """The ``data`` of the user, if it names label files.
 
     Attributes:
         file: The file that describes the dataset: the YAML, or the first file of labels.
         kind: The kind of these files.
         files: The file of each split; of kinds with a file for each image, the folder of these.
         folders: For each split the folder of its images, where that is said; a missing split has the one of all.
-        keys: What a YAML says besides.
+        keys: The other keys of a YAML.
         lines: The line of each key of the YAML.
-        findings: What is wrong with what was given.
+        findings: The problems of what was given.
     """
 
     file: Path
@@ -71,7 +71,7 @@ def find_source(source: str, images: Sequence[str | Path], kind: Kind = COCO) ->
     """Return the files that ``data`` names.
 
     Args:
-        source: What `names_kind` was true of.
+        source: An input that `names_kind` accepts.
         images: The folders of images that the user gave: none, one for all splits, or one for each.
         kind: The kind of the files.
     """
@@ -87,7 +87,7 @@ def find_source(source: str, images: Sequence[str | Path], kind: Kind = COCO) ->
     elif len(images) == len(found.files):
         found.folders = {s: Path(f) for s, f in zip(found.files, images, strict=True)}
     elif images:
-        what = f"{len(images)} folders of images are given for {len(found.files)} {kind.noun}s."
+        what = f"{len(images)} folders of images were given for {len(found.files)} {kind.noun}s."
         found.add(kind.codes.images, what, "give images=DIR, or one folder for each file, separated by commas")
     return found
 
@@ -99,7 +99,7 @@ def split_of(name: str) -> str | None:
 
 
 def _files_of_folder(folder: Path, kind: Kind) -> dict[str, Path]:
-    """Return the files of the splits in a folder as tools export it; none if they cannot be told apart."""
+    """Return the files of the splits in a folder as tools export it; none if they are ambiguous."""
     if not os.path.isdir(folder) or has_yaml(folder):  # noqa: PTH112 - of any name
         return {}
     if kind.for_each_image:
@@ -135,7 +135,7 @@ def _from_paths(paths: Sequence[str], kind: Kind) -> Source:
     found = Source(Path(paths[0]).absolute(), kind)
     found.files = {s: Path(p).absolute() for s, p in zip(SPLITS, paths, strict=False)}
     if len(paths) > len(SPLITS):
-        what = f"{len(paths)} {kind.noun}s are given; there are three splits."
+        what = f"{len(paths)} {kind.noun}s were given for three splits."
         found.add(kind.codes.files, what, "give the files of train, val and test, separated by commas")
     return found
 
@@ -167,14 +167,14 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
         named = [v for s in SPLITS if isinstance(v := content.get(s), str)]
         near = any(existing_tail(v, [beside]) for v in named)
         fix = "remove path:" if near else "correct it; it is relative to the YAML"
-        found.add("split-missing-path", f"path: there is no folder {given}.", fix, "path")
+        found.add("split-missing-path", f"path: folder {given} not found.", fix, "path")
         folder = beside
     for split in SPLITS:
         value = content.pop(split, None)
         if _is_of(kind, value, folder):
             found.files[split] = folder / value
             if not os.path.exists(folder / value) and (tail := existing_tail(value, [folder])):  # noqa: PTH110
-                what = f"{split}: there is no file {value}."
+                what = f"{split}: file {value} not found."
                 found.add("split-missing-path", what, f"write {split}: {quote_path(tail)}", split)
                 found.files[split] = folder / tail
         elif value is not None:
@@ -190,7 +190,7 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
     elif isinstance(images, dict):
         found.folders = {s: folder / str(f) for s, f in images.items()}
     elif images is not None:
-        what = f"images is {images!r}, neither a folder nor a folder for each split."
+        what = f"images is {images!r}, not a folder or a folder for each split."
         found.add(kind.codes.images, what, "write images: FOLDER", "images")
     found.keys = {k: v for k, v in content.items() if k != "download"}
     return found
@@ -216,7 +216,7 @@ def find_folder(source: Source, split: str, images: Sequence[Item]) -> Path | No
         place, name, tail = short
         for item in images:
             item.content["file_name"] = "/".join(path_parts(item.content["file_name"])[-tail.count("/") - 1 :])
-        what = f"the images are not at their paths, such as {name}; {tail} in {display_path(place)} is taken."
+        what = f"images such as {name} not found at their paths; using {tail} in {display_path(place)}."
         fix = "write each file_name relative to the folder of images"
         source.findings.append(Finding("path-habit", what, fix, str(file), None, "warning", split))
         return place

@@ -1,4 +1,4 @@
-"""What formats share: pixels as shares of an image, and a part of the images that is held out."""
+"""Code that formats share: normalized coordinates, and images that are held out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MARGIN = 0.1
 
 
 def shares(pixels: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
-    """Return pixels as shares of an image's side, rounded to six decimals just as printing them would."""
+    """Return pixels as fractions of an image's side, rounded to six decimals just as printing them would."""
     values = np.asarray(np.divide(pixels, size), np.float64)
     scaled = values * MILLION
     rounded = np.rint(scaled) / MILLION
@@ -39,7 +39,7 @@ def shares(pixels: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
 
 
 def box_shares(boxes: ArrayLike, sizes: ArrayLike) -> NDArray[np.float64]:
-    """Return boxes as shares of their images.
+    """Return boxes as fractions of their images.
 
     Args:
         boxes: Left, top, width and height in pixels, (n, 4).
@@ -99,7 +99,7 @@ def held_out_finding(file: Path | str, count: int, images: int, remedy: str) -> 
 
 def one_image_finding(file: Path | str, fix: str = "add images") -> Finding:
     """Return the error that a dataset of one image cannot be divided."""
-    what = "there is one image, so that none is left to train on or to validate with."
+    what = "there is only one image: nothing remains to train on or to validate with."
     return Finding("split-empty", what, fix, str(file))
 
 
@@ -108,7 +108,7 @@ def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:
 
     Args:
         splits: The splits, which name the other images of their folders.
-        what: What could have named them.
+        what: The kind of file that could list them.
     """
     named: dict[str, set[str]] = {}
     for split in splits:
@@ -119,8 +119,8 @@ def unlisted(splits: Iterable[Split], what: str) -> Iterator[Finding]:
         try:
             present = os.listdir(folder)  # noqa: PTH208 - of any number of names
         except OSError:
-            continue  # each image is told as missing
+            continue  # each image is reported as missing
         extra = sorted(n for n in present if n not in known and n.rpartition(".")[2].lower() in IMAGE_SUFFIXES)
         if extra:
-            message = f"{counted(len(extra), 'image')} of the folder in no {what}, and not used: {listed(extra)}."
+            message = f"{counted(len(extra), 'image')} of the folder in no {what} and not used: {listed(extra)}."
             yield Finding("image-unlisted", message, "label them, or move them elsewhere", folder, None, "warning")

@@ -12,11 +12,11 @@ from trainer_detect.formats.tool_labels import (
     HIDDEN,
     UNLABELLED,
     VISIBLE,
-    Fault,
     LabelledObject,
     Labels,
     Mark,
     Picture,
+    ShapeFault,
     hull,
     is_number,
     objects_of,
@@ -48,7 +48,7 @@ class _FaultyError(Exception):
 
 @dataclass
 class _Marks:
-    """What an image has, before it is known which shapes belong together."""
+    """The shapes of an image, before they are grouped into objects."""
 
     picture: Picture
     marks: list[Mark] = field(default_factory=list)
@@ -56,7 +56,7 @@ class _Marks:
 
 
 def read_cvat(path: Path) -> Labels:
-    """Read a CVAT file. Nothing raises; what is wrong is among its findings."""
+    """Read a CVAT file. Nothing raises; problems are among its findings."""
     return _Reader(path).read()
 
 
@@ -193,7 +193,9 @@ class _Reader:
             else:
                 image.marks.append(Mark(label, self.box_of(shape), None, group, shape.line, who))
         except _FaultyError as error:
-            fault = Fault("annotation-entry", f"{who} {error}.", "correct it in CVAT, and export again", shape.line)
+            fault = ShapeFault(
+                "annotation-entry", f"{who} {error}.", "correct it in CVAT, and export again", shape.line
+            )
             image.picture.faults.append(fault)
 
     def take_points(self, image: _Marks, shape: Element, label: str, group: str | None, who: str) -> None:

@@ -102,14 +102,14 @@ def refused(path: Path) -> Unreadable | None:
     """Return why a file is not read for its size or for what it is, if it is not.
 
     Raises:
-        OSError: If it is not there, or may not be looked at.
+        OSError: If it does not exist, or is not accessible.
     """
     size = path.stat().st_size
     if size > MOST_BYTES:
         what = f"the file has {size >> 20} MiB; at most {MOST_BYTES >> 20} are read."
         return Unreadable("too-large", what, "split it into several files")
     if not path.is_file():
-        return Unreadable("unreadable", "there is a folder or a device of this name.", "give a file")
+        return Unreadable("unreadable", "not a file, but a folder or a device.", "give a file")
     return None if size else Unreadable("syntax", EMPTY, AGAIN, 1)
 
 
@@ -125,10 +125,10 @@ def read_text(path: Path, noun: str) -> str | Unreadable:
             return why
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        return Unreadable("unreadable", "there is no such file.", f"give the path of a {noun}")
+        return Unreadable("unreadable", "file not found.", f"give the path of a {noun}")
     except OSError as error:
         what = f"the file cannot be read: {error.strerror}."
-        return Unreadable("unreadable", what, "check the path and its rights")
+        return Unreadable("unreadable", what, "check the path and its permissions")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         return Unreadable("encoding", "the file is not UTF-8 text.", "save it as UTF-8", line)

@@ -18,7 +18,7 @@ PROBED_FILES = 20
 """Files of a folder that are looked at to recognise what it holds."""
 MOST_ENTRIES = 1_000_000
 SEVERAL = frozenset({".json", ".xml"})
-"""Endings of several kinds of files, which their content tells apart."""
+"""Endings of several kinds of files, distinguished by content."""
 YAMLS = frozenset({".yaml", ".yml"})
 
 _LABELME = re.compile(r'"shapes"\s*:\s*\[')
@@ -34,7 +34,7 @@ _COCO = re.compile(rb'"(images|annotations|categories)"\s*:')
 
 
 class Codes(NamedTuple):
-    """The codes of what is wrong with any kind of file."""
+    """The codes of problems of any kind of file."""
 
     unreadable: str
     too_large: str

@@ -16,10 +16,10 @@ from trainer_detect.formats.tool_labels import (
     HIDDEN,
     OBJECT,
     VISIBLE,
-    Fault,
     Labels,
     Mark,
     Picture,
+    ShapeFault,
     hull,
     is_number,
     objects_of,
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 HOW = "in Label Studio, drag the keypoints into the rectangle of their object, in the list of regions"
 AGAIN = "export the labels again as JSON"
 PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
-"""What an upload puts before the name of a file."""
+"""The prefix of the names of uploaded files."""
 SCHEME = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 MOST_PERCENT = 1e6
 SHAPES = ("rectangle", "keypoint", "polygon", "ellipse", "brush")
 IGNORED = frozenset({"relation", "choices", "textarea", "rating", "number", "taxonomy", "datetime", "pairwise"})
-"""What says something of an image or of other regions, and is not a region."""
+"""Results about an image or about other regions, which are not regions themselves."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class _Task:
 
 
 def read_label_studio(path: Path) -> Labels:
-    """Read a file of Label Studio. Nothing raises; what is wrong is among its findings."""
+    """Read a file of Label Studio. Nothing raises; problems are among its findings."""
     labels = Labels(path, LABEL_STUDIO)
     labels.remedy = "give the folder that has the images of the tasks: images=DIR"
     document = read_json(path, LABEL_STUDIO.noun)
@@ -102,7 +102,7 @@ def _tasks(labels: Labels, entries: list[tuple[int, Any]]) -> Iterator[_Task]:
         yield _short_task(*max(same, key=lambda entry: _rank(entry[1])))
     if unlabelled:
         what = f"{counted(unlabelled, 'task')} without an annotation, or skipped; not used."
-        fix = "label them, and submit tasks that show nothing as empty"
+        fix = "label them, and submit tasks without objects as empty"
         labels.add("annotation-unlabelled", what, fix, severity="warning")
     if several:
         what = f"{counted(several, 'task')} with several annotations; of each the last is used, or the ground truth."
@@ -192,7 +192,7 @@ def _picture(labels: Labels, task: _Task, names: list[str]) -> Picture:
     picture.size = next(iter(sizes), None)
     if len(sizes) > 1:
         what = f"task {task.number}: its regions are of images of different sizes."
-        picture.faults.append(Fault("annotation-entry", what, "label one image in each task", task.line))
+        picture.faults.append(ShapeFault("annotation-entry", what, "label one image in each task", task.line))
     marks = _marks(labels, task, picture)
     picture.objects, faults = objects_of(marks, HOW)
     picture.faults += faults
@@ -208,7 +208,7 @@ def _has_size(region: dict[str, Any]) -> bool:
 
 
 def _marks(labels: Labels, task: _Task, picture: Picture) -> list[Mark]:
-    """Return the boxes and points of a task in pixels; what is wrong with its regions is noted."""
+    """Return the boxes and points of a task in pixels; problems of its regions are noted."""
     named: dict[Any, str] = {}
     shapes: dict[Any, tuple[str, dict[str, Any]]] = {}
     for place, region in enumerate(task.regions):
@@ -231,7 +231,7 @@ def _marks(labels: Labels, task: _Task, picture: Picture) -> list[Mark]:
             continue
         fault = _fault(region, shape)
         if fault:
-            picture.faults.append(Fault("annotation-entry", f"{who} {fault}.", AGAIN, task.line))
+            picture.faults.append(ShapeFault("annotation-entry", f"{who} {fault}.", AGAIN, task.line))
             continue
         if shape == "keypoint":
             owner = next((o for o in (region.get("parentID"), related.get(key)) if _is_box(shapes, o)), None)
@@ -257,7 +257,7 @@ def _label(region: dict[str, Any]) -> str:
 
 
 def _shape(region: dict[str, Any]) -> str:
-    """Return what a region is, by its type or by what it has; empty for what is no region."""
+    """Return what a region is, by its type or by what it has; empty for what is not a region."""
     kind = str(region.get("type", "")).lower()
     named = next((s for s in SHAPES if kind.startswith(s)), None)
     if named:

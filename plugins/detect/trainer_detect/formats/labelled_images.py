@@ -52,7 +52,7 @@ def description_of(
     """Return a dataset with the rows of all its splits.
 
     Args:
-        source: What the user gave.
+        source: The user's input.
         parts: The images of each split.
         names: The classes.
         points: The keys that say what the keypoints are; none if there are no keypoints.
@@ -66,9 +66,10 @@ def description_of(
         splits[part.name] = _Reader(source, part, list(names), count, margin).split()
         keys[part.name] = str(part.folder)
     source.findings += unlisted(splits.values(), source.kind.noun)
-    found = Description(keys, file=source.file, splits=splits, findings=source.findings, lines=source.lines)
-    found.ids = _ids_of(parts, names)
-    return found
+    ids = _ids_of(parts, names)
+    return Description(
+        keys, file=str(source.file), splits=splits, findings=source.findings, lines=source.lines, ids=ids
+    )
 
 
 def _ids_of(parts: Sequence[LabelledImages], names: Sequence[str]) -> SourceIds:
@@ -134,7 +135,7 @@ class _Reader:
         return sizes
 
     def split(self) -> Split:
-        """Return the split; what is wrong is among the findings."""
+        """Return the split; problems are among the findings."""
         found = self._usable()
         owners, table = np.array(found.owners, np.int64), self._table(found)
         order = np.argsort(owners, kind="stable")
@@ -157,7 +158,7 @@ class _Reader:
         return split
 
     def _usable(self) -> _Found:
-        """Return the annotations that can be used; what is wrong with the others is noted."""
+        """Return the annotations that can be used; problems of the others are noted."""
         number = {name: i for i, name in enumerate(self.names)}
         found = _Found()
         for item in self.file.annotations:
@@ -194,7 +195,7 @@ class _Reader:
         return found
 
     def _table(self, found: _Found) -> NDArray[np.float64]:
-        """Return the numbers of each annotation: class, box and keypoints, as shares of the image."""
+        """Return the numbers of each annotation: class, box and keypoints, as fractions of the image."""
         sizes = self.sizes[np.array(found.owners, np.int64)]
         placed = np.array(found.points, np.float64).reshape(len(found.owners), self.points, 3)
         placed[..., :2] = shares(placed[..., :2], sizes[:, None])
@@ -207,7 +208,7 @@ class _Reader:
         return np.hstack(parts)
 
     def _judge_boxes(self, found: _Found) -> None:
-        """Tell how many boxes are made from keypoints, and how many annotations say nothing."""
+        """Note how many boxes are made from keypoints, and how many annotations say nothing."""
         codes, plugin = self.source.kind.codes, self.source.kind.plugin
         if found.boxless:
             what = (
@@ -222,7 +223,7 @@ class _Reader:
             self.warn(codes.nothing_labelled, what, fix, found.empty[0].line or None)
 
     def _judge_images(self, split: Split, missing: set[str]) -> None:
-        """Note the images that are not there, and whose size is not what the file says."""
+        """Note the images that do not exist, and those whose size differs from the file's."""
         codes = self.source.kind.codes
         shapes = dict(zip(split.images, split.shapes.tolist(), strict=True))
         for n, (item, path) in enumerate(zip(self.images, self.paths, strict=True)):
@@ -231,12 +232,12 @@ class _Reader:
             said = tuple(self.sizes[n].astype(int).tolist())
             if path in missing:
                 what = f"the image {name} is not in {self.part.folder}."
-                self.add(codes.image_missing, what, "put it there, or remove it from the file", n, item.line)
+                self.add(codes.image_missing, what, "add the image, or remove it from the file", n, item.line)
             elif height and said != (width, height):
-                what = f"the image {name} has {width} x {height} pixels, and the file says {said[0]} x {said[1]}."
+                what = f"the image {name} has {width} x {height} pixels, but the file says {said[0]} x {said[1]}."
                 fix = "write the image's own width and height, and coordinates that fit them"
                 if said == (height, width):
-                    fix = "turn the image upright and remove its EXIF rotation, or label it as it is seen"
+                    fix = "rotate the image upright and remove its EXIF orientation, or label it as it is displayed"
                 self.add(codes.image_size, what, fix, n, item.line)
 
     def _judge_outside(self) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trainer_host.data import Description
 
 KEYPOINTS = re.compile(rb'"shape_type"\s*:\s*"point"')
-"""What is in a file with keypoints."""
+"""Keys that only files with keypoints contain."""
 
 
 class LabelmeOptions(ToolOptions, frozen=True):

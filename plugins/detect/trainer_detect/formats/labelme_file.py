@@ -14,10 +14,10 @@ from trainer_detect.formats.kinds import LABELME, recognise
 from trainer_detect.formats.tool_labels import (
     HIDDEN,
     VISIBLE,
-    Fault,
     Labels,
     Mark,
     Picture,
+    ShapeFault,
     hull,
     is_number,
     objects_of,
@@ -44,7 +44,7 @@ NOT_SEEN = frozenset({"occluded", "hidden", "invisible"})
 
 
 def read_labelme(path: Path) -> Labels:
-    """Read the files of labelme in a folder. Nothing raises; what is wrong is among the findings."""
+    """Read the files of labelme in a folder. Nothing raises; problems are among the findings."""
     labels = Labels(path, LABELME)
     others = 0
     home = path if path.is_dir() else path.parent
@@ -75,7 +75,7 @@ def _picture(labels: Labels, file: Path, home: Path, document: dict[str, Any]) -
         picture.size = float(width), float(height)
     if not names:
         what = "imagePath is missing."
-        picture.faults.append(Fault("annotation-entry", what, "write imagePath, relative to the file", 1))
+        picture.faults.append(ShapeFault("annotation-entry", what, "write imagePath, relative to the file", 1))
         picture.names = [file.stem]
     elif not os.path.exists(names[0]):  # noqa: PTH110
         embedded = _embedded(document.get("imageData"), path_endings(name)[-1] if path_endings(name) else file.stem)
@@ -100,10 +100,10 @@ def _embedded(data: Any, name: str) -> str | None:
 
 
 def _mark(labels: Labels, picture: Picture, shape: Any, line: int, who: str) -> Mark | None:
-    """Return a shape as a box or a point; what is wrong with it is noted."""
+    """Return a shape as a box or a point; problems of it are noted."""
     kind = shape.get("shape_type") or "polygon" if isinstance(shape, dict) else None
     if not isinstance(shape, dict) or not isinstance(kind, str):
-        picture.faults.append(Fault("annotation-entry", f"{who} is not a shape.", FIX, line))
+        picture.faults.append(ShapeFault("annotation-entry", f"{who} is not a shape.", FIX, line))
         return None
     if kind in SKIPPED or (kind not in BOXED and kind not in COUNTS):
         labels.skipped[SKIPPED.get(kind, "shapes of other types")] += 1
@@ -117,7 +117,7 @@ def _mark(labels: Labels, picture: Picture, shape: Any, line: int, who: str) -> 
     elif not isinstance(group, (int, str, type(None))):
         wrong = f"has {str(group)[:40]} as group_id"
     if wrong or not isinstance(label, str) or not points:
-        picture.faults.append(Fault("annotation-entry", f"{who} {wrong}.", FIX, line))
+        picture.faults.append(ShapeFault("annotation-entry", f"{who} {wrong}.", FIX, line))
         return None
     if kind == "point":
         flags = shape.get("flags")

@@ -1,4 +1,4 @@
-"""What files of labelling tools say, in one form for all tools: objects with a box, named keypoints, or both."""
+"""Labels of tools in one form: objects with a box, named keypoints, or both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Point = tuple[float, float, int]
 """x and y in pixels, and visibility."""
 
 
-class Fault(NamedTuple):
+class ShapeFault(NamedTuple):
     """A problem of one image."""
 
     code: str
@@ -44,7 +44,7 @@ class LabelledObject:
         box: Its box, if it has one.
         points: Its keypoints by name.
         line: Its line in the file, 0 if it is not known.
-        who: What it is called in messages, such as "shape 3".
+        who: Its name in messages, such as "shape 3".
     """
 
     label: str
@@ -63,19 +63,19 @@ class Picture:
         line: Its line in the file, 0 if it is not known.
         size: Width and height in pixels, if the file says them.
         objects: Its objects.
-        faults: What is wrong with its labels.
+        faults: The faults of its labels.
         file: The file of its labels, where each image has its own.
         group: The video or task that it is from.
         subset: The subset that the tool has it in.
         optional: Whether it may be missing, as a frame of a video may.
-        key: What it is called wherever the dataset lies; the first of its names where this is empty.
+        key: Its name independent of the dataset's place; the first of its names if this is empty.
     """
 
     names: Sequence[str]
     line: int = 0
     size: tuple[float, float] | None = None
     objects: list[LabelledObject] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ShapeFault] = field(default_factory=list)
     file: Path | None = None
     group: str | None = None
     subset: str | None = None
@@ -85,7 +85,7 @@ class Picture:
 
 @dataclass
 class Labels:
-    """What one file says, or one folder of files.
+    """The labels of one file, or of one folder of files.
 
     Attributes:
         path: The file.
@@ -94,8 +94,8 @@ class Labels:
         classes: The classes that it declares, with the keypoints of each, in order.
         skeleton: Lines between keypoints, by name.
         mirrored: The keypoint that each becomes in a mirror image, where the file says so.
-        remedy: What to do where no image is found.
-        findings: What is wrong with the file.
+        remedy: The fix if no image is found.
+        findings: The problems of the file.
         skipped: How many labels of each sort are not read.
         boxed: How many objects of each sort are read as the box around them.
     """
@@ -112,7 +112,7 @@ class Labels:
     boxed: Counter[str] = field(default_factory=Counter)
 
     def add(self, code: str, message: str, fix: str, line: int | None = None, severity: Severity = "error") -> None:
-        """Note what is wrong with the file."""
+        """Note the problems of the file."""
         self.findings.append(Finding(code, message, fix, str(self.path), line or None, severity))
 
     def unreadable(self, why: Unreadable, path: Path | None = None) -> None:
@@ -120,7 +120,7 @@ class Labels:
         code = self.kind.codes.of(why.reason)
         self.findings.append(Finding(code, why.message, why.fix, str(path or self.path), why.line))
 
-    def tell_counts(self) -> None:
+    def note_counts(self) -> None:
         """Note how many labels are not read, and how many are read as boxes."""
         if self.skipped:
             what = f"not read: {_listed(self.skipped)}."
@@ -142,9 +142,9 @@ class Mark(NamedTuple):
         label: The class of a box, or the name of a point.
         box: The box, or None for a point.
         point: The point, or None for a box.
-        group: What has the same group is one object; None if the tool does not say.
+        group: Shapes of the same group are one object; None if unknown.
         line: Its line in the file.
-        who: What it is called in messages.
+        who: Its name in messages.
     """
 
     label: str
@@ -155,7 +155,7 @@ class Mark(NamedTuple):
     who: str
 
 
-def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], list[Fault]]:
+def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], list[ShapeFault]]:
     """Return the objects that the boxes and points of one image are.
 
     Points belong to the box of their group; without a group to the one box that is around them; and in an image without
@@ -172,7 +172,7 @@ def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], l
         grouped[mark.group].append(mark)
     loose = grouped.pop(None, [])
     found: list[LabelledObject] = []
-    faults: list[Fault] = []
+    faults: list[ShapeFault] = []
     waiting = [m for m in loose if m.point]
     for group in grouped.values():
         boxes, points = [m for m in group if m.box], [m for m in group if m.point]
@@ -197,8 +197,8 @@ def objects_of(marks: Iterable[Mark], how: str) -> tuple[list[LabelledObject], l
             faults += _give(owners[0], mark, how)
         else:
             around = "no box is" if not owners else f"{len(owners)} boxes are"
-            what = f"{mark.who}: the object of the point {mark.label!r} is unknown; {around} around it."
-            faults.append(Fault("annotation-group", what, how, mark.line))
+            what = f"{mark.who}: unknown object of the point {mark.label!r}; {around} around it."
+            faults.append(ShapeFault("annotation-group", what, how, mark.line))
     return sorted(found, key=lambda o: order[o.who]), faults
 
 
@@ -207,11 +207,11 @@ def _around(box: Box, point: Point) -> bool:
     return left <= point[0] <= left + width and top <= point[1] <= top + height
 
 
-def _give(owner: LabelledObject, mark: Mark, how: str) -> list[Fault]:
+def _give(owner: LabelledObject, mark: Mark, how: str) -> list[ShapeFault]:
     """Give a point to its object; a name that the object has already is a fault."""
     if mark.label in owner.points:
         what = f"{mark.who}: the object has a second point {mark.label!r}."
-        return [Fault("annotation-group", what, how, mark.line)]
+        return [ShapeFault("annotation-group", what, how, mark.line)]
     if mark.point:
         owner.points[mark.label] = mark.point
     return []

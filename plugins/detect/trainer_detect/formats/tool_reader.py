@@ -17,7 +17,7 @@ from trainer_detect.formats.common import (
 )
 from trainer_detect.formats.json_text import MOST_BYTES
 from trainer_detect.formats.labelled_images import LabelledImages, description_of
-from trainer_detect.formats.tool_labels import Fault
+from trainer_detect.formats.tool_labels import ShapeFault
 from trainer_host import Finding
 from trainer_host.data import SPLITS, display_path, held_out
 
@@ -43,10 +43,10 @@ def answer(ctx: DataContext, kind: Kind, read: Callable[[Path], Labels], options
     """Return the dataset that ``ctx.source`` names, if its files are of a kind.
 
     Args:
-        ctx: What the user gave.
+        ctx: The user's input.
         kind: The kind.
         read: Reads one of its files.
-        options: What the user chose.
+        options: The options of the plugin.
     """
     if not names_kind(ctx.source, kind):
         return None
@@ -57,9 +57,9 @@ def told_keys(source: str, kind: Kind, points: re.Pattern[bytes]) -> set[str] | 
     """Return the keys that the dataset will have, without reading it; None if its files are not of a kind.
 
     Args:
-        source: What the user gave.
+        source: The user's input.
         kind: The kind.
-        points: What is in a file that has keypoints.
+        points: A key that only files with keypoints contain.
     """
     if not names_kind(source, kind):
         return None
@@ -83,11 +83,11 @@ def read_tool_dataset(source: Source, read: Callable[[Path], Labels], options: T
     Args:
         source: The files.
         read: Reads one of them.
-        options: What the user chose.
+        options: The options of the plugin.
     """
     known = {path: read(path) for path in dict.fromkeys(source.files.values())}
     for labels in known.values():
-        labels.tell_counts()
+        labels.note_counts()
         source.findings += labels.findings
     parts = _parts(source, {split: known[path] for split, path in source.files.items()}, options.holdout)
     points = _keypoint_names(source, list(known.values()))
@@ -106,7 +106,7 @@ def read_tool_dataset(source: Source, read: Callable[[Path], Labels], options: T
         files[split] = _as_coco(labels, kept, classes, points)
         part = LabelledImages(split, files[split], list(files[split].images.values()), folder, folder.parent)
         images.append(part)
-        _tell_faults(source, part, [p for p, _ in kept])
+        _note_faults(source, part, [p for p, _ in kept])
     names = class_names(source, files)
     keys = keypoint_keys(source, files, names)
     if keys:
@@ -115,7 +115,7 @@ def read_tool_dataset(source: Source, read: Callable[[Path], Labels], options: T
 
 
 def _parts(source: Source, labels: dict[str, Labels], holdout: float | None) -> dict[str, Part]:
-    """Return the images of each split: by the tool's subsets, or with a part held out, where one file has them all."""
+    """Return the images of each split: by the tool's subsets, or with a part held out, if one file has them all."""
     parts = {split: (found, list(found.pictures)) for split, found in labels.items()}
     for split, (found, pictures) in parts.items():
         if not pictures and not any(f.severity == "error" for f in found.findings):
@@ -154,7 +154,7 @@ def _held(source: Source, labels: Labels, pictures: Sequence[Picture], holdout: 
         return held
     held = held_out([p.key or p.names[0] for p in pictures], holdout or SHARE)
     if len(groups) == 1 or any(p.optional for p in pictures):
-        remedy = "label a second video to hold it out, since frames of one video resemble each other"
+        remedy = "label a second video to hold it out, as frames of one video resemble each other"
         source.findings.append(held_out_finding(labels.path, sum(held), len(held), remedy))
         return held
     remedy = (
@@ -178,7 +178,7 @@ def _keypoint_names(source: Source, labels: Sequence[Labels]) -> list[str]:
     given = next(iter(given.values()), None) if isinstance(given, dict) else given
     if isinstance(given, list) and all(isinstance(n, str) for n in given):
         if unknown := [n for n in used if n not in given]:
-            what = f"the labels have keypoints that kpt_names does not: {listed(unknown)}."
+            what = f"the labels have keypoints that are not in kpt_names: {listed(unknown)}."
             source.add(source.kind.codes.keypoints, what, "add them to kpt_names", "kpt_names")
         return list(dict.fromkeys([*given, *used]))
     declared = [points for found in labels for points in found.classes.values() if points]
@@ -240,7 +240,7 @@ def _find_images(
     hits = hits if max(hits) else _hits(places, wanted)
     if not max(hits):
         if any(f.code == labels.kind.codes.images and f.file == str(labels.path) for f in source.findings):
-            return None, []  # which is told of the other split of the file
+            return None, []  # reported with the other split of the file
         looked = ", ".join(dict.fromkeys(map(str, places)))
         first, count = wanted[0].names[0], len(labels.pictures)
         what = f"none of the {count} images is in {looked}, such as {first}."
@@ -296,8 +296,8 @@ def _as_coco(
     return coco
 
 
-def _tell_faults(source: Source, part: LabelledImages, pictures: Sequence[Picture]) -> None:
-    """Note what is wrong with the labels of single images, and images that are there twice."""
+def _note_faults(source: Source, part: LabelledImages, pictures: Sequence[Picture]) -> None:
+    """Note the problems of the labels of single images, and images that are there twice."""
     first: dict[str, Picture] = {}
     for picture, item in zip(pictures, part.images, strict=True):
         path = os.path.abspath(item.content["file_name"])  # noqa: PTH100
@@ -306,7 +306,7 @@ def _tell_faults(source: Source, part: LabelledImages, pictures: Sequence[Pictur
             other = first[path]
             where = display_path(other.file) if other.file else f"line {other.line}"
             what = f"the image {path} is labelled twice, first in {where}."
-            faults.append(Fault("annotation-duplicate-image", what, "keep one of them", picture.line))
+            faults.append(ShapeFault("annotation-duplicate-image", what, "keep one of them", picture.line))
         first.setdefault(path, picture)
         for code, message, fix, line in faults:
             file = str(picture.file or part.file.path)

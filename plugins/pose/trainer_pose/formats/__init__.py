@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def completed(data: Description) -> Description:
-    """Give a dataset whose format has no place for ``flip_idx`` the one that its names tell, and say so.
+    """Give a dataset whose format has no place for ``flip_idx`` the one that its names imply, with a warning.
 
     A dataset that writes ``kpt_shape`` itself could write ``flip_idx`` too, and is left alone.
     """
@@ -21,11 +21,11 @@ def completed(data: Description) -> Description:
     found = flip_idx_of(data, shape[0])
     if found is None:
         return data
-    data["flip_idx"] = found
+    data |= {"flip_idx": found}
     names = next(iter(name_lists(data).values()), [str(i) for i in range(shape[0])])
     pairs = [f"{names[i]} and {names[j]}" for i, j in enumerate(found) if i < j]
     if pairs:
-        what = f"flip_idx is taken from the names of the keypoints: in a mirror image {', '.join(pairs)} change places."
+        what = f"flip_idx is inferred from the keypoint names: in a mirror image {', '.join(pairs)} are swapped."
         fix = "check it in the report; to set it yourself, convert the dataset: trainer convert"
-        data.findings.append(data.of_key("flip_idx", "flip-idx-derived", what, fix, "warning"))
+        data = data.with_findings([data.of_key("flip_idx", "flip-idx-derived", what, fix, "warning")])
     return data

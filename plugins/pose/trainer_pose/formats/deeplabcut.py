@@ -19,9 +19,9 @@ class DeepLabCut(BaseModel, frozen=True):
     """The options.
 
     Attributes:
-        margin: How far a box reaches beyond the labelled points on each side, as a share of their longer extent.
-        holdout: What is held out for validation: ``video`` for whole videos, or a share of the frames; left out,
-            whole videos where there are several, else a fifth of the frames.
+        margin: How far a box reaches beyond the labelled points on each side, as a fraction of their longer extent.
+        holdout: The part that is held out for validation: ``video`` for whole videos, or a fraction of the frames; by
+            default whole videos if there are several, else a fifth of the frames.
     """
 
     margin: float = Field(0.1, ge=0, le=10)
@@ -31,7 +31,7 @@ class DeepLabCut(BaseModel, frozen=True):
     @classmethod
     def _is_share(cls, value: str | float | None) -> str | float | None:
         if isinstance(value, float) and not 0 < value < 1:
-            raise ValueError("a share is greater than 0 and less than 1")
+            raise ValueError("a fraction is greater than 0 and less than 1")
         return value
 
 

@@ -30,7 +30,7 @@ class Project:
         unique: How many of them there is one of.
         skeleton: Pairs of indices of body parts.
         lines: The line of each key.
-        findings: What is wrong.
+        findings: The problems found.
     """
 
     file: Path
@@ -42,13 +42,13 @@ class Project:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, code: str, message: str, fix: str, key: str | None = None, severity: Severity = "error") -> None:
-        """Note what is wrong with the configuration."""
+        """Note the problems of the configuration."""
         line = self.lines.get(key) if key else None
         self.findings.append(Finding(code, message, fix, str(self.file), line, severity))
 
 
 def find_project(source: str) -> Project | None:
-    """Return the project whose configuration, or whose folder, is given; None where it is something else."""
+    """Return the project whose configuration, or whose folder, is given; None if it is something else."""
     path = Path(source, CONFIG) if os.path.isdir(source) else Path(source)  # noqa: PTH112 - of any name
     if path.suffix.lower() not in {".yaml", ".yml"} or not mentions(path, "bodyparts"):
         return None
@@ -68,7 +68,7 @@ def _project(path: Path, document: Document) -> Project:
     else:
         project.parts = _names(project, content, "bodyparts")
     if len(set(project.parts)) < len(project.parts):
-        project.add("dlc-config", "a body part is named twice.", "give each a name of its own", "bodyparts")
+        project.add("dlc-config", "a body part is named twice.", "give each a unique name", "bodyparts")
     project.skeleton = _skeleton(project, content.get("skeleton") or [])
     return project
 
@@ -89,7 +89,7 @@ def _skeleton(project: Project, pairs: Any) -> list[list[int]]:
         if len(ends) == 2 and all(end in project.parts for end in ends):
             lines.append([project.parts.index(end) for end in ends])
         else:
-            what = f"the skeleton's {pair!r} does not name two body parts, and is left out."
+            what = f"the skeleton's {pair!r} is not a pair of body parts; skipped."
             project.add("dlc-skeleton", what, "write two names of body parts", "skeleton", "warning")
     return lines
 
@@ -98,8 +98,8 @@ def label_files(project: Project) -> dict[Path, Kind]:
     """Return the file with the labels of each folder of frames, CSV before H5; what is missing is noted."""
     root = project.file.parent / FOLDER
     if not root.is_dir():
-        what = f"there is no folder {FOLDER} beside {project.file.name}."
-        project.add("dlc-labels", what, f"give the config.yaml in the project's folder, beside {FOLDER}")
+        what = f"folder {FOLDER} not found next to {project.file.name}."
+        project.add("dlc-labels", what, f"give the config.yaml in the project folder, next to {FOLDER}")
         return {}
     found: dict[Path, Kind] = {}
     for folder in sorted(f for f in root.iterdir() if f.is_dir() and not f.name.endswith(PICTURES)):
@@ -110,14 +110,14 @@ def label_files(project: Project) -> dict[Path, Kind]:
         elif files["H5"].is_file():
             found[files["H5"]] = "H5"
         else:
-            _tell_unlabelled(project, folder)
+            _note_unlabelled(project, folder)
     if not found and all(f.severity == "warning" for f in project.findings):
         what = f"no folder of {FOLDER} holds a CollectedData_{project.scorer} file."
         project.add("dlc-labels", what, "label frames, or correct the scorer", "scorer")
     return found
 
 
-def _tell_unlabelled(project: Project, folder: Path) -> None:
+def _note_unlabelled(project: Project, folder: Path) -> None:
     others = sorted(f.name for f in folder.glob("CollectedData_*.*") if f.suffix in {".csv", ".h5"})
     if others:
         what = f"the folder holds {others[0]}, and the project's scorer is {project.scorer}."

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Holdout = Literal["video"] | float | None
 
 SHARE = 0.2
-"""The share of the frames or videos that is held out where nothing else is asked for."""
+"""The fraction of the frames or videos that is held out by default."""
 ANIMAL, SINGLE = "animal", "single"
 VISIBLE = 2.0
 
@@ -66,7 +66,7 @@ def read_project(project: Project, margin: float, holdout: Holdout) -> Descripti
     Args:
         project: Its configuration.
         margin: How far a box reaches beyond its points, as a fraction of their longer extent.
-        holdout: What is held out for validation.
+        holdout: The part that is held out for validation.
     """
     names = [ANIMAL, SINGLE] if project.unique else [ANIMAL]
     keys: dict[str, Any] = {"names": dict(enumerate(names)), "nc": len(names), "channels": 3}
@@ -83,11 +83,12 @@ def read_project(project: Project, margin: float, holdout: Holdout) -> Descripti
         splits[name] = _split(project, name, part)
         keys[name] = str(project.file.parent / "labeled-data")
     project.findings += unlisted(splits.values(), "CollectedData file")
-    return Description(keys, file=project.file, splits=splits, findings=project.findings, lines=project.lines)
+    read = Description(keys, file=str(project.file), splits=splits, lines=project.lines)
+    return read.with_findings(project.findings)
 
 
 def _frames(project: Project, file: Path, table: Table, margin: float) -> Frames:
-    """Return the frames of a folder with their objects; what is wrong is noted."""
+    """Return the frames of a folder with their objects; problems are noted."""
     images = [os.path.abspath(file.parent / name) for name in table.frames]  # noqa: PTH100 - links
     for fault in table.faults:
         image = images[fault.frame] if fault.frame is not None else None
@@ -109,7 +110,7 @@ def _frames(project: Project, file: Path, table: Table, margin: float) -> Frames
         rows = _rows(points[has], labelled[has], sizes[has], margin, number)
         for frame, row in zip(has.tolist(), rows.tolist(), strict=True):
             frames.rows[frame].append(row)
-    _tell_few(project, frames, few)
+    _note_few(project, frames, few)
     return frames
 
 
@@ -127,7 +128,7 @@ def _rows(
 
 
 def _judge_parts(project: Project, file: Path, table: Table) -> bool:
-    """Note body parts that the table or the configuration lacks; tell whether there is any in both."""
+    """Note body parts that the table or the configuration lacks; return whether there is any in both."""
     own = list(dict.fromkeys(c.part for c in table.columns))
     known = [p for p in own if p in project.parts]
     extra, absent = sorted(set(own) - set(known)), [p for p in project.parts if p not in own]
@@ -148,17 +149,17 @@ def _judge_halves(project: Project, frames: Frames, points: NDArray[np.float64],
     halves = ~labelled & ~np.isnan(points).all(axis=2)
     for frame, part in np.argwhere(halves).tolist():
         what = f"the body part {project.parts[part]} has one of x and y."
-        fix = "write both, or none where it is not labelled"
+        fix = "write both, or none if it is not labelled"
         place = str(frames.file), frames.lines[frame] or None
         project.findings.append(Finding("dlc-point", what, fix, *place, image=frames.images[frame]))
 
 
-def _tell_few(project: Project, frames: Frames, few: int) -> None:
+def _note_few(project: Project, frames: Frames, few: int) -> None:
     """Warn of frames that have no point, and of objects that have one."""
     empty = [os.path.basename(i) for i, rows in zip(frames.images, frames.rows, strict=True) if not rows]  # noqa: PTH119
     if empty:
         what = f"{counted(len(empty), 'frame')} without a labelled point, taken as background: {listed(empty)}."
-        fix = "remove the lines of frames that show an animal all the same"
+        fix = "remove the lines of frames that do show an animal"
         project.findings.append(Finding("dlc-empty-frame", what, fix, str(frames.file), None, "warning"))
     if few:
         what = f"{counted(few, 'object')} with one labelled point; the box has {LEAST:.0%} of the image's longer side."
@@ -173,25 +174,25 @@ def _parts(project: Project, folders: Sequence[Frames], holdout: Holdout) -> dic
     """Return the frames of each split."""
     frames = [(folder, i) for folder in folders for i in range(len(folder.images))]
     if not frames and all(f.severity == "warning" for f in project.findings):
-        project.add("split-empty", "the tables of labels have no frames.", "label frames")
+        project.add("split-empty", "the label tables have no frames.", "label frames")
     if len(frames) == 1:
         project.findings.append(one_image_finding(project.file))
     if len(frames) < 2:
         return {"train": frames} if frames else {}
     videos = [f.video for f in folders if f.images]
     if holdout == "video" and len(videos) == 1:
-        what = f"there is one video, {videos[0]}, so that none can be held out."
-        project.add("dlc-holdout", what, "give a share of the frames: deeplabcut.holdout=0.2")
+        what = f"there is only one video, {videos[0]}, so none can be held out."
+        project.add("dlc-holdout", what, "give a fraction of the frames: deeplabcut.holdout=0.2")
     if holdout == "video" or (holdout is None and len(videos) > 1):
         chosen = {v for v, out in zip(videos, held_out(videos, SHARE), strict=True) if out}
         held = [folder.video in chosen for folder, _ in frames]
-        remedy = f"give a share of the frames of every video: deeplabcut.holdout={SHARE}"
+        remedy = f"give a fraction of the frames of every video: deeplabcut.holdout={SHARE}"
         what = f"held out for validation: the video {listed(sorted(chosen))}, {sum(held)} of {len(held)} frames."
         finding = Finding("holdout", what, remedy, str(project.file), None, "warning")
     else:
         share = SHARE if not isinstance(holdout, float) else holdout
         held = held_out([f"{f.video}/{os.path.basename(f.images[i])}" for f, i in frames], share)  # noqa: PTH119
-        remedy = "label a second video to hold it out, since frames of one video resemble each other"
+        remedy = "label a second video to hold it out, as frames of one video resemble each other"
         finding = held_out_finding(project.file, sum(held), len(held), remedy)
     project.findings.append(finding)
     parts = {"train": [f for f, out in zip(frames, held, strict=True) if not out]}
@@ -211,6 +212,6 @@ def _split(project: Project, name: str, part: Part) -> Split:
     for image, file, line in zip(images, files, lines, strict=True):
         if image in missing:
             what = f"the frame {os.path.basename(image)} is not in the folder."  # noqa: PTH119
-            fix = "put it there, or remove its line"
+            fix = "add the image, or remove its line"
             project.findings.append(Finding("dlc-image-missing", what, fix, file, line or None, "error", name, image))
     return split

@@ -30,8 +30,8 @@ COORDINATES = ("x", "y")
 DLC_EXTRA = "pip install 'trainer-host[deeplabcut]', or write the labels as CSV"
 
 
-class Fault(NamedTuple):
-    """What is wrong in a line; ``frame`` is the index of the frame that it spoils."""
+class TableFault(NamedTuple):
+    """A problem in a line; ``frame`` is the index of the frame that cannot be used."""
 
     line: int | None
     code: str
@@ -41,7 +41,7 @@ class Fault(NamedTuple):
 
 
 class Column(NamedTuple):
-    """What a column holds: x or y of a body part of an individual."""
+    """A column: x or y of a body part of an individual."""
 
     individual: str
     part: str
@@ -54,20 +54,20 @@ class Table:
 
     Attributes:
         frames: The name of each frame's file.
-        lines: The line of each frame, 0 where there are no lines.
-        columns: What each column of ``values`` holds.
-        values: Pixels, NaN where a point is not labelled, float64 (frames, columns).
-        faults: What is wrong.
+        lines: The line of each frame, 0 if there are no lines.
+        columns: The column of ``values`` by index.
+        values: Pixels, NaN if a point is not labelled, float64 (frames, columns).
+        faults: The problems found.
     """
 
     frames: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     values: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[TableFault] = field(default_factory=list)
 
     def points(self, individual: str, parts: Sequence[str]) -> NDArray[np.float64]:
-        """Return x and y of each body part of an individual, NaN where it is not labelled, (frames, parts, 2)."""
+        """Return x and y of each body part of an individual, NaN if it is not labelled, (frames, parts, 2)."""
         place = {c: i for i, c in enumerate(self.columns)}
         out = np.full((len(self.frames), len(parts), 2), np.nan)
         for p, part in enumerate(parts):
@@ -84,11 +84,11 @@ class Table:
 
 
 def _failed(code: str, message: str, fix: str, line: int | None = None) -> Table:
-    return Table(faults=[Fault(line, code, message, fix)])
+    return Table(faults=[TableFault(line, code, message, fix)])
 
 
 def read_csv(path: Path) -> Table:
-    """Read a CSV. Nothing raises; what is wrong is among the table's faults."""
+    """Read a CSV. Nothing raises; problems are among the table's faults."""
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
@@ -138,15 +138,15 @@ def _table(heads: dict[str, list[str]], rows: list[tuple[int, list[str]]]) -> Ta
     return table
 
 
-def _row_fault(line: int, row: list[str], columns: int, name: str, seen: dict[str, int]) -> Fault | None:
+def _row_fault(line: int, row: list[str], columns: int, name: str, seen: dict[str, int]) -> TableFault | None:
     if len(row) != columns:
         what = f"the line has {len(row)} cells; the head of the table has {columns}."
-        return Fault(line, "dlc-columns", what, "write a cell for each column, empty where nothing is labelled")
+        return TableFault(line, "dlc-columns", what, "write a cell for each column, empty if nothing is labelled")
     if not name:
-        return Fault(line, "dlc-frame", "the line names no frame.", "write the path of the frame")
+        return TableFault(line, "dlc-frame", "the line has no frame.", "write the path of the frame")
     if name in seen:
         what = f"the frame {name} is labelled twice, first in line {seen[name]}."
-        return Fault(line, "dlc-duplicate", what, "remove one of the lines")
+        return TableFault(line, "dlc-duplicate", what, "remove one of the lines")
     return None
 
 
@@ -157,8 +157,8 @@ def _number(table: Table, line: int, cell: str) -> float:
         value = math.inf
     if math.isinf(value):
         what = f"{cell[:40]!r} is not a number of pixels."
-        fix = "write a number, or nothing where the point is not labelled"
-        table.faults.append(Fault(line, "dlc-number", what, fix, len(table.frames) - 1))
+        fix = "write a number, or nothing if the point is not labelled"
+        table.faults.append(TableFault(line, "dlc-number", what, fix, len(table.frames) - 1))
         return math.nan
     return value
 
@@ -179,7 +179,7 @@ def read_h5(path: Path) -> Table:
     try:
         import h5py
     except ImportError:
-        return _failed("dlc-h5", "there are labels as H5 alone, and h5py, which reads them, is missing.", DLC_EXTRA)
+        return _failed("dlc-h5", "the labels are H5 files, but h5py is not installed.", DLC_EXTRA)
     try:
         with h5py.File(path, "r") as file:
             group = part_of(file, next(iter(file)))

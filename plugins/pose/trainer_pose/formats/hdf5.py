@@ -6,14 +6,14 @@ from typing import Any
 
 MOST_BYTES = 256 << 20
 FAULTS = (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, StopIteration)
-"""What h5py raises for a file that is damaged or not as it should be."""
+"""Errors of h5py for a file that is damaged or malformed."""
 
 
 def part_of(group: Any, name: str) -> Any:
     """Return a group or a dataset of the file.
 
     Raises:
-        KeyError: If it is not there.
+        KeyError: If it does not exist.
         ValueError: If it leads to another file.
     """
     import h5py

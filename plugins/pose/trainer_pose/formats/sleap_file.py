@@ -28,7 +28,7 @@ REMEDY = "in SLEAP choose Predict > Export Labels Package..., and give the .pkg.
 GIVE = "give a .slp or .pkg.slp file; open and save it in SLEAP to renew it"
 ANIMAL = "animal"
 UNNAMED = re.compile(r"Skeleton-\d+")
-"""What SLEAP calls a skeleton that nobody named."""
+"""SLEAP's default name of a skeleton."""
 EDGE, SYMMETRY = 1, 2
 HALF_PIXEL = 1.1
 """The version before which points were counted from the corner of a pixel, not from its centre."""
@@ -52,24 +52,24 @@ class Video(NamedTuple):
 
 
 def read_sleap(path: Path) -> Labels:
-    """Read a file of SLEAP. Nothing raises; what is wrong is among its findings."""
+    """Read a file of SLEAP. Nothing raises; problems are among its findings."""
     labels = Labels(path, SLEAP, remedy=REMEDY)
     try:
         import h5py
     except ImportError:
-        labels.add("annotation-unreadable", "h5py, which reads files of SLEAP, is not installed.", EXTRA)
+        labels.add("annotation-unreadable", "SLEAP files need h5py, which is not installed.", EXTRA)
         return labels
     try:
         if why := refused(path):
             labels.unreadable(why)
             return labels
         if not h5py.is_hdf5(path):
-            labels.add("annotation-key", "this is not a SLEAP file: it is not HDF5.", GIVE)
+            labels.add("annotation-key", "not a SLEAP file: it is not HDF5.", GIVE)
             return labels
         with h5py.File(path, "r") as file:
             _take(labels, file)
     except FileNotFoundError:
-        labels.unreadable(Unreadable("unreadable", "there is no such file.", "give the path of a SLEAP file"))
+        labels.unreadable(Unreadable("unreadable", "file not found.", "give the path of a SLEAP file"))
     except (*FAULTS, RecursionError) as error:
         labels.pictures.clear()
         what = f"the labels cannot be read: {' '.join(str(error).split())[:120]}."

@@ -34,8 +34,7 @@ class OksSigmasHooks:
         if len(sigmas) != points:
             what = f"oks-sigmas.sigmas has {len(sigmas)} numbers, and the dataset has {points} keypoints."
             raise SettingsError(Problem(what, "Give one for each keypoint."))
-        data["kpt_oks_sigmas"] = list(sigmas)
-        return data
+        return data | {"kpt_oks_sigmas": list(sigmas)}
 
 
 EXTENSION = ExtensionSpec(hooks=OksSigmasHooks(), options=OksSigmas)

@@ -73,7 +73,7 @@ def read(file: Path, options: PointTable) -> Description:
         )
         findings += wrong
         keys[split] = str(file.parent)
-    return Description(keys, file=file.absolute(), splits=splits, findings=findings)
+    return Description(keys, file=str(file.absolute()), splits=splits, findings=findings)
 
 
 def _row(

@@ -52,6 +52,5 @@ TASK = TaskSpec(
     engine_task="segment",
     default_model="yolo26n-seg.pt",
     scratch_model="yolo26n-seg.yaml",
-    best_metric="metrics/mAP50-95(M)",
     metrics=("metrics/mAP50-95(B)", "metrics/mAP50(M)", "metrics/mAP50-95(M)"),
 )
