@@ -22,8 +22,8 @@ from trainer_host.testing.engine_overlay import engine_overlay, environment_with
 
 PARITY = "tests/pose/test_parity.py"
 CHECKS: dict[str, list[str]] = {
-    "names": ["-m", "tests.engines.check", "names"],
-    "hashes": ["-m", "tests.engines.check", "hashes"],
+    "names": ["-m", "tests.engines.check", "names", "{release}"],
+    "hashes": ["-m", "tests.engines.check", "hashes", "{release}"],
     "parity": ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", PARITY],
     "verify": ["-m", "trainer_host", "plugins", "verify", "pose"],
 }
@@ -53,7 +53,7 @@ def main() -> int:
         for name in wanted:
             began = time.perf_counter()
             done = subprocess.run(
-                [sys.executable, *CHECKS[name]],
+                [sys.executable, *(word.format(release=release) for word in CHECKS[name])],
                 capture_output=True,
                 text=True,
                 cwd=ROOT,

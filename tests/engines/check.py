@@ -1,4 +1,4 @@
-"""Checks of the engine that is imported here: ``python -m tests.engines.check names | hashes``."""
+"""Checks of the engine that is imported here: ``python -m tests.engines.check names|hashes VERSION``."""
 
 from __future__ import annotations
 
@@ -26,12 +26,16 @@ def unknown_sources() -> list[str]:
     return found
 
 
-def main(what: str) -> int:
+def main(what: str, release: str) -> int:
     """Print what is wrong and return 1, or 0 if nothing is."""
+    import ultralytics
+
     found = names() if what == "names" else unknown_sources()
+    if {ultralytics.__version__, engine_state().release} != {release}:
+        found.append(f"imported: {ultralytics.__version__} instead of {release}")
     print("\n".join(found))
     return int(bool(found))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:3]))
