@@ -44,7 +44,7 @@ def from_result(result: Any) -> Detections:
     """Return what a predictor of the engine found in an image, in pixels of the image's file."""
     boxes = result.boxes if result.obb is None else result.obb
     return Detections(
-        boxes=(boxes.xyxy if result.obb is None else boxes.xywhr).clone(),  # clones are no tensors of inference
+        boxes=(boxes.xyxy if result.obb is None else boxes.xywhr).clone(),  # clones are not inference tensors
         classes=boxes.cls.clone(),
         scores=boxes.conf.clone(),
         shape=result.orig_shape,
