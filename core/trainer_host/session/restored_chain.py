@@ -48,7 +48,7 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
         if files.get(name) in needs:
             continue  # the model cannot be built without it, and the error says so
         reporter.warn(
-            f"{path} was trained with the plugin file {files[name]}; continuing without it. Fix: --plugin FILE"
+            f"{path} was trained with the plugin file {files[name]}; continuing without it. To use it: --plugin FILE"
             if name in files
             else f"{path} was trained with the plugin {name!r}, which is not installed; continuing without it."
         )

@@ -31,7 +31,7 @@ class KeypointPredictor(BoxPredictor):
         return {number: tuple(keypoint_names(self.ctx.model, number)) for number in result.names}
 
     def describe(self, result: Any, index: int) -> dict[str, Any]:
-        """Return one object with its keypoints: name, x and y in pixels, and a confidence if there is one."""
+        """Return one object with its keypoints: name, x and y in pixels, and a confidence where there is one."""
         found = super().describe(result, index)
         names = keypoint_names(self.ctx.model, found["class"])
         points = result.keypoints.data[index].tolist()
