@@ -139,12 +139,12 @@ def test_the_command_names_what_it_could_not_read(model: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("nowhere.jpg", "there is no file or folder nowhere.jpg."),
+        ("nowhere.jpg", "file or folder nowhere.jpg not found."),
         ("x" * 300, "File name too long"),
         ("nested", "Fix: 'source=nested/**/*.jpg'"),
         ("several[1]", "Fix: 'source=several[[]1]/**/*'"),
-        ("veiled", "the folder veiled holds no image and no video"),
-        ("dead.jpg", "the link dead.jpg leads nowhere. Fix: give the file itself"),
+        ("veiled", "the folder veiled has no images or videos"),
+        ("dead.jpg", "the link dead.jpg leads to a file that does not exist. Fix: give the file itself"),
         ("  ", "source= has no value."),
         (
             "a.jpg,b.jpg",
@@ -152,7 +152,7 @@ def test_the_command_names_what_it_could_not_read(model: Path, tmp_path: Path) -
         ),
         ("['a.jpg','b.jpg']", "Fix: give one path; for several"),
         ("s3://bucket/a.jpg", "begin with s3:// are not supported. Fix: download the file"),
-        ("file:///nowhere/x.jpg", "there is no file or folder /nowhere/x.jpg."),
+        ("file:///nowhere/x.jpg", "file or folder /nowhere/x.jpg not found."),
         ("https://youtu.be/x", "needs the package pytubefix, which is not installed. Fix: pip install pytubefix"),
         ("data.yaml", "trainer val model=best.pt data=data.yaml"),
         ("labels.txt", "labels.txt: the file is not a list of sources"),
@@ -160,7 +160,7 @@ def test_the_command_names_what_it_could_not_read(model: Path, tmp_path: Path) -
         (PIXELS.astype(int), "must be uint8. Fix: image.astype('uint8') if its values go from 0 to 255"),
         (PIXELS > 9, "must be uint8. Fix: image.astype('uint8') * 255"),
         (Image.fromarray(PIXELS[..., 0].astype("float32")), "an array of float32 is not an image"),
-        ("hollow", "holds no image and no video"),
+        ("hollow", "has no images or videos"),
         ("*.tif", "no image or video matches *.tif."),
         ("table.pdf", "table.pdf is neither an image nor a video"),
         ("/dev/zero", "is a device, a pipe or a socket"),
@@ -206,9 +206,7 @@ def test_what_is_proposed_for_subfolders_works(model: Path) -> None:
     write("cams[1]/e.jpg", "cams[1]/runs/pose/predict/e.jpg")
     heard = RecordingReporter()
     assert predict(model, "cams[1]", reporter=heard).images == 1
-    assert heard.notes[-1] == (
-        "the images in the subfolders of cams[1] are not read. To read them too: 'source=cams[[]1]/**/*'"
-    )
+    assert heard.notes[-1] == ("the images in the subfolders of cams[1] are not read. Fix: 'source=cams[[]1]/**/*'")
     address = Path("cams[1]/e.jpg").absolute().as_uri()
     assert predict(model, address).images == 1
 
@@ -219,7 +217,7 @@ def test_settings_and_source_are_reported_together(model: Path) -> None:
     assert [p.message.split(".")[0] for p in caught.value.problems] == [
         "unknown setting 'epoch'",
         "'conf=7' is an invalid value",
-        "there is no file or folder nowhere",
+        "file or folder nowhere",
     ]
     write("images/a.jpg")
     with pytest.raises(SettingsError, match=r"no source is given. Fix: source=images$"):
@@ -269,7 +267,7 @@ def test_lists_and_patterns(model: Path) -> None:
     found = predict(model, "in/list.txt")
     assert [Path(p["image"]).name for p in found.predictions] == ["a.jpg", "c.jpg"]
     assert [(str(u.path), u.reason) for u in found.unreadable] == [
-        ("none.jpg", "there is no image or video of this name (list.txt:2)")
+        ("none.jpg", "image or video not found (list.txt:2)")
     ]
     Path("list.csv").write_text('source\n"in/a.jpg",in/deep/b.jpg\n')
     for source, names in {
@@ -284,7 +282,7 @@ def test_lists_and_patterns(model: Path) -> None:
     found = predict(model, ["in/a.jpg", "x" * 300])
     assert [u.reason for u in found.unreadable] == ["File name too long"]
     Path("none.txt").write_text("none.jpg\n")
-    with pytest.raises(DatasetError, match=r"none.jpg: there is no image or video of this name \(none.txt:1\)"):
+    with pytest.raises(DatasetError, match=r"none.jpg: image or video not found \(none.txt:1\)"):
         predict(model, "none.txt")
     Path("linked.txt").symlink_to("secret")
     Path("secret").write_text("root:hunter2\n")

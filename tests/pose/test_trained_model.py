@@ -162,7 +162,7 @@ def test_wrong_settings_and_sources_are_refused_at_once(file: Path, loaded: Trai
             lambda: loaded.predict("in", save=True),
             "predict of a loaded model writes no files. Fix: trainer_host.predict",
         ),
-        (lambda: loaded.predict("nowhere"), "there is no file or folder nowhere."),
+        (lambda: loaded.predict("nowhere"), "file or folder nowhere not found."),
         (lambda: loaded.predict("in", classes=[7]), "the model has no class 7"),
         (lambda: loaded.predict("*.tif"), "no image or video matches *.tif."),
         (lambda: loaded.validate(quantize=16), "quantize=16 cannot be changed once the model is loaded."),

@@ -95,7 +95,7 @@ class PredictionFiles:
         path = Path(prediction.path)
         if prediction.frame is not None and path in self._stems:
             return self._stems[path]
-        known = suffix_of(path) in SUFFIXES | VIDEOS  # what follows the last dot of an address is no ending
+        known = suffix_of(path) in SUFFIXES | VIDEOS  # what follows the last dot of an address is not a suffix
         stem = fitting_name(path.stem if known else path.name, "", MOST_STEM)
         number, free = self._taken.get(stem, 1), stem
         while free in self._taken:

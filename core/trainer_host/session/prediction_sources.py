@@ -50,7 +50,7 @@ def find_source(source: Any, offline: bool, data: Any = None) -> Source:
     """
     if source is None:
         fix = f"Fix: source={data}" if isinstance(data, str) and Path(data).is_dir() else None
-        raise SettingsError(Problem("no source is given.", fix or "Write source=IMAGE, a folder, or a video."))
+        raise SettingsError(Problem("no source is given.", fix or "Fix: add source=IMAGE, a folder, or a video"))
     if isinstance(source, str) and not source.strip():
         raise SettingsError(Problem("source= has no value.", "Write source=VALUE."))
     if isinstance(source, (list, tuple)):
@@ -79,10 +79,11 @@ def _named(text: str, offline: bool) -> Source:
             return Source(stream=text)
         found = files_matching(text) if set("*?[") & set(text) else None
         if found is None and path.is_symlink():
-            raise SettingsError(Problem(f"the link {text} leads nowhere.", "Fix: give the file itself"))
+            what = f"the link {text} leads to a file that does not exist."
+            raise SettingsError(Problem(what, "Fix: give the file itself"))
         if found is None or "," in text:
             fix = f"Fix: {SEVERAL}" if "," in text else "Check the path."
-            raise SettingsError(Problem(f"there is no file or folder {text}.", fix))
+            raise SettingsError(Problem(f"file or folder {text} not found.", fix))
         missing = Problem(f"no image or video matches {text}.", "Fix: check the pattern, and quote it")
         return Source(found, problem=None if found else missing)
     if path.is_dir():
@@ -133,14 +134,14 @@ def _in_folder(folder: Path) -> Source:
     found = files_among([f for f in folder.iterdir() if not f.name.startswith(".")])
     below = {f.suffix for f in _below(folder) if suffix_of(f) in SUFFIXES | VIDEOS}
     if not below:
-        missing = Problem(f"the folder {folder} holds no image and no video.", FORMATS)
+        missing = Problem(f"the folder {folder} has no images or videos.", FORMATS)
         return Source(found, problem=None if found else missing)
     name = "*" if found or len(below) > 1 else f"*{below.pop()}"
     fix = shlex.quote(f"source={Path(glob.escape(str(folder)), '**', name)}")
     if found:
         what = f"the images in the subfolders of {folder} are not read."
-        return Source(found, note=Problem(what, f"To read them too: {fix}"))
-    return Source(problem=Problem(f"the folder {folder} holds images in its subfolders only.", f"Fix: {fix}"))
+        return Source(found, note=Problem(what, f"Fix: {fix}"))
+    return Source(problem=Problem(f"the folder {folder} has images only in its subfolders.", f"Fix: {fix}"))
 
 
 def _below(folder: Path, most: int = 10_000) -> Iterator[Path]:

@@ -21,7 +21,7 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
     """Return the plugins that a model was trained with, and those that the user adds.
 
     Raises:
-        SettingsError: If the file does not say its task, and the user neither.
+        SettingsError: If neither the file nor the user names the task.
         PluginError: If a plugin that the model is made of is missing, or one that the user asks for.
     """
     from trainer_host.engine.checkpoint.record import extensions_of, options_of
@@ -29,7 +29,7 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
     given, path, record = request.options, checkpoint.path, checkpoint.record
     task = given.task or checkpoint.task
     if task is None:
-        raise SettingsError(Problem(f"{path} does not say its task.", "Write --task NAME."))
+        raise SettingsError(Problem(f"cannot infer the task from {path}.", "Fix: add --task NAME"))
     if given.task is None:
         reporter.note(f"Task: {task} (inferred from {path})")
     ours = task.rpartition(":")[2] == record.get("task")  # options of another task's run mean something else

@@ -113,7 +113,7 @@ def fault_of(entry: Entry) -> UnreadableImage | None:
         header = read_header(str(entry), about.st_size) if suffix_of(entry) in SUFFIXES else None
     except OSError as error:
         if entry.is_symlink() and not entry.exists():
-            return UnreadableImage(entry, "the link leads nowhere")
+            return UnreadableImage(entry, "the link leads to a file that does not exist")
         fix = {"fix": "allow reading it"} if isinstance(error, PermissionError) else {}
         return UnreadableImage(entry, str(error.strerror or error), **fix)
     codes = FAULTS - {"image-unreadable"} if suffix_of(entry) in TIFF else FAULTS

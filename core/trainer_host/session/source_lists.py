@@ -75,7 +75,7 @@ def listed_in_python(given: Sequence[Any], offline: bool) -> Source:
 def _add(source: Source, word: str, folder: Path, line: tuple[Path, int] | None = None) -> None:
     """Add the files that an entry of a list names, or note why there are none, with the list's line if it has one."""
     try:
-        found, reason = _entry(word, folder), "there is no image or video of this name"
+        found, reason = _entry(word, folder), "image or video not found"
     except OSError as error:
         found, reason = [], str(error.strerror or error)
     source.entries += found

@@ -56,15 +56,15 @@ class BoxPredictor:
 
         It is taken away, so that predictions that overlap have a copy each: the engine sets limits on its head.
         """
-        engine = self.predictor
-        if engine.model is None and (kept := self.ctx.prepared.pop(self.engine.__name__, None)) is not None:
-            engine.model, engine.device, engine.done_warmup = kept
+        kept = self.ctx.prepared.pop(self.engine.__name__, None)
+        if kept is not None:
+            self.predictor.model, self.predictor.device, self.predictor.done_warmup = kept
 
     def _give_prepared(self) -> None:
-        engine = self.predictor
-        if engine.model is not None:
-            self.ctx.prepared[self.engine.__name__] = engine.model, engine.device, engine.done_warmup
-            engine.model = None
+        if self.predictor.model is not None:
+            kept = self.predictor.model, self.predictor.device, self.predictor.done_warmup
+            self.ctx.prepared[self.engine.__name__] = kept
+            self.predictor.model = None
 
     def _found(self, source: Any) -> Iterator[ImagePrediction | UnreadableImage]:
         args, channels = self.ctx.args, channels_of(self.ctx.model)

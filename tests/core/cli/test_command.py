@@ -485,7 +485,7 @@ def test_a_broken_plugin_is_in_nobodys_way(trainer: Trainer, installed: Callable
         (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is not a .pt file."]),
         (["val", "model=damaged.pt", "imgzs=3"], ["unknown setting 'imgzs'. Did you mean 'imgsz'?"]),
         (["predict", "model=damaged.pt"], ["no source is given."]),
-        (["predict", "model=damaged.pt", "source=nowhere"], ["there is no file or folder nowhere."]),
+        (["predict", "model=damaged.pt", "source=nowhere"], ["file or folder nowhere not found."]),
         (["predict", "model=damaged.pt", "source=file", "--output", "x.txt"], ["x.txt is neither .json nor .csv."]),
     ],
 )
