@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trainer_host.base.gc_pause import gc_paused
     from trainer_host.base.plain_path import plain_path
     from trainer_host.base.yaml_document import Document, mentions, read_document
-    from trainer_host.data.cache_folder import cache_folder, extracted_folder
+    from trainer_host.data.cache_location import cache_folder, extracted_folder
     from trainer_host.data.dataset_reader import read_images_at
     from trainer_host.data.description import (
         EMPTY,
@@ -49,7 +49,7 @@ else:
         "data.header_facts": ("ALPHA", "CHANNELS", "DEEP", "ImageFacts"),
         "data.holdout": ("held_out",),
         "data.image_headers": ("read_images",),
-        "data.cache_folder": ("cache_folder", "extracted_folder"),
+        "data.cache_location": ("cache_folder", "extracted_folder"),
     }
     _PLACES = {name: f"trainer_host.{module}" for module, names in _NAMES.items() for name in names}
     _PLACES |= {

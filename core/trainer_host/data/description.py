@@ -15,7 +15,7 @@ import numpy as np
 
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.findings import Finding, Severity
-from trainer_host.data.cache_folder import extracted_folder
+from trainer_host.data.cache_location import extracted_folder
 from trainer_host.data.image_headers import read_images
 
 if TYPE_CHECKING:

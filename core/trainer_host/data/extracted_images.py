@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.errors import Problem, StorageError
-from trainer_host.data.cache_folder import extracted_folder
+from trainer_host.data.cache_location import extracted_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

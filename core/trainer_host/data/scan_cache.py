@@ -20,7 +20,7 @@ import numpy as np
 
 from trainer_host.base.atomic_io import appearing_whole
 from trainer_host.base.temporaries import sweep_once
-from trainer_host.data.cache_folder import cache_folder
+from trainer_host.data.cache_location import cache_folder
 from trainer_host.data.label_files import LabelFault, Rows
 from trainer_host.version import __version__
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.temporaries import temporary_folder
-from trainer_host.data.cache_folder import extracted_folder
+from trainer_host.data.cache_location import extracted_folder
 from trainer_host.data.corrected_copy import patch_text
 from trainer_host.data.description import MISSING, SPLITS
 

@@ -14,7 +14,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from trainer_host.base.errors import EnvironmentProblemError, ExitCode, Problem
-from trainer_host.data.cache_folder import cache_folder
+from trainer_host.data.cache_location import cache_folder
 from trainer_host.engine.factory import make_engine
 from trainer_host.plugin.discovery import HOST, PluginRecord
 from trainer_host.plugin.import_check import check_all

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.temporaries import temporary_folder
-from trainer_host.data.cache_folder import cache_folder
+from trainer_host.data.cache_location import cache_folder
 from trainer_host.engine.factory import make_engine
 
 if TYPE_CHECKING:

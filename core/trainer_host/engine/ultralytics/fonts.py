@@ -11,7 +11,7 @@ from typing import Any
 
 from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.temporaries import sweep_once, temporary_path
-from trainer_host.data.cache_folder import cache_folder
+from trainer_host.data.cache_location import cache_folder
 
 NAMES = ("Arial.ttf", "Arial.Unicode.ttf")
 """Fonts that the engine asks for."""
