@@ -64,7 +64,7 @@ def test_a_model_is_used_without_the_extension_it_was_trained_with(
     trainer = Trainer(tmp_path, (heatmap_site,))
     words = [f"model={heatmap.best}", f"source={heatmap.sample / 'val00.png'}", "--no-pictures"]
     done = trainer("predict", *words)
-    assert "was trained with the plugin 'layer-rates', which is not installed; going on without it." in done.stderr
+    assert "was trained with the plugin 'layer-rates', which is not installed; continuing without it." in done.stderr
     assert done.said[-1] == "Found 3 objects in 1 image."
 
 

@@ -551,7 +551,7 @@ def test_a_model_with_layers_of_a_plugin_file_names_the_file(trainer: Trainer, d
     done = trainer("val", "model=own.pt", f"data={data}")
     said = f"own.pt: the model cannot be built: unknown layer 'Ghost'. Fix: give it: --plugin {file}"
     assert (done.code, done.problems) == (5, [said])
-    assert "going on without it" not in done.err
+    assert "continuing without it" not in done.err
 
 
 # Bugs
