@@ -59,7 +59,7 @@ class Trainer:
     def python(self, *words: object) -> subprocess.CompletedProcess[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("TRAINER_") or k == "TRAINER_CACHE_DIR"}
         # One thread, so that small networks do not suffer from whatever else the machine is doing.
-        given = {"PYTHONPATH": os.pathsep.join([*map(str, self.sites), os.environ.get("PYTHONPATH", "")]), "TRAINER_OFFLINE": "1", "TRAINER_THREADS": "1"}
+        given = {"PYTHONPATH": os.pathsep.join(map(str, self.sites)), "TRAINER_OFFLINE": "1", "TRAINER_THREADS": "1"}
         command = [sys.executable, *map(str, words)]
         return subprocess.run(
             command,

@@ -24,7 +24,7 @@ RENAMED = {"github": ".github", "gitignore": ".gitignore"}
 @click.command()
 @click.argument("name")
 @click.option("--kind", type=click.Choice(["task", "extension"]), required=True, help="Kind of plugin.")
-@click.option("--base", metavar="TASK", help="Task to build on; if omitted, the task has its own network, dataset and loss.")
+@click.option("--base", metavar="TASK", help="Task to build on; if omitted, the task has its own network and loss.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
