@@ -93,7 +93,7 @@ def test_they_are_listed_as_other_plugins_are(command: Trainer) -> None:
         "trainer-second": "conflict",
         "trainer-summary": "available",
     }
-    said = "trainer-host has a command 'run'; call this one with trainer-rival:run."
+    said = "trainer-host has a command 'run'; call this one as trainer-rival:run."
     assert records["trainer-rival", "run"]["reason"] == said
     assert "is not a click command" in records["trainer-no-command", "no-command"]["reason"]
     assert "AssertionError: imported" in records["trainer-no-import", "no-import"]["reason"]
