@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.errors import DatasetError, PluginError, Problem, SettingsError
 from trainer_host.base.request import GivenValue
+from trainer_host.base.run_options import recorded_part
 from trainer_host.data.source_recognition import dataset_as_model
 from trainer_host.engine.factory import make_engine
 from trainer_host.engine.live_run import LiveRun
@@ -87,7 +88,7 @@ def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue]) -> 
     return LiveRun.of_chain(
         chain,
         {key: one.value for key, one in settings.items()},
-        request.options,
+        recorded_part(request.options),
         task=task if ":" in task else chain.name,
         origins={key: one.origin for key, one in settings.items()},
         versions={"trainer-host": __version__, "python": platform.python_version(), **engine.versions()},
@@ -101,8 +102,12 @@ def _kind(value: Any) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    kept = plain(value)
-    return bool((list(value) if isinstance(value, tuple) else value) == kept) or kept is value
+    """Return whether a file can hold a value."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    return value is None or plain(value) is not None
 
 
 def setting_problems(request: Request, registry: Registry, engine: Engine) -> list[Problem]:
