@@ -13,7 +13,7 @@ from trainer_host.base.request import GivenValue
 from trainer_host.base.run_options import recorded_part
 from trainer_host.data.source_recognition import dataset_as_model
 from trainer_host.engine.factory import make_engine
-from trainer_host.engine.live_run import LiveRun
+from trainer_host.engine.live_run import LiveRun, engine_of
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
 from trainer_host.session.sample_dataset import SAMPLE, sample_dataset
@@ -43,18 +43,18 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
         UnsafeError: If something would be fetched, and the run is offline.
     """
     engine, options = make_engine(), request.options
-    problems = [*setting_problems(request, registry, engine), *_untested(request, reporter, engine)]
-    problems += engine.tracker_problems(options.trackers)
     swap = dataset_as_model(request.values.get("model"), request.values.get("data"))
     if swap is not None:  # the swapped values would make a wrong task of it
-        raise SettingsError(swap, *problems)
+        raise SettingsError(swap, *setting_problems(request, registry, engine))
     chain, failed = None, None
     try:
         inferred = task_of(request, registry, reporter, engine)
+        engine = engine_of(inferred.name, registry)
         chain = load_chain(inferred.name, request, registry, engine)
         refuse_other_data(chain, request.values.get("data"), inferred, engine)
     except (SettingsError, DatasetError) as error:
         failed = error
+    problems = [*setting_problems(request, registry, engine), *_untested(request, reporter, engine)]
     settings = _known(request, engine)
     refused, unused = engine.settings.unused(settings, "run", chain.engine_task if chain else None, request.where)
     problems += refused
@@ -71,7 +71,7 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
     chosen = _with_data(request, chain, registry, reporter)
     for key, suited in _settings_of_chain(chain, engine).items():
         chosen.setdefault(key, suited)
-    return _run(request, chain, _with_weights(chosen, request, chain, engine))
+    return _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
 
 
 def load_chain(task: str, request: Request, registry: Registry, engine: Engine) -> Chain:
@@ -79,9 +79,8 @@ def load_chain(task: str, request: Request, registry: Registry, engine: Engine) 
     return registry.chain(task, request.options.plugins, request.plugin_options, engine.default_hooks())
 
 
-def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue]) -> LiveRun:
+def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], engine: Engine) -> LiveRun:
     """Return the run of settings that are complete."""
-    engine = make_engine(getattr(chain, "engine_target", None))
     objects = {m.record.name: _kind(m.spec) for m in chain.again if m.record.version == OBJECT}
     objects |= {key: _kind(one.value) for key, one in settings.items() if not _is_plain(one.value)}
     task = request.options.task or ""
@@ -116,6 +115,7 @@ def setting_problems(request: Request, registry: Registry, engine: Engine) -> li
         *request.problems,
         *unknown_of(request, registry, engine),
         *engine.settings.invalid(_known(request, engine)),
+        *engine.tracker_problems(request.options.trackers),
     ]
 
 
