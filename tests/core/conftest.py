@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from tests.support.command import Done
 from tests.support.written_package import write_package
+from trainer_host.base.run_options import declared
 
 # The same examples every time, however slow the machine is.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -20,16 +21,7 @@ settings.load_profile("repeatable")
 @pytest.fixture(autouse=True)
 def no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tester's own environment out of the tests."""
-    for name in (
-        "TRAINER_TASK",
-        "TRAINER_PLUGIN",
-        "TRAINER_NO_PLUGIN",
-        "TRAINER_OFFLINE",
-        "TRAINER_EXACT",
-        "TRAINER_TRACKER",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("TRAINER_VERBOSE", "FORCE_COLOR", "COLUMNS"):
+    for name in (*(one.environment for one in declared().values() if one.environment), "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -264,6 +264,11 @@ def environment_values(command: str, door: Origin) -> dict[str, tuple[str, Any]]
     return found
 
 
+def recorded_part(options: RunOptions) -> RunOptions:
+    """Return the options that are a part of the resolved run; those of the door have their defaults."""
+    return options_of({name: getattr(options, name) for name, one in declared().items() if one.recorded})
+
+
 def recorded_options(options: RunOptions) -> dict[str, Any]:
     """Return the options that are a part of the resolved run and not their defaults, as a file can hold them."""
     kept = ((one, getattr(options, name)) for name, one in declared().items() if one.recorded)

@@ -13,7 +13,7 @@ from trainer_host.plugin.discovery import FILE
 from trainer_host.plugin.plugin_options import options_as_data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.chain import Chain, Member
@@ -45,7 +45,8 @@ class LiveRun:
         options = {name_of(name): values for name, values in resolved.plugins.items()}
         tasks = {record.name for record, _ in registry.task_chain(resolved.task)}
         extensions = [name for name in resolved.plugins if name not in tasks]
-        return cls(resolved, registry.chain(resolved.task, extensions, options, make_engine().default_hooks()))
+        hooks = engine_of(resolved.task, registry).default_hooks()
+        return cls(resolved, registry.chain(resolved.task, extensions, options, hooks))
 
     @classmethod
     def of_chain(
@@ -87,7 +88,21 @@ class LiveRun:
     @property
     def engine(self) -> Engine:
         """The engine of the task."""
-        return make_engine(getattr(self.chain, "engine_target", None))
+        return make_engine(_target([m.spec for m in self.chain.tasks]))
+
+
+def engine_of(task: str, registry: Registry) -> Engine:
+    """Return the engine of a task.
+
+    Raises:
+        PluginError: If the task or one of its bases cannot be used.
+    """
+    return make_engine(_target([spec for _, spec in registry.task_chain(task)]))
+
+
+def _target(specs: Sequence[Any]) -> str | None:
+    """Return the engine that a chain of tasks names, base first; None for the host's default."""
+    return next((found for spec in reversed(specs) if (found := getattr(spec, "engine", None))), None)
 
 
 def named_by_user(member: Member) -> str:

@@ -11,9 +11,10 @@ from trainer_host.base.atomic_io import plain
 from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.base.findings import DatasetError
 from trainer_host.base.request import GivenValue
+from trainer_host.base.run_options import recorded_part
 from trainer_host.data.source_recognition import dataset_as_model
 from trainer_host.engine.factory import make_engine
-from trainer_host.engine.live_run import LiveRun
+from trainer_host.engine.live_run import LiveRun, engine_of
 from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
@@ -41,18 +42,18 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
         UnsafeError: If something would be fetched, and the run is offline.
     """
     engine, options = make_engine(), request.options
-    problems = [*setting_problems(request, registry, engine), *_untested(request, reporter, engine)]
-    problems += engine.tracker_problems(options.trackers)
     swap = dataset_as_model(request.values.get("model"), request.values.get("data"))
     if swap is not None:  # the swapped values would make a wrong task of it
-        raise SettingsError(swap, *problems)
+        raise SettingsError(swap, *setting_problems(request, registry, engine))
     chain, failed = None, None
     try:
         inferred = task_of(request, registry, reporter, engine)
+        engine = engine_of(inferred.name, registry)
         chain = load_chain(inferred.name, request, registry, engine)
         refuse_other_data(chain, request.values.get("data"), inferred, engine)
     except (SettingsError, DatasetError) as error:
         failed = error
+    problems = [*setting_problems(request, registry, engine), *_untested(request, reporter, engine)]
     settings = _known(request, engine)
     refused, unused = engine.settings.unused(settings, "run", chain.engine_task if chain else None, request.where)
     problems += refused
@@ -69,7 +70,7 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
     chosen = _with_data(request, chain, registry, reporter)
     for key, suited in _settings_of_chain(chain, engine).items():
         chosen.setdefault(key, suited)
-    return _run(request, chain, _with_weights(chosen, request, chain, engine))
+    return _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
 
 
 def load_chain(task: str, request: Request, registry: Registry, engine: Engine) -> Chain:
@@ -77,16 +78,15 @@ def load_chain(task: str, request: Request, registry: Registry, engine: Engine) 
     return registry.chain(task, request.options.plugins, request.plugin_options, engine.default_hooks())
 
 
-def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue]) -> LiveRun:
+def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], engine: Engine) -> LiveRun:
     """Return the run of settings that are complete."""
-    engine = make_engine(getattr(chain, "engine_target", None))
     objects = {m.record.name: _kind(m.spec) for m in chain.again if m.record.version == OBJECT}
     objects |= {key: _kind(one.value) for key, one in settings.items() if not _is_plain(one.value)}
     task = request.options.task or ""
     return LiveRun.of_chain(
         chain,
         {key: one.value for key, one in settings.items()},
-        request.options,
+        recorded_part(request.options),
         task=task if ":" in task else chain.name,
         origins={key: one.origin for key, one in settings.items()},
         versions={"trainer-host": __version__, "python": platform.python_version(), **engine.versions()},
@@ -100,8 +100,12 @@ def _kind(value: Any) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    kept = plain(value)
-    return bool((list(value) if isinstance(value, tuple) else value) == kept) or kept is value
+    """Return whether a file can hold a value."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    return value is None or plain(value) is not None
 
 
 def setting_problems(request: Request, registry: Registry, engine: Engine) -> list[Problem]:
@@ -110,6 +114,7 @@ def setting_problems(request: Request, registry: Registry, engine: Engine) -> li
         *request.problems,
         *unknown_of(request, registry, engine),
         *engine.settings.invalid(_known(request, engine)),
+        *engine.tracker_problems(request.options.trackers),
     ]
 
 

@@ -105,10 +105,15 @@ def test_an_option_is_added_by_its_declaration(
     problem = trainer("run", "exp.yaml", "--dry-run").problems[0]
     assert problem == "exp.yaml:1: colour: 5 is not a name. Fix: write colour: NAME"
 
-    monkeypatch.setattr(training, "train", lambda run, *_: run.resolved.write(tmp_path / "run.yaml"))
+    runs: list[ResolvedRun] = []
+    monkeypatch.setattr(training, "train", lambda run, *_: runs.append(run.resolved))
     settings: dict[str, Any] = {"data": "data.yaml", "model": "yolo26n.yaml"}
     trainer_host.run("detect", colour="green", **settings)
-    assert ResolvedRun.read(tmp_path / "run.yaml").options == MoreOptions(colour="green")
+    (resolved,) = runs
+    resolved.write(tmp_path / "run.yaml")
+    anchored = {"settings": {**resolved.settings, "data": str(tmp_path / "data.yaml")}}
+    assert ResolvedRun.read(tmp_path / "run.yaml") == resolved.model_copy(update=anchored)
+    assert resolved.options == MoreOptions(colour="green")
     assert from_file(tmp_path / "run.yaml").given["colour"].origin == "file"
     assert "| `--colour NAME` | `TRAINER_COLOUR` | Colour of the run. |" in table("run")
 

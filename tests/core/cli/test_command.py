@@ -162,7 +162,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "name=../x"], 3, ["name=../x is not the name of a folder"]),
         ([*FINE, "name=a/b"], 3, ["name=a/b is not the name of a folder"]),
         ([*FINE, "name=a/"], 3, ["name=a/ is not the name of a folder. Fix: write name=a"]),
-        ([*FINE, "project=~no-such-user"], 3, ["no user 'no-such-user'", "write project=~/runs"]),
+        ([*FINE, "project=~no-such-user"], 3, ["unknown user 'no-such-user'", "write project=~/runs"]),
         ([*FINE, "best.pt"], 3, ["'best.pt' is not a setting. Fix: write model=best.pt"]),
         (["resume=runs/last.pt"], 3, ["Fix: start a new run from the checkpoint: model=runs/last.pt"]),
         (["cfg=exp.yaml"], 3, ["Fix: name the settings file itself: trainer run exp.yaml"]),

@@ -106,7 +106,7 @@ def test_wrong_values_of_the_command(
     monkeypatch.delenv("TRAINER_BAD")
     (tmp_path / "exp.yaml").write_text(yaml.safe_dump({"task": "detect", "data": str(data), "bad": given}))
     assert_refused(trainer("run", "exp.yaml", *QUICK))
-    with pytest.raises(SettingsError, match="--bad"):
+    with pytest.raises(SettingsError, match="^bad="):
         trainer_host.run("detect", data=data, model="yolo11n.yaml", bad=given)
 
 
@@ -118,7 +118,7 @@ def test_a_settings_file_with_something_else(trainer: Trainer, data: Path, tmp_p
 
 def assert_refused(done: Done) -> None:
     assert done.code == 3
-    assert any("bad" in line and "is not valid" in line for line in done.problems)
+    assert any("bad" in line.lower() and "is not valid" in line for line in done.problems)
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_dataset_is_converted_by_the_command(call: Callable[..., Done], tmp_pa
     assert (done.json["rows"]["train"], done.json["crowds_left_out"]) == (1, 2)
     assert Path(done.json["data"]) == tmp_path / "new" / "data.yaml"
     assert (tmp_path / "new" / "labels" / "train" / "a.txt").read_text() == "0 0.25 0.25 0.25 0.25\n"
-    assert "2 rows that mark crowds are left out" in done.err
+    assert "2 rows that mark crowds are skipped" in done.err
     assert "Use it: trainer run data=new/data.yaml" in done.err
 
 
