@@ -106,7 +106,7 @@ def test_wrong_values_of_the_command(
     monkeypatch.delenv("TRAINER_BAD")
     (tmp_path / "exp.yaml").write_text(yaml.safe_dump({"task": "detect", "data": str(data), "bad": given}))
     assert_refused(trainer("run", "exp.yaml", *QUICK))
-    with pytest.raises(SettingsError, match="^bad="):
+    with pytest.raises(SettingsError, match=r"^bad="):
         trainer_host.run("detect", data=data, model="yolo11n.yaml", bad=given)
 
 
