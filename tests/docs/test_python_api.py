@@ -35,8 +35,9 @@ KNOWN = {
     "defaultdict",
 }
 """Names of types that everybody has: of Python, numpy and torch."""
-PRIVATE_TYPES = {"T", "V", "D", "Bench", "Kind"}
-"""Type variables, a `Literal` that says itself, and the workbench that the checks of the kit share."""
+PRIVATE_TYPES = {"T", "V", "D", "Bench", "Kind", "Chain", "HookManager", "EngineModel"}
+"""Type variables, a `Literal` that says itself, the workbench that the checks of the kit share, and what only the host
+itself passes to or takes from the members of a public class."""
 
 
 def public_callables() -> Iterator[tuple[str, Any]]:

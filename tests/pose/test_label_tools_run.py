@@ -102,7 +102,7 @@ def test_a_train_split_alone_is_divided_by_a_conversion(tmp_path: Path) -> None:
     for image in sorted((data.parent / "images" / "train").iterdir())[1:]:
         image.unlink()
     (data.parent / "train.txt").write_text("images/train/0.jpg\n")
-    with pytest.raises(trainer_host.DatasetError, match="one image"):
+    with pytest.raises(trainer_host.DatasetError, match="only train image"):
         trainer_host.convert(data, tmp_path / "other", holdout=0.2)
 
 

@@ -95,11 +95,11 @@ def test_every_kind_of_source(loaded: TrainedModel) -> None:
 def test_settings_of_a_call_neither_read_nor_build_the_model_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ultralytics.engine import predictor
 
-    from trainer_host.engine.checkpoint import reading
+    from trainer_host.engine.checkpoint import parsed_files
 
     counts = {"read": 0, "built": 0}
 
-    class Archive(reading.Archive):
+    class Archive(parsed_files.Archive):
         def __init__(self, path: Path) -> None:
             counts["read"] += 1
             super().__init__(path)
@@ -109,7 +109,7 @@ def test_settings_of_a_call_neither_read_nor_build_the_model_again(file: Path, m
         return original(*args, **kwargs)
 
     original: Any = predictor.AutoBackend
-    monkeypatch.setattr(reading, "Archive", Archive)
+    monkeypatch.setattr(parsed_files, "Archive", Archive)
     monkeypatch.setattr(predictor, "AutoBackend", backend)
     model = trainer_host.load(file, device="cpu")
     calls: list[dict[str, Any]] = [{"conf": 0.0001}, {"conf": 0.001, "imgsz": 96}, {"iou": 0.3, "max_det": 400}]
@@ -145,8 +145,8 @@ def test_unreadable_images(loaded: TrainedModel) -> None:
     Path("in/bad.jpg").write_bytes(b"hello")
     found = loaded.predict("in", **SETTINGS)
     assert len(list(found)) == 2
-    assert [(u.path.name, u.reason) for u in found.unreadable] == [("bad.jpg", "the file is text, not an image")]
-    with pytest.raises(DatasetError, match=r"bad\.jpg: the file is text, not an image\. Fix: replace or remove it"):
+    assert [(u.path.name, u.reason) for u in found.unreadable] == [("bad.jpg", "not an image, but text")]
+    with pytest.raises(DatasetError, match=r"bad\.jpg: not an image, but text\. Fix: replace or remove it"):
         list(loaded.predict("in/bad.jpg"))
 
 
@@ -218,7 +218,9 @@ def test_a_predictor_with_results_of_its_own() -> None:
 
     chain = SimpleNamespace(name="toy", engine_task=None, manager=SimpleNamespace(records={}))
     engine: Any = SimpleNamespace(
-        plan=SimpleNamespace(chain=chain, offline=True), names={}, predictor=lambda settings, folder: Predictor()
+        run=SimpleNamespace(chain=chain, options=SimpleNamespace(offline=True)),
+        names={},
+        predictor=lambda settings, folder: Predictor(),
     )
     from trainer_host.base.reporting import NullReporter
     from trainer_host.plugin.registry import Registry

@@ -124,7 +124,7 @@ def _of(given: Mapping[str, GivenValue], name: str) -> tuple[Any, ...]:
 
 
 def _name(plugin: Any) -> Any:
-    return name_of(plugin) if isinstance(plugin, str) else plugin
+    return name_of(plugin) if isinstance(plugin, str) else id(plugin)  # an object need not be hashable
 
 
 def _without(under: Mapping[str, GivenValue], over: Mapping[str, GivenValue]) -> dict[str, GivenValue]:

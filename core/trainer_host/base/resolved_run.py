@@ -43,7 +43,7 @@ class ResolvedRun(BaseModel):
     options: RunOptions = RunOptions()
     plugins: Mapping[str, Mapping[str, Any]] = {}
     origins: Mapping[str, Origin] = {}
-    versions: Mapping[str, str] = {}
+    versions: Mapping[str, Any] = {}
     used: tuple[str, ...] = ()
     objects: Mapping[str, str] = {}
 

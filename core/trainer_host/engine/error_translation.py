@@ -88,7 +88,7 @@ def blamed(manager: HookManager) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         known = _known_cause(error)
         own = isinstance(error, OSError) and vanished(error, str(error)) is not None  # a file that a plugin looks for
-        crash = crash_of(error, manager) if known is None or own else None
+        crash = crash_of(error, manager.records) if known is None or own else None
         if crash is None:
             raise
         raise crash from error

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.run_options import RunOptions
-from trainer_host.base.settings import name_of
-from trainer_host.engine.factory import make_engine
 from trainer_host.plugin.discovery import FILE
 from trainer_host.plugin.plugin_options import options_as_data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.chain import Chain, Member
-    from trainer_host.plugin.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -33,20 +29,6 @@ class LiveRun:
     resolved: ResolvedRun
     chain: Chain
     drop_in: bool = False
-
-    @classmethod
-    def of(cls, resolved: ResolvedRun, registry: Registry) -> LiveRun:
-        """Return a run that another process has resolved.
-
-        Raises:
-            PluginError: If a plugin cannot be used.
-            SettingsError: If an option of a plugin is not valid.
-        """
-        options = {name_of(name): values for name, values in resolved.plugins.items()}
-        tasks = {record.name for record, _ in registry.task_chain(resolved.task)}
-        extensions = [name for name in resolved.plugins if name not in tasks]
-        hooks = engine_of(resolved.task, registry).default_hooks()
-        return cls(resolved, registry.chain(resolved.task, extensions, options, hooks))
 
     @classmethod
     def of_chain(
@@ -84,25 +66,6 @@ class LiveRun:
     def options(self) -> RunOptions:
         """The options of the host."""
         return self.resolved.options
-
-    @property
-    def engine(self) -> Engine:
-        """The engine of the task."""
-        return make_engine(_target([m.spec for m in self.chain.tasks]))
-
-
-def engine_of(task: str, registry: Registry) -> Engine:
-    """Return the engine of a task.
-
-    Raises:
-        PluginError: If the task or one of its bases cannot be used.
-    """
-    return make_engine(_target([spec for _, spec in registry.task_chain(task)]))
-
-
-def _target(specs: Sequence[Any]) -> str | None:
-    """Return the engine that a chain of tasks names, base first; None for the host's default."""
-    return next((found for spec in reversed(specs) if (found := getattr(spec, "engine", None))), None)
 
 
 def named_by_user(member: Member) -> str:

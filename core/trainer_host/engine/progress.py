@@ -78,7 +78,7 @@ class ProgressCallbacks:
             return
         self.in_epoch = False
         # The engine keeps the fitness apart from the metrics; it is shown if it selects best.pt.
-        metrics = {**(trainer.metrics or {}), FITNESS: trainer.fitness}
+        metrics = {**(trainer.metrics or {}), FITNESS: getattr(trainer, "fitness", None)}
         names = dict.fromkeys(name for wanted in self.metrics if (name := full_name(wanted, metrics)))
         evaluated = trainer.evaluated_epoch == trainer.epoch + 1
         self.reporter.epoch(

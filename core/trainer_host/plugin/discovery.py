@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from importlib import metadata
 
-    from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 
 TASKS = "trainer_host.tasks"
 EXTENSIONS = "trainer_host.plugins"
@@ -72,7 +71,7 @@ class PluginRecord:
     reason: str
     target: str
     always: bool = False
-    given: TaskSpec | ExtensionSpec | None = field(default=None, repr=False, compare=False)
+    given: Any = field(default=None, repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON can hold it."""

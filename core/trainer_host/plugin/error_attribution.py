@@ -20,10 +20,8 @@ from trainer_host.base.errors import PluginCrashError, Problem
 from trainer_host.plugin.discovery import FILE, HOST, OBJECT, PluginRecord, normal, record_of_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from types import CodeType, TracebackType
-
-    from trainer_host.plugin.chain import HookManager
 
 WORKER = "DataLoader worker"
 """Part of the text of an error that torch carried over from a loader's process, with its traceback as text."""
@@ -140,12 +138,12 @@ class Culprit:
     start: TracebackType | None = None
 
 
-def crash_of(error: BaseException, manager: HookManager) -> PluginCrashError | None:
-    """Return the error that names the faulty plugin; None if it is none of the manager's.
+def crash_of(error: BaseException, records: Mapping[str, PluginRecord]) -> PluginCrashError | None:
+    """Return the error that names the faulty plugin; None if it is none of these.
 
     The traceback of ``error`` is cut to what the plugin has to do with.
     """
-    found = find_culprit(error, manager)
+    found = find_culprit(error, records)
     if found is None:
         return None
     if found.start is not None:
@@ -162,12 +160,12 @@ def crash_of(error: BaseException, manager: HookManager) -> PluginCrashError | N
     )
 
 
-def find_culprit(error: BaseException, manager: HookManager) -> Culprit | None:
+def find_culprit(error: BaseException, records: Mapping[str, PluginRecord]) -> Culprit | None:
     """Return the third-party plugin whose code was entered last before an error; None if the host's own code failed.
 
     Code above the first implementation that the error left only called the host, so it is not looked at.
     """
-    others = {name: r for name, r in manager.records.items() if normal(r.distribution) != HOST}
+    others = {name: r for name, r in records.items() if normal(r.distribution) != HOST}
     if not others:
         return None
     origin: _Origin | None = error.__dict__.get(NOTE)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from trainer_host.base.errors import PluginCrashError, PluginError, Problem
-from trainer_host.plugin.chain import HookManager
 from trainer_host.plugin.error_attribution import crash_of
 from trainer_host.plugin.plugin_loading import load_target
 
@@ -31,6 +30,5 @@ def load_command(record: PluginRecord) -> click.Command:
 
 def crash_of_command(error: Exception, registry: Registry) -> PluginCrashError | None:
     """Return the error that names the command whose code raised ``error``, or None if none did."""
-    manager = HookManager()
-    manager.records |= {f"{r.distribution}:{r.name}": r for r in registry.records if r.kind == "command"}
-    return crash_of(error, manager)
+    records = {f"{r.distribution}:{r.name}": r for r in registry.records if r.kind == "command"}
+    return crash_of(error, records)

@@ -46,7 +46,7 @@ def record_of_object(plugin: Any, name: str | None = None) -> PluginRecord:
 def name_of_spec(spec: Spec) -> str:
     """Return the name of a plugin: its own, or that of its module or class by convention.
 
-    It is ``hand-pose`` for the module ``trainer_hand_pose`` and for the classes ``HandPose`` and ``HandPoseTrainer``.
+    It is ``my-task`` for the module ``trainer_my_task`` and for the classes ``MyTask`` and ``MyTaskTrainer``.
     """
     if spec.name:
         return spec.name

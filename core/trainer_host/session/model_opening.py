@@ -31,6 +31,7 @@ def open_model(request: Request, registry: Registry, reporter: Reporter) -> Engi
         TrainerError: For every cause that is expected.
     """
     from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.task_engine import engine_of_chain
 
     settings, engine = request.values, make_engine()
     path = Path(engine.find_weights(str(settings["model"]), request.options.offline, None))
@@ -43,4 +44,6 @@ def open_model(request: Request, registry: Registry, reporter: Reporter) -> Engi
     run = LiveRun.of_chain(chain, settings, request.options)
     of_loading = engine.settings.of_loading()
     with blamed(chain.manager):
-        return run.engine.trained_model(checkpoint, run, {k: v for k, v in settings.items() if k in of_loading})
+        return engine_of_chain(chain).trained_model(
+            checkpoint, run, {k: v for k, v in settings.items() if k in of_loading}
+        )

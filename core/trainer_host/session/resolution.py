@@ -14,7 +14,8 @@ from trainer_host.base.request import GivenValue
 from trainer_host.base.run_options import recorded_part
 from trainer_host.data.source_recognition import dataset_as_model
 from trainer_host.engine.factory import make_engine
-from trainer_host.engine.live_run import LiveRun, engine_of
+from trainer_host.engine.live_run import LiveRun
+from trainer_host.engine.task_engine import engine_of_task
 from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
@@ -48,7 +49,7 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
     chain, failed = None, None
     try:
         inferred = task_of(request, registry, reporter, engine)
-        engine = engine_of(inferred.name, registry)
+        engine = engine_of_task(inferred.name, registry)
         chain = load_chain(inferred.name, request, registry, engine)
         refuse_other_data(chain, request.values.get("data"), inferred, engine)
     except (SettingsError, DatasetError) as error:

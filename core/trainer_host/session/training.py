@@ -12,6 +12,7 @@ from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error, translated
 from trainer_host.engine.factory import make_engine
+from trainer_host.engine.task_engine import engine_of_chain
 from trainer_host.session.resolution import resolve
 from trainer_host.session.run_folders import claim_folder, hold_folder
 from trainer_host.session.run_record import FILE, RunRecord
@@ -57,7 +58,7 @@ def train(run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:
     lock = hold_folder(save_dir, reporter)
     try:
         work = _Work(run, save_dir, RunRecord(save_dir, run.resolved), reporter, stop)
-        training = run.engine.training(run, save_dir, reporter, stop)
+        training = engine_of_chain(run.chain).training(run, save_dir, reporter, stop)
         try:
             outcome = work.train(training)
             predictions = work.picture(outcome)
@@ -145,7 +146,7 @@ class _Work:
 
     def tidy(self, error: BaseException, before: Collection[str]) -> None:
         """Remove the files of a run that was refused before it trained; what was there ``before`` stays."""
-        engine, folder = self.run.engine, self.save_dir
+        engine, folder = engine_of_chain(self.run.chain), self.save_dir
         refused = isinstance(error, (SettingsError, DatasetError, PluginError, UnsafeError))
         crashed = isinstance(error, PluginCrashError)
         trained = any((folder / "weights").glob("*.pt")) or (folder / engine.results_file).exists()
@@ -168,7 +169,8 @@ class _Work:
             return None
         try:
             with blamed(run.chain.manager):
-                model = run.engine.trained_model(run.engine.checkpoints.read(checkpoint), run, {})
+                engine = engine_of_chain(run.chain)
+                model = engine.trained_model(engine.checkpoints.read(checkpoint), run, {})
                 predictor = model.predictor({}, self.save_dir)
                 drawn = [predictor.draw(p) for p in predictor(images) if not isinstance(p, UnreadableImage)]
             return montage([d for d in drawn if d is not None], self.save_dir / "predictions.jpg")

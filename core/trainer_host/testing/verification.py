@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from trainer_host.plugin.discovery import Kind
-    from trainer_host.plugin.plugin_spec import TaskSpec
-    from trainer_host.testing.plugin_under_test import Spec
+    from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 
 
 class VerificationError(AssertionError):
@@ -39,7 +38,7 @@ def check_task(
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    beside: Mapping[str, Spec] | None = None,
+    beside: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
     checks: Collection[str] = (),
 ) -> list[CheckOutcome]:
     """Run all checks of a task.
@@ -72,7 +71,7 @@ def check_extension(
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    beside: Mapping[str, Spec] | None = None,
+    beside: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
     checks: Collection[str] = (),
 ) -> list[CheckOutcome]:
     """Run all checks of an extension, with a task.
@@ -110,7 +109,7 @@ def workbench(
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    beside: Mapping[str, Spec] | None = None,
+    beside: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
 ) -> Iterator[Bench]:
     """Yield what the checks of a plugin share: its trainings, and a folder that is removed on leaving."""
     if isinstance(plugin, str) and plugin.endswith(".py"):

@@ -86,7 +86,11 @@ def test_the_hosts_own_processes_are_safe(trap: Path) -> None:
 
 def test_every_process_of_the_host_is_started_so() -> None:
     sources = [p for p in (ROOT / "core").rglob("*.py") if "sys.executable" in p.read_text(encoding="utf-8")]
-    assert {p.name for p in sources} == {"child_process.py", "contract_checks.py"}  # whose code does the same
+    assert {p.name for p in sources} == {
+        "child_process.py",
+        "contract_checks.py",
+        "diagnosis.py",
+    }  # whose code does the same
 
 
 def test_what_python_imports_before_is_told(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_codes_are_found_however_they_are_given() -> None:
         "class LabelFault:\n    line: int\n    code: str\n"
         "class Split:\n    def of_row(self, row, code, message): ...\n"
         "KEY = 'a-constant'\n"
-        "Finding('first', 'A message.')\nFault(1, 'second-one')\nsplit.of_row(3, 'third', 'text')\n"
+        "Finding('first', 'A message.')\nLabelFault(1, 'second-one')\nsplit.of_row(3, 'third', 'text')\n"
         "Finding(KEY, 'm')\nFinding('fourth' if x else 'fifth', 'm')\nFinding(message='m', code='sixth')\n"
         "what, code = 'Some text.', 'seventh-one'\n"
         "def fault():\n    return 'eighth-one', 'text'\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.corpus import BROKEN, CASES
 from tests.corpus.check import check
 from tests.corpus.follow import Finding, follow
 from tests.corpus.generator import Case, draw_base
+from trainer_host import LoaderContext
 from trainer_host.base.errors import TrainerError
 from trainer_host.base.findings import FAIL
 from trainer_host.base.reporting import NullReporter
@@ -155,7 +155,8 @@ def accepted_by_run(data: Path) -> bool:
         apply_tolerance(read, FAIL, {"train", "val"})
         ctx.args.task = "pose"
         for mode in ("train", "val"):
-            wanted = replace(ctx, data=read, path=read[mode], mode=mode, batch_size=4, stride=32)
+            of = {"task": ctx.task, "engine_task": ctx.engine_task, "args": ctx.args, "data": read}
+            wanted = LoaderContext(**of, path=read[mode], mode=mode, batch_size=4)
             assert len(chain.manager.hook.build_dataset(ctx=wanted)) > 0
     except TrainerError:
         return False

@@ -417,11 +417,11 @@ def test_hooks_need_not_be_hashable() -> None:
         seen: int = 0
 
         @hookimpl
-        def after_setup(self) -> None:
+        def finish_setup(self) -> None:
             self.seen += 1
 
     hooks = Hooks()
-    call(managed(member("counts", hooks, "extension")), "after_setup")
+    call(managed(member("counts", hooks, "extension")), "finish_setup")
     assert hooks.seen == 1
 
 

@@ -205,16 +205,16 @@ def test_objects_are_checked_in_this_process() -> None:
 def test_an_error_names_the_object() -> None:
     class Failing:
         @hookimpl
-        def log(self, ctx: Any) -> None:
+        def log_metrics(self, ctx: Any) -> None:
             ctx.nothing()
 
     registry, names = Registry.installed().with_plugins([Failing()])
     manager = registry.chain("detect", names).manager
     with pytest.raises(PluginCrashError) as caught, blamed(manager):
-        manager.hook.log(ctx=None)
+        manager.hook.log_metrics(ctx=None)
     said = str(caught.value)
     assert said.startswith(f"extension 'failing' from the object {__name__}:test_an_error_names_the_object.<locals>.")
-    assert "failed in its hook log: AttributeError: " in said
+    assert "failed in its hook log_metrics: AttributeError: " in said
     assert said.endswith("Fix: correct its code")
 
 
@@ -237,7 +237,7 @@ def test_objects_train_validate_and_predict(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rate = HalfRate()
-    (tmp_path / "rates.py").write_text("from trainer_host import hookimpl\n@hookimpl\ndef log(ctx): ...\n")
+    (tmp_path / "rates.py").write_text("from trainer_host import hookimpl\n@hookimpl\ndef log_metrics(ctx): ...\n")
     run = trainer_host.run(PAWS, plugins=[rate, "./rates.py"], model="yolo11n-pose.yaml", **SMALL)
     assert (run.task, run.epochs, rate.called) == ("paws", 1, 1)
     assert len(discovered) == 1

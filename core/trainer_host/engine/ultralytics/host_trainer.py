@@ -225,10 +225,10 @@ class HostTrainer(ModelTrainer):
 
     def progress_string(self) -> str:
         """Return the head of the engine's progress table, which is asked for once the parts of the loss have names."""
-        if not selecting_metric(self.plan).is_fitness:
+        if not selecting_metric(self.host_run).is_fitness:
             # Not earlier: the names of the loss, which may select best.pt too, are known with the first batch.
             losses = self.label_loss_items(prefix="val")
-            require_known(self.plan, {*(self.metrics or {}), *self.plugin_metrics, *losses})
+            require_known(self.host_run, {*(self.metrics or {}), *self.plugin_metrics, *losses})
         heads = ("Epoch", "GPU_mem", *self.loss_names, "Instances", "Size")
         return "\n" + "".join(f"{head:>11}" for head in heads)
 
