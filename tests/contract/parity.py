@@ -41,7 +41,7 @@ def train_stock(command: Trainer, target: str, **overrides: Any) -> dict[str, An
     command = command.having(KEPT=str(command.folder / "stock.pt"), FOLDER=str(command.folder))
     given = {**SETTINGS, **overrides, "project": str(command.folder / "stock"), "name": "run"}
     done = command.python("-c", STOCK, *target.split(":"), json.dumps(given))
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     for cache in Path(str(overrides["data"])).parent.rglob("*.cache"):
         cache.unlink()  # which the engine leaves beside the labels
     return told(command.folder / "stock.pt", command.folder / "stock" / "run")
