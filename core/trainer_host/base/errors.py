@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,6 @@ from trainer_host.base.display import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-REMARK = re.compile(r"(Did|To|Known|Installed|Its?|All|An?|Only|Is|The|Checks)\b")
-"""How the hints begin that help and are not an instruction."""
 
 
 class ExitCode(IntEnum):
@@ -52,16 +48,19 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
         hint = f" {self.hint}" if self.hint else ""
-        fix = f" {_fix_text(self.fix)}" if self.fix else ""
+        fix = f" Fix: {self.fix}" if self.fix else ""
         return escaped(" ".join(f"{where}{self.message}{hint}{fix}".splitlines()))
 
 
-def _fix_text(fix: str) -> str:
-    """Return a fix as ``Fix: write key=value``, without a full stop that a copied command would end with."""
-    if REMARK.match(fix):
-        return fix
-    fix = re.sub(r"(?<=[\w)\]}'\"])\.$", "", fix.removeprefix("Fix: "))
-    return f"Fix: {fix[0].lower()}{fix[1:]}" if re.match(r"[A-Z][a-z]+\b", fix) else f"Fix: {fix}"
+QUESTION = "Did you mean"
+"""The beginning of advice that is not a fix."""
+
+
+def advised(message: str, advice: str | None, where: str | None = None) -> Problem:
+    """Return a problem with advice: a question such as ``Did you mean 'data'?`` is a hint, anything else a fix."""
+    if advice is not None and advice.startswith(QUESTION):
+        return Problem(message, None, where, advice)
+    return Problem(message, advice, where)
 
 
 class TrainerError(Exception):
@@ -169,4 +168,4 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str | None = None
     known = sorted(known)
     near = nearest(name, known)
     fix = f"Did you mean {near!r}?" if near else f"Known: {', '.join(known) or 'none'}." if len(known) < 12 else None
-    return Problem(f"unknown {kind} {name!r}.", fix, where)
+    return Problem(f"unknown {kind} {name!r}.", hint=fix, where=where)

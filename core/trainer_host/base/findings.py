@@ -45,7 +45,7 @@ class Finding:
         """Return the finding as a problem that an error can carry."""
         place = display_path(Path(self.file)) if self.file else None
         where = f"{place}:{self.line}" if place and self.line else place
-        return Problem(self.message, f"Fix: {self.fix}" if self.fix else None, where)
+        return Problem(self.message, f"{self.fix}" if self.fix else None, where)
 
 
 class DatasetError(TrainerError, RuntimeError):
@@ -104,7 +104,7 @@ class Tolerance:
             number = -1.0
         if word == "skip" and share.endswith("%") and 0 < number <= 1:
             return cls(text, number)
-        raise SettingsError(Problem(f"--bad={text} is not valid.", "Write --bad=fail, --bad=skip, or --bad=skip:1%"))
+        raise SettingsError(Problem(f"--bad={text} is not valid.", "write --bad=fail, --bad=skip, or --bad=skip:1%"))
 
 
 FAIL = Tolerance()
@@ -147,7 +147,7 @@ def raise_errors(findings: list[Finding], hint: str = "") -> None:
     kind = DatasetKeyError if all(f.code == MISSING_KEY for f in errors) else DatasetError
     problems = grouped(errors)
     if hint and len(problems) < len(errors):
-        problems.append(Problem(f"the dataset has {len(errors)} errors.", hint))
+        problems.append(Problem(f"the dataset has {len(errors)} errors.", hint=hint))
     error = kind(*problems)
     error.findings = tuple(errors)
     raise error

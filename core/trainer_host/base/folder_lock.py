@@ -59,7 +59,7 @@ class FolderLock:
             try:
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
             except OSError as error:
-                fix = "Fix: give another folder with project=DIR"
+                fix = "give another folder with project=DIR"
                 what = f"cannot write to the folder: {error.strerror}."
                 raise StorageError(Problem(what, fix, str(self.folder))) from error
             try:
@@ -93,7 +93,7 @@ class FolderLock:
             os.pwrite(descriptor, f"{Process.current()} {platform.node()}\n".encode(), 0)
 
     def _in_use(self, holder: str) -> StorageError:
-        fix = "Fix: wait until it ends, or give another name=NAME"
+        fix = "wait until it ends, or give another name=NAME"
         return StorageError(Problem(f"the folder is in use by another run ({holder}).", fix, str(self.folder)))
 
     def release(self) -> None:

@@ -21,7 +21,7 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> click.Cl
     """
     if not isinstance(error, click.NoSuchOption) or not arguments or arguments[0] not in SETTINGS_TAKEN:
         return error
-    from trainer_host.base.errors import Problem
+    from trainer_host.base.errors import advised
     from trainer_host.base.settings import parse_value
     from trainer_host.engine.factory import make_engine
 
@@ -30,8 +30,8 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> click.Cl
     fix = make_engine().settings.instead_of_option(name, None if text is None else parse_value(text))
     if fix is None:
         return error
-    why = " Settings are written without dashes." if fix.startswith("Write ") and not fix.startswith("Write --") else ""
-    message = str(Problem(f"{error.message.rstrip('.')}.{why}", fix))
+    why = " Settings are written without dashes." if fix.startswith("write ") and not fix.startswith("write --") else ""
+    message = str(advised(f"{error.message.rstrip('.')}.{why}", fix))
     return click.NoSuchOption(error.option_name, message, ctx=error.ctx)  # without those that only look like it
 
 

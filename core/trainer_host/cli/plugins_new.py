@@ -38,7 +38,7 @@ def new(name: str, kind: str, base: str | None, folder: Path) -> None:
     name = plugin_name(name, registry)
     if base is not None:
         if kind == "extension":
-            raise SettingsError(Problem("--base is for tasks only.", "Leave out --base, or write --kind task."))
+            raise SettingsError(Problem("--base is for tasks only.", "leave out --base, or write --kind task"))
         base = registry.select(base, "task").name
     package = folder / f"trainer-{name}"
     count = write_package(package, name, kind, base)
@@ -59,14 +59,14 @@ def plugin_name(text: str, registry: Registry) -> str:
     """
     name = normal(text).removeprefix("trainer-")
     if not NAME.fullmatch(name):
-        fix = "Write lower-case letters, digits and hyphens, such as my-task."
+        fix = "write lower-case letters, digits and hyphens, such as my-task"
         raise SettingsError(Problem(f"{text!r} is not a valid plugin name.", fix))
     if name == "host":
-        raise SettingsError(Problem("the name host is reserved.", "Choose another name."))
+        raise SettingsError(Problem("the name host is reserved.", "choose another name"))
     taken = next((r for r in registry.records if r.name == name), None)
     if taken is not None:
         what = f"{taken.kind} {name!r} exists already, from {taken.origin}."
-        raise SettingsError(Problem(what, "Choose another name: tasks, extensions and commands share one namespace."))
+        raise SettingsError(Problem(what, "choose another name: tasks, extensions and commands share one namespace"))
     return name
 
 
@@ -101,7 +101,7 @@ def write_package(package: Path, name: str, kind: str, base: str | None) -> int:
             (package / path).write_text(text, encoding="utf-8")
     except FileExistsError as error:
         what = f"{package} exists already."
-        raise SettingsError(Problem(what, "Choose another name, or give --folder DIR.")) from error
+        raise SettingsError(Problem(what, "choose another name, or give --folder DIR")) from error
     except OSError as error:
         raise StorageError(Problem(f"cannot write the package: {error.strerror}.", where=str(package))) from error
     return len(files)

@@ -36,7 +36,7 @@ SOURCE, IMAGES = "trainer_source", "trainer_images"
 
 def unanswered(task: str, hook: str) -> Problem:
     """Return what to say where no plugin answers a hook that must have an answer."""
-    return Problem(f"task {task!r} does not answer the hook {hook!r}.", "Implement it, or give the task a base.")
+    return Problem(f"task {task!r} does not answer the hook {hook!r}.", "implement it, or give the task a base")
 
 
 def read_and_check(chain: Chain, ctx: DataContext) -> Description:
@@ -142,7 +142,7 @@ def apply_tolerance(data: Description, tolerance: Tolerance, used: Collection[st
             what = f"{len(bad)} of {len(split)} {name} images cannot be used, {limit}."
             if not len(rest):
                 what = f"none of the {len(split)} {name} images can be used."
-            error = DatasetError(Problem(what, "Correct the images: see trainer check."), *grouped(found))
+            error = DatasetError(Problem(what, "correct the images: see trainer check"), *grouped(found))
             error.findings = tuple(found)
             raise error
         splits[name], left_out[name] = rest, bad
@@ -161,9 +161,7 @@ def write_normalised(data: Description, folder: Path, ctx: DataContext) -> Descr
     file = Path(data.file)
     if folder.resolve() in {file.parent.resolve(), (file.parent / str(data.get("path") or "")).resolve()}:
         what = "the run folder is the dataset's folder, which is never written to."
-        raise SettingsError(
-            Problem(what, "Choose another folder: project=DIR name=NAME, or save_dir=DIR.", str(folder))
-        )
+        raise SettingsError(Problem(what, "choose another folder: project=DIR name=NAME, or save_dir=DIR", str(folder)))
     keys: dict[str, Any] = {k: plain(v) for k, v in data.items() if k not in {"yaml_file", "download", *SPLITS}}
     for name in SPLITS:
         if data.get(name) is None:
@@ -188,6 +186,6 @@ def finding_of(problem: Problem) -> Finding:
     where, _, line = (problem.where or "").rpartition(":")
     file = where if line.isdigit() else problem.where
     number = int(line) if where and line.isdigit() else None
-    fix = (problem.fix or "").removeprefix("Fix: ")
+    fix = problem.fix or ""
     fix = fix[:1].lower() + fix[1:]
     return Finding("dataset-missing", problem.message, fix, str(Path(file).absolute()) if file else None, number)

@@ -116,20 +116,20 @@ def _refuse(data: Description, folder: Path) -> None:
     target = _real(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(
-            Problem("the folder of the corrected copy is not empty.", "Fix: choose another one", str(folder))
+            Problem("the folder of the corrected copy is not empty.", "choose another one", str(folder))
         )
     roots = {_real(data.get("path") or Path(data.file).parent)}
     roots |= {_real(image).parent for split in data.splits.values() for image in split.images[:1]}
     inside = next((root for root in roots if target.is_relative_to(root)), None)
     if inside is not None:
         what = f"the folder of the corrected copy is within the dataset {inside}, which is never written to."
-        raise SettingsError(Problem(what, "Fix: choose a folder outside of it", str(folder)))
+        raise SettingsError(Problem(what, "choose a folder outside of it", str(folder)))
     if not data.splits:
         what = "no images could be read, so there is nothing to copy."
-        raise DatasetError(Problem(what, "Fix: correct the findings about the YAML first", data.file))
+        raise DatasetError(Problem(what, "correct the findings about the YAML first", data.file))
     if any(not file.endswith(".txt") for split in data.splits.values() for file in split.label_files[:1]):
         what = "only label files with one row for each object can be corrected."
-        raise DatasetError(Problem(what, "Fix: convert the dataset first.", data.file))
+        raise DatasetError(Problem(what, "convert the dataset first", data.file))
 
 
 def _real(path: str | Path) -> Path:

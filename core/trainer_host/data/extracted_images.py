@@ -43,6 +43,6 @@ def cache_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None
             atomic_write(place, content, parents=True)
     except OSError as error:
         what = f"cannot write an embedded image to the cache folder: {error.strerror}."
-        fix = "Set TRAINER_CACHE_DIR to a writable folder with free space."
+        fix = "set TRAINER_CACHE_DIR to a writable folder with free space"
         raise StorageError(Problem(what, fix, str(extracted_folder()))) from error
     return str(place)

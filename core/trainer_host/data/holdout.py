@@ -45,17 +45,17 @@ def hold_out(data: Description, share: float) -> Description:
         DatasetError: If there are not two images to divide.
     """
     if not 0 < share < 1:
-        raise SettingsError(Problem(f"--holdout {share:g} is not between 0 and 1.", "Write --holdout 0.2."))
+        raise SettingsError(Problem(f"--holdout {share:g} is not between 0 and 1.", "write --holdout 0.2"))
     if own := next((f for f in data.findings if f.code == "holdout"), None):
         what = "some images are already held out for validation."
-        raise SettingsError(Problem(what, f"Fix: remove --holdout, or {own.fix}", data.file))
+        raise SettingsError(Problem(what, f"remove --holdout, or {own.fix}", data.file))
     if data.get("val") is not None or "val" in data.splits:
-        raise SettingsError(Problem("the dataset has a validation split.", "Remove --holdout.", data.file))
+        raise SettingsError(Problem("the dataset has a validation split.", "remove --holdout", data.file))
     train = data.splits.get("train")
     if train is None:
         return data  # the findings say why
     if len(train) < 2:
-        raise DatasetError(Problem("the only train image cannot be held out.", "Add images.", data.file))
+        raise DatasetError(Problem("the only train image cannot be held out.", "add images", data.file))
     home = os.path.dirname(data.file)  # noqa: PTH120
     names = [os.path.relpath(f, home) for f in train.images]
     out = held_out(names, share)

@@ -66,7 +66,7 @@ GIVE = "give the path of a dataset YAML: data=my.yaml"
 def error_of(what: str, way: str, source: str, absent: bool = False) -> DatasetError:
     """Return the error that says what a source is, with the same as a finding."""
     where = None if source in what else display_path(Path(source).absolute())
-    error = DatasetError(Problem(what, f"Fix: {way}", where))
+    error = DatasetError(Problem(what, f"{way}", where))
     error.findings = (Finding("dataset-missing" if absent else NOT_DATASET, what, way, str(Path(source).absolute())),)
     return error
 
@@ -158,8 +158,8 @@ def dataset_as_model(model: Any, data: Any) -> Problem | None:
     here = shlex.quote(str(model))
     if BY_SUFFIX.get(Path(str(data or "")).suffix.lower()) is MODEL:
         what = f"model={model} is a dataset YAML, and data={data} is a model."
-        return Problem(what, f"Fix: write model={shlex.quote(str(data))} data={here}")
-    return Problem(f"model={model} is a dataset YAML.", f"Fix: write data={here}, and a model as model=")
+        return Problem(what, f"write model={shlex.quote(str(data))} data={here}")
+    return Problem(f"model={model} is a dataset YAML.", f"write data={here}, and a model as model=")
 
 
 def error_for(source: str) -> TrainerError:
@@ -208,7 +208,7 @@ def _names_part(file: Path, part: Path) -> bool:
 def lists_addresses(source: str) -> UnsafeError:
     """Return the error for a list of images by their addresses."""
     what = f"{source} is refused: it lists images by URLs, which would be fetched."
-    fix = "Fix: download the images, write a dataset YAML for them, and give that: data=my.yaml"
+    fix = "download the images, write a dataset YAML for them, and give that: data=my.yaml"
     return UnsafeError(Problem(what, fix))
 
 

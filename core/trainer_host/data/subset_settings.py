@@ -54,7 +54,7 @@ def refuse_unknown_classes(classes: Any, names: Any, owner: str) -> None:
     absent = [str(number) for number in dict.fromkeys(chosen) if number not in known]
     if absent:
         what = f"classes={shown_value(classes)}: {owner} has no class {', '.join(absent)}."
-        raise SettingsError(Problem(what, f"Fix: choose from {_listed(sorted(known), known)}"))
+        raise SettingsError(Problem(what, f"choose from {_listed(sorted(known), known)}"))
 
 
 def check_selection(data: Description, args: Any, used: Collection[str]) -> list[Finding]:
@@ -89,7 +89,7 @@ def check_selection(data: Description, args: Any, used: Collection[str]) -> list
         fix = _remedy(split, left, names) if chosen is not None else "set a larger fraction"
         if name == "train":
             raise SettingsError(
-                Problem(f"{message}, so there is nothing to train on.", f"Fix: {fix}", display_path(Path(data.file)))
+                Problem(f"{message}, so there is nothing to train on.", f"{fix}", display_path(Path(data.file)))
             )
         message += ", so its metrics are 0."
         findings.append(Finding("selection-unlabelled", message, fix, data.file, None, "warning", name))

@@ -83,14 +83,14 @@ def refuse_folder(data: Description, folder: Path) -> None:
         SettingsError: If it is refused.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SettingsError(Problem(f"{folder} exists and is not empty.", "Choose another folder."))
+        raise SettingsError(Problem(f"{folder} exists and is not empty.", "choose another folder"))
     if not data.engine_reads:
         return  # a format that names its images does not care for what else lies beside them
     taken = {os.path.dirname(image) for split in data.splits.values() for image in split.images}  # noqa: PTH120
     inside = next((t for t in taken if folder.resolve().is_relative_to(Path(t).resolve())), None)
     if inside is not None:
         what = f"{folder} is within the images of {inside}, which are never written to."
-        raise SettingsError(Problem(what, "Choose a folder outside of it."))
+        raise SettingsError(Problem(what, "choose a folder outside of it"))
 
 
 def _write(data: Description, folder: Path) -> Written:

@@ -42,8 +42,8 @@ IMAGES = frozenset(
     )
 )
 """Suffixes of images, and of what the engine keeps of them."""
-MOVED = "Fix: leave the files in place while a run lasts"
-HEADLESS = "Fix: pip uninstall -y opencv-python && pip install opencv-python-headless"
+MOVED = "leave the files in place while a run lasts"
+HEADLESS = "pip uninstall -y opencv-python && pip install opencv-python-headless"
 
 
 def missing_library(error: ImportError) -> TrainerError | None:
@@ -56,7 +56,7 @@ def missing_library(error: ImportError) -> TrainerError | None:
         Problem(f"the system library {library} is missing, so OpenCV cannot be imported.", HEADLESS)
         if error.name == "cv2"
         or any(x in text for x in ("libGL", "libgthread", "libglib", "libSM", "libXext", "libxcb"))
-        else Problem(f"a library cannot be loaded: {text}.", "Fix: install it, or reinstall the package that needs it")
+        else Problem(f"a library cannot be loaded: {text}.", "install it, or reinstall the package that needs it")
     )
 
 
@@ -124,7 +124,7 @@ def _known_cause(error: BaseException, folder: Path | None = None) -> TrainerErr
         return None
     if "PytorchStreamWriter failed" in text or "unexpected pos" in text:
         where = str(folder) if folder is not None else None
-        return StorageError(Problem("cannot write the checkpoint.", "Fix: free space on the disk", where))
+        return StorageError(Problem("cannot write the checkpoint.", "free space on the disk", where))
     return None
 
 
@@ -147,7 +147,7 @@ def vanished(error: OSError, text: str) -> TrainerError | None:
     if Path(file).suffix.lower() in IMAGES:
         return DatasetError(Problem("the image disappeared during the run: No such file or directory.", MOVED, file))
     what = "the file or folder does not exist, or disappeared meanwhile."
-    return StorageError(Problem(what, "Fix: check the path, and leave files in place while a run lasts", file))
+    return StorageError(Problem(what, "check the path, and leave files in place while a run lasts", file))
 
 
 def _unread_image(file: Path) -> TrainerError:
@@ -167,5 +167,5 @@ def _storage(error: OSError, text: str, folder: Path | None) -> StorageError:
     found = ERRNO.search(text)
     file = error.filename or (found and found["file"]) or folder
     reason = error.strerror or (found and found["reason"].strip()) or "input/output error"
-    fix = "Fix: free space, or give another folder with project=DIR"
+    fix = "free space, or give another folder with project=DIR"
     return StorageError(Problem(f"cannot read or write: {reason}.", fix, str(file) if file else None))

@@ -28,7 +28,7 @@ def states(chain: Chain, ctx: RunContext) -> dict[str, dict[str, Any]]:
     found = {p.partition(":")[2]: dict(s) for p, s in mappings(chain.manager, "state_dict", ctx=ctx) if s}
     for plugin, state in found.items():
         if (strange := _unstorable(state, "state")) is not None:
-            fix = "Fix: return numbers, text, lists, dicts and tensors"
+            fix = "return numbers, text, lists, dicts and tensors"
             raise PluginError(Problem(f"the state of plugin {plugin!r} cannot be stored: {strange}.", fix))
     return found
 

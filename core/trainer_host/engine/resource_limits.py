@@ -33,7 +33,7 @@ def exhausted(error: BaseException, text: str) -> TrainerError | None:
     if number in {errno.EMFILE, errno.ENFILE} or "Too many open files" in text:
         return _limit("too many open files", "raise the limit with ulimit -n 4096, or lower workers")
     if _is_of_libraries(error) and SHARED.search(text) and not isinstance(error, FileNotFoundError):
-        fix = "Fix: set workers=0, or enlarge /dev/shm (docker run --shm-size=8g)"
+        fix = "set workers=0, or enlarge /dev/shm (docker run --shm-size=8g)"
         return MemoryExhaustedError(Problem("out of shared memory, which data loaders use to pass batches.", fix))
     if isinstance(error, MemoryError) or number == errno.ENOMEM or (_is_of_libraries(error) and MEMORY.search(text)):
         at_import = isinstance(error, (ImportError, OSError))
@@ -42,7 +42,7 @@ def exhausted(error: BaseException, text: str) -> TrainerError | None:
             if at_import
             else "lower batch or imgsz, or set batch=-1 on a GPU"
         )
-        return MemoryExhaustedError(Problem("out of memory.", f"Fix: {fix}"))
+        return MemoryExhaustedError(Problem("out of memory.", f"{fix}"))
     if isinstance(error, (RuntimeError, BlockingIOError)) and (number == errno.EAGAIN or THREADS.search(text)):
         return _limit("cannot start more threads or processes", "raise the limit (ulimit -u), or lower workers")
     return None
@@ -55,4 +55,4 @@ def _is_of_libraries(error: BaseException) -> bool:
 
 
 def _limit(what: str, fix: str) -> EnvironmentProblemError:
-    return EnvironmentProblemError(Problem(f"{what}.", f"Fix: {fix}"))
+    return EnvironmentProblemError(Problem(f"{what}.", f"{fix}"))

@@ -190,7 +190,7 @@ def task_chain(name: str, records: Sequence[PluginRecord]) -> list[tuple[PluginR
                 raise
             above = chain[-1][0]
             what = f"the base {wanted!r} of task {above.name!r} from {above.origin} cannot be used."
-            raise PluginError(Problem(what, str(error))) from error
+            raise PluginError(Problem(what, hint=str(error))) from error
         if any(record == seen for seen, _ in chain):
             circle = " -> ".join([*(seen.name for seen, _ in chain), record.name])
             raise PluginError(f"circular base chain: {circle} ({record.origin}).")
@@ -259,10 +259,10 @@ def _refuse_file(given: str, tasks: Collection[str], disabled: Collection[str]) 
         return
     if name_of(given) in tasks:
         what = f"plugin file {given} has the same name as the task {name_of(given)!r}."
-        raise PluginError(Problem(what, "Rename the file."))
+        raise PluginError(Problem(what, "rename the file"))
     if name_of(given) in disabled:
         what = f"plugin file {given} is switched off."
-        raise PluginError(Problem(what, "Leave out --no-plugin, and TRAINER_NO_PLUGIN in the environment."))
+        raise PluginError(Problem(what, "leave out --no-plugin, and TRAINER_NO_PLUGIN in the environment"))
 
 
 def _load_always(
@@ -324,7 +324,7 @@ def _with_options(
             problems.append(
                 Problem(
                     f"options of {name!r}, which is not part of this run.",
-                    f"Add --plugin {name}. {known}",
+                    f"add --plugin {name}. {known}",
                 )
             )
     if problems:
@@ -347,7 +347,7 @@ def register(manager: HookManager, member: Member) -> None:
             manager.register(hooks, name=name)
     except pluggy.PluginValidationError as error:
         reason = " ".join(str(error).split())
-        raise PluginError(Problem(f"{where} has an invalid hook: {reason}.", "See docs/reference/hooks.md.")) from error
+        raise PluginError(Problem(f"{where} has an invalid hook: {reason}.", "see docs/reference/hooks.md")) from error
     except ValueError as error:
         raise PluginError(f"{where} is registered twice: {error}.") from error
     manager.records[name] = record
@@ -360,14 +360,14 @@ def register(manager: HookManager, member: Member) -> None:
         if caller.spec is None and not implementation.optionalhook:
             problem = unknown("hook", caller.name, [n for n in dir(HookSpecs) if not n.startswith("_")])
             what = f"{where} has an invalid hook: {problem}"
-            raise PluginError(Problem(what, "See docs/reference/hooks.md."))
+            raise PluginError(Problem(what, "see docs/reference/hooks.md"))
         first = caller.spec is not None and caller.spec.opts["firstresult"]
         answers = first and caller.name not in READERS and not (implementation.wrapper or implementation.hookwrapper)
         if record.kind == "extension" and answers:
             raise PluginError(
                 Problem(
                     f"{where} implements the first-result hook {caller.name!r} without wrapping it.",
-                    "Write @hookimpl(wrapper=True), and return the answer of yield.",
+                    "write @hookimpl(wrapper=True), and return the answer of yield",
                 )
             )
 

@@ -27,7 +27,7 @@ def deprecations_noted(record: PluginRecord, noted: list[Problem]) -> Iterator[N
     for each in said:
         if issubclass(each.category, DeprecationWarning):
             what = f"{record.kind} {record.name!r} from {record.origin}: {each.message}"
-            fix = f"Upgrade {record.distribution}, or ask its author to: docs/explanation/stability.md."
+            fix = f"upgrade {record.distribution}, or ask its author to: docs/explanation/stability.md"
             noted.append(Problem(what, fix))
         else:
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)

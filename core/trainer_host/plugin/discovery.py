@@ -221,11 +221,11 @@ def named(name: str, records: Sequence[PluginRecord]) -> tuple[str, Kind]:
         return f"{brought[0].distribution}:{brought[0].name}", brought[0].kind
     if brought:
         names = ", ".join(r.name for r in brought)
-        raise PluginError(Problem(f"{name} provides {len(brought)} plugins.", f"Name one of them: {names}."))
+        raise PluginError(Problem(f"{name} provides {len(brought)} plugins.", f"name one of them: {names}"))
     known = sorted({r.name for r in records if r.state == "available"})
     near = nearest(name.rpartition(":")[2], known)
     fix = f"Did you mean {near!r}?" if near else f"Installed: {', '.join(known) or 'none'}."
-    raise PluginError(Problem(f"unknown plugin {name!r}.", fix))
+    raise PluginError(Problem(f"unknown plugin {name!r}.", hint=fix))
 
 
 def select(name: str, kind: Kind, records: Iterable[PluginRecord]) -> PluginRecord:
@@ -254,28 +254,28 @@ def _remedy(bad: PluginRecord, kind: Kind) -> str:
     if bad.state == "conflict":
         written = {"task": "--task ", "extension": "--plugin ", "command": "trainer "}[kind]
         other = "TRAINER_NO_PLUGIN=" if kind == "command" else "--no-plugin "
-        return f"Write {written}{bad.distribution}:{bad.name}, or switch the other off with {other}DISTRIBUTION."
+        return f"write {written}{bad.distribution}:{bad.name}, or switch the other off with {other}DISTRIBUTION"
     if bad.state == "incompatible":
-        return f"Upgrade trainer-host, or install another version of {bad.distribution}."
+        return f"upgrade trainer-host, or install another version of {bad.distribution}"
     if bad.state == "disabled":
-        return "Leave out --no-plugin, and TRAINER_NO_PLUGIN in the environment."
-    return "See: trainer plugins --check"
+        return "omit --no-plugin, and unset TRAINER_NO_PLUGIN"
+    return "trainer plugins --check"
 
 
 def _unknown(name: str, kind: Kind, records: list[PluginRecord]) -> Problem:
     distribution, _, short = name.rpartition(":")
     if distribution and (others := [r.origin for r in records if r.kind == kind and r.name == short]):
         return Problem(
-            f"{distribution} does not provide the {kind} {short!r}.", f"It comes from {' and '.join(others)}."
+            f"{distribution} does not provide the {kind} {short!r}.", hint=f"It comes from {' and '.join(others)}."
         )
     if kind == "extension" and any(r.kind == "task" and r.name == short for r in records):
-        return Problem(f"{short!r} is a task, not an extension.", f"Write --task {name}.")
+        return Problem(f"{short!r} is a task, not an extension.", f"write --task {name}")
     known = sorted({r.name for r in records if r.kind == kind and r.state == "available"})
     near = nearest(short, known)
     hint = f"Did you mean {near!r}? " if near else ""
     listed = f"Installed: {', '.join(known) or 'none'}."
     package = f"By convention, its package is {distribution or f'trainer-{short}'}." if kind == "task" else ""
-    return Problem(f"unknown {kind} {name!r}.", f"{hint}{listed} {package}".strip())
+    return Problem(f"unknown {kind} {name!r}.", hint=f"{hint}{listed} {package}".strip())
 
 
 def record_of_module(module: str, records: Iterable[PluginRecord]) -> PluginRecord | None:

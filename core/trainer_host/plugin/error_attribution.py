@@ -150,9 +150,9 @@ def crash_of(error: BaseException, records: Mapping[str, PluginRecord]) -> Plugi
         error.with_traceback(found.start)  # an assignment would fail for a frozen dataclass
     record, where = found.record, f"hook {found.hook}" if found.hook else f"function {found.function}"
     what = f"{record.kind} {record.name!r} from {record.origin} failed in its {where}: {found.cause.rstrip('.')}."
-    maintainers = f"Report this to the maintainers of {record.distribution}."
+    maintainers = f"report this to the maintainers of {record.distribution}"
     return PluginCrashError(
-        Problem(what, {FILE: "Correct the file.", OBJECT: "Correct its code."}.get(record.version, maintainers)),
+        Problem(what, {FILE: "correct the file", OBJECT: "correct its code"}.get(record.version, maintainers)),
         plugin=record.name,
         distribution=record.distribution,
         hook=found.hook,

@@ -45,7 +45,7 @@ def mappings(manager: HookManager, hook: str, **arguments: Any) -> Iterator[tupl
     for plugin, answer in answers(manager, hook, **arguments):
         if not isinstance(answer, Mapping):
             what = f"{described(plugin)} answers the hook {hook!r} with a {type(answer).__name__}, not a mapping."
-            raise PluginError(Problem(what, "Return a dict, by name."))
+            raise PluginError(Problem(what, "return a dict, by name"))
         yield plugin, answer
 
 
@@ -78,7 +78,7 @@ def claimed(manager: HookManager, hook: str, what: str, **arguments: Any) -> dic
         for name, value in answer.items():
             if name in found:
                 problem = f"{found[name][0]} and {owner} both provide the {what} {name!r}."
-                raise PluginError(Problem(problem, "Switch one of them off: --no-plugin NAME."))
+                raise PluginError(Problem(problem, "switch one of them off: --no-plugin NAME"))
             found[name] = owner, value
     return found
 
@@ -95,7 +95,7 @@ def require_function(what: str, value: Any) -> None:
     """
     if not callable(value):
         said = f"{what} that a plugin returned is a {type(value).__name__}, not a function."
-        raise PluginError(Problem(said, "Return a function; a wrapper returns the answer of its yield."))
+        raise PluginError(Problem(said, "return a function; a wrapper returns the answer of its yield"))
 
 
 def joined_augmentations(chain: Chain, ctx: LoaderContext) -> tuple[Augmentation, ...]:
@@ -106,7 +106,7 @@ def joined_augmentations(chain: Chain, ctx: LoaderContext) -> tuple[Augmentation
     for plugin, answer in answers(chain.manager, "augmentations", ctx=ctx):
         if callable(answer):
             what = f"{described(plugin)} answers the hook 'augmentations' with a function."
-            raise PluginError(Problem(what, "Return a list of functions."))
+            raise PluginError(Problem(what, "return a list of functions"))
         functions += list(answer)
     return tuple(functions)
 
@@ -122,7 +122,7 @@ def joined_metrics(chain: Chain, ctx: ValidationContext) -> dict[str, Metric]:
         if missing := [m for m in ("reset", "update", "compute") if not callable(getattr(metric, m, None))]:
             lacks = " and ".join(missing)
             what = f"{who} brings the metric {name!r}, of type {type(metric).__name__}, without {lacks}."
-            raise PluginError(Problem(what, "Give it these methods: docs/how-to/add-a-metric.md."))
+            raise PluginError(Problem(what, "give it these methods: docs/how-to/add-a-metric.md"))
     return {name: metric for name, (_, metric) in found.items()}
 
 
@@ -134,7 +134,7 @@ def require_augmentations(chain: Chain, ctx: LoaderContext, dataset: Dataset) ->
     """
     if ctx.augmentations and tuple(getattr(dataset, "augmentations", ())) != ctx.augmentations:
         what = f"datasets of task {chain.name!r} take no augmentations of plugins."
-        raise PluginError(Problem(what, "Switch off the extensions that bring them."))
+        raise PluginError(Problem(what, "switch off the extensions that bring them"))
 
 
 def require_sampler(chain: Chain, ctx: LoaderContext, loader: Loader) -> None:
@@ -145,7 +145,7 @@ def require_sampler(chain: Chain, ctx: LoaderContext, loader: Loader) -> None:
     """
     if ctx.sampler is not None and loader.sampler is not ctx.sampler:
         what = f"loaders of task {chain.name!r} take no sampler of plugins."
-        raise PluginError(Problem(what, "Switch off the extension that brings it."))
+        raise PluginError(Problem(what, "switch off the extension that brings it"))
 
 
 class Postprocessing:
@@ -169,10 +169,10 @@ class Postprocessing:
         kept: Sequence[Detections] | None = self.chain.manager.hook.postprocess_predictions(ctx=self.ctx, found=found)
         if kept is None:
             what = "the hook 'postprocess_predictions' returned None."
-            raise PluginError(Problem(what, "Return the predictions from the wrapper."))
+            raise PluginError(Problem(what, "return the predictions from the wrapper"))
         if len(kept) != len(found):
             what = f"the hook 'postprocess_predictions' returned {len(kept)} predictions for {len(found)} images."
-            raise PluginError(Problem(what, "Return one for each image, without objects if none are kept."))
+            raise PluginError(Problem(what, "return one for each image, without objects if none are kept"))
         return kept
 
 
@@ -189,7 +189,7 @@ def require_asked(chain: Chain, kept: Postprocessing | None, who: str) -> None:
     """
     if kept is not None and not kept.asked:
         what = f"the {who} of task {chain.name!r} does not call the hook 'postprocess_predictions'."
-        raise PluginError(Problem(what, "Switch off the extensions that post-process predictions."))
+        raise PluginError(Problem(what, "switch off the extensions that post-process predictions"))
 
 
 def require_measured(chain: Chain, names: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
@@ -201,7 +201,7 @@ def require_measured(chain: Chain, names: Mapping[str, Any], metrics: Mapping[st
     missing = [name for name in names if name not in metrics]
     if missing:
         what = f"the validator of task {chain.name!r} does not compute {', '.join(missing)}."
-        raise PluginError(Problem(what, "Switch off the extensions that bring these metrics."))
+        raise PluginError(Problem(what, "switch off the extensions that bring these metrics"))
 
 
 def require_finite(fitness: Any) -> None:
@@ -215,5 +215,5 @@ def require_finite(fitness: Any) -> None:
     except TypeError:
         finite = False
     if not finite:
-        fix = "Return a finite number from the hook 'compute_fitness'."
+        fix = "return a finite number from the hook 'compute_fitness'"
         raise PluginError(Problem(f"the fitness that plugins return is {fitness!r}.", fix))

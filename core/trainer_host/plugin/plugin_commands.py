@@ -24,7 +24,7 @@ def load_command(record: PluginRecord) -> click.Command:
     command = load_target(record)
     if not isinstance(command, click.Command):
         what = f"command {record.name!r} from {record.origin} is broken: {record.target} is not a click command."
-        raise PluginError(Problem(what, "Decorate it with @click.command()."))
+        raise PluginError(Problem(what, "decorate it with @click.command()"))
     return command
 
 

@@ -38,7 +38,7 @@ def load_target(record: PluginRecord) -> Any:
     except (Exception, SystemExit) as error:
         what = f"{record.kind} {record.name!r} from {record.origin} is broken: {_cause(error)}."
         off = f"TRAINER_NO_PLUGIN={record.name}" if record.kind == "command" else f"--no-plugin {record.name}"
-        fix = f"Correct or remove {record.distribution}, or switch it off: {off}."
+        fix = f"correct or remove {record.distribution}, or switch it off: {off}"
         raise PluginError(Problem(what, fix)) from error
     return loaded
 
@@ -55,7 +55,7 @@ def load_task(record: PluginRecord) -> TaskSpec:
         raise PluginError(f"task {record.name!r} from {record.origin} is broken: {record.target} is not a TaskSpec.")
     if isinstance(spec.trainer, str) and spec.base is None:
         what = f"task {record.name!r} from {record.origin} is broken: it needs a base, as its trainer {spec.trainer}"
-        fix = f"Name the task that {record.name!r} builds on: TaskSpec.from_trainer(..., base=NAME)."
+        fix = f"name the task that {record.name!r} builds on: TaskSpec.from_trainer(..., base=NAME)"
         raise PluginError(Problem(f"{what} is imported late.", fix))
     return with_object(spec, record)
 
@@ -80,7 +80,7 @@ def with_object(spec: S, record: PluginRecord) -> S:
         raise
     except Exception as error:  # whatever a constructor raises
         what = f"{record.kind} {record.name!r} from {record.origin} is broken: {_cause(error)}."
-        fix = f"Make {spec.hooks.__name__} callable without arguments; hooks get their options in their context."
+        fix = f"make {spec.hooks.__name__} callable without arguments; hooks get their options in their context"
         raise PluginError(Problem(what, fix)) from error
 
 
@@ -94,10 +94,10 @@ def load_file(path: Path) -> tuple[PluginRecord, ExtensionSpec]:
     module_name = f"trainer_file_{name}"
     record = PluginRecord(name, "extension", str(path), "file", "available", "", f"{module_name}:")
     if not path.is_file():
-        raise PluginError(Problem(f"plugin file {path} not found.", "Give the path of a Python file."))
+        raise PluginError(Problem(f"plugin file {path} not found.", "give the path of a Python file"))
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        raise PluginError(Problem(f"{path} is not a Python file.", "Give a file that ends in .py."))
+        raise PluginError(Problem(f"{path} is not a Python file.", "give a file that ends in .py"))
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses look there for the types of their fields
     try:

@@ -37,7 +37,7 @@ def record_of_object(plugin: Any, name: str | None = None) -> PluginRecord:
     kind: Kind = "task" if isinstance(spec, TaskSpec) else "extension"
     if spec is not plugin and (type(hooks).__module__ == "builtins" and not isinstance(hooks, (type, ModuleType))):
         what = f"{plugin!r:.60} is not a plugin ({type(plugin).__name__})."
-        fix = "Give a name, the path of a .py file, an ExtensionSpec, or an object with @hookimpl methods."
+        fix = "give a name, the path of a .py file, an ExtensionSpec, or an object with @hookimpl methods"
         raise PluginError(Problem(what, fix))
     name, target = name or name_of_spec(spec), ":".join(_place(spec))
     return PluginRecord(name, kind, OBJECT, OBJECT, "available", "", target, given=spec)

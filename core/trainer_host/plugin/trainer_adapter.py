@@ -56,9 +56,9 @@ def load_trainer(target: type[Any] | str) -> type[Any]:
         found = getattr(importlib.import_module(module), name or "?", None)
     except ImportError as error:
         what = f"cannot import the trainer {target}: {error}".rstrip(".")
-        raise PluginError(Problem(f"{what}.", "Correct the argument of from_trainer, or the module.")) from error
+        raise PluginError(Problem(f"{what}.", "correct the argument of from_trainer, or the module")) from error
     if not isinstance(found, type):
-        raise PluginError(Problem(f"{target!r} is not a trainer class.", "Write it as module:Class."))
+        raise PluginError(Problem(f"{target!r} is not a trainer class.", "write it as module:Class"))
     return found
 
 
@@ -210,7 +210,7 @@ class TrainerHooks:
         """
         if kind := self._other_kind():
             what = f"task {ctx.task!r} cannot predict: it trains {kind}, and its base {self.base!r} does not."
-            fix = f"Make it from its trainer with a base that does, such as base={kind!r} from trainer-{kind}."
+            fix = f"make it from its trainer with a base that does, such as base={kind!r} from trainer-{kind}"
             raise PluginError(Problem(what, fix))
 
     @hookimpl
@@ -222,4 +222,4 @@ class TrainerHooks:
         """
         if kind := self._other_kind():
             what = f"the built-in sample is of the base {self.base!r}, and a trainer of {kind} needs another."
-            raise SettingsError(Problem(what, "Give a dataset: data=my.yaml"))
+            raise SettingsError(Problem(what, "give a dataset: data=my.yaml"))

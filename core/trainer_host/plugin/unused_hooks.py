@@ -30,10 +30,10 @@ def no_hooks(record: PluginRecord, hooks: object) -> Problem:
     module = _module(record, hooks)
     content = vars(module) if module is not None else {}
     if task := next((name for name, value in content.items() if isinstance(value, TaskSpec)), None):
-        return Problem(what, f"Install the task {task} in a package: docs/how-to/write-a-task.md")
+        return Problem(what, f"install the task {task} in a package: docs/how-to/write-a-task.md")
     reasons = _unused(record, hooks, cutoff=0.6)
     return Problem(
-        what, reasons[0] if reasons else "Mark its functions with @hookimpl: docs/how-to/write-an-extension.md"
+        what, reasons[0] if reasons else "mark its functions with @hookimpl: docs/how-to/write-an-extension.md"
     )
 
 
@@ -78,7 +78,7 @@ def _unmarked(own: dict[str, Any], cutoff: float) -> Iterator[str]:
         hook = next(iter(get_close_matches(name, HOOKS, n=1, cutoff=cutoff)), None)
         if hook and arguments and arguments <= HOOKS[hook]:
             renamed = f", and name it {hook}" if hook != name else ""
-            yield f"Write @hookimpl above the function {name}{renamed}."
+            yield f"write @hookimpl above the function {name}{renamed}"
 
 
 def _unregistered(module: ModuleType, own: dict[str, Any]) -> Iterator[str]:
@@ -89,9 +89,9 @@ def _unregistered(module: ModuleType, own: dict[str, Any]) -> Iterator[str]:
     used |= {base for value in own.values() if isinstance(value, type) for base in value.__mro__[1:]}
     for name, value in own.items():
         if inspect.isfunction(value) and hasattr(value, MARK) and specs:
-            yield f"Move the function {name} into the class of the ExtensionSpec; only that is used."
+            yield f"move the function {name} into the class of the ExtensionSpec; only that is used"
         elif isinstance(value, type) and value not in used and any(hasattr(v, MARK) for v in _members(value).values()):
             only = f"Move the hooks of {name} into the class of the ExtensionSpec; only that is used."
-            yield only if specs else f"Add a line at the end: EXTENSION = ExtensionSpec(hooks={name}())"
+            yield only if specs else f"add a line at the end: EXTENSION = ExtensionSpec(hooks={name}())"
     for name in list(specs)[1:]:
-        yield f"Move the hooks of {name} into a separate file: only the first ExtensionSpec of a file is used."
+        yield f"move the hooks of {name} into a separate file: only the first ExtensionSpec of a file is used"

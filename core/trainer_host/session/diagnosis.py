@@ -107,7 +107,7 @@ def diagnose(quick: bool = False) -> Diagnosis:
     for record in found.plugins:
         if record.state in UNUSABLE:
             what = f"{record.kind} {record.name!r} is {record.state}: {record.reason}"
-            found.problems.append(Problem(what, "See: trainer plugins --check", record.origin))
+            found.problems.append(Problem(what, "see: trainer plugins --check", record.origin))
     found.environment = _environment()
     offline = os.environ.get("TRAINER_OFFLINE", "").strip().lower() in {"1", "true", "t", "yes", "y", "on"}
     trackers = os.environ.get("TRAINER_TRACKER", "").split()
@@ -168,21 +168,21 @@ def _look_at_engine(found: Diagnosis) -> None:
 def _look_at_devices(found: Diagnosis) -> None:
     found.devices = probe()
     for name, reason in found.devices.get("failed", {}).items():
-        found.problems.append(Problem(f"{name} cannot be imported: {reason}.", f"Reinstall {name}."))
+        found.problems.append(Problem(f"{name} cannot be imported: {reason}.", f"reinstall {name}"))
     devices = [d["device"] for d in found.devices.get("devices", ())]
     if devices == ["cpu"] and GPU_DRIVER.exists():
         what = "there is an NVIDIA driver, but torch cannot use a GPU."
         fix = "install torch for CUDA: https://pytorch.org/get-started/locally"
         if found.devices.get("cuda"):
             fix = "check nvidia-smi, CUDA_VISIBLE_DEVICES, and whether the driver supports this CUDA release"
-        found.warnings.append(Problem(what, f"Fix: {fix}"))
+        found.warnings.append(Problem(what, f"{fix}"))
 
 
 def _look_at_threads(found: Diagnosis) -> None:
     threads, limit = found.devices.get("threads", 0), found.processors["cgroup_limit"]
     if limit and threads > max(limit, 1):
         what = f"torch uses {threads} threads, and the container is limited to {limit:g} processors."
-        found.warnings.append(Problem(what, f"Fix: set OMP_NUM_THREADS={max(int(limit), 1)}"))
+        found.warnings.append(Problem(what, f"set OMP_NUM_THREADS={max(int(limit), 1)}"))
 
 
 def _look_at_disks(found: Diagnosis) -> None:
@@ -192,7 +192,7 @@ def _look_at_disks(found: Diagnosis) -> None:
     for folder, free in ((runs, found.disk["free"]), (cache, found.cache["free"])):
         if free is not None and free < LOW_DISK:
             what = f"{free / (1 << 20):.0f} MiB are free on the disk of {folder}."
-            found.warnings.append(Problem(what, "Fix: free space on the disk"))
+            found.warnings.append(Problem(what, "free space on the disk"))
 
 
 def _environment() -> dict[str, str]:

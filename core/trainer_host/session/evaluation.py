@@ -57,7 +57,7 @@ def request_problems(request: Request, registry: Registry, command: Command) -> 
     settings = request.values
     problems = settings_problems(settings, registry, command)
     if request.options.images and command == "predict":
-        problems.append(Problem("images= is not a setting of predict.", f"Write source={request.options.images[0]}"))
+        problems.append(Problem("images= is not a setting of predict.", f"write source={request.options.images[0]}"))
     if "model" not in settings and not is_meant("model", problems):
-        problems.append(Problem("no model is given.", "Write model=best.pt."))
+        problems.append(Problem("no model is given.", "write model=best.pt"))
     return problems

@@ -37,7 +37,7 @@ def open_model(request: Request, registry: Registry, reporter: Reporter) -> Engi
     path = Path(engine.find_weights(str(settings["model"]), request.options.offline, None))
     if path.suffix.lower() != ".pt":
         inside = next((f for f in (path / "best.pt", path / "weights" / "best.pt") if f.is_file()), None)
-        fix = f"Write model={inside}" if inside else "Fix: give a .pt file"
+        fix = f"write model={inside}" if inside else "give a .pt file"
         raise SettingsError(Problem(f"{path} is {'a folder' if path.is_dir() else 'not a .pt file'}.", fix))
     checkpoint = engine.checkpoints.read(path)
     chain = restored_chain(checkpoint, request, registry, reporter)

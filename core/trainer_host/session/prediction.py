@@ -130,9 +130,9 @@ def results_of(
 
 def nothing_read(unreadable: Sequence[UnreadableImage]) -> DatasetError:
     """Return the error of a source of which nothing can be read."""
-    problems = [Problem(f"{u.reason}.", f"Fix: {u.fix}", str(u.path)) for u in unreadable[:SHOWN]]
+    problems = [Problem(f"{u.reason}.", f"{u.fix}", str(u.path)) for u in unreadable[:SHOWN]]
     if len(unreadable) > SHOWN:
-        problems.append(Problem(f"{len(unreadable) - SHOWN} more images cannot be read.", "Fix: --json lists them"))
+        problems.append(Problem(f"{len(unreadable) - SHOWN} more images cannot be read.", "--json lists them"))
     return DatasetError(*problems)
 
 
@@ -155,7 +155,7 @@ def _tried(outputs: Sequence[Path], source: Any) -> dict[Path, Path]:
             files[output] = try_output(output)
             if isinstance(source, (str, Path)) and _are_same(output, source):
                 what = f"--output {output} would overwrite the source."
-                raise SettingsError(Problem(what, "Fix: give another file"))
+                raise SettingsError(Problem(what, "give another file"))
         except TrainerError as error:
             errors.append(error)
     if errors:
@@ -176,7 +176,7 @@ def _overwritten(source: Source, folder: Path) -> list[Problem]:
     if folder.resolve() not in {parent.resolve() for parent in parents}:
         return []
     what = f"the result folder {folder} holds the source, and its images would be overwritten."
-    return [Problem(what, "Fix: give another folder with project=DIR or save_dir=DIR")]
+    return [Problem(what, "give another folder with project=DIR or save_dir=DIR")]
 
 
 @dataclass

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CAMERA = re.compile(r"/dev/video(\d+)")
 ADDRESSES = frozenset({"http", "https", "rtmp", "rtsp", "tcp", "ul"})
 """Schemes of addresses that the engine opens."""
-FORMATS = f"Fix: give an image ({', '.join(sorted(SUFFIXES))}) or a video ({', '.join(sorted(VIDEOS))})"
+FORMATS = f"give an image ({', '.join(sorted(SUFFIXES))}) or a video ({', '.join(sorted(VIDEOS))})"
 SEVERAL = "give one path; for several, a folder, a pattern, or a .txt file with one path in each line"
 RESULTS = "runs"
 """The folder of results, whose pictures are not taken for images of the user's."""
@@ -49,10 +49,10 @@ def find_source(source: Any, offline: bool, data: Any = None) -> Source:
         UnsafeError: If it is an address and the run is offline, or a list that names one.
     """
     if source is None:
-        fix = f"Fix: source={data}" if isinstance(data, str) and Path(data).is_dir() else None
-        raise SettingsError(Problem("no source is given.", fix or "Fix: add source=IMAGE, a folder, or a video"))
+        fix = f"source={data}" if isinstance(data, str) and Path(data).is_dir() else None
+        raise SettingsError(Problem("no source is given.", fix or "add source=IMAGE, a folder, or a video"))
     if isinstance(source, str) and not source.strip():
-        raise SettingsError(Problem("source= has no value.", "Write source=VALUE."))
+        raise SettingsError(Problem("source= has no value.", "write source=VALUE"))
     if isinstance(source, (list, tuple)):
         return listed_in_python(source, offline)
     if not isinstance(source, (str, int, float, os.PathLike)):
@@ -62,7 +62,7 @@ def find_source(source: Any, offline: bool, data: Any = None) -> Source:
         return _named(text, offline)
     except OSError as error:
         what, where = f"cannot read the source: {error.strerror or error}.", str(error.filename or source)
-        raise SettingsError(Problem(what, "Fix: check the path and its permissions", where)) from error
+        raise SettingsError(Problem(what, "check the path and its permissions", where)) from error
 
 
 def _named(text: str, offline: bool) -> Source:
@@ -80,18 +80,18 @@ def _named(text: str, offline: bool) -> Source:
         found = files_matching(text) if set("*?[") & set(text) else None
         if found is None and path.is_symlink():
             what = f"the link {text} leads to a file that does not exist."
-            raise SettingsError(Problem(what, "Fix: give the file itself"))
+            raise SettingsError(Problem(what, "give the file itself"))
         if found is None or "," in text:
-            fix = f"Fix: {SEVERAL}" if "," in text else "Check the path."
+            fix = f"{SEVERAL}" if "," in text else "check the path"
             raise SettingsError(Problem(f"file or folder {text} not found.", fix))
-        missing = Problem(f"no image or video matches {text}.", "Fix: check the pattern, and quote it")
+        missing = Problem(f"no image or video matches {text}.", "check the pattern, and quote it")
         return Source(found, problem=None if found else missing)
     if path.is_dir():
         return _in_folder(path)
     if not path.is_file():
         what = f"{text} is a device, a pipe or a socket, and not a file."
         camera = CAMERA.fullmatch(text)
-        fix = f"Fix: source={camera[1]} for the camera" if camera else "Fix: give an image, a folder, or a video"
+        fix = f"source={camera[1]} for the camera" if camera else "give an image, a folder, or a video"
         raise SettingsError(Problem(what, fix))
     if text.lower().endswith(LISTS):
         refuse_addresses(path, offline)
@@ -112,20 +112,20 @@ def _address(text: str, offline: bool) -> Source:
     scheme = text.partition("://")[0]
     if scheme.lower() not in ADDRESSES:
         what = f"source={text}: addresses that begin with {scheme}:// are not supported."
-        raise SettingsError(Problem(what, "Fix: download the file, and give its path"))
+        raise SettingsError(Problem(what, "download the file, and give its path"))
     if offline:
-        raise UnsafeError(Problem(f"{text} would be fetched, and the run is offline.", "Give a local file."))
+        raise UnsafeError(Problem(f"{text} would be fetched, and the run is offline.", "give a local file"))
     return Source(stream=text)
 
 
 def _instead_of(text: str) -> str:
     """Return what to give instead of a file that is neither an image nor a video."""
     if text.lower().endswith((".yaml", ".yml")):
-        return f"Fix: give the folder of the images; to evaluate on a dataset: trainer val model=best.pt data={text}"
+        return f"give the folder of the images; to evaluate on a dataset: trainer val model=best.pt data={text}"
     if text.lower().endswith((".npy", ".npz")):
-        return "Fix: in Python, give the array: trainer_host.predict(model, numpy.load(file))"
+        return "in Python, give the array: trainer_host.predict(model, numpy.load(file))"
     if text.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")):
-        return "Fix: unpack it, and give the folder"
+        return "unpack it, and give the folder"
     return FORMATS
 
 
@@ -140,8 +140,8 @@ def _in_folder(folder: Path) -> Source:
     fix = shlex.quote(f"source={Path(glob.escape(str(folder)), '**', name)}")
     if found:
         what = f"the images in the subfolders of {folder} are not read."
-        return Source(found, note=Problem(what, f"Fix: {fix}"))
-    return Source(problem=Problem(f"the folder {folder} has images only in its subfolders.", f"Fix: {fix}"))
+        return Source(found, note=Problem(what, f"{fix}"))
+    return Source(problem=Problem(f"the folder {folder} has images only in its subfolders.", f"{fix}"))
 
 
 def _below(folder: Path, most: int = 10_000) -> Iterator[Path]:

@@ -27,10 +27,8 @@ def try_output(path: Path) -> Path:
         StorageError: If something else is there, or if the folder takes no files.
     """
     if path.suffix.lower() not in OUTPUTS:
-        raise SettingsError(
-            Problem(f"{path} is neither .json nor .csv.", "Fix: write a name that ends in .json or .csv")
-        )
-    fix = "Fix: give another file with --output"
+        raise SettingsError(Problem(f"{path} is neither .json nor .csv.", "write a name that ends in .json or .csv"))
+    fix = "give another file with --output"
     try:
         target = path.resolve()
         if target.exists():
@@ -58,7 +56,7 @@ def write_predictions(path: Path, predictions: Iterable[dict[str, Any]]) -> None
     predictions = list(predictions)
     is_json = path.suffix.lower() == ".json"
     text = json_text(predictions, indent=1) + "\n" if is_json else _table(predictions)
-    write_file(path, text.encode("utf-8"), "Fix: free space, or give another file with --output")
+    write_file(path, text.encode("utf-8"), "free space, or give another file with --output")
 
 
 def _table(predictions: Iterable[dict[str, Any]]) -> str:

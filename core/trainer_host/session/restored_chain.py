@@ -29,7 +29,7 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
     given, path, record = request.options, checkpoint.path, checkpoint.record
     task = given.task or checkpoint.task
     if task is None:
-        raise SettingsError(Problem(f"cannot infer the task from {path}.", "Fix: add --task NAME"))
+        raise SettingsError(Problem(f"cannot infer the task from {path}.", "add --task NAME"))
     if given.task is None:
         reporter.note(f"Task: {task} (inferred from {path})")
     ours = task.rpartition(":")[2] == record.get("task")  # options of another task's run mean something else
@@ -62,13 +62,15 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
     except PluginError as error:
         if lost := [name for name in objects.intersection(record.get("chain", ())) if name not in known]:
             what = f"{path} was trained for the task {lost[0]!r}, which was given as an object."
-            raise PluginError(Problem(what, "Give it again from Python: plugins=[TASK].")) from error
+            raise PluginError(Problem(what, "give it again from Python: plugins=[TASK]")) from error
         needs = needs or [p["distribution"] for p in record.get("plugins", ())]
         here = {OBJECT, *(record.distribution for record in registry.records)}
         needs = [name for name in needs if not is_file(name) and name not in here]
         if needs and given.task is None:
             fix = f"The file needs: pip install {' '.join(dict.fromkeys(needs))}"
-            raise PluginError(*error.problems, Problem(f"{path} was trained for the task {task!r}.", fix)) from error
+            raise PluginError(
+                *error.problems, Problem(f"{path} was trained for the task {task!r}.", hint=fix)
+            ) from error
         raise
     for problem in chain.notices:
         reporter.warn(str(problem))

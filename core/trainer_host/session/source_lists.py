@@ -37,10 +37,10 @@ def listed_in_table(file: Path) -> Source:
             seen = True
             _add(source, word, file.parent, (file, number))
     if not seen:
-        raise SettingsError(Problem("the list of sources is empty.", "Fix: write one path in each line", str(file)))
+        raise SettingsError(Problem("the list of sources is empty.", "write one path in each line", str(file)))
     if not source.entries and all(missing.path == file for missing in source.missing):
         what = "the file is not a list of sources: no line names an image, a video or a folder."
-        raise SettingsError(Problem(what, "Fix: write one path in each line", str(file)))
+        raise SettingsError(Problem(what, "write one path in each line", str(file)))
     return source
 
 
@@ -51,14 +51,14 @@ def listed_streams(file: Path) -> Source:
         SettingsError: If the list is empty.
     """
     if not _text(file).split():
-        raise SettingsError(Problem("the list of streams is empty.", "Fix: write one camera in each line", str(file)))
+        raise SettingsError(Problem("the list of streams is empty.", "write one camera in each line", str(file)))
     return Source(stream=str(file))
 
 
 def listed_in_python(given: Sequence[Any], offline: bool) -> Source:
     """Return the source of a list in Python: of paths, arrays and pictures of Pillow."""
     if not given:
-        raise SettingsError(Problem("the list of sources is empty.", "Fix: give paths of images, or arrays"))
+        raise SettingsError(Problem("the list of sources is empty.", "give paths of images, or arrays"))
     source = Source()
     for number, one in enumerate(given):
         if not isinstance(one, (str, os.PathLike)):
@@ -127,4 +127,4 @@ def _entries(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def _alone(address: str, offline: bool) -> str:
-    return "Fix: remove it from the list" if offline else f"Fix: give it by itself: source={address}"
+    return "remove it from the list" if offline else f"give it by itself: source={address}"

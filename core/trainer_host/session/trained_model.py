@@ -47,7 +47,7 @@ def load(request: Request, registry: Registry, reporter: Reporter) -> TrainedMod
     with translated(), engine.preserved_state(), engine.log(reporter, request.options.verbose):
         of_calls = request.values.keys() & engine.settings.keys() - engine.settings.of_loading() - {"model"}
         problems = request_problems(request, registry, "val")
-        fix = "Fix: give it to predict or validate of the loaded model"
+        fix = "give it to predict or validate of the loaded model"
         problems += [Problem(f"{key}= is not a setting of load.", fix) for key in sorted(of_calls)]
         if problems:
             raise SettingsError(*problems)
@@ -125,7 +125,7 @@ class TrainedModel:
             given = {key: plain_setting(key, value) for key, value in settings.items()}
             problems = settings_problems(given, self._registry, "predict") + self._fixed(given)
             if Wanted.of(given, given.get("save") is True).any():
-                fix = "Fix: trainer_host.predict writes them; plot() of a prediction returns its picture"
+                fix = "trainer_host.predict writes them; plot() of a prediction returns its picture"
                 problems.append(Problem("predict of a loaded model writes no files.", fix))
             found = checked_source(problems, {**given, "source": source}, self._model.run.options.offline)
             if found.problem is not None:
@@ -162,7 +162,7 @@ class TrainedModel:
         from trainer_host.engine.factory import make_engine
 
         fixed = sorted(settings.keys() & {"model", *make_engine().settings.of_loading()})
-        fix = "Fix: give it to trainer_host.load"
+        fix = "give it to trainer_host.load"
         return [Problem(f"{key}={settings[key]} cannot be changed once the model is loaded.", fix) for key in fixed]
 
     @contextmanager

@@ -34,7 +34,9 @@ def known_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_meant(key: str, problems: Iterable[Problem]) -> bool:
     """Return whether a problem is that of a setting under another name, so that it need not be missed as well."""
-    return any(str(p.fix).startswith((f"Write {key}=", f"Did you mean {key!r}?")) for p in problems)
+    return any(
+        str(p.fix).startswith(f"write {key}=") or str(p.hint).startswith(f"Did you mean {key!r}?") for p in problems
+    )
 
 
 def warn_of_unused(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LONGEST_JPEG = 65_500
 """Pixels of a side beyond which no JPEG can be written."""
-SPACE = "Fix: free space, or choose another folder with project=DIR"
+SPACE = "free space, or choose another folder with project=DIR"
 
 
 @contextmanager

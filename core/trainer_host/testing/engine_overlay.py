@@ -25,7 +25,7 @@ def engine_overlay(version: str) -> Path:
         SettingsError: If there is no such release, or if it cannot be installed.
     """
     if not re.fullmatch(r"\d+(\.\d+)*", version):
-        raise SettingsError(Problem(f"--engine {version} is not a version.", "Write one such as --engine 8.4.190"))
+        raise SettingsError(Problem(f"--engine {version} is not a version.", "write one such as --engine 8.4.190"))
     folder = cache_folder() / "engines" / version
     if folder.is_dir():
         return folder
@@ -45,9 +45,9 @@ def _problem(version: str, said: str) -> Problem:
     if "No module named pip" in said:
         return Problem("cannot install another engine: this environment has no pip.", "python -m ensurepip")
     if "No matching distribution" in said and "from versions: none" not in said:
-        return Problem(f"{release} was never released.", "Give another release.")
+        return Problem(f"{release} was never released.", "give another release")
     lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines() or ["no reason given"]
-    return Problem(f"{release} cannot be installed: {lines[-1]}.", "Check the network and the package index.")
+    return Problem(f"{release} cannot be installed: {lines[-1]}.", "check the network and the package index")
 
 
 def environment_with(folder: Path) -> dict[str, str]:

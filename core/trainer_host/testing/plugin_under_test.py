@@ -106,7 +106,7 @@ def installed_subject(name: str, task: str | None = None) -> Subject:
     registry = Registry.installed()
     record = registry.find(name)
     if record.kind == "command":
-        raise PluginError(Problem(f"{record.name!r} is a command.", "Checks are for tasks and extensions."))
+        raise PluginError(Problem(f"{record.name!r} is a command.", hint="Checks are for tasks and extensions."))
     # The records that share its name are left out, so that it can be used by its name alone.
     others = [r for r in registry.records if r.name != record.name]
     registry = Registry.of([record, *others])
@@ -125,7 +125,7 @@ def _task_with_sample(registry: Registry) -> str:
         if chain.manager.hook.build_sample.get_hookimpls():
             found.append((len(chain.tasks), record.name))
     if not found:
-        raise PluginError(Problem("no installed task has a sample to try the extension with.", "Name one: --task NAME"))
+        raise PluginError(Problem("no installed task has a sample to try the extension with.", "name one: --task NAME"))
     return min(found)[1]
 
 

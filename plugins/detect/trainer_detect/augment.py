@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trainer_host.typing import Augmentation
 
-ADVICE = "See docs/how-to/add-an-augmentation.md."
+ADVICE = "see docs/how-to/add-an-augmentation.md"
 
 
 class Augment:

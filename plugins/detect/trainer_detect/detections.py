@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MEASURED = {"boxes": "bboxes", "classes": "cls", "scores": "conf", "points": "keypoints"}
 """Names of the fields of `Detections` in a validator of the engine."""
-ADVICE = "See docs/how-to/change-predictions.md."
+ADVICE = "see docs/how-to/change-predictions.md"
 
 
 def from_measured(found: dict[str, Any], shape: tuple[int, int]) -> Detections:
@@ -100,9 +100,9 @@ def _checked(after: Any, before: Detections) -> Detections:
         if fields[name].shape != (len(after.boxes), *old.shape[1:]):
             wanted = ", ".join(["N", *map(str, old.shape[1:])])
             what = f"post-processing returned {name} of shape {tuple(fields[name].shape)} instead of ({wanted})."
-            raise PluginError(Problem(what, f"{len(after.boxes)} boxes were returned. {ADVICE}"))
+            raise PluginError(Problem(what, ADVICE, hint=f"{len(after.boxes)} boxes were returned."))
     short = [name for name in before.extra if len(after.extra.get(name, ())) != len(after.boxes)]
     if short:
-        fix = "Choose objects with Detections.keep, which keeps everything in step."
+        fix = "choose objects with Detections.keep, which keeps everything in step"
         raise PluginError(Problem(f"post-processing returned {len(after.boxes)} boxes with other {short[0]}.", fix))
     return replace(after, **fields)

@@ -177,7 +177,7 @@ def open_stream(source: str, args: Any, channels: int) -> Any:
     except Exception as error:  # of the engine, of requests, of mss, of the library that resolves an address
         said = OPENING.sub("", " ".join(str(error).split())).rstrip(".")
         what = f"cannot open source={source}: {said or type(error).__name__}."
-        raise SettingsError(Problem(what, "Fix: check that it is there and not in use, or give a file")) from error
+        raise SettingsError(Problem(what, "check that it is there and not in use, or give a file")) from error
 
 
 def _require_package(source: str, package: str) -> None:
@@ -186,4 +186,4 @@ def _require_package(source: str, package: str) -> None:
 
     if importlib.util.find_spec(package) is None:
         what = f"source={source} needs the package {package}, which is not installed."
-        raise SettingsError(Problem(what, f"Fix: pip install {package}"))
+        raise SettingsError(Problem(what, f"pip install {package}"))

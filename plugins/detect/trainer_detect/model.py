@@ -68,10 +68,10 @@ def _architecture(ctx: ModelContext) -> dict[str, Any]:
         cfg: dict[str, Any] = yaml_model_load(ctx.cfg)
     except yaml.YAMLError as error:
         what = f"{ctx.cfg} is not YAML: {' '.join(str(error).split())}."
-        raise SettingsError(Problem(what, "Correct the file.")) from error
+        raise SettingsError(Problem(what, "correct the file")) from error
     except (FileNotFoundError, TypeError, ValueError, AssertionError) as error:
         raise SettingsError(
-            Problem(f"model {ctx.cfg} not found.", "Give a model YAML, such as yolo11n.yaml, or a checkpoint.")
+            Problem(f"model {ctx.cfg} not found.", "give a model YAML, such as yolo11n.yaml, or a checkpoint")
         ) from error
     return cfg
 
@@ -98,7 +98,7 @@ def _instead(ctx: ModelContext, head: str) -> str:
     """Return what to do about a model with a head of another task."""
     kinds = (kind for kind in sorted(TASKS, reverse=True) if kind in head.lower())
     kind, given = next(kinds, None), str(getattr(ctx.args, "model", ""))
-    fix = f"Fix: give a model for {ctx.task}"
+    fix = f"give a model for {ctx.task}"
     if kind not in {None, ctx.task}:
         fix += f", or use a task for it: --task {kind}"
     if given.endswith(".pt"):

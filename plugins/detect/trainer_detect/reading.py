@@ -68,13 +68,13 @@ def sampled_loader(ctx: LoaderContext, dataset: Any, sampler: Any) -> Any:
     from trainer_host import PluginError, Problem, SettingsError
 
     if ctx.rank != -1:
-        raise SettingsError(Problem("a plugin's sampler cannot train on several devices.", "Name one: device=0"))
+        raise SettingsError(Problem("a plugin's sampler cannot train on several devices.", "name one: device=0"))
     try:
         images = len(sampler)
     except TypeError:
         images = 0
     if not images:
-        fix = "Return a torch.utils.data.Sampler with a length: docs/how-to/choose-the-images-of-an-epoch.md."
+        fix = "return a torch.utils.data.Sampler with a length: docs/how-to/choose-the-images-of-an-epoch.md"
         raise PluginError(Problem(f"the sampler {type(sampler).__name__} chooses no images.", fix))
     batch = min(ctx.batch_size, len(dataset))
     batches = -(-images // batch)

@@ -156,7 +156,12 @@ def test_a_real_run_reports_each_epoch_once(
     assert [e.epoch for e in listener.epochs] == [1, 2]
     assert result.epochs == 2
     assert [s.batch for s in listener.standings] == [0, 1, 2] * 2
-    assert listener.epochs[-1].metrics.keys() == {"metrics/mAP50(B)", "metrics/mAP50(P)", "metrics/mAP50-95(P)", "fitness"}
+    assert listener.epochs[-1].metrics.keys() == {
+        "metrics/mAP50(B)",
+        "metrics/mAP50(P)",
+        "metrics/mAP50-95(P)",
+        "fitness",
+    }
 
 
 def test_an_event_before_the_first_batch_is_no_epoch() -> None:

@@ -134,7 +134,7 @@ class Checkpoint:
         if faulty:
             many = f" and {len(faulty) - 1} more tensors" if len(faulty) > 1 else ""
             what = f"the weights are not finite: {faulty[0]}{many} contain NaN or infinity."
-            raise SettingsError(Problem(what, "Fix: use an earlier checkpoint", str(self.path)))
+            raise SettingsError(Problem(what, "use an earlier checkpoint", str(self.path)))
         return found
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -149,7 +149,7 @@ class Checkpoint:
                 raise unreadable(self.path, "its state_dict is not a mapping of names to tensors")
             return self.tensors(kept)
         if self.model is None:
-            raise SettingsError(Problem("the file holds no model.", "Fix: use another file", str(self.path)))
+            raise SettingsError(Problem("the file holds no model.", "use another file", str(self.path)))
         if self.model.incomplete:
             what = f"{self.model.incomplete[0]} is not a tensor of a supported kind"
             raise unreadable(self.path, what)
@@ -186,7 +186,7 @@ def read_checkpoint(path: Path | str, form: CheckpointFormat, parsed: ParsedFile
     """
     path = Path(path)
     if not path.is_file():
-        raise SettingsError(Problem(f"checkpoint {path} not found.", "Fix: give the path of a checkpoint (best.pt)"))
+        raise SettingsError(Problem(f"checkpoint {path} not found.", "give the path of a checkpoint (best.pt)"))
     try:
         archive, described = parsed.open(path)
         content = described.value
@@ -204,7 +204,7 @@ def read_checkpoint(path: Path | str, form: CheckpointFormat, parsed: ParsedFile
     if (problem := record_problem(checkpoint.record, path)) is not None:
         raise SettingsError(problem)
     if any(content.get(key) is not None for key in form.refused):
-        fix = "Fix: export the model, or train again without quantize"
+        fix = "export the model, or train again without quantize"
         what = "refused: it holds a quantization state, which can only be restored by executing it."
         raise UnsafeError(Problem(what, fix, str(path)))
     return checkpoint
@@ -222,9 +222,9 @@ def _refuse_code(path: Path, described: Described, model: SavedModel | None, for
     if foreign:
         shown = ", ".join(sorted(foreign)[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
         what = f"refused: loading it in full could execute arbitrary code ({shown}). Nothing was executed."
-        raise UnsafeError(Problem(what, "Fix: ask for the file as a state dict, or do not use it", str(path)))
+        raise UnsafeError(Problem(what, "ask for the file as a state dict, or do not use it", str(path)))
 
 
 def unreadable(path: Path, why: str) -> SettingsError:
     """Return the error of a file that is not a checkpoint, or that is damaged."""
-    return SettingsError(Problem(f"cannot read the checkpoint: {why}.", "Fix: use another file", str(path)))
+    return SettingsError(Problem(f"cannot read the checkpoint: {why}.", "use another file", str(path)))

@@ -102,5 +102,5 @@ def _not_plain(what: str, name: str | None, chain: Chain) -> PluginError:
         else "something on the model"
     )
     return PluginError(
-        Problem(f"{who} that is not plain data: {what}", "Fix: set numbers, text, lists, dicts and tensors only")
+        Problem(f"{who} that is not plain data: {what}", "set numbers, text, lists, dicts and tensors only")
     )

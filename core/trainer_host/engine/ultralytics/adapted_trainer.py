@@ -181,7 +181,7 @@ def new_trainer(run: LiveRun, overrides: dict[str, Any], callbacks: dict[str, li
         inspect.signature(kind).bind(overrides=overrides, _callbacks=callbacks)
     except TypeError as error:
         what = f"task {run.chain.name!r}: its trainer {kind.__qualname__} cannot be instantiated: {error}."
-        fix = "Fix: give all arguments of its __init__ defaults, overrides=None and _callbacks=None among them"
+        fix = "give all arguments of its __init__ defaults, overrides=None and _callbacks=None among them"
         raise PluginError(Problem(what, fix)) from error
     return kind(overrides=overrides, _callbacks=callbacks)  # type: ignore[call-arg]
 

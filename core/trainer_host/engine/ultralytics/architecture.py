@@ -58,7 +58,7 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
     strange: list[str] = []
     activation = cfg.get("activation")
     if activation is not None and not _is_activation(activation):
-        fix = "Fix: use a layer of torch with plain arguments, such as torch.nn.SiLU()"
+        fix = "use a layer of torch with plain arguments, such as torch.nn.SiLU()"
         refused.append(Problem(f"refused: activation {activation!r} is not a layer of torch.", fix, where))
     for part in PARTS:
         for _, _, name, arguments in cfg[part]:
@@ -71,7 +71,7 @@ def vet_architecture(cfg: Mapping[str, Any], where: str | None = None, layers: C
             elif name.isidentifier() and not hasattr(tasks, name):
                 strange.append(name)
             else:
-                refused.append(Problem(f"refused: {name!r} in the {part} is not a layer.", "Fix: name a layer", where))
+                refused.append(Problem(f"refused: {name!r} in the {part} is not a layer.", "name a layer", where))
     if refused:
         raise UnsafeError(*list(dict.fromkeys(refused))[:SHOWN])
     if strange:
@@ -104,11 +104,11 @@ def _torchvision_problems(arguments: Any, where: str | None) -> list[Problem]:
 
     name, weights = (*arguments[1:3], "DEFAULT", "DEFAULT")[:2]
     if weights is not None and weights != "None":
-        fix = "Fix: write None as its third argument: [channels, model, None]"
+        fix = "write None as its third argument: [channels, model, None]"
         return [Problem(f"refused: the layer {TORCHVISION} would fetch weights.", fix, where)]
     # Models of other kinds fetch the weights of their backbones all the same.
     if name not in torchvision.models.list_models(module=torchvision.models):
-        fix = "Fix: name one that classifies images, such as resnet18"
+        fix = "name one that classifies images, such as resnet18"
         return [Problem(f"refused: {name!r} is not a model that {TORCHVISION} may build.", fix, where)]
     return []
 
@@ -145,8 +145,7 @@ def is_shipped(cfg: Mapping[str, Any]) -> bool:
 
 def _unknown_layer(name: str, layers: Collection[str], where: str | None) -> Problem:
     problem = unknown("layer", name, {*layers, *filter(is_layer, vars(tasks))}, where)
-    fix = " ".join(filter(None, (problem.fix, "If a plugin adds it, switch it on: --plugin NAME")))
-    return replace(problem, fix=fix)
+    return replace(problem, fix="if a plugin adds it, switch it on: --plugin NAME")
 
 
 def _is_activation(text: Any) -> bool:

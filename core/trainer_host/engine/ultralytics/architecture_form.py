@@ -31,31 +31,29 @@ def malformed(cfg: Mapping[str, Any], where: str | None) -> Problem | None:
     """Return the problem in the form or size of an architecture; None if it can be vetted."""
     if missing := [part for part in PARTS if not rows_of(cfg, part)]:
         what = f"the architecture has no {missing[0]}."
-        return Problem(what, "Fix: use a model YAML with backbone and head, such as yolo11n.yaml", where)
+        return Problem(what, "use a model YAML with backbone and head, such as yolo11n.yaml", where)
     rows = [row for part in PARTS for row in rows_of(cfg, part)]
     if (long := next((t for t in _texts(dict(cfg)) if len(t) > MAX_TEXT), None)) is not None:
         return Problem(f"the architecture has a text of {len(long):,} characters: {long[:40]}...", None, where)
     for row in rows:
         if not _is_row(row):
             what = f"invalid row in the architecture: {str(row)[:80]}."
-            return Problem(what, "Fix: write [from, repeats, layer, [arguments]]", where)
+            return Problem(what, "write [from, repeats, layer, [arguments]]", where)
         if (wrong := next((a for a in _texts(row[3]) if not _is_argument(a, cfg)), None)) is not None:
-            return Problem(
-                f"invalid argument {wrong!r} of {row[2]} in the architecture.", "Fix: write a literal", where
-            )
+            return Problem(f"invalid argument {wrong!r} of {row[2]} in the architecture.", "write a literal", where)
     if (key := next((k for k, v in cfg.items() if k not in STRUCTURE and not _is_setting(v)), None)) is not None:
         return Problem(f"the key {key!r} of the architecture is neither a number nor text.", None, where)
     if not _are_scales(cfg):
         return Problem(
             "the scales of the architecture are not three numbers each.",
-            "Fix: write [depth, width, max_channels]",
+            "write [depth, width, max_channels]",
             where,
         )
     if (number := next((n for n in _numbers(dict(cfg)) if not abs(n) <= MAX_NUMBER), None)) is not None:
-        return Problem(f"the architecture has the number {number}.", "Fix: use numbers up to a million", where)
+        return Problem(f"the architecture has the number {number}.", "use numbers up to a million", where)
     depth = max([*(scale[0] for scale in (cfg.get("scales") or {}).values()), cfg.get("depth_multiple", 1.0)])
     if sum(max(row[1] * depth, 1) for row in rows) > MAX_LAYERS:
-        return Problem(f"the architecture has more than {MAX_LAYERS:,} layers.", "Fix: use fewer repeats", where)
+        return Problem(f"the architecture has more than {MAX_LAYERS:,} layers.", "use fewer repeats", where)
     return None
 
 

@@ -17,9 +17,9 @@ def wrong_augmentations(value: Any) -> list[Problem]:
     dicts = [isinstance(entry, Mapping) and "__class_fullname__" in entry for entry in entries]
     if not isinstance(value, (list, tuple)) or not (all(dicts) or all(hasattr(e, "to_dict") for e in entries)):
         what = f"augmentations={value!r:.80} are not transforms of albumentations."
-        fix = "Fix: give a list of them in Python, such as augmentations=[A.Blur(p=0.1)], or of what A.to_dict returns"
+        fix = "give a list of them in Python, such as augmentations=[A.Blur(p=0.1)], or of what A.to_dict returns"
         return [Problem(what, fix)]
     if find_spec("albumentations") is None:
         what = "augmentations needs albumentations, which is not installed."
-        return [Problem(what, "Fix: pip install albumentations")]
+        return [Problem(what, "pip install albumentations")]
     return []

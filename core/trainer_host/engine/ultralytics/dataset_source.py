@@ -64,11 +64,11 @@ def dataset_yaml(ctx: DataContext) -> Path:
 
 def _fetched(ctx: DataContext) -> Path:
     if ctx.offline:
-        raise UnsafeError(Problem(f"{ctx.source} would be fetched, and the run is offline.", "Give a local file."))
+        raise UnsafeError(Problem(f"{ctx.source} would be fetched, and the run is offline.", "give a local file"))
     name = ctx.source.partition("?")[0].lower()
     if name.endswith(YAML):
         what = f"{ctx.source} is refused: a dataset YAML from the network can run its download."
-        raise UnsafeError(Problem(what, "Fetch it yourself, read it, and give the local file."))
+        raise UnsafeError(Problem(what, "fetch it yourself, read it, and give the local file"))
     if name.endswith(NDJSON):
         raise lists_addresses(ctx.source)
     return _by_engine(ctx.source, autodownload=False)
@@ -93,7 +93,7 @@ def unusable(source: str, error: Exception) -> DatasetError:
     if not path.is_file():
         return DatasetError(what)
     folder, unpack = unpacking(path)
-    return DatasetError(Problem(what, f"Fix: {unpack}; then: trainer check {folder}"))
+    return DatasetError(Problem(what, f"{unpack}; then: trainer check {folder}"))
 
 
 def _shipped_yaml(ctx: DataContext) -> Path:
@@ -114,5 +114,5 @@ def _with_images(ctx: DataContext, file: Path) -> Path:
         return file
     if ctx.offline:
         what = f"the images of {ctx.source} are not here, and the run is offline."
-        raise UnsafeError(Problem(what, f"Put them at {root}, or give another dataset: data=my.yaml"))
+        raise UnsafeError(Problem(what, f"put them at {root}, or give another dataset: data=my.yaml"))
     return _by_engine(str(file), autodownload=True)

@@ -39,10 +39,10 @@ def refuse_device(device: Any) -> None:
     elif name in {"mps", "mps:0"}:
         return  # without one the engine uses the CPU, and a warning says so
     else:
-        fix = "Fix: write device=cpu, device=0 for the first GPU, or device=mps on a Mac"
+        fix = "write device=cpu, device=0 for the first GPU, or device=mps on a Mac"
         raise SettingsError(Problem(f"device={device}: unknown device.", fix))
     if why:
-        raise SettingsError(Problem(f"device={device}: {why}.", "Fix: remove it, or write device=cpu"))
+        raise SettingsError(Problem(f"device={device}: {why}.", "remove it, or write device=cpu"))
 
 
 def warn_of_fallback(asked: Any, device: Device) -> None:
@@ -65,7 +65,7 @@ def refuse_several_devices(device: Any) -> None:
     """
     if several_devices(device):
         raise SettingsError(
-            Problem(f"device={device}: training on several devices is not supported yet.", "Fix: name one (device=0)")
+            Problem(f"device={device}: training on several devices is not supported yet.", "name one (device=0)")
         )
 
 
@@ -76,5 +76,5 @@ def refuse_quantization(quantize: Any) -> None:
         SettingsError: If it is set.
     """
     if str(quantize) == "8":
-        fix = "Fix: train without it, and quantize the model when you export it"
+        fix = "train without it, and quantize the model when you export it"
         raise SettingsError(Problem("quantize=8 is not supported in training.", fix))

@@ -30,17 +30,17 @@ def _known(text: str) -> TrainerError | None:
         return loss_error()
     if text.startswith("final batch=1 training"):
         least = re.search(r">= (\d+)", text)
-        fix = f"Fix: change batch, or train at imgsz={least[1] if least else 64} or more"
+        fix = f"change batch, or train at imgsz={least[1] if least else 64} or more"
         return SettingsError(Problem("the last batch of an epoch has one image, too few at this imgsz.", fix))
     if text.startswith("bfloat16 autocast requires"):
         what = "amp=bf16 needs a CUDA GPU that supports bfloat16."
-        return SettingsError(Problem(what, "Fix: write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
+        return SettingsError(Problem(what, "write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
     if text.startswith("Invalid") and "device=" in text:
-        return SettingsError(Problem(text.strip().splitlines()[0], "Fix: leave device out, or write device=cpu"))
+        return SettingsError(Problem(text.strip().splitlines()[0], "leave device out, or write device=cpu"))
     return None
 
 
 def loss_error() -> LossError:
     """Return the error of a loss that is not finite."""
     what = "the loss became NaN or infinite."
-    return LossError(Problem(what, "Fix: lower lr0, train with amp=False, or check the labels for extreme values"))
+    return LossError(Problem(what, "lower lr0, train with amp=False, or check the labels for extreme values"))

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import Problem
+from trainer_host.base.errors import Problem, advised
 from trainer_host.engine.ultralytics.engine_settings import engine_comments, engine_defaults, engine_keys
 
 if TYPE_CHECKING:
@@ -167,75 +167,75 @@ GAIN = frozenset({"loss", "losses", "weight", "weights", "gain", "lambda", "coef
 """Words that other frameworks put before or after the name of a part of the loss."""
 
 INSTEAD: dict[str, str] = {
-    "Write save=False": "nosave no_save",
-    "Write val=False": "noval notest no_val",
-    "Write plots=False": "noplots no_plots",
-    "Write optimizer=Adam": "adam",
-    "Write optimizer=SGD": "sgd",
-    "Write amp=bf16": "bf16",
-    "Write device=0": "gpus gpu_ids num_gpus n_gpu n_gpus devices accelerator",
-    "Write show_labels=False": "hide_labels",
-    "Write show_conf=False": "hide_conf",
-    "Write quantize=16 for val and predict, amp=True for run": "half",
-    "Write nms=False": "end2end",
-    "Write deterministic=False": "cudnn_benchmark benchmark",
-    "Write --exact": "exact",
-    "Write --offline": "offline",
-    "Write --dry-run": "dry_run",
-    "Write --json": "json",
-    "Write --bad skip": "bad",
-    "Write --best-metric NAME": "best_metric monitor metric_for_best_model",
-    "Write --plugin NAME": "plugin plugins",
-    "Write --tracker NAME, such as --tracker tensorboard": "trackers logger loggers report_to",
-    "Write --tracker wandb": "wandb use_wandb",
-    "Write --tracker tensorboard": "tensorboard",
-    "Write --tracker mlflow": "mlflow",
-    "Write --tracker comet": "comet",
-    "Write --tracker clearml": "clearml",
-    "Write cls_pw=1.0: rare classes get more weight, from 0 (off) to 1 (by inverse frequency).": (
+    "write save=False": "nosave no_save",
+    "write val=False": "noval notest no_val",
+    "write plots=False": "noplots no_plots",
+    "write optimizer=Adam": "adam",
+    "write optimizer=SGD": "sgd",
+    "write amp=bf16": "bf16",
+    "write device=0": "gpus gpu_ids num_gpus n_gpu n_gpus devices accelerator",
+    "write show_labels=False": "hide_labels",
+    "write show_conf=False": "hide_conf",
+    "write quantize=16 for val and predict, amp=True for run": "half",
+    "write nms=False": "end2end",
+    "write deterministic=False": "cudnn_benchmark benchmark",
+    "write --exact": "exact",
+    "write --offline": "offline",
+    "write --dry-run": "dry_run",
+    "write --json": "json",
+    "write --bad skip": "bad",
+    "write --best-metric NAME": "best_metric monitor metric_for_best_model",
+    "write --plugin NAME": "plugin plugins",
+    "write --tracker NAME, such as --tracker tensorboard": "trackers logger loggers report_to",
+    "write --tracker wandb": "wandb use_wandb",
+    "write --tracker tensorboard": "tensorboard",
+    "write --tracker mlflow": "mlflow",
+    "write --tracker comet": "comet",
+    "write --tracker clearml": "clearml",
+    "write cls_pw=1.0: rare classes get more weight, from 0 (off) to 1 (by inverse frequency)": (
         "class_weights class_weight cls_weights cls_class_weights pos_weight weighted_loss balanced balance_classes "
         "class_balance use_class_weights image_weights cls_pos_weight"
     ),
-    "Write lrf=0.01: the final learning rate as a fraction of lr0.": "final_lr lr_final min_lr end_lr lr_min eta_min",
-    "Write nbs=64: gradients accumulate over nbs / batch batches.": (
+    "write lrf=0.01: the final learning rate as a fraction of lr0": "final_lr lr_final min_lr end_lr lr_min eta_min",
+    "write nbs=64: gradients accumulate over nbs / batch batches": (
         "accumulate accumulation grad_accum accumulation_steps accumulate_grad_batches gradient_accumulation_steps"
     ),
-    "Write epochs=100: training is counted in epochs.": "iterations max_iter max_iters steps max_steps num_steps",
-    "Write warmup_epochs=3.0: the warm-up is counted in epochs, and fractions are fine.": (
+    "write epochs=100: training is counted in epochs": "iterations max_iter max_iters steps max_steps num_steps",
+    "write warmup_epochs=3.0: the warm-up is counted in epochs, and fractions are fine": (
         "warmup_steps warmup_iters warmup_ratio"
     ),
-    "Write cos_lr=True for a cosine schedule; by default the rate falls linearly to lr0 * lrf.": (
+    "write cos_lr=True for a cosine schedule; by default the rate falls linearly to lr0 * lrf": (
         "scheduler lr_scheduler lr_schedule schedule linear_lr"
     ),
-    "Write the values as settings, such as lr0=0.01, or name a settings file: trainer run exp.yaml": (
+    "write the values as settings, such as lr0=0.01, or name a settings file: trainer run exp.yaml": (
         "hyp hyps hyperparameters hyperparams hparams config config_file opts cfg_options"
     ),
-    "Leave it out: every epoch is evaluated. val=False evaluates the last one only.": (
+    "leave it out: every epoch is evaluated. val=False evaluates the last one only": (
         "val_interval val_period val_freq val_every eval_interval eval_every eval_freq eval_period eval_steps "
         "evaluation_strategy check_val_every_n_epoch val_check_interval"
     ),
-    "Leave it out: the engine always clips gradients at a norm of 10.": (
+    "leave it out: the engine always clips gradients at a norm of 10": (
         "grad_clip clip_grad max_norm max_grad_norm gradient_clip_val clip_grad_norm gradient_clipping"
     ),
-    "Leave it out: the engine always keeps an EMA of the weights.": "ema ema_decay use_ema model_ema",
-    "Leave it out: the engine's models have no anchors.": "anchors anchor anchor_t noautoanchor autoanchor",
-    "Leave it out: the engine no longer supports it.": (
+    "leave it out: the engine always keeps an EMA of the weights": "ema ema_decay use_ema model_ema",
+    "leave it out: the engine's models have no anchors": "anchors anchor anchor_t noautoanchor autoanchor",
+    "leave it out: the engine no longer supports it": (
         "label_smoothing save_hybrid crop_fraction keras fl_gamma obj obj_pw quad"
     ),
-    "Leave it out: the dataset YAML defines it.": (
+    "leave it out: the dataset YAML defines it": (
         "nc num_classes n_classes number_of_classes class_names names train test path"
     ),
-    "Leave it out: best.pt and last.pt are saved unless save=False.": "save_best save_best_only save_last",
-    "Leave it out: the host does not search for hyperparameters.": "evolve tune",
-    "Leave it out: training goes on one device.": (
+    "leave it out: best.pt and last.pt are saved unless save=False": "save_best save_best_only save_last",
+    "leave it out: the host does not search for hyperparameters": "evolve tune",
+    "leave it out: training goes on one device": (
         "sync_bn syncbn local_rank world_size rank num_nodes nodes strategy ddp distributed"
     ),
-    "Leave it out: quantize the model when you export it.": "int8",
-    "Leave it out: the command is the mode (trainer run, val, predict).": "mode",
-    "Leave it out: results of a video or a stream are never all in memory, unless --json or --output ask for them.": (
+    "leave it out: quantize the model when you export it": "int8",
+    "leave it out: the command is the mode (trainer run, val, predict)": "mode",
+    "leave it out: results of a video or a stream are never all in memory, unless --json or --output ask for them": (
         "stream"
     ),
-    "Leave it out: objects are not tracked over frames.": "persist track tracking",
+    "leave it out: objects are not tracked over frames": "persist track tracking",
 }
 """Fixes for settings that the engine does differently or not at all, each with the names of other frameworks."""
 
@@ -254,7 +254,7 @@ def unknown_settings(
     """
     known = engine_keys()
     return [
-        Problem(f"unknown setting {key!r}.", _of_dataset(key, value, of_datasets) or _instead(key, value), where(key))
+        advised(f"unknown setting {key!r}.", _of_dataset(key, value, of_datasets) or _instead(key, value), where(key))
         for key, value in settings.items()
         if key not in known
     ]
@@ -265,7 +265,7 @@ def _of_dataset(key: str, value: Any, of_datasets: Collection[str]) -> str | Non
     names = {_folded(name): name for name in of_datasets}
     near = get_close_matches(_folded(key), [*names, *_names()], n=1, cutoff=0.75)
     found = names.get(near[0]) if near and _folded(key) not in _names() else None
-    return f"Write it in the dataset YAML: {found}: {value}" if found else None
+    return f"write it in the dataset YAML: {found}: {value}" if found else None
 
 
 def _of_gain(key: str) -> str | None:
@@ -278,19 +278,19 @@ def _instead(key: str, value: Any) -> str | None:
     """Return what to write for a key: its meaning first, then the name that looks most like it."""
     names = _names()
     if names.get(_folded(key)) == "save_dir" and str(value).lower().endswith((".json", ".csv")):
-        return f"Write --output {value}"
+        return f"write --output {value}"
     found = names.get(_folded(key))
     if found is None:  # letters that were swapped are taken for a slip, before names that merely look like it
         found = next((k for k in engine_keys() if sorted(_folded(k)) == sorted(_folded(key))), None)
     if found is None and (gain := _of_gain(key)):
-        return f"Write {gain}={value if type(value) in (int, float) else engine_defaults()[gain]}"
+        return f"write {gain}={value if type(value) in (int, float) else engine_defaults()[gain]}"
     if found is None:
         near = get_close_matches(_folded(key), names, n=1, cutoff=0.7 if len(key) > 4 else 0.75)
         found = names[near[0]] if near else None
     if found is None:
         return None
     if _folded(key) in _foreign() and found in SAME_MEANING:
-        return f"Write {found}={_shown(found, value)}"
+        return f"write {found}={_shown(found, value)}"
     return f"Did you mean {found!r}?" if found in engine_keys() else found
 
 
@@ -302,7 +302,7 @@ def what_to_write(key: str, value: Any) -> str | None:
         value: The value; None if there was none.
     """
     if key in engine_keys():
-        return f"Write {key}={'VALUE' if value is None else value}"
+        return f"write {key}={'VALUE' if value is None else value}"
     return _instead(key, value) if _folded(key) in _names() else None
 
 

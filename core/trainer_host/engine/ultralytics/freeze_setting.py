@@ -23,12 +23,12 @@ def freeze_problems(freeze: Any, architecture: Mapping[str, Any]) -> list[Proble
         return []
     given, known = f"freeze={shown_value(freeze)}", f"the model has {layers} layers, 0 to {layers - 1}"
     if isinstance(freeze, int):
-        fix = f"Fix: freeze fewer layers, such as freeze={min(10, layers - 1)} for the first ones"
+        fix = f"freeze fewer layers, such as freeze={min(10, layers - 1)} for the first ones"
         return [Problem(f"{given} leaves nothing to train; {known}.", fix)] if freeze >= layers else []
     numbers = {layer: str(layer).partition(".")[0] for layer in freeze}
     absent = [str(layer) for layer, number in numbers.items() if not number.isdigit() or int(number) >= layers]
     what = f"{given}: unknown layer {', '.join(absent)}; {known}."
-    return [Problem(what, "Fix: name layers of the model, such as freeze=[0,1,2]")] if absent else []
+    return [Problem(what, "name layers of the model, such as freeze=[0,1,2]")] if absent else []
 
 
 def refuse_freeze(freeze: Any, model: Module) -> None:
@@ -45,14 +45,14 @@ def refuse_freeze(freeze: Any, model: Module) -> None:
     layers = sum(name.startswith("model.") and name.removeprefix("model.").isdigit() for name in modules)
     given = f"freeze={shown_value(freeze)}"
     if not layers:
-        raise SettingsError(Problem(f"{given}: this model has no numbered layers.", "Fix: remove freeze"))
+        raise SettingsError(Problem(f"{given}: this model has no numbered layers.", "remove freeze"))
     known = f"the model has {layers} layers, 0 to {layers - 1}"
-    fix = f"Fix: freeze fewer layers, such as freeze={min(10, max(layers - 1, 0))} for the first ones"
+    fix = f"freeze fewer layers, such as freeze={min(10, max(layers - 1, 0))} for the first ones"
     wanted = range(freeze) if isinstance(freeze, int) else freeze
     absent = [str(layer) for layer in wanted if f"model.{layer}" not in modules]
     if absent and not isinstance(freeze, int):
         what = f"{given}: unknown layer {', '.join(absent)}; {known}."
-        raise SettingsError(Problem(what, "Fix: name layers of the model, such as freeze=[0,1,2]"))
+        raise SettingsError(Problem(what, "name layers of the model, such as freeze=[0,1,2]"))
     # The engine looks for these texts anywhere in a parameter's name.
     frozen = (*(f"model.{layer}." for layer in wanted), ".dfl")
     if all(any(part in name for part in frozen) for name, _ in model.named_parameters()):

@@ -55,12 +55,12 @@ def _guarded(checkpoint: Checkpoint, build: Callable[[], Module], mode: Unfilled
         raise type(error)(*(p if p.where else replace(p, where=where) for p in error.problems)) from error
     except TooLargeError:
         what = "cannot build the model: its architecture needs more memory than its weights."
-        raise SettingsError(Problem(what, "Fix: use another file", where)) from None
+        raise SettingsError(Problem(what, "use another file", where)) from None
     except ENGINE_ERRORS as error:
         if mode.fill:  # the code of plugins: its errors are shown with the plugin's name
             raise
         what = f"cannot build the model: {type(error).__name__}: {error}"
-        raise SettingsError(Problem(" ".join(f"{what}.".split()), "Fix: use another file", where)) from error
+        raise SettingsError(Problem(" ".join(f"{what}.".split()), "use another file", where)) from error
 
 
 ENGINE_ERRORS = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from ultralytics.utils.checks import check_model_file_from_stem
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
-from trainer_host.base.errors import Problem, SettingsError, UnsafeError, nearest
+from trainer_host.base.errors import Problem, SettingsError, UnsafeError, advised, nearest
 from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 from trainer_host.engine.ultralytics.engine_settings import engine_folder
 
@@ -25,12 +25,10 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
         SettingsError: If the file does not exist and cannot be fetched.
     """
     if "://" in name and offline:
-        raise UnsafeError(
-            Problem(f"{name} would have to be fetched, but the run is offline.", "Fix: give a local file")
-        )
+        raise UnsafeError(Problem(f"{name} would have to be fetched, but the run is offline.", "give a local file"))
     name = str(check_model_file_from_stem(name))
     if "://" in name and not name.lower().endswith(".pt"):
-        raise UnsafeError(Problem(f"model={name} is refused: architectures are not fetched.", "Fix: give a local file"))
+        raise UnsafeError(Problem(f"model={name} is refused: architectures are not fetched.", "give a local file"))
     if not name.lower().endswith(".pt") or Path(name).is_file():
         return name
     instead = f", or train from scratch: model={scratch}" if scratch else "."
@@ -38,7 +36,7 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
         raise SettingsError(problem)
     if offline:
         what = f"the weights {name} would have to be fetched, but the run is offline."
-        raise UnsafeError(Problem(what, f"Put the file here{instead}"))
+        raise UnsafeError(Problem(what, f"put the file here{instead}"))
     return _fetched(name, instead)
 
 
@@ -63,19 +61,19 @@ def missing_model(name: str, instead: str = ".") -> Problem | None:
             names = [f.name for f in (engine_folder() / "cfg" / "models").rglob("*.yaml")]
             scaled = [re.sub(r"(\d+)", rf"\g<1>{scale}", n, count=1) for n in names for scale in "nslmx"]
             near = nearest(path.name, [*names, *scaled])
-            fix = f"Did you mean model={near}?" if near else "Fix: give the path of a model YAML, or of a checkpoint."
-            return Problem(f"model {name} not found.", fix)
+            advice = f"Did you mean model={near}?" if near else "give the path of a model YAML, or of a checkpoint"
+            return advised(f"model {name} not found.", advice)
         return None
     if path.is_dir():
-        return Problem(f"model={name} is a folder.", f"Give the path of a checkpoint{instead}")
+        return Problem(f"model={name} is a folder.", f"give the path of a checkpoint{instead}")
     if path.is_symlink():
         return Problem(
-            f"the link {name} points to a file that does not exist.", f"Give the path of a checkpoint{instead}"
+            f"the link {name} points to a file that does not exist.", f"give the path of a checkpoint{instead}"
         )
     siblings = [f.name for f in path.parent.glob("*.pt") if f.is_file()] if path.parent.is_dir() else []
     near = nearest(path.name, siblings) or nearest(path.name, GITHUB_ASSETS_NAMES)
-    hint = f"Did you mean model={path.with_name(near)}? " if near else ""
-    return Problem(f"model {name} not found.", f"{hint}Give the path of a checkpoint{instead}")
+    hint = f"Did you mean model={path.with_name(near)}?" if near else None
+    return Problem(f"model {name} not found.", f"give the path of a checkpoint{instead}", hint=hint)
 
 
 def _fetched(name: str, instead: str) -> str:
@@ -91,7 +89,7 @@ def _fetched(name: str, instead: str) -> str:
         fetched, why = name, f": {said or type(error).__name__}"
     if not Path(fetched).is_file():
         raise SettingsError(
-            Problem(f"the weights {name} could not be fetched{why or '.'}", f"Put the file here{instead}")
+            Problem(f"the weights {name} could not be fetched{why or '.'}", f"put the file here{instead}")
         )
     return str(fetched)
 

@@ -85,16 +85,14 @@ def saved_architecture(checkpoint: Checkpoint, layers: Collection[str]) -> dict[
     """
     where, model = str(checkpoint.path), checkpoint.model
     if model is None:
-        raise SettingsError(Problem("the file holds no model of the engine.", "Fix: use another file", where))
+        raise SettingsError(Problem("the file holds no model of the engine.", "use another file", where))
     if model.yaml is None:
         what = f"the model ({model.kind}) has no architecture (the attribute yaml), so it cannot be built."
-        raise SettingsError(Problem(what, "Fix: use a checkpoint of a model that was built from a model YAML", where))
+        raise SettingsError(Problem(what, "use a checkpoint of a model that was built from a model YAML", where))
     cfg = without_weights(deepcopy(model.yaml))
     vet_architecture(cfg, where, layers)
     if not isinstance(cfg.get("nc"), int) or not isinstance(channels_of(cfg), int):
-        raise SettingsError(
-            Problem("the architecture does not say its number of classes.", "Fix: use another file", where)
-        )
+        raise SettingsError(Problem("the architecture does not say its number of classes.", "use another file", where))
     return cfg
 
 
@@ -141,7 +139,7 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
     state = checkpoint.state()
     needs = checkpoint.record.get("needs") or ["the plugins that it was trained with"]
     needs = ["plugins=[...] with the objects that it was trained with" if n == OBJECT else n for n in needs]
-    fix, path = f"The file needs: {' '.join(needs)}", str(checkpoint.path)
+    hint, path = f"The file needs: {' '.join(needs)}", str(checkpoint.path)
 
     cfg = ctx.cfg if isinstance(ctx.cfg, dict) and all(part in ctx.cfg for part in PARTS) else None
 
@@ -156,14 +154,14 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
         if files := [f"--plugin {name}" for name in needs if is_file(name)]:
             said = " ".join(p.message for p in error.problems)  # what they advise is not known where they are raised
             others = [name for name in needs if not is_file(name)]
-            fix = " ".join(["Give it:", *files, *(["and install", *others] if others else [])])
+            fix = " ".join(["give it:", *files, *(["and install", *others] if others else [])])
             raise PluginError(Problem(f"the model cannot be built: {said}", fix, path)) from error
-        raise PluginError(*error.problems, Problem("the model cannot be built.", fix, path)) from error
+        raise PluginError(*error.problems, Problem("the model cannot be built.", None, path, hint)) from error
     except TrainerError:
         raise
     except ENGINE_ERRORS as error:
         what = f"the model cannot be built from its architecture in the file: {type(error).__name__}: {error}."
-        raise SettingsError(Problem(" ".join(what.split()), fix, path)) from error
+        raise SettingsError(Problem(" ".join(what.split()), None, path, hint)) from error
     match_class_width(
         model, state, lambda nc: build_guarded(checkpoint, lambda: build(_for_classes(ctx, nc)), state, fill=True)
     )
@@ -171,7 +169,7 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
         model.load_state_dict(state)
     except RuntimeError as error:
         what = "the weights do not fit the model that the plugins of this run build."
-        raise PluginError(Problem(what, fix, path)) from error
+        raise PluginError(Problem(what, None, path, hint)) from error
     return model.eval()
 
 
@@ -191,7 +189,7 @@ def _load(checkpoint: Checkpoint, model: Module, state: Mapping[str, torch.Tenso
             if names
         )
         what = f"the weights do not fit the architecture in the file: {said}."
-        fix = "If the model was trained with layers of a plugin, switch it on: --plugin NAME"
+        fix = "if the model was trained with layers of a plugin, switch it on: --plugin NAME"
         raise SettingsError(Problem(what, fix, str(checkpoint.path)))
     names = list(own)  # tensors of one module share memory with those of its state dict
     torch._foreach_copy_([own[n] for n in names], [state[n] for n in names])
@@ -206,7 +204,7 @@ def refuse_other_task(checkpoint: Checkpoint, chain: Chain) -> None:
     kind = checkpoint.settings.get("task")
     if kind in TASKS and chain.engine_task in TASKS and kind != chain.engine_task:
         what = f"the task is {chain.name}, but the model was trained for {checkpoint.task or kind}."
-        fix = f"Fix: drop --task, or give a model for {chain.name}"
+        fix = f"drop --task, or give a model for {chain.name}"
         raise SettingsError(Problem(what, fix, str(checkpoint.path)))
 
 
@@ -223,7 +221,7 @@ def inherited_settings(checkpoint: Checkpoint, given: Mapping[str, Any]) -> dict
     problems = check_values(found)
     sizes = found.get("imgsz", 0)
     if not problems and max(sizes if isinstance(sizes, (list, tuple)) else [sizes]) > MAX_IMGSZ:
-        problems = [Problem(f"imgsz={sizes} of the training is larger than {MAX_IMGSZ}.", "Fix: set imgsz")]
+        problems = [Problem(f"imgsz={sizes} of the training is larger than {MAX_IMGSZ}.", "set imgsz")]
     if problems:
         raise SettingsError(*(replace(p, where=str(checkpoint.path)) for p in problems))
     return found

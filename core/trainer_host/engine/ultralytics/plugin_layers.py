@@ -30,10 +30,10 @@ def with_layers(manager: HookManager, ctx: ModelContext) -> ModelContext:
     for name, (who, layer) in found.items():
         if is_layer(name):
             what = f"{who} adds the layer {name!r}, which ultralytics has itself."
-            raise PluginError(Problem(what, "Fix: give it another name"))
+            raise PluginError(Problem(what, "give it another name"))
         if not isinstance(layer, Layer):
             what = f"{who} adds the layer {name!r} as {type(layer).__name__}."
-            raise PluginError(Problem(what, "Fix: return a Layer(module=...)"))
+            raise PluginError(Problem(what, "return a Layer(module=...)"))
     return replace(ctx, layers={name: layer for name, (_, layer) in found.items()})
 
 
@@ -64,7 +64,7 @@ def model_class(kind: type[Any], cfg: Mapping[str, Any], layers: Mapping[str, La
         return kind
     if not issubclass(kind, DetectionModel):
         what = f"a {kind.__name__} cannot be built with the layers of plugins ({', '.join(sorted(named))})."
-        raise PluginError(Problem(what, "Fix: use a model that detects boxes"))
+        raise PluginError(Problem(what, "use a model that detects boxes"))
     # The engine's subclasses of the detection model reach its constructor by `super()`, so ours comes before it.
     members = {"plugin_layers": layers, "__module__": __name__, "__doc__": kind.__doc__}
     bases = (LayeredModel,) if kind is DetectionModel else (kind, LayeredModel)

@@ -38,11 +38,11 @@ class JoinedLoss:
         total, parts = loss.sum(), dict(items)
         for name, term in self.terms.items():
             if name in items:
-                raise PluginError(Problem(f"the loss has a part {name!r} already.", "Fix: rename the term"))
+                raise PluginError(Problem(f"the loss has a part {name!r} already.", "rename the term"))
             value = term(preds, batch)
             if getattr(value, "ndim", None) != 0:
                 what = f"the loss term {name!r} returned {type(value).__name__}, not a tensor without dimensions."
-                raise PluginError(Problem(what, "Fix: return the term's sum over the batch"))
+                raise PluginError(Problem(what, "return the term's sum over the batch"))
             total = total + value
             parts[name] = value.detach() / len(batch["img"])
         return total, parts
@@ -66,7 +66,7 @@ def add_losses(trainer: HostTrainer) -> None:
     for model in (unwrap_model(trainer.model), trainer.ema.ema):
         if not isinstance(model, BaseModel):
             what = f"the model of task {chain.name!r} computes its loss itself, so that plugins cannot change it."
-            raise PluginError(Problem(what, "Fix: remove the extensions that add losses"))
+            raise PluginError(Problem(what, "remove the extensions that add losses"))
         ctx = trainer.context(LossContext, model=model)
         base = chain.manager.hook.build_loss(ctx=ctx)
         terms = joined(chain.manager, "loss_terms", "loss term", ctx=ctx)

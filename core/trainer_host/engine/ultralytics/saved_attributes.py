@@ -85,7 +85,7 @@ def _activation(checkpoint: Checkpoint, name: str, kind: str, settings: Mapping[
 
 def _unexpected(checkpoint: Checkpoint, name: str, kind: str) -> SettingsError:
     what = f"the layer {name} is a {kind}, which this release of the engine does not build there."
-    return SettingsError(Problem(what, "Fix: use a checkpoint of another release", str(checkpoint.path)))
+    return SettingsError(Problem(what, "use a checkpoint of another release", str(checkpoint.path)))
 
 
 def set_plain_attributes(checkpoint: Checkpoint, model: Any, replace: bool = False) -> None:
@@ -109,4 +109,4 @@ def _class_names(checkpoint: Checkpoint, names: Any) -> dict[int, str]:
     if isinstance(names, dict) and names and all(type(k) is int and type(v) is str for k, v in names.items()):
         return names
     what = "the names of the classes are not a mapping of numbers to names."
-    raise SettingsError(Problem(what, "Fix: use another file", str(checkpoint.path)))
+    raise SettingsError(Problem(what, "use another file", str(checkpoint.path)))

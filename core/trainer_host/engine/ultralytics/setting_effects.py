@@ -226,7 +226,7 @@ def unused_settings(
         shown = f"{key}={value}"
         if effect.kind == "refused" and value not in (None, False):
             file = "last.pt" if value is True else value
-            fix = f"Fix: {(effect.fix or '').format(value=value, file=file)}"
+            fix = f"{(effect.fix or '').format(value=value, file=file)}"
             refused.append(Problem(f"{shown} {effect.why}.", fix, where(key)))
         elif effect.kind == "unused":
             reason = f" in trainer {command}: {effect.why}."
@@ -239,7 +239,7 @@ def unused_settings(
         Problem(
             f"{_listed([f'{k}={settings[k]}' for k in keys])} {'has' if len(keys) == 1 else 'have'} no effect"
             f"{reason if len(keys) == 1 else _plural(reason)}",
-            f"Fix: {fix}" if fix else None,
+            f"{fix}" if fix else None,
             where(keys[0]),
         )
         for (reason, fix), keys in unused.items()

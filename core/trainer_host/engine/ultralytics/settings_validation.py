@@ -62,9 +62,9 @@ def check_values(values: Mapping[str, Any], command: Command = "run") -> list[Pr
     for key, value in values.items():
         shown = f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
         if not _is_text(value, any_bytes=command != "run" and key in PATHS):
-            problems.append(Problem(f"{shown} is not valid text.", f"Fix: correct {key}."))
+            problems.append(Problem(f"{shown} is not valid text.", f"correct {key}"))
         elif wanted := _general(key, value) or checks.get(key, _good)(value):
-            problems.append(Problem(f"{shown} is not valid.", f"Fix: {wanted}."))
+            problems.append(Problem(f"{shown} is not valid.", f"{wanted}"))
         elif refusal := _refusal(key, value):
             problems.append(Problem(refusal))
         elif key == "augmentations":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import Problem, SettingsError, UnsafeError, unknown
+from trainer_host.base.errors import Problem, SettingsError, UnsafeError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +64,9 @@ def tracker_problems(names: Sequence[str]) -> list[Problem]:
         tracker = TRACKERS.get(name)
         if tracker is None:
             known = f"Known: {', '.join(TRACKERS)}."
-            near = unknown("tracker", name, TRACKERS).fix or known
-            problems.append(Problem(f"unknown tracker {name!r}.", near if near == known else f"{near} {known}"))
+            near = nearest(name, TRACKERS)
+            hint = f"Did you mean {near!r}? {known}" if near else known
+            problems.append(Problem(f"unknown tracker {name!r}.", hint=hint))
         elif tracker.package is not None and importlib.util.find_spec(tracker.package) is None:
             what = f"tracker {name} needs the package {tracker.package}, which is not installed."
             problems.append(Problem(what, f"pip install {tracker.package}"))
@@ -84,10 +85,10 @@ def refuse_remote_trackers(names: Sequence[str]) -> None:
         address = os.environ.get("MLFLOW_TRACKING_URI", "") if name == "mlflow" else ""
         if not TRACKERS[name].local:
             what = f"tracker {name} needs a network, but the run is offline."
-            problems.append(Problem(what, f"Drop --offline or --tracker {name}. Trackers that work offline: {local}."))
+            problems.append(Problem(what, f"drop --offline or --tracker {name}. Trackers that work offline: {local}"))
         elif not LOCAL_STORE.match(address):
             what = f"tracker mlflow would send to MLFLOW_TRACKING_URI={address}, but the run is offline."
-            problems.append(Problem(what, "Unset MLFLOW_TRACKING_URI, or name a folder."))
+            problems.append(Problem(what, "unset MLFLOW_TRACKING_URI, or name a folder"))
     if problems:
         raise UnsafeError(*problems)
 

@@ -35,7 +35,7 @@ sys.exit({name!r} not in found)
 @check(
     "hooks",
     why="A hook of another name is never called, and one with other arguments cannot be.",
-    fix="Compare with docs/reference/hooks.md, and put @hookimpl on each.",
+    fix="compare with docs/reference/hooks.md, and put @hookimpl on each",
     needs=(),
 )
 def hooks(bench: Bench) -> str:
@@ -92,7 +92,7 @@ def host_version(bench: Bench) -> str:
 @check(
     "options",
     why="A wrong value that is not refused before a run fails hours later, or never.",
-    fix="Give every option a default, and annotate its type.",
+    fix="give every option a default, and annotate its type",
 )
 def options(bench: Bench) -> str:
     """Options: defaults, values of a wrong type, and unknown names."""
@@ -124,7 +124,7 @@ def _refuses(name: str, declared: type[Any], option: Option) -> bool:
 @check(
     "listing-imports-nothing",
     why="Every command lists plugins; a slow or broken import would affect all of them.",
-    fix="Do not import the plugin when Python starts: no .pth file, no sitecustomize.",
+    fix="do not import the plugin when Python starts: no .pth file, no sitecustomize",
     needs=(),
 )
 def listing_imports_nothing(bench: Bench) -> str:

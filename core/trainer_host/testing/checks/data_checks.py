@@ -25,7 +25,7 @@ MANY = 1000
 @check(
     "dataset-findings",
     why="Most training time is lost on data that the task does not expect.",
-    fix="Yield a finding with file and line in check_dataset, or raise a DatasetError in read_dataset.",
+    fix="yield a finding with file and line in check_dataset, or raise a DatasetError in read_dataset",
 )
 def dataset_findings(bench: Bench) -> str:
     """Findings in a dataset that lacks an image, or has a damaged label or description."""

@@ -24,7 +24,7 @@ def _passing(_: object) -> Generator[None, Any, Any]:
 @check(
     "composes",
     why="Users switch on several extensions at once.",
-    fix="Build on the answer that yield returns, and do not rely on a position among the wrappers.",
+    fix="build on the answer that yield returns, and do not rely on a position among the wrappers",
     kinds=("extension",),
     needs=("trains", "same-seed", "two-runs-in-one-process"),
 )
@@ -47,7 +47,7 @@ def composes(bench: Bench) -> str:
 @check(
     "off-is-off",
     why="An extension that is not switched on must have no effect, also after a run with it.",
-    fix="Change only what hooks get and return; never assign to a name of torch, the engine or the task.",
+    fix="change only what hooks get and return; never assign to a name of torch, the engine or the task",
     kinds=("extension",),
     needs=("trains",),
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @check(
     "two-runs-in-one-process",
     why="Notebooks, sweeps and services train repeatedly in one process.",
-    fix="Keep no state in modules or on the hooks' object: create it in a hook, for each run.",
+    fix="keep no state in modules or on the hooks' object: create it in a hook, for each run",
     needs=("trains", "same-seed"),
 )
 def two_runs_in_one_process(bench: Bench) -> str:
@@ -31,7 +31,7 @@ def two_runs_in_one_process(bench: Bench) -> str:
 @check(
     "nothing-left-behind",
     why="Leftovers in the process or on the disk interfere with the next run.",
-    fix="Write only into ctx.save_dir, and restore or end what you change or start, in on_train_end or final_eval.",
+    fix="write only into ctx.save_dir, and restore or end what you change or start, in on_train_end or evaluate_best",
     needs=("trains",),
 )
 def nothing_left_behind(bench: Bench) -> str:

@@ -26,7 +26,7 @@ CLOSE = 1e-3
 @check(
     "metrics-finite-json",
     why="Metrics are compared, and stored as JSON and CSV, which takes finite numbers.",
-    fix="Return finite floats: 0 if there is nothing to evaluate, float(value) for tensors.",
+    fix="return finite floats: 0 if there is nothing to evaluate, float(value) for tensors",
     needs=NEEDS,
 )
 def metrics_finite_json(bench: Bench) -> str:
@@ -48,7 +48,7 @@ def metrics_finite_json(bench: Bench) -> str:
 @check(
     "metrics-same-after-reload",
     why="Users expect the metrics that a run ends with from its best.pt.",
-    fix="Keep everything that metrics depend on in the model, its attributes, or the hook state_dict.",
+    fix="keep everything that metrics depend on in the model, its attributes, or the hook state_dict",
     needs=NEEDS,
 )
 def metrics_same_after_reload(bench: Bench) -> str:
@@ -89,7 +89,7 @@ def _different(before: Mapping[str, float], after: Mapping[str, float]) -> list[
 @check(
     "checkpoint-plain",
     why="A file that names a class of a plugin runs code when it is opened, and breaks with the plugin's next release.",
-    fix="Save state dicts, numbers, text, lists and dicts, as the host's own checkpoints do.",
+    fix="save state dicts, numbers, text, lists and dicts, as the host's own checkpoints do",
     needs=NEEDS,
 )
 def checkpoint_plain(bench: Bench) -> str:
@@ -115,7 +115,7 @@ def checkpoint_plain(bench: Bench) -> str:
 @check(
     "prediction-odd-sizes",
     why="Users' images have any size, and often show no object.",
-    fix="Resize or pad in the predictor, and return an empty list if nothing is found.",
+    fix="resize or pad in the predictor, and return an empty list if nothing is found",
     needs=NEEDS,
 )
 def prediction_odd_sizes(bench: Bench) -> str:

@@ -22,7 +22,7 @@ NEEDS = ("trains",)
 @check(
     "trains",
     why="All further checks depend on it.",
-    fix="See the error with its traceback: trainer run --task NAME, or with --plugin NAME.",
+    fix="see the error with its traceback: trainer run --task NAME, or with --plugin NAME",
 )
 def trains(bench: Bench) -> str:
     """A training of a few epochs on a tiny dataset."""
@@ -55,7 +55,7 @@ def missing_layers(bench: Bench) -> None:
 @check(
     "learns",
     why="A loss that does not fall on a handful of images never falls.",
-    fix="Check that the loss depends on the weights, has the right sign, and that all weights are optimized.",
+    fix="check that the loss depends on the weights, has the right sign, and that all weights are optimized",
     needs=NEEDS,
 )
 def learns(bench: Bench) -> str:
@@ -73,7 +73,7 @@ def learns(bench: Bench) -> str:
 @check(
     "same-seed",
     why="A result that cannot be repeated cannot be compared.",
-    fix="Draw random numbers from torch, numpy or random, which the host seeds; not from the clock or the system.",
+    fix="draw random numbers from torch, numpy or random, which the host seeds; not from the clock or the system",
     needs=NEEDS,
 )
 def same_seed(bench: Bench) -> str:
@@ -101,7 +101,7 @@ def trained_after_import(bench: Bench) -> str:
 @check(
     "other-seed",
     why="Users train with several seeds to measure how much of a result is chance.",
-    fix="Do not seed global generators, and seed your own from ctx.args.seed.",
+    fix="do not seed global generators, and seed your own from ctx.args.seed",
     needs=NEEDS,
 )
 def other_seed(bench: Bench) -> str:
@@ -115,7 +115,7 @@ def other_seed(bench: Bench) -> str:
 @check(
     "loss-is-a-sum",
     why="The engine scales steps by batch size and processes: with a mean the learning rate would be wrong.",
-    fix="Return the loss summed over the batch: the mean times the number of images.",
+    fix="return the loss summed over the batch: the mean times the number of images",
     needs=NEEDS,
 )
 def loss_is_a_sum(bench: Bench) -> str:
@@ -132,7 +132,7 @@ def loss_is_a_sum(bench: Bench) -> str:
 @check(
     "validation-leaves-training",
     why="Otherwise a run with val=False gives another model than one with validation.",
-    fix="Evaluate the EMA under torch.no_grad, restore modes, and do not seed.",
+    fix="evaluate the EMA under torch.no_grad, restore modes, and do not seed",
     needs=NEEDS,
 )
 def validation_leaves_training(bench: Bench) -> str:
@@ -145,7 +145,7 @@ def validation_leaves_training(bench: Bench) -> str:
 @check(
     "memory-flat",
     why="A run that grows with each epoch runs out of memory.",
-    fix="Keep numbers, not tensors: loss.item(), detach(), and lists that are emptied after each epoch.",
+    fix="keep numbers, not tensors: loss.item(), detach(), and lists that are emptied after each epoch",
     needs=NEEDS,
 )
 def memory_flat(bench: Bench) -> str:

@@ -95,7 +95,7 @@ def teacher_of(trainer: HostTrainer) -> Module:
     channels = trainer.data["channels"]
     if not isinstance(cfg, dict) or not hasattr(teacher, "load"):
         what = "distill_model is not a model of ultralytics."
-        raise SettingsError(Problem(what, "Use another checkpoint.", str(checkpoint.path)))
+        raise SettingsError(Problem(what, "use another checkpoint", str(checkpoint.path)))
     if cfg.get("channels", 3) == channels:
         return cast("Module", teacher)
     adapted: Any = type(teacher)(deepcopy(cfg), ch=channels, nc=cfg["nc"], verbose=False)

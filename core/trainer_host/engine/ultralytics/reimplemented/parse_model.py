@@ -126,7 +126,7 @@ def build_layers(cfg: Mapping[str, Any], ch: int, layers: Mapping[str, Layer]) -
             outputs, made = build_layer(layers[name], inputs, repeats, _literals(arguments, cfg), scale)
         except (TypeError, ValueError, IndexError) as error:
             what = f"layer {name} in row {i} cannot be built for {inputs} channels with {arguments}: {error}."
-            raise SettingsError(Problem(what, "Correct the row.", cfg.get("yaml_file"))) from error
+            raise SettingsError(Problem(what, "correct the row", cfg.get("yaml_file"))) from error
         layer: Any = made[0] if len(made) == 1 else torch.nn.Sequential(*made)
         layer.i, layer.f, layer.type = i, source, f"{type(made[0]).__module__}.{type(made[0]).__qualname__}"
         layer.np = sum(p.numel() for p in layer.parameters())
