@@ -58,9 +58,8 @@ class EngineState:
         of_release = "is modified" if self.release in self.tested else "is untested"
         told = []
         if self.changed:
-            told.append(
-                f"{_listed(self.changed)} {'differs' if len(self.changed) == 1 else 'differ'} from {self.nearest}, so results may differ"
-            )
+            verb = "differs" if len(self.changed) == 1 else "differ"
+            told.append(f"{_listed(self.changed)} {verb} from {self.nearest}, so results may differ")
         if self.bypassed:
             told.append(f"the host re-implements {_listed(self.bypassed)} as in {self.nearest}, without the changes")
         return Problem(f"{self.engine} {self.release} {of_release}: {'; '.join(told)}.", fix)

@@ -50,9 +50,9 @@ def hooks(bench: Bench) -> str:
     unmarked = sorted(n for n in known - set(found) if _takes_a_context(getattr(bench.subject.spec.hooks, n, None)))
     if unmarked:
         names = ", ".join(unmarked)
-        raise CheckFailedError(f"{names}: not marked as a hook, so never called.", "Put @hookimpl above it.")
+        raise CheckFailedError(f"{names}: not marked as a hook, so never called.", "put @hookimpl above it")
     if not found:
-        raise CheckFailedError("the plugin implements no hook.", "Give an object with @hookimpl methods.")
+        raise CheckFailedError("the plugin implements no hook.", "give an object with @hookimpl methods")
     return f"{len(found)} hooks: {', '.join(found)}."
 
 

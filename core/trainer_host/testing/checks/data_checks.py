@@ -31,7 +31,7 @@ def dataset_findings(bench: Bench) -> str:
     """Findings in a dataset that lacks an image, or has a damaged label or description."""
     dataset = bench.dataset
     if found := _findings(bench, dataset.file):
-        raise CheckFailedError(f"the intact dataset has errors: {found[0]}", "Correct the sample, or check_dataset.")
+        raise CheckFailedError(f"the intact dataset has errors: {found[0]}", "correct the sample, or check_dataset")
     root = dataset.folder or dataset.file.parent
     files = [f.relative_to(root) for f in sorted(root.rglob("*")) if f.is_file()]
     if dataset.folder is None and len(files) > MANY:

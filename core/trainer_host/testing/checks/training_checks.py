@@ -34,7 +34,7 @@ def trains(bench: Bench) -> str:
         raise CheckFailedError(f"the training fails: {reason(error)}.") from error
     missing_layers(bench)
     if training.result.best is None or not training.result.best.is_file():
-        raise CheckFailedError("the training saves no best checkpoint.", "Return a number as fitness.")
+        raise CheckFailedError("the training saves no best checkpoint.", "return a number as fitness")
     return f"{training.result.epochs} epochs of task {bench.subject.task}."
 
 
