@@ -23,20 +23,20 @@ def file(tmp_path: Path, installed: Callable[..., Path]) -> Path:
 @pytest.mark.parametrize(
     ("code", "fix"),
     [
-        ("", "Mark its functions with @hookimpl: docs/how-to/write-an-extension.md"),
+        ("", "mark its functions with @hookimpl: docs/how-to/write-an-extension.md"),
         (
             "x = 1\ndef helper(a):\n    pass\n",
-            "Mark its functions with @hookimpl: docs/how-to/write-an-extension.md",
+            "mark its functions with @hookimpl: docs/how-to/write-an-extension.md",
         ),
-        ("def callbacks(ctx):\n    return {}\n", "Write @hookimpl above the function callbacks."),
-        ("def callback(ctx):\n    return {}\n", "Write @hookimpl above the function callback, and name it callbacks."),
-        (CLASS, "Add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"),
-        (f"{CLASS}PLUGIN = Hooks()\n", "Add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"),
+        ("def callbacks(ctx):\n    return {}\n", "write @hookimpl above the function callbacks"),
+        ("def callback(ctx):\n    return {}\n", "write @hookimpl above the function callback, and name it callbacks"),
+        (CLASS, "add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"),
+        (f"{CLASS}PLUGIN = Hooks()\n", "add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"),
         (
             "class Hooks:\n    def log_metrics(self, ctx):\n        pass\nE = ExtensionSpec(hooks=Hooks())\n",
-            "Write @hookimpl above the function log_metrics.",
+            "write @hookimpl above the function log_metrics",
         ),
-        (f"{CLASS}TASK = TaskSpec(hooks=Hooks())\n", "Install the task TASK in a package: docs"),
+        (f"{CLASS}TASK = TaskSpec(hooks=Hooks())\n", "install the task TASK in a package: docs"),
     ],
 )
 def test_a_file_without_a_hook_is_refused(file: Path, code: str, fix: str) -> None:
@@ -56,15 +56,15 @@ def test_a_file_without_a_hook_is_refused(file: Path, code: str, fix: str) -> No
         ("@hookimpl\ndef log_metrics(ctx):\n    pass\ndef plot_data(ax, values):\n    pass\n", []),
         (
             "@hookimpl\ndef log_metrics(ctx):\n    pass\ndef plot_data(ctx):\n    pass\n",
-            ["Write @hookimpl above the function plot_data."],
+            ["write @hookimpl above the function plot_data"],
         ),
         (
             f"{CLASS}@hookimpl\ndef log_metrics(ctx):\n    pass\n",
-            ["Add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"],
+            ["add a line at the end: EXTENSION = ExtensionSpec(hooks=Hooks())"],
         ),
         (
             f"{CLASS}E = ExtensionSpec(hooks=Hooks())\n@hookimpl\ndef log_metrics(ctx):\n    pass\n",
-            ["Move the function log_metrics into the class of the ExtensionSpec; only that is used."],
+            ["move the function log_metrics into the class of the ExtensionSpec; only that is used"],
         ),
         (
             (
@@ -72,11 +72,11 @@ def test_a_file_without_a_hook_is_refused(file: Path, code: str, fix: str) -> No
                 "    @hookimpl\n    def log_metrics(self, ctx):\n        pass\n"
                 "E = ExtensionSpec(hooks=More)\n"
             ),
-            ["Write @hookimpl above the function callbacks."],
+            ["write @hookimpl above the function callbacks"],
         ),
         (
             f"{CLASS}A = ExtensionSpec(hooks=Hooks())\nB = ExtensionSpec(hooks=Hooks())\n",
-            ["Move the hooks of B into a separate file: only the first ExtensionSpec of a file is used."],
+            ["move the hooks of B into a separate file: only the first ExtensionSpec of a file is used"],
         ),
     ],
 )
