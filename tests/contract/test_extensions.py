@@ -117,4 +117,4 @@ def test_plugins_are_switched_off_by_name_or_distribution(trainer: Trainer) -> N
     listed = off("plugins", "--no-plugin", "trainer-layer-rates", "--json").json["plugins"]
     assert {r["name"] for r in listed if r["state"] == "disabled"} == {"heatmap", "layer-rates"}
     done = off("plugins", "show", "heatmap", code=ExitCode.PLUGIN)
-    assert "switched off. Fix: leave out --no-plugin, and TRAINER_NO_PLUGIN" in done.err
+    assert "switched off. Fix: omit --no-plugin, and unset TRAINER_NO_PLUGIN" in done.err

@@ -262,7 +262,7 @@ def _refuse_file(given: str, tasks: Collection[str], disabled: Collection[str]) 
         raise PluginError(Problem(what, "rename the file"))
     if name_of(given) in disabled:
         what = f"plugin file {given} is switched off."
-        raise PluginError(Problem(what, "leave out --no-plugin, and TRAINER_NO_PLUGIN in the environment"))
+        raise PluginError(Problem(what, "omit --no-plugin, and unset TRAINER_NO_PLUGIN"))
 
 
 def _load_always(
