@@ -360,7 +360,7 @@ class _Call:
         from trainer_host.plugin.plugin_spec import TaskSpec
         from trainer_host.session.opening import open_request
 
-        known = declared(command)
+        known = {name: one for name, one in declared(command).items() if one.keyword or name in arguments}
         given = {**arguments, **arguments.get("settings", {})}
         options = {k: v for k, v in given.items() if k in known and not _is_default(v, known[k].default)}
         task = options.pop("task") if isinstance(given.get("task"), TaskSpec) else None

@@ -180,6 +180,9 @@ def from_command(command: str, words: Sequence[str], flags: Mapping[str, Any], p
         SettingsError: If words are not settings.
     """
     settings, options, plugin_options = split_words(parse_pairs(words, path_key))
+    if twice := [name for name in options if name in flags and options[name] != flags[name]]:
+        what = f"{twice[0]} is given twice: {twice[0]}={options[twice[0]]} and --{twice[0]} {flags[twice[0]]}."
+        raise SettingsError(Problem(what, "remove one of the two"))
     return Request.of(command, settings, plugin_options, origin="command", **{**options, **flags})
 
 
@@ -224,7 +227,7 @@ def from_file(path: Path, command: str = COMMANDS[0]) -> Request:
     if plugins:
         given["plugins"] = GivenValue(tuple(plugins), "file", where("plugins"))
     engine = {key: GivenValue(value, "file", where(key)) for key, value in settings.items()}
-    objects = objects if isinstance(objects, dict) else {}
+    objects = {str(k): str(v) for k, v in objects.items()} if isinstance(objects, dict) else {}
     return Request(command, engine, given, plugin_options, problems, path, objects)
 
 

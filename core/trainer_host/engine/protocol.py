@@ -245,6 +245,10 @@ class Training(Protocol):
         """Return the weights that the training starts from; None while they are not known."""
         ...
 
+    def last_checkpoint(self) -> Path | None:
+        """Return the last checkpoint that this training has written, which a run that ends early leaves behind."""
+        ...
+
     def train(self) -> TrainingOutcome:
         """Train, and return the outcome."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import plain
@@ -187,7 +188,9 @@ def _with_weights(
             continue  # a switch may stand in place of weights
         scratch = chain.attribute("scratch_model") if key == "model" else None
         path = engine.find_weights(str(setting.value), request.options.offline, scratch)
-        found[key] = replace(setting, value=path)
+        # The file is the same from every folder; a model that is an architecture may be the engine's own.
+        anchored = str(Path(path).resolve()) if key != "model" and Path(path).is_file() else path
+        found[key] = replace(setting, value=anchored)
         if path.lower().endswith(".pt"):
             engine.checkpoints.read(path)  # before any work, and for --dry-run
         elif problem := engine.missing_model(path):

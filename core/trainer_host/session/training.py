@@ -117,9 +117,9 @@ class _Work:
 
     def record_error(self, error: BaseException, training: Training) -> BaseException:
         """Record why the training ended, and return the error to show."""
-        last = self.save_dir / "weights" / "last.pt"
+        last = training.last_checkpoint()
         known = known_error(error, self.save_dir) or error
-        shown = self.stop.instead_of(known, f"last checkpoint {last}" if last.exists() else "before training began")
+        shown = self.stop.instead_of(known, f"last checkpoint {last}" if last else "before training began")
         with suppress(OSError):  # such as a full disk: show the error itself, not that of its record
             start = training.starting_weights()
             facts = {"weights": start.as_data()} if start else {}

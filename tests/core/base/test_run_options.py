@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import trainer_host
 from tests.support.command import Done
+from trainer_host import SettingsError
 from trainer_host.base import run_options
 from trainer_host.base.option_declaration import COMMANDS, TEXT, option
 from trainer_host.base.request import Request, from_file
@@ -139,3 +141,23 @@ def test_a_call_names_its_argument() -> None:
         "offline='maybe' is neither true nor false. Fix: write offline='true'",
     ]
     assert Request.of("run", bad="skip").options.bad.share == 0.1
+
+
+@pytest.mark.parametrize("name", ["dry_run", "verbose", "strict", "json"])
+def test_an_option_of_the_command_alone_is_not_a_keyword_of_the_api(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"unknown setting '{name}'"):
+        trainer_host.run("detect", **{name: True})
+
+
+def test_a_task_that_is_given_twice_is_an_error(trainer: Callable[..., Done]) -> None:
+    done = trainer("run", "task=detect", "--task", "pose", "--dry-run")
+    assert (done.code, done.problems) == (
+        3,
+        ["task is given twice: task=detect and --task pose. Fix: remove one of the two"],
+    )
+
+
+def test_a_record_that_somebody_edited_is_no_traceback(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("task: detect\nrecord: {objects: {x: 5}}\n")
+    assert from_file(file).objects == {"x": "5"}

@@ -33,7 +33,7 @@ class DropInTrainer(HostTrainer):
     """
 
     task: ClassVar[str]
-    plugins: ClassVar[Sequence[str]] = ()
+    plugins: ClassVar[Sequence[Any]] = ()
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     best_metric: ClassVar[str | None] = None
 
@@ -43,7 +43,8 @@ class DropInTrainer(HostTrainer):
         overrides: dict[str, Any] | None = None,
         _callbacks: dict[str, list[Any]] | None = None,
     ) -> None:
-        chain = Registry.installed().chain(self.task, self.plugins, self.options, EngineDefaults())
+        registry, extensions = Registry.installed().with_plugins(self.plugins)
+        chain = registry.chain(self.task, extensions, self.options, EngineDefaults())
         untested = untested_engine()
         for problem in (*chain.notices, *([untested] if untested else [])):
             LOGGER.warning(str(problem))

@@ -109,6 +109,11 @@ class TrainingEngine:
         """Return effects of the settings that are easily missed."""
         return setting_warnings(self._prepared().args)
 
+    def last_checkpoint(self) -> Path | None:
+        """Return the last checkpoint that this training has written."""
+        trainer = self.trainer
+        return trainer.last if trainer is not None and trainer.wrote(trainer.last) else None
+
     @engine_errors()
     def train(self) -> TrainingOutcome:
         """Train, and return the outcome."""
