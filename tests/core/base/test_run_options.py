@@ -143,7 +143,7 @@ def test_a_call_names_its_argument() -> None:
     assert Request.of("run", bad="skip").options.bad.share == 0.1
 
 
-@pytest.mark.parametrize("name", ["dry_run", "verbose", "strict", "json"])
+@pytest.mark.parametrize("name", ["dry_run", "strict", "json"])
 def test_an_option_of_the_command_alone_is_not_a_keyword_of_the_api(name: str) -> None:
     with pytest.raises(SettingsError, match=f"unknown setting '{name}'"):
         trainer_host.run("detect", **{name: True})
