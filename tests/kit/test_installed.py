@@ -103,7 +103,7 @@ def test_a_file_is_checked_as_an_extension(tmp_path: Path) -> None:
     done = command(*words, cwd=tmp_path, path=[site, ROOT])
     assert done.code == 5
     assert "implements no hook." in done.json["checks"][0]["found"]
-    assert "Write @hookimpl above the function build_optimizer." in str(done.json["checks"][0])
+    assert "write @hookimpl above the function build_optimizer" in str(done.json["checks"][0])
 
 
 @pytest.mark.train

@@ -120,7 +120,7 @@ def test_devices_that_fail_or_are_not_used_are_told(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(diagnosis, "check_all", lambda registry: [])
     monkeypatch.setattr(diagnosis, "processors", lambda: {"count": 8, "affinity": 8, "cgroup_limit": 2.0})
     found = diagnose()
-    assert found.problems == [Problem("cv2 cannot be imported: x.", "Reinstall cv2.")]
+    assert found.problems == [Problem("cv2 cannot be imported: x.", "reinstall cv2")]
     assert [w.message for w in found.warnings] == [
         "there is an NVIDIA driver, but torch cannot use a GPU.",
         "torch uses 8 threads, and the container is limited to 2 processors.",
