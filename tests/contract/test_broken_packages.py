@@ -110,6 +110,6 @@ def test_a_claim_on_a_built_in_task_is_settled_the_same_way(surrounded: Trainer)
     words = ["run", f"data={data}", "model=yolo26n-pose.yaml", "--dry-run"]
     done = surrounded(*words, code=ExitCode.PLUGIN)
     assert "trainer-host and trainer-rival both provide 'pose'" in done.said[-1]
-    assert surrounded(*words, "--task", "trainer-host:pose", "--json").json["task"] == "pose"
+    assert surrounded(*words, "--task", "trainer-host:pose", "--json").json["task"] == "trainer-host:pose"
     off = surrounded.having(TRAINER_NO_PLUGIN="trainer-rival")
     assert off("plugins", "show", "hand-pose", "--json").json["chain"] == ["detect", "pose", "hand-pose"]

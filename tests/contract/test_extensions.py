@@ -87,7 +87,7 @@ def test_one_file_is_an_extension_for_one_run(surrounded: Trainer) -> None:
     assert "no picture of predictions was drawn: extension 'words'" in result.err
     assert "failed in its hook draw_prediction: ValueError: no colours left" in result.err
     refused = surrounded("run", run / "run.yaml", "--dry-run", "--json", code=ExitCode.UNSAFE)
-    assert refused.json["problems"][0]["fix"] == "Fix: if you trust it, add --plugin ./words.py"
+    assert refused.json["problems"][0]["fix"] == "if you trust it, add --plugin ./words.py"
     assert "trainer run run.yaml --plugin" in (run / "run.yaml").read_text(encoding="utf-8").splitlines()[0]
     shown = surrounded("run", run / "run.yaml", "--plugin", "./words.py", "--dry-run", "--json").json
     assert shown["plugins"][str(surrounded.folder / "words.py")] == {"word": "hello"}

@@ -154,8 +154,9 @@ def test_a_change_is_named(tmp_path: Path, file: str, edit: tuple[str, str], tol
     assert (state.status, state.nearest, state.missing) == ("changed", NEWEST, ())
     assert told in state.changed
     assert f"ultralytics 8.4.191 is untested: {state.changed[0]}" in str(state.problem())
+    verb = "differs" if len(state.changed) == 1 else "differ"
     assert str(state.problem()).endswith(
-        f'differ from {NEWEST}, so results may differ. Fix: pip install "ultralytics=={NEWEST}"'
+        f'{verb} from {NEWEST}, so results may differ. Fix: pip install "ultralytics=={NEWEST}"'
     )
 
 

@@ -33,4 +33,4 @@ def test_the_one_check_finds_it(check: str) -> None:
             check_extension(plugin, task=toy.TASK)
     failed = [o for o in caught.value.outcomes if o.state == "failed"]
     assert [o.check for o in failed] == [check], "\n".join(map(str, caught.value.outcomes))
-    assert failed[0].found.endswith(".") and failed[0].fix.endswith(".")
+    assert failed[0].found.endswith(".") and failed[0].fix and not failed[0].fix.endswith(".")

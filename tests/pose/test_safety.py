@@ -71,7 +71,7 @@ def test_a_label_cache_is_not_unpickled(tmp_path: Path) -> None:
         with (data.parent / "labels" / f"{split}.cache").open("wb") as file:
             np.save(file, np.array(Evil(), dtype=object), allow_pickle=True)
     done = trainer(tmp_path, "run", "--task", "pose", f"data={data}", *TINY)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert not (tmp_path / "ran").exists()
     assert (data.parent / "labels" / "train.cache").read_bytes().startswith(b"\x93NUMPY")  # nor replaced
 

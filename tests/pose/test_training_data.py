@@ -157,7 +157,7 @@ def test_a_cache_that_cannot_be_written_is_told_and_left_out(
     heard = Listening()
     result = trainer_host.run("pose", data=data, project=tmp_path, cache="disk", reporter=heard, **SETTINGS)
     assert result.best
-    assert any("cache=disk is left out" in w for w in heard.warnings)
+    assert any("cache=disk is ignored" in w for w in heard.warnings)
     assert tree(data.parent) == before
 
 

@@ -195,10 +195,10 @@ def train(data: Path, **more: Any) -> tuple[dict[str, Any], list[str], trainer_h
 def test_what_is_left_out_is_told_and_recorded(data: Path, tmp_path: Path) -> None:
     spoilt = spoil(data, "train/1", "val/3")
     run, warnings, result = train(data, bad="skip")
-    told = [w for w in warnings if "left out" in w]
+    told = [w for w in warnings if "(--bad=" in w]
     assert told == [
-        f"1 train image is left out (--bad=skip): {spoilt[0]}",
-        f"1 val image is left out (--bad=skip): {spoilt[1]}",
+        f"1 train image is skipped (--bad=skip): {spoilt[0]}",
+        f"1 val image is skipped (--bad=skip): {spoilt[1]}",
     ]
     assert sum("1.txt:2" in w for w in warnings) == 1
     assert run["bad"] == "skip"
@@ -222,11 +222,11 @@ def test_the_settings_file_of_a_run_repeats_it(
     words = ("run", "--task", "detect", f"data={data}", *QUICK)
     first = trainer(*words, "--bad=skip:15%")
     assert first.code == 0, first.err
-    assert "1 train image is left out (--bad=skip:15%)" in first.err
+    assert "1 train image is skipped (--bad=skip:15%)" in first.err
     record = next(tmp_path.glob("runs/**/run.yaml"))
     again = trainer("run", str(record))
     assert again.code == 0, again.err
-    assert "1 train image is left out (--bad=skip:15%)" in again.err
+    assert "1 train image is skipped (--bad=skip:15%)" in again.err
     monkeypatch.setenv("TRAINER_BAD", "fail")
     stopped = trainer("run", str(record))
     assert stopped.code == 4
@@ -238,6 +238,6 @@ def test_the_settings_file_of_a_run_repeats_it(
 @pytest.mark.train
 def test_nothing_is_left_out_where_nothing_is_wrong(data: Path) -> None:
     run, warnings, result = train(data, bad="skip")
-    assert not [w for w in warnings if "left out" in w]
+    assert not [w for w in warnings if "(--bad=" in w]
     assert "left_out" not in run["record"]["dataset"]
     assert not (result.save_dir / "train.txt").exists()

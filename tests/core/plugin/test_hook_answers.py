@@ -74,7 +74,7 @@ REFUSED = {
     "metrics": (ANSWER.format(hook="metrics", answer="['a']"), "'plugin' answers the hook 'metrics' with a list"),
     "metric": (
         ANSWER.format(hook="metrics", answer="{'metrics/x': 5}"),
-        "adds the metric 'metrics/x' of type int, which has no method reset",
+        "brings the metric 'metrics/x', of type int, without reset",
     ),
     "callback": (ANSWER.format(hook="callbacks", answer="{'on_train_end': 3}"), "the callback of on_train_end"),
     "augmentations": (ANSWER.format(hook="augmentations", answer="lambda found: found"), "return a list of functions"),

@@ -243,7 +243,8 @@ def test_objects_train_validate_and_predict(
     assert len(discovered) == 1
     record = (run.save_dir / "run.yaml").read_text()
     assert record.startswith(
-        "# A run of trainer-host with plugins given as objects: paws, half-rate. This file alone cannot repeat it.\n"
+        "# A run of trainer-host. It cannot be run again from this file alone, which cannot hold "
+        "tests.core.plugin.test_registry.PawHooks, "
     )
 
     plugins = [PAWS, rate]
