@@ -14,7 +14,7 @@ import pytest
 import trainer_host
 from tests.support.command import ROOT
 from tests.support.written_package import write_package
-from trainer_host import ExtensionSpec, PluginCrashError, PluginError, Registry, TaskSpec, hookimpl
+from trainer_host import ExtensionSpec, PluginCrashError, PluginError, Registry, SettingsError, TaskSpec, hookimpl
 from trainer_host.base.reporting import NullReporter
 from trainer_host.engine.error_translation import blamed
 from trainer_host.plugin import registry as registry_module
@@ -264,7 +264,7 @@ def test_objects_train_validate_and_predict(
         f"{run.best} was trained for the task 'paws', which was given as an object. "
         "Fix: give it again from Python: plugins=[TASK]"
     )
-    with pytest.raises(PluginError, match="unknown task 'paws'"):
+    with pytest.raises(SettingsError, match="the run had 'paws' as an object of the class"):
         trainer_host.run(settings_file=run.save_dir / "run.yaml", plugins=["./rates.py"])
     again = trainer_host.run(settings_file=run.save_dir / "run.yaml", plugins=[*plugins, "./rates.py"])
     assert again.metrics == run.metrics
