@@ -12,7 +12,7 @@ from trainer_host.base.run_options import RunOptions, declared, environment_valu
 from trainer_host.base.settings import name_of, parse_pairs, read_settings_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -102,7 +102,7 @@ class Request:
         given = {**_without(under.given, self.given), **self.given}
         for name in unions & self.given.keys() & under.given.keys():
             weaker = _without(under.given, self.given)[name].value
-            given[name] = replace(given[name], value=tuple(dict.fromkeys([*weaker, *self.given[name].value])))
+            given[name] = replace(given[name], value=_distinct([*weaker, *self.given[name].value]))
         options = {name: dict(values) for name, values in under.plugin_options.items()}
         for name, values in self.plugin_options.items():
             options.setdefault(name, {}).update(values)
@@ -125,6 +125,11 @@ def _of(given: Mapping[str, GivenValue], name: str) -> tuple[Any, ...]:
 
 def _name(plugin: Any) -> Any:
     return name_of(plugin) if isinstance(plugin, str) else id(plugin)  # an object need not be hashable
+
+
+def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return values without repetitions, in their order; an object need not be hashable."""
+    return tuple({value if isinstance(value, str) else id(value): value for value in values}.values())
 
 
 def _without(under: Mapping[str, GivenValue], over: Mapping[str, GivenValue]) -> dict[str, GivenValue]:
