@@ -186,6 +186,6 @@ def finding_of(problem: Problem) -> Finding:
     where, _, line = (problem.where or "").rpartition(":")
     file = where if line.isdigit() else problem.where
     number = int(line) if where and line.isdigit() else None
-    fix = problem.fix or ""
+    fix = problem.fix or problem.hint or ""
     fix = fix[:1].lower() + fix[1:]
     return Finding("dataset-missing", problem.message, fix, str(Path(file).absolute()) if file else None, number)

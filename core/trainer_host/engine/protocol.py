@@ -61,7 +61,9 @@ class EngineSettings(Protocol):
         """
         ...
 
-    def invalid(self, settings: Mapping[str, Any], command: Command = ...) -> list[Problem]:
+    def invalid(
+        self, settings: Mapping[str, Any], command: Command = ..., where: Callable[[str], str | None] = ...
+    ) -> list[Problem]:
         """Return a problem for each value that the engine would refuse, misread or crash on."""
         ...
 

@@ -84,7 +84,7 @@ class Diagnosis:
         plain = dict(vars(self))
         plain["plugins"] = [record.as_json() for record in self.plugins]
         for kind in ("problems", "warnings"):
-            plain[kind] = [{"message": p.message, "fix": p.fix, "where": p.where} for p in plain[kind]]
+            plain[kind] = [{"message": p.message, "fix": p.fix or p.hint, "where": p.where} for p in plain[kind]]
         return plain
 
 

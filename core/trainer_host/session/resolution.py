@@ -115,7 +115,7 @@ def setting_problems(request: Request, registry: Registry, engine: Engine) -> li
     return [
         *request.problems,
         *unknown_of(request, registry, engine),
-        *engine.settings.invalid(_known(request, engine)),
+        *engine.settings.invalid(_known(request, engine), where=request.where),
         *engine.tracker_problems(request.options.trackers),
     ]
 

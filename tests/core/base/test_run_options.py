@@ -161,3 +161,9 @@ def test_a_record_that_somebody_edited_is_no_traceback(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("task: detect\nrecord: {objects: {x: 5}}\n")
     assert from_file(file).objects == {"x": "5"}
+
+
+def test_a_wrong_value_of_a_settings_file_has_its_place(trainer: Callable[..., Done], tmp_path: Path) -> None:
+    (tmp_path / "exp.yaml").write_text("task: detect\nepochs: -1\n")
+    (problem,) = trainer("run", "exp.yaml", "--dry-run").problems
+    assert problem.startswith("exp.yaml:2: 'epochs=-1' is an invalid value.")

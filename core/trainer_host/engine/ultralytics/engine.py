@@ -53,11 +53,16 @@ class UltralyticsSettings:
 
         return unknown_settings(settings, where, dataset_keys)
 
-    def invalid(self, settings: Mapping[str, Any], command: Command = "run") -> list[Problem]:
+    def invalid(
+        self,
+        settings: Mapping[str, Any],
+        command: Command = "run",
+        where: Callable[[str], str | None] = lambda _: None,
+    ) -> list[Problem]:
         """Return a problem for each value that the engine would refuse, misread or crash on."""
         from trainer_host.engine.ultralytics.settings_validation import check_values
 
-        return check_values(settings, command)
+        return check_values(settings, command, where)
 
     def unused(
         self,

@@ -8,10 +8,11 @@ change it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainer_host.base.best_metric import FITNESS, BestMetric, full_name
-from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.errors import PluginError, SettingsError
 from trainer_host.plugin.chain import DEFAULTS
 
 if TYPE_CHECKING:
@@ -70,4 +71,4 @@ def require_known(run: LiveRun, known: Iterable[str]) -> None:
     problem = best.unknown(known)
     if best == run.options.best_metric:
         raise SettingsError(problem)
-    raise PluginError(Problem(f"the best_metric of task {run.chain.name!r}: {problem.message}", problem.fix))
+    raise PluginError(replace(problem, message=f"the best_metric of task {run.chain.name!r}: {problem.message}"))

@@ -51,22 +51,25 @@ SIGNED = frozenset({"degrees", "shear", "batch", "save_period", "line_width", "o
 """Numbers that may be negative, or have their own check."""
 
 
-def check_values(values: Mapping[str, Any], command: Command = "run") -> list[Problem]:
+def check_values(
+    values: Mapping[str, Any], command: Command = "run", where: Callable[[str], str | None] = lambda _: None
+) -> list[Problem]:
     """Return the problems in single settings.
 
     Args:
         values: Settings that the engine has.
         command: The command that they are given to.
+        where: Returns the place of a setting in a file, or None.
     """
     problems, checks = [], {**CHECKS, **(TRAINED_ALONE if command != "run" else {})}
     for key, value in values.items():
         shown = f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
         if not _is_text(value, any_bytes=command != "run" and key in PATHS):
-            problems.append(Problem(f"{shown} is not valid text.", f"correct {key}"))
+            problems.append(Problem(f"{shown} is not valid text.", f"correct {key}", where(key)))
         elif wanted := _general(key, value) or checks.get(key, _good)(value):
-            problems.append(Problem(f"{shown} is not valid.", f"{wanted}"))
+            problems.append(Problem(f"{shown} is not valid.", wanted, where(key)))
         elif refusal := _refusal(key, value):
-            problems.append(Problem(refusal))
+            problems.append(Problem(refusal, where=where(key)))
         elif key == "augmentations":
             problems += wrong_augmentations(value)
     return problems
