@@ -238,8 +238,3 @@ def mentions(path: Path, word: str) -> bool:
         return usable and word.encode() in path.read_bytes().lower()
     except OSError:
         return False
-
-
-def line_of_key(path: Path, key: str) -> int | None:
-    """Return the line of a top-level key, counted from 1, or None where it is not there."""
-    return read_document(path).lines.get(key)

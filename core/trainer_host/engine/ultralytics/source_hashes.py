@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import inspect
 import json
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 LENGTH = 12
 """Hexadecimal digits of a hash: far more than a few thousand functions need to differ."""
@@ -25,11 +23,6 @@ IGNORED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 def digest(data: bytes) -> str:
     """Return the hash of bytes."""
     return hashlib.sha256(data).hexdigest()[:LENGTH]
-
-
-def hash_of(function: Callable[..., Any]) -> str:
-    """Return the hash of an imported function, the same that `definitions` has for it."""
-    return _hash(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0])
 
 
 def definitions(source: str, wanted: Iterable[str]) -> dict[str, str]:
