@@ -146,4 +146,4 @@ def test_the_summary_of_a_run(command: Trainer) -> None:
     assert f"epoch {found['best']} of 2 is the best by metrics/mAP50-95(P)" in command("summary", folder).out
     assert "It has metrics/precision(B)" in command("summary", folder, "--by", "x", code=ExitCode.SETTINGS).said[0]
     none = command("summary", "nowhere", "--json", code=ExitCode.SETTINGS)
-    assert none.json["problems"][0]["fix"] == "Give the folder of a run that trained an epoch."
+    assert none.json["problems"][0]["fix"] == "give the folder of a run that trained an epoch"

@@ -148,7 +148,7 @@ def old(workshop: Workshop) -> Path:
 def test_weights_of_a_fork_are_refused_without_the_plugin(old: Path, workshop: Workshop) -> None:
     done = workshop.trainer("predict", f"model={old}", "source=data/images/val", code=ExitCode.SETTINGS)
     assert "old.pt: unknown layer 'SPDConv'." in done.said[-1]
-    assert done.said[-1].endswith("If a plugin adds it, switch it on: --plugin NAME")
+    assert done.said[-1].endswith("Fix: if a plugin adds it, switch it on: --plugin NAME")
 
 
 def test_weights_of_a_fork_are_used_with_the_plugin(old: Path, workshop: Workshop) -> None:

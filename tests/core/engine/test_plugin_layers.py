@@ -187,8 +187,8 @@ def test_an_unknown_layer_is_told_with_the_nearest() -> None:
     vet_architecture(cfg, layers={"SPDCnov"})
     with pytest.raises(SettingsError) as caught:
         vet_architecture(cfg, "my.yaml", {"SPDConv"})
-    told = "my.yaml: unknown layer 'SPDCnov'. Did you mean 'SPDConv'? If a plugin adds it, switch it on: --plugin NAME"
-    assert str(caught.value) == told
+    what, fix = "my.yaml: unknown layer 'SPDCnov'.", "if a plugin adds it, switch it on: --plugin NAME"
+    assert str(caught.value) == f"{what} Did you mean 'SPDConv'? Fix: {fix}"
     for name in ("LOGGER", "os.system", "nn.init", "deepcopy"):
         with pytest.raises(UnsafeError, match="is not a layer"):
             vet_architecture(having(1, -1, 1, name, []))

@@ -63,7 +63,7 @@ def _takes_a_context(attribute: object) -> bool:
 @check(
     "host-version",
     why="Without a lower bound, pip installs the plugin next to a host that is too old for it.",
-    fix='Require the release that you test with: dependencies = ["trainer-host>=X"].',
+    fix='require the release that you test with: dependencies = ["trainer-host>=X"]',
     needs=(),
 )
 def host_version(bench: Bench) -> str:

@@ -30,7 +30,7 @@ def read_description(ctx: DataContext) -> dict[str, Any]:
         raise DatasetError(Problem(f"the dataset cannot be read: {error}.", where=ctx.source)) from error
     missing = [key for key in ("points", "train", ctx.split) if key not in content]
     if missing:
-        raise DatasetError(*(Problem(f"the dataset has no {key!r}.", "Add it.", ctx.source) for key in missing))
+        raise DatasetError(*(Problem(f"the dataset has no {key!r}.", "add it", ctx.source) for key in missing))
     splits = {split: str(path.parent / content[split]) for split in ("train", "val", "test") if split in content}
     return {"names": dict(enumerate(content["points"])), "channels": 3, **splits}
 

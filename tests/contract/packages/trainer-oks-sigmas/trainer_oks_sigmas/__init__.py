@@ -33,7 +33,7 @@ class OksSigmasHooks:
         sigmas, points = ctx.options_for(OksSigmas).sigmas, data["kpt_shape"][0]
         if len(sigmas) != points:
             what = f"oks-sigmas.sigmas has {len(sigmas)} numbers, and the dataset has {points} keypoints."
-            raise SettingsError(Problem(what, "Give one for each keypoint."))
+            raise SettingsError(Problem(what, "give one for each keypoint"))
         return data | {"kpt_oks_sigmas": list(sigmas)}
 
 

@@ -27,7 +27,7 @@ def summary(folder: Path, by: str | None, as_json: bool) -> None:
     names = [name for name in epochs[0] if name.startswith("metrics/")]
     by = by or next((name for name in reversed(names) if "mAP50-95" in name), names[-1])
     if by not in names:
-        raise SettingsError(Problem(f"the run has no metric {by!r}.", f"It has {', '.join(names)}."))
+        raise SettingsError(Problem(f"the run has no metric {by!r}.", hint=f"It has {', '.join(names)}."))
     best = max(epochs, key=lambda epoch: epoch[by])
     record = yaml.safe_load((folder / RECORD).read_text(encoding="utf-8"))
     found = {
@@ -49,6 +49,6 @@ def summary(folder: Path, by: str | None, as_json: bool) -> None:
 def read_epochs(file: Path) -> list[dict[str, float]]:
     """Return the rows of ``results.csv``, one for each epoch."""
     if not file.is_file():
-        raise SettingsError(Problem(f"there is no {file}.", "Give the folder of a run that trained an epoch."))
+        raise SettingsError(Problem(f"there is no {file}.", "give the folder of a run that trained an epoch"))
     with file.open(newline="", encoding="utf-8") as lines:
         return [{name.strip(): float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
