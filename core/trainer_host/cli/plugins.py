@@ -57,7 +57,7 @@ def _say(line: str) -> None:
 
 
 def _state(record: PluginRecord) -> str:
-    return "in every run" if record.always and record.state == "available" else record.state
+    return "always on" if record.always and record.state == "available" else record.state
 
 
 def _kind(type_text: str, allowed: str) -> str:
@@ -83,7 +83,7 @@ def show(name: str, as_json: bool) -> None:
         emit(found)
         return
     chain = " → ".join(found["chain"]) or "none: an extension works with every task"
-    always = ", in every run" if found["always"] else ""
+    always = ", always on" if found["always"] else ""
     _say(f"{found['name']} ({found['kind']}{always})")
     if found["version"] == FILE:
         _say(f"  file     {found['distribution']}")

@@ -56,13 +56,13 @@ class EngineState:
         if not self.changed and not self.bypassed:
             return None
         of_release = "is modified" if self.release in self.tested else "is untested"
-        told = []
+        parts = []
         if self.changed:
             verb = "differs" if len(self.changed) == 1 else "differ"
-            told.append(f"{_listed(self.changed)} {verb} from {self.nearest}, so results may differ")
+            parts.append(f"{_listed(self.changed)} {verb} from {self.nearest}, so results may differ")
         if self.bypassed:
-            told.append(f"the host re-implements {_listed(self.bypassed)} as in {self.nearest}, without the changes")
-        return Problem(f"{self.engine} {self.release} {of_release}: {'; '.join(told)}.", fix)
+            parts.append(f"the host re-implements {_listed(self.bypassed)} as in {self.nearest}, without the changes")
+        return Problem(f"{self.engine} {self.release} {of_release}: {'; '.join(parts)}.", fix)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -309,7 +309,7 @@ def test_the_list_tells_what_is_part_of_every_run(tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text("x = 1\n")
     done = command("plugins", "--no-plugin", "talks", cwd=tmp_path, path=[tmp_path])
     rows = {row.split()[0]: row for row in done.out.splitlines()}
-    assert "extension  in every run" in rows["marks"]
+    assert "extension  always on" in rows["marks"]
     assert "extension  disabled" in rows["talks"]
 
 
