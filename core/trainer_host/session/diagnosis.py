@@ -14,6 +14,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from trainer_host.base.errors import EnvironmentProblemError, ExitCode, Problem
+from trainer_host.base.request import from_environment
 from trainer_host.data.cache_location import cache_folder
 from trainer_host.engine.factory import make_engine
 from trainer_host.plugin.discovery import HOST, PluginRecord
@@ -109,10 +110,10 @@ def diagnose(quick: bool = False) -> Diagnosis:
             what = f"{record.kind} {record.name!r} is {record.state}: {record.reason}"
             found.problems.append(Problem(what, "see: trainer plugins --check", record.origin))
     found.environment = _environment()
-    offline = os.environ.get("TRAINER_OFFLINE", "").strip().lower() in {"1", "true", "t", "yes", "y", "on"}
-    trackers = os.environ.get("TRAINER_TRACKER", "").split()
+    given = from_environment("run")
+    found.problems += given.problems
     proxies = [name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
-    found.network = {"offline": offline, "trackers": trackers, "proxies": proxies}
+    found.network = {"offline": given.options.offline, "trackers": list(given.options.trackers), "proxies": proxies}
     return found
 
 
