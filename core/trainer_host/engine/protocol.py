@@ -144,10 +144,6 @@ class Engine(Protocol):
         """
         ...
 
-    def untested(self) -> Problem | None:
-        """Return a problem if the host was not tested with the installed release."""
-        ...
-
     def missing_name(self, error: AttributeError | ImportError) -> EnvironmentProblemError | None:
         """Return the error of a release that lacks a name, if that is what ``error`` is about."""
         ...

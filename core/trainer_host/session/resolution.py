@@ -51,7 +51,8 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
     try:
         inferred = task_of(request, registry, reporter, engine)
         engine = engine_of_task(inferred.name, registry)
-        chain = load_chain(inferred.name, request, registry, engine)
+        hooks = engine.default_hooks()
+        chain = registry.chain(inferred.name, options.plugins, request.plugin_options, hooks)
         refuse_other_data(chain, request.values.get("data"), inferred, engine)
     except (SettingsError, DatasetError) as error:
         failed = error
@@ -73,11 +74,6 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
     for key, suited in _settings_of_chain(chain, engine).items():
         chosen.setdefault(key, suited)
     return _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
-
-
-def load_chain(task: str, request: Request, registry: Registry, engine: Engine) -> Chain:
-    """Import the plugins of a request."""
-    return registry.chain(task, request.options.plugins, request.plugin_options, engine.default_hooks())
 
 
 def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], engine: Engine) -> LiveRun:
@@ -138,7 +134,7 @@ def _known(request: Request, engine: Engine) -> dict[str, Any]:
 
 
 def _untested(request: Request, reporter: Reporter, engine: Engine) -> list[Problem]:
-    problem = engine.untested()
+    problem = engine.state().problem()
     if problem is None:
         return []
     if request.options.exact:

@@ -13,7 +13,7 @@ from trainer_host.engine.live_run import LiveRun
 from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
-from trainer_host.engine.ultralytics.release_window import untested_engine
+from trainer_host.engine.ultralytics.release_window import engine_state
 from trainer_host.plugin.registry import Registry
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class DropInTrainer(HostTrainer):
     ) -> None:
         registry, extensions = Registry.installed().with_plugins(self.plugins)
         chain = registry.chain(self.task, extensions, self.options, EngineDefaults())
-        untested = untested_engine()
+        untested = engine_state().problem()
         for problem in (*chain.notices, *([untested] if untested else [])):
             LOGGER.warning(str(problem))
         best = BestMetric.parse(self.best_metric) if self.best_metric else None

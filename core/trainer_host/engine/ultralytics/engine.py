@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.engine.ultralytics import engine_settings
 from trainer_host.engine.ultralytics.engine_globals import UltralyticsGlobals
 from trainer_host.engine.ultralytics.engine_import import engine_switches
-from trainer_host.engine.ultralytics.release_window import engine_state, engine_version, missing_name, untested_engine
+from trainer_host.engine.ultralytics.release_window import engine_state, engine_version, missing_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -124,10 +124,6 @@ class UltralyticsEngine:
 
         state = engine_state()
         return {self.name: state.release, "engine": state.as_data(), "torch": str(torch.__version__)}
-
-    def untested(self) -> Problem | None:
-        """Return a problem if the host was not tested with the installed release."""
-        return untested_engine()
 
     def missing_name(self, error: AttributeError | ImportError) -> EnvironmentProblemError | None:
         """Return the error of a release that lacks a name, if that is what ``error`` is about."""

@@ -39,11 +39,6 @@ def engine_state() -> EngineState:
     return compare(engine_folder())
 
 
-def untested_engine() -> Problem | None:
-    """Return a problem for an engine whose source no tested release has."""
-    return engine_state().problem()
-
-
 def require_engine() -> None:
     """Refuse an engine that is not installed, or that lacks names which the host uses.
 
