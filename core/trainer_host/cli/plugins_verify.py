@@ -9,7 +9,7 @@ import click
 
 from trainer_host.base.child_process import module_command
 from trainer_host.base.display import escaped
-from trainer_host.base.errors import ExitCode, Problem
+from trainer_host.base.errors import ExitCode
 
 if TYPE_CHECKING:
     from trainer_host.testing import CheckOutcome
@@ -65,7 +65,7 @@ def verify(
 def _print(outcome: CheckOutcome) -> None:
     click.echo(f"{WORDS[outcome.state]:<8} {outcome.check:<27} {escaped(outcome.found)}")
     if outcome.fix:
-        click.echo(f"{'':<8} {'':<27} {str(Problem('', outcome.fix)).strip()}")
+        click.echo(f"{'':<8} {'':<27} Fix: {escaped(outcome.fix)}")
 
 
 def _emit(name: str, outcomes: list[CheckOutcome]) -> None:

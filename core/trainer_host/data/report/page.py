@@ -53,14 +53,14 @@ def write_report(path: Path, data: Description, findings: Sequence[Finding], hoo
         "Statistics": _statistics(data, hooks, ctx),
     }
     errors = sum(f.severity == "error" for f in findings)
-    told = [counted(n, word) for n, word in ((errors, "error"), (len(findings) - errors, "warning")) if n]
+    verdict = [counted(n, word) for n, word in ((errors, "error"), (len(findings) - errors, "warning")) if n]
     content = render(
         "page.html",
         name=Path(data.file).resolve().parent.name or data.file,
         version=__version__,
         facts={"file": data.file, "task": ctx.task, **({"fingerprint": data.fingerprint()} if data.splits else {})},
         errors=errors,
-        told=" and ".join(told),
+        verdict=" and ".join(verdict),
         titles=_TITLES if any(data.left_out.values()) else _TITLES[:-1],
         counts=_counts(data),
         sections={title: body for title, body in sections.items() if body},
