@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from trainer_host.data.holdout import held_out
     from trainer_host.data.image_headers import SUFFIXES as IMAGE_SUFFIXES
     from trainer_host.data.image_headers import read_images
+    from trainer_host.data.known_formats import counted
     from trainer_host.data.known_formats import is_other as is_other_format
     from trainer_host.data.path_suggestions import as_yaml as quote_path
     from trainer_host.data.path_suggestions import parts_of as path_parts
     from trainer_host.data.path_suggestions import tail_in as existing_tail
+    from trainer_host.data.subset_settings import class_names
 else:
     _NAMES = {
         "base.atomic_io": ("atomic_write", "display_path"),
@@ -49,6 +51,8 @@ else:
         "data.header_facts": ("ALPHA", "CHANNELS", "DEEP", "ImageFacts"),
         "data.holdout": ("held_out",),
         "data.image_headers": ("read_images",),
+        "data.known_formats": ("counted",),
+        "data.subset_settings": ("class_names",),
         "data.cache_location": ("cache_folder", "extracted_folder"),
     }
     _PLACES = {name: f"trainer_host.{module}" for module, names in _NAMES.items() for name in names}
@@ -79,6 +83,8 @@ __all__ = [
     "atomic_write",
     "cache_folder",
     "cache_image",
+    "class_names",
+    "counted",
     "display_path",
     "existing_tail",
     "extracted_folder",

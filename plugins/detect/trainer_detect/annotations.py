@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer_detect.rows import class_names, keypoint_shape, read_boxes, row_kind
+from trainer_detect.rows import keypoint_shape, read_boxes, row_kind
 from trainer_host import Box, Histogram, Line
-from trainer_host.data import Description
+from trainer_host.data import Description, class_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def labelled_boxes(ctx: LabelContext) -> Iterator[tuple[Box, NDArray[np.float64]
     data = Description.of(ctx.data)
     if ctx.split not in data.splits:
         return
-    names, whole = class_names(data), data.splits[ctx.split]
+    names, whole = class_names(data.get("names")), data.splits[ctx.split]
     crowd = whole.crowd[whole.rows_of(ctx.image)]
     split = _one_image(whole, ctx.image)
     # A task with its own columns has the box first, so that it can be drawn even if the columns are wrong.
@@ -85,7 +85,7 @@ def histograms(ctx: DataContext) -> Iterator[Histogram]:
     boxes = {name: read_boxes(split, shape, kind).values for name, split in data.splits.items()}
     if not any(len(values) for values in boxes.values()):
         return
-    names = class_names(data)
+    names = class_names(data.get("names"))
     numbers = sorted(names) or np.unique(np.concatenate([values[:, 0] for values in boxes.values()]))[:_MANY].tolist()
     labels = tuple(names.get(n, f"class {n:g}") for n in numbers)
     yield Histogram("Objects of each class", labels, {k: _counted(v[:, 0], numbers) for k, v in boxes.items()})

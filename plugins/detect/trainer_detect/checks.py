@@ -12,7 +12,6 @@ import numpy as np
 
 from trainer_detect.rows import (
     Boxes,
-    class_names,
     description,
     fitting_shapes,
     image_sizes,
@@ -21,6 +20,7 @@ from trainer_detect.rows import (
     row_kind,
 )
 from trainer_host import Finding
+from trainer_host.data import class_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -155,7 +155,7 @@ class _Classes:
 
 
 def _class_range(data: Description, single_cls: bool) -> _Classes:
-    names = class_names(data)
+    names = class_names(data.get("names"))
     nc = data.get("nc")
     count = max(nc if type(nc) is int else 0, len(names))
     if single_cls or not count:
@@ -191,7 +191,7 @@ def _range_text(number: float, known: _Classes) -> tuple[str, str]:
 
 def _statistics(data: Description) -> Iterator[Finding]:
     """Yield warnings about the classes of all training rows."""
-    names, train = class_names(data), data.splits.get("train")
+    names, train = class_names(data.get("names")), data.splits.get("train")
     if not names or train is None:
         return
     classes = train.head(1)[train.valid & ~train.crowd, 0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.checks import listed
-from trainer_detect.rows import class_names, description
+from trainer_detect.rows import description
+from trainer_host.data import class_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,7 @@ def _other_task(data: Description, model: ModelFacts, ctx: DataContext) -> Itera
 
 def _names(data: Description, model: ModelFacts) -> tuple[dict[int, str], dict[int, str]] | None:
     """Return the classes of dataset and model, unless they agree or one of them has no names but its numbers."""
-    own, given = class_names(data), model.keys.get("names")
+    own, given = class_names(data.get("names")), model.keys.get("names")
     if not own or not isinstance(given, dict) or _same(own, given):
         return None
     unnamed = any(all(str(number) == str(name) for number, name in names.items()) for names in (own, given))
@@ -130,7 +131,7 @@ def _trained_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:
 
 
 def _overridden_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:
-    own, given = len(class_names(data)), model.keys.get("nc")
+    own, given = len(class_names(data.get("names"))), model.keys.get("nc")
     if own and type(given) is int and own != given:
         message = f"the dataset has {own} class{'es' * (own != 1)} and the architecture {model.name} says nc: {given};"
         message += f" a model for {own} is built."

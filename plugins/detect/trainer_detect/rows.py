@@ -48,16 +48,6 @@ def fitting_shapes(columns: int) -> list[tuple[int, int]]:
     return [((columns - 5) // dims, dims) for dims in (3, 2) if columns > 5 and (columns - 5) % dims == 0]
 
 
-def class_names(data: Description) -> dict[int, str]:
-    """Return the classes by number; none if the dataset's names are not as they should be."""
-    names = data.get("names")
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    if not isinstance(names, dict) or not all(type(k) is int for k in names):
-        return {}
-    return {k: str(v) for k, v in names.items()}
-
-
 @dataclass(frozen=True)
 class Boxes:
     """The rows of a split that have a box.

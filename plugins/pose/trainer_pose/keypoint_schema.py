@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.checks import listed, shapes_text
-from trainer_detect.rows import class_names, keypoint_shape
-from trainer_host.data import MISSING_KEY, Description
+from trainer_detect.rows import keypoint_shape
+from trainer_host.data import MISSING_KEY, Description, class_names
 from trainer_pose.suggestions import (
     LEARNING_SIGMA,
     LEAST_SIGMA,
@@ -161,7 +161,7 @@ def _names(data: Description, keypoints: int, args: Any) -> Iterator[Finding]:
         return
     for number, names in given.items():
         yield from _names_of_class(data, number, names, keypoints)
-    classes = {} if args.single_cls else class_names(data)
+    classes = {} if args.single_cls else class_names(data.get("names"))
     for number in classes:
         if number not in given and str(number) not in given:
             message = f"kpt_names has no names for class {number} ({classes[number]})."

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.formats.common import counted, listed
+from trainer_detect.formats.common import listed
 from trainer_host import Finding
+from trainer_host.data import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

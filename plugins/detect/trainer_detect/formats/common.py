@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer_host import Finding
-from trainer_host.data import IMAGE_SUFFIXES
+from trainer_host.data import IMAGE_SUFFIXES, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,11 +84,6 @@ def listed(names: Iterable[Any], most: int = 3) -> str:
     words = [str(n) for n in names]
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def held_out_finding(file: Path | str, count: int, images: int, remedy: str) -> Finding:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from trainer_detect.formats.common import counted
 from trainer_detect.formats.json_text import Unreadable, read_json
 from trainer_detect.formats.kinds import LABEL_STUDIO
 from trainer_detect.formats.tool_labels import (
@@ -25,7 +24,7 @@ from trainer_detect.formats.tool_labels import (
     objects_of,
     path_endings,
 )
-from trainer_host.data import IMAGE_SUFFIXES
+from trainer_host.data import IMAGE_SUFFIXES, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

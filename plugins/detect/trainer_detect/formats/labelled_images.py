@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer_detect.formats.coco_file import derives_box, fault_of, labelled_points, lacks_box, says_nothing
-from trainer_detect.formats.common import LEAST, box_shares, boxes_around, counted, shares, unlisted
+from trainer_detect.formats.common import LEAST, box_shares, boxes_around, shares, unlisted
 from trainer_host import Finding
-from trainer_host.data import Description, SourceIds, Split, extracted_folder, read_images
+from trainer_host.data import Description, SourceIds, Split, counted, extracted_folder, read_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,6 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.formats.common import counted
 from trainer_detect.formats.json_text import Unreadable, read_json
 from trainer_detect.formats.kinds import LABELME, recognise
 from trainer_detect.formats.tool_labels import (
@@ -23,7 +22,7 @@ from trainer_detect.formats.tool_labels import (
     objects_of,
     path_endings,
 )
-from trainer_host.data import cache_image
+from trainer_host.data import cache_image, counted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,6 @@ from trainer_detect.formats.common import (
     LEAST,
     box_shares,
     boxes_around,
-    counted,
     held_out_finding,
     listed,
     one_image_finding,
@@ -20,7 +19,7 @@ from trainer_detect.formats.common import (
     unlisted,
 )
 from trainer_host import Finding
-from trainer_host.data import Description, Split, held_out, read_images
+from trainer_host.data import Description, Split, counted, held_out, read_images
 from trainer_pose.formats.deeplabcut_project import Project, label_files
 from trainer_pose.formats.deeplabcut_table import ONLY, Table, read_csv, read_h5
 

@@ -10,10 +10,10 @@ import re
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer_detect.formats.common import counted
 from trainer_detect.formats.json_text import Unreadable, refused
 from trainer_detect.formats.kinds import Kind
 from trainer_detect.formats.tool_labels import HIDDEN, VISIBLE, LabelledObject, Labels, Picture, path_endings
+from trainer_host.data import counted
 from trainer_pose.formats.hdf5 import FAULTS, part_of, text_of, values_of
 from trainer_pose.formats.sleap_images import EmbeddedImages
 
