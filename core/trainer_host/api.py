@@ -326,9 +326,9 @@ def read_record(path: str | Path) -> dict[str, Any]:
         SettingsError: If the file is missing, damaged, or not a checkpoint.
         UnsafeError: If loading it in full could execute arbitrary code.
     """
-    from trainer_host.engine.factory import make_engine
+    from trainer_host.engine.factory import default_engine
 
-    return make_engine().checkpoints.read(path).record
+    return default_engine().checkpoints.read(path).record
 
 
 def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:

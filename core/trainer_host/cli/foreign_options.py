@@ -23,11 +23,11 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> click.Cl
         return error
     from trainer_host.base.errors import advised
     from trainer_host.base.settings import parse_value
-    from trainer_host.engine.factory import make_engine
+    from trainer_host.engine.factory import default_engine
 
     text = _value(error.option_name, arguments)
     name = error.option_name.lstrip("-").replace("-", "_")
-    fix = make_engine().settings.instead_of_option(name, None if text is None else parse_value(text))
+    fix = default_engine().settings.instead_of_option(name, None if text is None else parse_value(text))
     if fix is None:
         return error
     why = " Settings are written without dashes." if fix.startswith("write ") and not fix.startswith("write --") else ""

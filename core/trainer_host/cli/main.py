@@ -200,11 +200,12 @@ def _code_of(error: BaseException, arguments: list[str], answered: bool) -> int:
     if isinstance(error, OSError) and is_output_error(error):
         return close_output(error)
     from trainer_host.engine.error_translation import known_error
+    from trainer_host.engine.factory import default_engine
     from trainer_host.plugin.plugin_commands import crash_of_command
     from trainer_host.plugin.registry import Registry
 
     crash = crash_of_command(error, Registry.installed()) if isinstance(error, Exception) else None
-    known = crash or known_error(error)
+    known = crash or known_error(error, engine=default_engine())
     if known is None:
         raise error
     return _report(known, as_json)

@@ -42,21 +42,21 @@ def verify(
     if engine is not None:
         return _with_engine(engine, [name, *settings], task, data, names, as_json)
     from trainer_host.base.request import from_command
-    from trainer_host.engine.factory import make_engine
     from trainer_host.testing.verification import checks_for, run_checks, workbench
 
     outcomes: list[CheckOutcome] = []
     given = from_command("run", settings, {})
     with workbench(name, task=task, data=data, options=given.plugin_options, settings=given.values) as bench:
         checks_for(bench.subject.record.kind, names)
-        make_engine().load()
+        used = bench.subject.engine
+        used.load()
         for outcome in run_checks(bench, names):
             outcomes.append(outcome)
             if not as_json:
                 _print(outcome)
     failed = [o for o in outcomes if o.state == "failed"]
     if as_json:
-        _emit(name, outcomes)
+        _emit(name, used.version(), outcomes)
     else:
         click.echo(f"{escaped(name)}: {len(outcomes)} checks, {len(failed)} failed.", err=True)
     return int(ExitCode.PLUGIN if failed else ExitCode.DONE)
@@ -68,11 +68,10 @@ def _print(outcome: CheckOutcome) -> None:
         click.echo(f"{'':<8} {'':<27} Fix: {escaped(outcome.fix)}")
 
 
-def _emit(name: str, outcomes: list[CheckOutcome]) -> None:
+def _emit(name: str, release: str, outcomes: list[CheckOutcome]) -> None:
     from trainer_host.cli.main import emit
-    from trainer_host.engine.factory import make_engine
 
-    found: dict[str, Any] = {"plugin": name, "engine": make_engine().version()}
+    found: dict[str, Any] = {"plugin": name, "engine": release}
     emit({**found, "ok": all(o.state != "failed" for o in outcomes), "checks": [o.as_json() for o in outcomes]})
 
 
@@ -80,12 +79,12 @@ def _with_engine(
     version: str, given: list[str], task: str | None, data: str | None, names: tuple[str, ...], as_json: bool
 ) -> int:
     """Run the command in a process that imports another release of the engine."""
-    from trainer_host.engine.factory import make_engine
+    from trainer_host.engine.factory import default_engine
     from trainer_host.testing.engine_overlay import engine_overlay, environment_with
 
     words = [*given, *(f"--check={n}" for n in names)]
     words += [f"--{option}={value}" for option, value in (("task", task), ("data", data)) if value]
     command = module_command("trainer_host", "plugins", "verify", *words, *(["--json"] if as_json else []))
-    click.echo(f"With {make_engine().name} {escaped(version)}:", err=True)
+    click.echo(f"With {default_engine().name} {escaped(version)}:", err=True)
     done = subprocess.run(command, check=False, env=environment_with(engine_overlay(version)))  # noqa: S603
     return done.returncode

@@ -24,7 +24,7 @@ def predict(words: tuple[str, ...], given: dict[str, Any]) -> int:
     with quiet_engine():
         request, registry = make_request("predict", words, given, "source")
         options = request.options
-        load_engine()
+        load_engine(request, registry)
         from trainer_host.session.prediction import predict as session
 
         result = session(request, registry, reporter, options.outputs, options.pictures is not False, keep=options.json)

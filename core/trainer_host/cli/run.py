@@ -36,7 +36,7 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
     reporter.head()
     with quiet_engine():
         request, registry = make_request("run", settings, {**given, **file})
-        load_engine()
+        load_engine(request, registry)
         if request.options.dry_run:
             resolved = _resolved(request, registry, reporter)
         else:
@@ -52,12 +52,11 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
 
 
 def _resolved(request: Request, registry: Registry, reporter: Reporter) -> ResolvedRun:
-    from trainer_host.engine.error_translation import translated
-    from trainer_host.engine.factory import make_engine
     from trainer_host.session.resolution import resolve
+    from trainer_host.session.working_engine import working_engine
 
-    with translated(), make_engine().log(reporter, request.options.verbose):
-        return resolve(request, registry, reporter).resolved
+    with working_engine(request, registry, reporter) as engine:
+        return resolve(request, registry, reporter, engine).resolved
 
 
 def _print_settings(resolved: ResolvedRun, as_json: bool) -> None:

@@ -28,11 +28,11 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]
         """Complete the name of a key."""
         from click.shell_completion import CompletionItem
 
-        from trainer_host.engine.factory import make_engine
+        from trainer_host.engine.factory import default_engine
 
         if "=" in incomplete:
             return []
-        keys = [CompletionItem(f"{k}=") for k in sorted(make_engine().settings.keys()) if k.startswith(incomplete)]
+        keys = [CompletionItem(f"{k}=") for k in sorted(default_engine().settings.keys()) if k.startswith(incomplete)]
         return keys or [CompletionItem(incomplete, type="file")]
 
 
@@ -120,18 +120,18 @@ def quiet_engine() -> Iterator[None]:
         sys.stdout = kept
 
 
-def load_engine() -> None:
-    """Import the engine, which takes seconds; a signal meanwhile ends the process at once.
+def load_engine(request: Request, registry: Registry) -> None:
+    """Import the engine of a request, which takes seconds; a signal meanwhile ends the process at once.
 
     Raising within an import would leave modules half made, and the engine's libraries swallow some of what is raised.
     """
     from trainer_host._early_signals import leave
     from trainer_host.base.signals import handled_by
     from trainer_host.engine.error_translation import translated
-    from trainer_host.engine.factory import make_engine
+    from trainer_host.session.working_engine import engine_of_request
 
     with handled_by(leave), translated():
-        make_engine().load()
+        engine_of_request(request, registry).load()
 
 
 def split_file(words: tuple[str, ...]) -> tuple[dict[str, Path], tuple[str, ...]]:

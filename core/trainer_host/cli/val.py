@@ -25,7 +25,7 @@ def val(words: tuple[str, ...], given: dict[str, Any]) -> None:
     reporter = make_reporter()
     with quiet_engine():
         request, registry = make_request("val", words, given)
-        load_engine()
+        load_engine(request, registry)
         from trainer_host.session.evaluation import val as session
 
         result = session(request, registry, reporter)

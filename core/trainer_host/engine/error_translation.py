@@ -19,13 +19,13 @@ from trainer_host.base.errors import (
     TrainerError,
 )
 from trainer_host.base.findings import DatasetError
-from trainer_host.engine.factory import make_engine
 from trainer_host.engine.resource_limits import exhausted
 from trainer_host.plugin.error_attribution import crash_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.chain import HookManager
 
 _NUMBERS = (
@@ -61,32 +61,37 @@ def missing_library(error: ImportError) -> TrainerError | None:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Translate errors that have a known cause and remedy; let every other one through."""
+def translated(engine: Engine | None = None) -> Iterator[None]:
+    """Translate errors that have a known cause and remedy; let every other one through.
+
+    Args:
+        engine: The engine whose library may lack a name, once it is known.
+    """
     try:
         yield
     except TrainerError:
         raise
     except Exception as error:
-        known = known_error(error)
+        known = known_error(error, engine=engine)
         if known is None:
             raise
         raise known from error
 
 
 @contextmanager
-def blamed(manager: HookManager) -> Iterator[None]:
+def blamed(manager: HookManager, engine: Engine | None = None) -> Iterator[None]:
     """Translate errors of a plugin's code to one that names the plugin; let those through that have a known cause.
 
     Args:
         manager: The plugins whose code may run.
+        engine: As for `translated`.
     """
     try:
         yield
     except TrainerError:
         raise
     except (Exception, SystemExit) as error:
-        known = _known_cause(error)
+        known = _known_cause(error, None, engine)
         own = isinstance(error, OSError) and vanished(error, str(error)) is not None  # a file that a plugin looks for
         crash = crash_of(error, manager.records) if known is None or own else None
         if crash is None:
@@ -94,25 +99,26 @@ def blamed(manager: HookManager) -> Iterator[None]:
         raise crash from error
 
 
-def known_error(error: BaseException, folder: Path | None = None) -> TrainerError | None:
+def known_error(error: BaseException, folder: Path | None = None, engine: Engine | None = None) -> TrainerError | None:
     """Return the error to report for one that has a known cause and remedy; None for a bug, and for one of the host.
 
     Args:
         error: The error.
         folder: Where results go, for an error of a disk that names no file.
+        engine: As for `translated`.
     """
     if isinstance(error, TrainerError) or not isinstance(error, Exception):
         return None
     if folder is not None and isinstance(error, OSError) and not folder.is_dir():
         return StorageError(Problem("the run's folder disappeared during the run.", MOVED, str(folder)))
-    return _known_cause(error, folder)
+    return _known_cause(error, folder, engine)
 
 
-def _known_cause(error: BaseException, folder: Path | None = None) -> TrainerError | None:
+def _known_cause(error: BaseException, folder: Path | None, engine: Engine | None) -> TrainerError | None:
     text = str(error)
     if limited := exhausted(error, text):
         return limited
-    if isinstance(error, (AttributeError, ImportError)) and (missing := make_engine().missing_name(error)):
+    if engine and isinstance(error, (AttributeError, ImportError)) and (missing := engine.missing_name(error)):
         return missing
     if isinstance(error, ImportError):
         return missing_library(error)

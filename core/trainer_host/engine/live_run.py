@@ -13,6 +13,7 @@ from trainer_host.plugin.plugin_options import options_as_data
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.chain import Chain, Member
 
 
@@ -23,17 +24,20 @@ class LiveRun:
     Attributes:
         resolved: What the run does.
         chain: Its plugins.
+        engine: Its engine.
         drop_in: Whether its trainer stands in for one of the engine's own.
     """
 
     resolved: ResolvedRun
     chain: Chain
+    engine: Engine
     drop_in: bool = False
 
     @classmethod
     def of_chain(
         cls,
         chain: Chain,
+        engine: Engine,
         settings: Mapping[str, Any] | None = None,
         options: RunOptions | None = None,
         *,
@@ -44,6 +48,7 @@ class LiveRun:
 
         Args:
             chain: The plugins.
+            engine: The engine.
             settings: Settings of the engine.
             options: Options of the host.
             drop_in: See the class.
@@ -60,7 +65,7 @@ class LiveRun:
                 **more,
             }
         )
-        return cls(resolved, chain, drop_in)
+        return cls(resolved, chain, engine, drop_in)
 
     @property
     def options(self) -> RunOptions:

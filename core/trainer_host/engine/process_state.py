@@ -7,15 +7,19 @@ import os
 import sys
 import warnings
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.interpreter_state import preserved_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+    from trainer_host.engine.protocol import Engine
+
+THREADS = "OMP_NUM_THREADS"
 
 
 class EngineGlobals(Protocol):
@@ -41,30 +45,43 @@ class EngineGlobals(Protocol):
 
 
 @contextmanager
-def preserved_state(engine: EngineGlobals) -> Iterator[None]:
-    """Import an engine, and restore on leaving, also after an exception, what it changes in the process.
+def preserved_state(choose: Callable[[], Engine]) -> Iterator[Engine]:
+    """Choose and import an engine, and restore on leaving, also after an exception, what it changes in the process.
 
     That is: what `preserved_process` restores, the random generators of numpy and torch, deterministic and cudnn flags,
     torch's default type, numbers of threads, how numbers are printed, the backend of matplotlib, and the engine's own.
 
     Some of this is set when the engine is imported, which happens once. It is set again for later calls, so that every
     call runs like the first.
+
+    Args:
+        choose: Returns the engine. It may import plugins, which may import the engine.
     """
     with ExitStack() as stack:
         stack.enter_context(preserved_process())
         stack.enter_context(_plotting())
-        effects = _EFFECTS.setdefault(engine.package, _ImportEffects())
-        _import_libraries(engine, effects)
+        present, before = set(sys.modules), _Before()
+        _import_libraries()
         for part in (_random, _torch_flags, _libraries):
             stack.enter_context(part())
-        _load_or_apply(engine, effects)
-        stack.enter_context(engine.preserved())
+        engine = choose()
+        own = engine.process_globals
+        if own.package not in sys.modules:
+            before = _Before()  # without what plugins have changed
+        own.load()
+        if own.package not in present:
+            _EFFECTS[own.package] = before.effects()
+        elif own.package in _EFFECTS:
+            _EFFECTS[own.package].apply()
+            own.apply()
+        _limit_threads(_EFFECTS.get(own.package), before)
+        stack.enter_context(own.preserved())
         stack.enter_context(warnings.catch_warnings())
-        yield
+        yield engine
 
 
-@dataclass
-class _ImportEffects:
+@dataclass(frozen=True)
+class _Effects:
     """Changes that the import of an engine made in the process.
 
     Attributes:
@@ -72,57 +89,67 @@ class _ImportEffects:
         filters: Filters of warnings.
         printing: How numpy prints numbers.
         torch_printing: How torch does.
-        fresh_torch: The number of threads that torch had when the host imported it; None if it was there before.
     """
 
-    environment: dict[str, str] = field(default_factory=dict)
-    filters: list[Any] = field(default_factory=list)
-    printing: dict[str, Any] = field(default_factory=dict)
-    torch_printing: dict[str, Any] = field(default_factory=dict)
-    fresh_torch: int | None = None
+    environment: dict[str, str]
+    filters: list[Any]
+    printing: dict[str, Any]
+    torch_printing: dict[str, Any]
+
+    def apply(self) -> None:
+        """Make the changes again."""
+        import numpy as np
+        import torch
+
+        os.environ.update({k: v for k, v in self.environment.items() if k not in os.environ})
+        active: Any = warnings.filters
+        active[:0] = [f for f in self.filters if f not in active]
+        np.set_printoptions(**self.printing)
+        torch.set_printoptions(**self.torch_printing)  # type: ignore[no-untyped-call]
 
 
-_EFFECTS: dict[str, _ImportEffects] = {}
+class _Before:
+    """The process before an import.
+
+    Attributes:
+        environment: Its variables.
+    """
+
+    def __init__(self) -> None:
+        self.environment, self._filters = dict(os.environ), warnings.filters[:]
+
+    def effects(self) -> _Effects:
+        """Return what has changed since then."""
+        import numpy as np
+
+        added = {k: v for k, v in os.environ.items() if self.environment.get(k) != v}
+        filters = [f for f in warnings.filters if f not in self._filters]
+        return _Effects(added, filters, dict(np.get_printoptions()), _torch_printing())
 
 
-def _import_libraries(engine: EngineGlobals, effects: _ImportEffects) -> None:
-    """Import what the engine would import, so that the state that it changes can be read before."""
-    if engine.package in sys.modules:
-        return
-    environment, fresh = dict(os.environ), "torch" not in sys.modules
+_EFFECTS: dict[str, _Effects] = {}
+_fresh_threads: int | None = None
+"""The number of threads that torch had when the host imported it; None if it was there before."""
+
+
+def _import_libraries() -> None:
+    """Import what an engine would import, so that the state that it changes can be read before."""
+    global _fresh_threads
+    fresh = "torch" not in sys.modules
     with gc_paused():
         torch = importlib.import_module("torch")
         importlib.import_module("cv2")
-    effects.environment |= _added(environment)
     if fresh:
-        effects.fresh_torch = torch.get_num_threads()
+        _fresh_threads = torch.get_num_threads()
 
 
-def _load_or_apply(engine: EngineGlobals, effects: _ImportEffects) -> None:
-    import numpy as np
+def _limit_threads(effects: _Effects | None, before: _Before) -> None:
+    """Limit the threads of torch if the engine does so by a variable: torch reads it once, and was imported first."""
     import torch
 
-    # The engine limits OMP_NUM_THREADS on import. torch reads it once, so it would miss it: it was imported first.
-    if effects.fresh_torch == torch.get_num_threads() and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
-    if engine.package not in sys.modules:
-        environment, filters = dict(os.environ), warnings.filters[:]
-        engine.load()
-        effects.environment |= _added(environment)
-        effects.filters = [f for f in warnings.filters if f not in filters]
-        effects.printing, effects.torch_printing = dict(np.get_printoptions()), _torch_printing()
-        return
-    os.environ.update({k: v for k, v in effects.environment.items() if k not in os.environ})
-    active: Any = warnings.filters
-    active[:0] = [f for f in effects.filters if f not in active]
-    if effects.printing:
-        np.set_printoptions(**effects.printing)
-        torch.set_printoptions(**effects.torch_printing)  # type: ignore[no-untyped-call]
-        engine.apply()
-
-
-def _added(before: dict[str, str]) -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if before.get(k) != v}
+    limit = effects.environment.get(THREADS) if effects else None
+    if limit and not before.environment.get(THREADS) and _fresh_threads == torch.get_num_threads():
+        torch.set_num_threads(int(limit))
 
 
 @contextmanager

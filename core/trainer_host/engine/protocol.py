@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
     from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.process_state import EngineGlobals
 
 Command = Literal["run", "val", "predict"]
 """Commands that an engine carries out."""
@@ -117,6 +118,7 @@ class Engine(Protocol):
         settings_file: Name of the file that holds every setting of a run, in the run's folder.
         results_file: Name of the table of results in the run's folder, which training writes.
         checkpoints: Its checkpoint files.
+        process_globals: What its library changes in the process.
     """
 
     name: str
@@ -124,6 +126,7 @@ class Engine(Protocol):
     settings_file: str
     results_file: str
     checkpoints: Checkpoints
+    process_globals: EngineGlobals
 
     def version(self) -> str:
         """Return the installed release, read from metadata."""
@@ -154,10 +157,6 @@ class Engine(Protocol):
 
     def switches(self) -> AbstractContextManager[None]:
         """Return a context in which an import of the engine installs nothing and makes no requests by itself."""
-        ...
-
-    def preserved_state(self) -> AbstractContextManager[None]:
-        """Return a context that imports the engine, and restores on leaving what it changes in the process."""
         ...
 
     def log(self, reporter: Reporter, verbose: bool) -> AbstractContextManager[None]:

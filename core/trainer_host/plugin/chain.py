@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -20,7 +20,7 @@ from trainer_host.plugin.discovery import (
 from trainer_host.plugin.error_attribution import guarded
 from trainer_host.plugin.hookspecs import BASE_FIRST, HookSpecs
 from trainer_host.plugin.markers import PROJECT
-from trainer_host.plugin.plugin_loading import load_extension, load_named, load_task
+from trainer_host.plugin.plugin_loading import load_extension, load_named, load_task, with_object
 from trainer_host.plugin.plugin_options import parse_options
 from trainer_host.plugin.unused_hooks import ignored_hooks, no_hooks
 
@@ -151,12 +151,6 @@ class Chain:
         return {m.record.name: m.options for m in self.members + self.always if m.options is not None}
 
     @property
-    def engine_target(self) -> str | None:
-        """The engine that trains the task, as ``module:Class``; None for the host's own."""
-        target: str | None = self.attribute("engine")
-        return target
-
-    @property
     def engine_task(self) -> str:
         """The engine's own name for the kind of task."""
         return self.attribute("engine_task") or self.name
@@ -223,7 +217,8 @@ def load_chain(
         SettingsError: If an option is unknown or of the wrong type; all of them are reported.
     """
     extensions = list(dict.fromkeys(extensions))
-    loaded: list[tuple[PluginRecord, TaskSpec | ExtensionSpec]] = [*task_chain(task, records)]
+    chain = task_chain(task, records)
+    loaded: list[tuple[PluginRecord, TaskSpec | ExtensionSpec]] = [(r, with_object(spec, r)) for r, spec in chain]
     depth = len(loaded)
     tasks = {record.name for record, _ in loaded}
     always, skipped = _load_always(records, {name.rpartition(":")[2] for name in extensions})
@@ -379,5 +374,5 @@ def hook_names(member: Member) -> list[str]:
         PluginError: If it breaks the contract of one.
     """
     manager = HookManager()
-    register(manager, member)
+    register(manager, replace(member, spec=with_object(member.spec, member.record)))
     return sorted({caller.name for caller, _ in manager.implementations(f"{member.record.kind}:{member.record.name}")})

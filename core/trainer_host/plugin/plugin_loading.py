@@ -17,7 +17,7 @@ from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-S = TypeVar("S", TaskSpec, ExtensionSpec)
+S = TypeVar("S", bound="TaskSpec | ExtensionSpec")
 
 
 def load_target(record: PluginRecord) -> Any:
@@ -44,7 +44,7 @@ def load_target(record: PluginRecord) -> Any:
 
 
 def load_task(record: PluginRecord) -> TaskSpec:
-    """Import a task.
+    """Import a task; its hooks may be a class, which `with_object` instantiates.
 
     Raises:
         PluginError: If the import fails, if the target is not a `TaskSpec`, or if a trainer that is imported late has
@@ -57,7 +57,7 @@ def load_task(record: PluginRecord) -> TaskSpec:
         what = f"task {record.name!r} from {record.origin} is broken: it needs a base, as its trainer {spec.trainer}"
         fix = f"name the task that {record.name!r} builds on: TaskSpec.from_trainer(..., base=NAME)"
         raise PluginError(Problem(f"{what} is imported late.", fix))
-    return with_object(spec, record)
+    return spec
 
 
 def load_extension(record: PluginRecord) -> ExtensionSpec:

@@ -15,9 +15,9 @@ from trainer_host.data.check_runner import finding_of, read_and_check
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.subset_settings import check_selection, chosen_classes
 from trainer_host.engine.error_translation import blamed
-from trainer_host.engine.factory import make_engine
 from trainer_host.session.resolution import unknown_of
 from trainer_host.session.task_inference import refuse_other_data, task_of
+from trainer_host.session.working_engine import engine_of_request
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -107,13 +107,13 @@ def check(request: Request, registry: Registry, reporter: Reporter) -> CheckResu
         SettingsError: If a setting is wrong, or no dataset is given.
         PluginError: If a plugin cannot be used.
     """
-    engine = make_engine()
+    engine = engine_of_request(request, registry)
     with engine.switches():  # plugins may import the engine
         try:
-            chain, ctx, inferred = _prepared(request, registry, reporter)
+            chain, ctx, inferred = load_readers(request, registry, reporter, engine)
         except DatasetError as error:  # a file from which not even the task can be inferred
             return _unread(error, str(request.values["data"]), None)
-        with blamed(chain.manager):
+        with blamed(chain.manager, engine):
             try:
                 refuse_other_data(chain, ctx.source, inferred, engine)
                 data = read_and_check(chain, ctx)
@@ -185,11 +185,14 @@ def prepare(request: Request, registry: Registry, reporter: Reporter) -> tuple[C
         SettingsError: If a setting is wrong, or no dataset is given.
         PluginError: If a plugin cannot be used.
     """
-    return _prepared(request, registry, reporter)[:2]
+    return load_readers(request, registry, reporter, engine_of_request(request, registry))[:2]
 
 
-def _prepared(request: Request, registry: Registry, reporter: Reporter) -> tuple[Chain, DataContext, InferredTask]:
-    engine, settings = make_engine(), request.values
+def load_readers(
+    request: Request, registry: Registry, reporter: Reporter, engine: Engine
+) -> tuple[Chain, DataContext, InferredTask]:
+    """Load plugins as `prepare` does; return what was learnt of the dataset, too."""
+    settings = request.values
     problems = [*request.problems, *unknown_of(request, registry, engine)]
     if not settings.get("data"):
         problems.append(Problem("no dataset is given.", f"write trainer {request.command} my.yaml"))
@@ -208,7 +211,7 @@ def _prepared(request: Request, registry: Registry, reporter: Reporter) -> tuple
         options=chain.options,
         source=str(settings["data"]),
         images=request.options.images,
-        split=str(args.split or "val"),
+        split=str(getattr(args, "split", None) or "val"),
         offline=request.options.offline,
     )
     return chain, ctx, inferred

@@ -12,8 +12,8 @@ from trainer_host.data.check_runner import apply_tolerance, read_and_check
 from trainer_host.data.holdout import hold_out
 from trainer_host.data.yolo_writer import Written, write_yolo
 from trainer_host.engine.error_translation import blamed
-from trainer_host.engine.factory import make_engine
-from trainer_host.session.dataset_check import prepare
+from trainer_host.session.dataset_check import load_readers
+from trainer_host.session.working_engine import engine_of_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,9 +83,10 @@ def convert(request: Request, registry: Registry, folder: Path, reporter: Report
         StorageError: If the dataset cannot be written.
     """
     options = request.options
-    with make_engine().switches():  # plugins may import the engine
-        chain, ctx = prepare(request, registry, reporter)
-        with blamed(chain.manager):
+    engine = engine_of_request(request, registry)
+    with engine.switches():  # plugins may import the engine
+        chain, ctx, _ = load_readers(request, registry, reporter, engine)
+        with blamed(chain.manager, engine):
             data = read_and_check(chain, ctx)
     if options.holdout is not None:
         data = hold_out(data, options.holdout)

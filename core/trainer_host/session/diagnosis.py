@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from trainer_host.base.errors import EnvironmentProblemError, ExitCode, Problem
 from trainer_host.base.request import from_environment
 from trainer_host.data.cache_location import cache_folder
-from trainer_host.engine.factory import make_engine
+from trainer_host.engine.factory import default_engine
 from trainer_host.plugin.discovery import HOST, PluginRecord
 from trainer_host.plugin.import_check import check_all
 from trainer_host.plugin.registry import Registry
@@ -120,7 +120,7 @@ def diagnose(quick: bool = False) -> Diagnosis:
 def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {"trainer-host": __version__, "python": platform.python_version()}
     found |= {"platform": platform.platform(), "executable": sys.executable}
-    for name in (make_engine().name, *PACKAGES):
+    for name in (default_engine().name, *PACKAGES):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -136,7 +136,7 @@ def _look_at_requirements(found: Diagnosis) -> None:
         return  # run from its source
     for requirement in map(Requirement, lines):
         needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if requirement.name == make_engine().name or not needed:
+        if requirement.name == default_engine().name or not needed:
             continue
         try:
             version = metadata.version(requirement.name)
@@ -150,7 +150,7 @@ def _look_at_requirements(found: Diagnosis) -> None:
 
 def _look_at_engine(found: Diagnosis) -> None:
     try:
-        state = make_engine().state()
+        state = default_engine().state()
     except EnvironmentProblemError as error:
         found.problems += error.problems
         return

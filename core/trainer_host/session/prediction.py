@@ -11,8 +11,7 @@ from trainer_host.base.errors import Problem, SettingsError, TrainerError
 from trainer_host.base.findings import DatasetError
 from trainer_host.base.results import PredictResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
-from trainer_host.engine.error_translation import blamed, translated
-from trainer_host.engine.factory import make_engine
+from trainer_host.engine.error_translation import blamed
 from trainer_host.session.evaluation import request_problems
 from trainer_host.session.model_opening import open_model
 from trainer_host.session.prediction_files import PredictionFiles, Wanted
@@ -20,6 +19,7 @@ from trainer_host.session.prediction_sources import find_source
 from trainer_host.session.prediction_tables import try_output, write_predictions
 from trainer_host.session.result_folder import result_folder
 from trainer_host.session.trained_model_settings import is_meant, known_settings, warn_of_unused
+from trainer_host.session.working_engine import working_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,26 +58,21 @@ def predict(
         TrainerError: For every other cause that is expected.
     """
     files = _tried(outputs, request.values.get("source"))
-    engine = make_engine()
-    with translated(), engine.preserved_state():  # before the values are checked
-        given = request.values
-        source = checked_source(request_problems(request, registry, "predict"), given, request.options.offline)
+    with working_engine(request, registry, reporter) as engine:  # before the values are checked
+        given, problems = request.values, request_problems(request, registry, engine, "predict")
+        source = checked_source(problems, given, request.options.offline)
         from trainer_host.engine.opencv_output import quiet_opencv
 
         wanted = Wanted.of(given, pictures)
         stop = StopRequest(when="what was found until then is written")
-        with (
-            engine.log(reporter, request.options.verbose),
-            quiet_opencv(request.options.verbose),
-            stop.listening(),
-            ExitStack() as held,
-        ):
-            model, settings = open_model(request, registry, reporter), known_settings(given)
+        with quiet_opencv(request.options.verbose), stop.listening(), ExitStack() as held:
+            model = open_model(request, registry, reporter, engine)
+            settings = known_settings(given, model.run.engine)
             warn_of_unused(model, settings, "predict", reporter, lacking(source, files=wanted.any()))
             chain, folder = model.run.chain, Path.cwd()
             if wanted.any():
                 folder = held.enter_context(result_folder(chain.name, settings, "predict", reporter))
-            with blamed(chain.manager):
+            with blamed(chain.manager, model.run.engine):
                 predictor = model.predictor(settings, folder)
                 writer = PredictionFiles(predictor.draw, folder, wanted) if wanted.any() else None
                 work = _Work(model, predictor, source, files, writer, keep or bool(files))

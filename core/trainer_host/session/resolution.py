@@ -14,9 +14,8 @@ from trainer_host.base.findings import DatasetError
 from trainer_host.base.request import GivenValue
 from trainer_host.base.run_options import recorded_part
 from trainer_host.data.source_recognition import dataset_as_model
-from trainer_host.engine.factory import make_engine
 from trainer_host.engine.live_run import LiveRun
-from trainer_host.engine.task_engine import engine_of_task
+from trainer_host.engine.task_engine import load_plugins
 from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
@@ -34,8 +33,14 @@ if TYPE_CHECKING:
     from trainer_host.plugin.registry import Registry
 
 
-def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun:
+def resolve(request: Request, registry: Registry, reporter: Reporter, engine: Engine) -> LiveRun:
     """Return the run that a request asks for, with every problem of the settings in one report.
+
+    Args:
+        request: What was given.
+        registry: The plugins to choose from.
+        reporter: Shows notes and warnings.
+        engine: Infers the task if none is named; the run has the engine of its task.
 
     Raises:
         SettingsError: If settings are wrong.
@@ -43,16 +48,14 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
         DatasetError: If ``data`` is not a dataset.
         UnsafeError: If something would be fetched, and the run is offline.
     """
-    engine, options = make_engine(), request.options
+    options = request.options
     swap = dataset_as_model(request.values.get("model"), request.values.get("data"))
     if swap is not None:  # the swapped values would make a wrong task of it
         raise SettingsError(swap, *setting_problems(request, registry, engine))
     chain, failed = None, None
     try:
         inferred = task_of(request, registry, reporter, engine)
-        engine = engine_of_task(inferred.name, registry)
-        hooks = engine.default_hooks()
-        chain = registry.chain(inferred.name, options.plugins, request.plugin_options, hooks)
+        chain, engine = load_plugins(registry, inferred.name, options.plugins, request.plugin_options)
         refuse_other_data(chain, request.values.get("data"), inferred, engine)
     except (SettingsError, DatasetError) as error:
         failed = error
@@ -83,6 +86,7 @@ def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], eng
     task = request.options.task or ""
     return LiveRun.of_chain(
         chain,
+        engine,
         {key: one.value for key, one in settings.items()},
         recorded_part(request.options),
         task=task if ":" in task else chain.name,

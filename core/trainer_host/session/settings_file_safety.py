@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, UnsafeError
 from trainer_host.base.settings import is_file, name_of
-from trainer_host.engine.factory import make_engine
-from trainer_host.session.run_record import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,10 +98,8 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _files_of_runs() -> tuple[str, ...]:
-    """Return the files by which the folder of a run is known."""
-    engine = make_engine()
-    return (FILE, engine.settings_file, engine.results_file)
+def _holds_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _folders(own: dict[str, Any], settings: dict[str, Any], file: Path) -> Iterator[Problem]:
@@ -115,7 +111,7 @@ def _folders(own: dict[str, Any], settings: dict[str, Any], file: Path) -> Itera
         if value and not f"{_real(str(value))}{os.sep}".startswith(here):
             what = f"{key}: {value} is outside of the working folder, and files there would be replaced."
             yield Problem(what, f"if you mean it, add {shlex.quote(f'{key}={value}')}", str(file))
-        elif value and key == "save_dir" and any(Path(value, name).exists() for name in _files_of_runs()):
-            what = f"save_dir: {value} holds another run, whose files would be replaced."
+        elif value and key == "save_dir" and _holds_files(Path(value)):
+            what = f"save_dir: {value} is not empty, and its files would be replaced."
             fix = f"remove save_dir from the file; if you mean it, add {shlex.quote(f'save_dir={value}')}"
             yield Problem(what, fix, str(file))

@@ -65,7 +65,7 @@ def task_of(request: Request, registry: Registry, reporter: Reporter, engine: En
         return InferredTask(found)
     absent = [p for p in [engine.missing_model(str(model)) if model else None] if p]
     try:
-        inferred = _task_of_dataset(str(data), request, registry, engine) if data else None
+        inferred = task_of_dataset(str(data), request, registry, engine) if data else None
     except DatasetError as error:
         if absent:
             raise SettingsError(*absent, *error.problems) from error
@@ -79,9 +79,14 @@ def task_of(request: Request, registry: Registry, reporter: Reporter, engine: En
     raise SettingsError(Problem(what, f"add --task NAME (installed: {installed})"))
 
 
-def _task_of_dataset(data: str, request: Request, registry: Registry, engine: Engine) -> InferredTask | None:
+def task_of_dataset(data: str, request: Request, registry: Registry, engine: Engine) -> InferredTask | None:
+    """Return the task that a dataset says by its keys; None if it says none, or several.
+
+    Raises:
+        DatasetError: If the dataset cannot be read.
+    """
     formats = registry.formats([p for p in request.options.plugins if isinstance(p, str)])
-    with blamed(formats):
+    with blamed(formats, engine):
         keys = formats.hook.sniff_dataset(source=data)
     asked, records = frozenset(formats.records), registry.available("task")
     if keys is not None:
@@ -154,7 +159,7 @@ def refuse_other_data(chain: Chain, data: Any, inferred: InferredTask, engine: E
     keys = None
     # A format reads the head of its files to recognize them: ask only plugins that were not asked for the task.
     if any(i.plugin_name not in inferred.asked for i in hooks.sniff_dataset.get_hookimpls()):
-        with blamed(chain.manager):
+        with blamed(chain.manager, engine):
             keys = hooks.sniff_dataset(source=data)
     if keys is None:
         _dataset_of(data, engine)

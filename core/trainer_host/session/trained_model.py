@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainer_host.base.request import Request
     from trainer_host.base.results import ValResult
     from trainer_host.base.type_aliases import Device, Image
-    from trainer_host.engine.protocol import EngineModel, EnginePredictor
+    from trainer_host.engine.protocol import Command, EngineModel, EnginePredictor
     from trainer_host.plugin.registry import Registry
     from trainer_host.session.source_files import Source
 
@@ -38,20 +38,19 @@ def load(request: Request, registry: Registry, reporter: Reporter) -> TrainedMod
         SettingsError: If a setting is wrong, or is not one of loading.
         TrainerError: For every other cause that is expected.
     """
-    from trainer_host.engine.error_translation import translated
-    from trainer_host.engine.factory import make_engine
     from trainer_host.session.evaluation import request_problems
     from trainer_host.session.model_opening import open_model
+    from trainer_host.session.working_engine import working_engine
 
-    engine = make_engine()
-    with translated(), engine.preserved_state(), engine.log(reporter, request.options.verbose):
+    with working_engine(request, registry, reporter) as engine:
         of_calls = request.values.keys() & engine.settings.keys() - engine.settings.of_loading() - {"model"}
-        problems = request_problems(request, registry, "val")
+        problems = request_problems(request, registry, engine, "val")
         fix = "give it to predict or validate of the loaded model"
         problems += [Problem(f"{key}= is not a setting of load.", fix) for key in sorted(of_calls)]
         if problems:
             raise SettingsError(*problems)
-        return TrainedModel(open_model(request, registry, reporter), registry, reporter, request.options.verbose)
+        model = open_model(request, registry, reporter, engine)
+        return TrainedModel(model, registry, reporter, request.options.verbose)
 
 
 class TrainedModel:
@@ -120,10 +119,10 @@ class TrainedModel:
         with self._working():
             from trainer_host.session.prediction import checked_source, lacking
             from trainer_host.session.prediction_files import Wanted
-            from trainer_host.session.trained_model_settings import settings_problems, warn_of_unused
+            from trainer_host.session.trained_model_settings import warn_of_unused
 
             given = {key: plain_setting(key, value) for key, value in settings.items()}
-            problems = settings_problems(given, self._registry, "predict") + self._fixed(given)
+            problems = self._problems(given, "predict")
             if Wanted.of(given, given.get("save") is True).any():
                 fix = "trainer_host.predict writes them; plot() of a prediction returns its picture"
                 problems.append(Problem("predict of a loaded model writes no files.", fix))
@@ -149,36 +148,40 @@ class TrainedModel:
         """
         with self._working():
             from trainer_host.session.evaluation import evaluate
-            from trainer_host.session.trained_model_settings import settings_problems
 
             settings |= {} if data is None else {"data": str(data)}
             given = {key: plain_setting(key, value) for key, value in settings.items()}
-            if problems := settings_problems(given, self._registry, "val") + self._fixed(given):
+            if problems := self._problems(given, "val"):
                 raise SettingsError(*problems)
             return evaluate(self._model, given, self._reporter)
 
-    def _fixed(self, settings: Mapping[str, Any]) -> list[Problem]:
-        """Return a problem for each setting that was decided when the model was loaded."""
-        from trainer_host.engine.factory import make_engine
+    def _problems(self, settings: Mapping[str, Any], command: Command) -> list[Problem]:
+        """Return the problems of settings, among them those that were decided when the model was loaded."""
+        from trainer_host.session.trained_model_settings import settings_problems
 
-        fixed = sorted(settings.keys() & {"model", *make_engine().settings.of_loading()})
+        engine = self._model.run.engine
+        fixed = sorted(settings.keys() & {"model", *engine.settings.of_loading()})
         fix = "give it to trainer_host.load"
-        return [Problem(f"{key}={settings[key]} cannot be changed once the model is loaded.", fix) for key in fixed]
+        return [
+            *settings_problems(settings, self._registry, engine, command),
+            *(Problem(f"{key}={settings[key]} cannot be changed once the model is loaded.", fix) for key in fixed),
+        ]
 
     @contextmanager
     def _working(self) -> Iterator[None]:
         """Prepare the process for the engine, and leave it as it was."""
-        from trainer_host.engine.error_translation import blamed, translated
-        from trainer_host.engine.factory import make_engine
+        from trainer_host.engine.error_translation import blamed
         from trainer_host.engine.opencv_output import quiet_opencv
+        from trainer_host.engine.process_state import preserved_state
+        from trainer_host.session.working_engine import prepared
 
-        engine = make_engine()
-        with ExitStack() as stack:
-            stack.enter_context(translated())
-            stack.enter_context(engine.preserved_state())
-            stack.enter_context(engine.log(self._reporter, self._verbose))
-            stack.enter_context(quiet_opencv(self._verbose))
-            stack.enter_context(blamed(self._model.run.chain.manager))
+        run = self._model.run
+        with (
+            preserved_state(lambda: run.engine),
+            prepared(run.engine, self._reporter, self._verbose),
+            quiet_opencv(self._verbose),
+            blamed(run.chain.manager, run.engine),
+        ):
             yield
 
     def _results(

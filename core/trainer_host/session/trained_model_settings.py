@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.request import Request
-from trainer_host.engine.factory import make_engine
 from trainer_host.session.resolution import unknown_of
 
 if TYPE_CHECKING:
@@ -13,22 +12,23 @@ if TYPE_CHECKING:
 
     from trainer_host.base.errors import Problem
     from trainer_host.base.reporting import Reporter
-    from trainer_host.engine.protocol import Command, EngineModel, Lacking
+    from trainer_host.engine.protocol import Command, Engine, EngineModel, Lacking
     from trainer_host.plugin.registry import Registry
 
 
-def settings_problems(settings: Mapping[str, Any], registry: Registry, command: Command) -> list[Problem]:
+def settings_problems(
+    settings: Mapping[str, Any], registry: Registry, engine: Engine, command: Command
+) -> list[Problem]:
     """Return the problems of settings that show before the model is read."""
-    engine = make_engine()
     schema = engine.settings
-    known = known_settings(settings)
+    known = known_settings(settings, engine)
     unknown = unknown_of(Request.of(command, settings), registry, engine)
     return unknown + schema.invalid(known, command) + schema.unused(known, command, None)[0]
 
 
-def known_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+def known_settings(settings: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
     """Return the settings that the engine has, without the source of a prediction."""
-    keys = make_engine().settings.keys()
+    keys = engine.settings.keys()
     return {k: v for k, v in settings.items() if k in keys and k != "source"}
 
 
@@ -55,6 +55,6 @@ def warn_of_unused(
         reporter: Who shows the warnings.
         lacking: What a prediction does without.
     """
-    kind = model.run.chain.engine_task
-    for problem in make_engine().settings.unused(known_settings(settings), command, kind, lacking=lacking)[1]:
+    kind, engine = model.run.chain.engine_task, model.run.engine
+    for problem in engine.settings.unused(known_settings(settings, engine), command, kind, lacking=lacking)[1]:
         reporter.warn(str(problem))

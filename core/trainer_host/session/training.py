@@ -10,12 +10,12 @@ from trainer_host.base.errors import LossError, PluginCrashError, PluginError, S
 from trainer_host.base.findings import DatasetError
 from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
-from trainer_host.engine.error_translation import blamed, known_error, translated
-from trainer_host.engine.factory import make_engine
-from trainer_host.engine.task_engine import engine_of_chain
+from trainer_host.engine.error_translation import blamed, known_error
+from trainer_host.engine.process_state import preserved_state
 from trainer_host.session.resolution import resolve
 from trainer_host.session.run_folders import claim_folder, hold_folder
 from trainer_host.session.run_record import FILE, RunRecord
+from trainer_host.session.working_engine import prepared, working_engine
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,14 +41,16 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
     Raises:
         TrainerError: For every cause that is expected.
     """
-    engine = make_engine()
-    with translated(), engine.preserved_state():
-        stop = StopRequest()
-        with engine.log(reporter, request.options.verbose), stop.listening():
-            try:
-                return train(resolve(request, registry, reporter), reporter, stop)
-            finally:
-                reporter.close()
+    stop = StopRequest()
+    with working_engine(request, registry, reporter) as engine, stop.listening():
+        try:
+            run = resolve(request, registry, reporter, engine)
+            if run.engine is engine:
+                return train(run, reporter, stop)
+            with preserved_state(lambda: run.engine), prepared(run.engine, reporter, run.options.verbose):
+                return train(run, reporter, stop)
+        finally:
+            reporter.close()
 
 
 def train(run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:
@@ -58,7 +60,7 @@ def train(run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:
     lock = hold_folder(save_dir, reporter)
     try:
         work = _Work(run, save_dir, RunRecord(save_dir, run.resolved), reporter, stop)
-        training = engine_of_chain(run.chain).training(run, save_dir, reporter, stop)
+        training = run.engine.training(run, save_dir, reporter, stop)
         try:
             outcome = work.train(training)
             predictions = work.picture(outcome)
@@ -102,7 +104,7 @@ class _Work:
             StoppedError: If a signal ended it.
         """
         chain = self.run.chain
-        with blamed(chain.manager):
+        with blamed(chain.manager, self.run.engine):
             self.record.read(training.prepare())
             extensions = ", ".join(m.record.name for m in chain.extensions)
             also = f" with {extensions}" if extensions else ""
@@ -118,7 +120,7 @@ class _Work:
     def record_error(self, error: BaseException, training: Training) -> BaseException:
         """Record why the training ended, and return the error to show."""
         last = training.last_checkpoint()
-        known = known_error(error, self.save_dir) or error
+        known = known_error(error, self.save_dir, self.run.engine) or error
         shown = self.stop.instead_of(known, f"last checkpoint {last}" if last else "before training began")
         with suppress(OSError):  # such as a full disk: show the error itself, not that of its record
             start = training.starting_weights()
@@ -146,7 +148,7 @@ class _Work:
 
     def tidy(self, error: BaseException, before: Collection[str]) -> None:
         """Remove the files of a run that was refused before it trained; what was there ``before`` stays."""
-        engine, folder = engine_of_chain(self.run.chain), self.save_dir
+        engine, folder = self.run.engine, self.save_dir
         refused = isinstance(error, (SettingsError, DatasetError, PluginError, UnsafeError))
         crashed = isinstance(error, PluginCrashError)
         trained = any((folder / "weights").glob("*.pt")) or (folder / engine.results_file).exists()
@@ -168,9 +170,8 @@ class _Work:
         if checkpoint is None or not images or run.chain.manager.hook.build_predictor.get_hookimpls() == []:
             return None
         try:
-            with blamed(run.chain.manager):
-                engine = engine_of_chain(run.chain)
-                model = engine.trained_model(engine.checkpoints.read(checkpoint), run, {})
+            with blamed(run.chain.manager, run.engine):
+                model = run.engine.trained_model(run.engine.checkpoints.read(checkpoint), run, {})
                 predictor = model.predictor({}, self.save_dir)
                 drawn = [predictor.draw(p) for p in predictor(images) if not isinstance(p, UnreadableImage)]
             return montage([d for d in drawn if d is not None], self.save_dir / "predictions.jpg")

@@ -207,7 +207,7 @@ class Bench:
         extra = [record_of_object(plugin, name) for name, plugin in {NAME: probe, **beside}.items()]
         with ExitStack() as stack:
             stack.enter_context(self.surroundings())
-            stack.enter_context(watched(self.changed.setdefault(key, []), watch))
+            stack.enter_context(watched(self.subject.engine, self.changed.setdefault(key, []), watch))
             stack.enter_context(_only_new_objects())
             result = api.run(
                 self.subject.task,

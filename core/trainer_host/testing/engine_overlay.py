@@ -12,7 +12,7 @@ from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.temporaries import temporary_folder
 from trainer_host.data.cache_location import cache_folder
-from trainer_host.engine.factory import make_engine
+from trainer_host.engine.factory import default_engine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def engine_overlay(version: str) -> Path:
         return folder
     with temporary_folder(folder) as scratch:
         put = ["install", "--quiet", "--no-deps", "--disable-pip-version-check", "--target", str(scratch)]
-        command = module_command("pip", *put, f"{make_engine().name}=={version}")
+        command = module_command("pip", *put, f"{default_engine().name}=={version}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             raise SettingsError(_problem(version, done.stderr))
@@ -41,7 +41,7 @@ def engine_overlay(version: str) -> Path:
 
 
 def _problem(version: str, said: str) -> Problem:
-    release = f"{make_engine().name} {version}"
+    release = f"{default_engine().name} {version}"
     if "No module named pip" in said:
         return Problem("cannot install another engine: this environment has no pip.", "python -m ensurepip")
     if "No matching distribution" in said and "from versions: none" not in said:

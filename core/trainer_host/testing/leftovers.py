@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer_host.engine.factory import make_engine
 from trainer_host.testing.training_probe import random_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from trainer_host.engine.protocol import Engine
+
 
 @contextmanager
-def watched(changes: list[str], folders: Sequence[Path]) -> Iterator[None]:
+def watched(engine: Engine, changes: list[str], folders: Sequence[Path]) -> Iterator[None]:
     """Add changes to ``changes`` on leaving: those of the process, and in folders that should stay as they are."""
-    make_engine().load()
+    engine.load()
     before = _state(folders)
     threads = set(threading.enumerate())
     try:

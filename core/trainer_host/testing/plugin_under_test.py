@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError, Problem
+from trainer_host.engine.task_engine import engine_of_task
 from trainer_host.plugin.chain import task_chain
 from trainer_host.plugin.discovery import FILE
 from trainer_host.plugin.plugin_loading import load_file, load_target
@@ -21,6 +22,7 @@ from trainer_host.plugin.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.discovery import PluginRecord
 
     Spec = TaskSpec | ExtensionSpec
@@ -61,6 +63,11 @@ class Subject:
     def package(self) -> str:
         """The top-level package or module that holds the plugin."""
         return self.record.target.partition(":")[0].partition(".")[0]
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of its trainings."""
+        return engine_of_task(self.task, self.registry)
 
     def with_records(self, *records: PluginRecord) -> Registry:
         """Return the registry with further plugins."""

@@ -52,7 +52,7 @@ def test_every_kind_of_import_is_found() -> None:
     source = (
         "import ultralytics.utils\nfrom ultralytics import YOLO\nfrom trainer_host.engine import ultralytics\n"
         "def f():\n    from trainer_host.engine.ultralytics.engine import E\n"
-        "importlib.import_module('ultralytics.nn')\nfrom trainer_host.engine.factory import make_engine\n"
+        "importlib.import_module('ultralytics.nn')\nfrom trainer_host.engine.factory import default_engine\n"
     )
     assert [is_forbidden(name) for name in imported(source)] == [True, True, True, False, True, True]
 

@@ -10,6 +10,7 @@ import pytest
 from trainer_host import PluginError, RunContext, SettingsError, TaskSpec, hookimpl
 from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.run_options import RunOptions
+from trainer_host.engine.factory import default_engine
 from trainer_host.engine.live_run import LiveRun
 from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, shown_metrics
 from trainer_host.plugin.chain import DEFAULTS, Chain, HookManager
@@ -52,7 +53,7 @@ def plan(own: str | None, named: str | None, *plugins: object) -> LiveRun:
     )
     options = RunOptions(best_metric=BestMetric.parse(named) if named else None)
     chain: Any = Chain((member,), (), manager)
-    return LiveRun(SimpleNamespace(options=options), chain)  # type: ignore[arg-type]
+    return LiveRun(SimpleNamespace(options=options), chain, default_engine())  # type: ignore[arg-type]
 
 
 def value(own: str | None, named: str | None, *plugins: object) -> float | None:

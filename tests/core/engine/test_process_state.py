@@ -32,11 +32,12 @@ def leave_with_an_error() -> None:
 @pytest.fixture(params=[leave_normally, leave_with_an_error])
 def inside(request: pytest.FixtureRequest) -> Callable[[Callable[[], None]], None]:
     """Return a function that calls another one inside of a preserved state, left normally or by an error."""
-    from trainer_host.engine.factory import make_engine
+    from trainer_host.engine.factory import default_engine
+    from trainer_host.engine.process_state import preserved_state
 
     def run(change: Callable[[], None]) -> None:
         try:
-            with make_engine().preserved_state():
+            with preserved_state(default_engine):
                 change()
                 request.param()
         except WentWrong:

@@ -188,8 +188,8 @@ def test_the_base_of_a_task_may_be_an_object_too() -> None:
     registry, (name, *_) = Registry.installed().with_plugins([leaf, PAWS])
     chain = registry.chain(name)
     assert [m.record.name for m in chain.tasks] == ["detect", "pose", "paws", "leaf"]
-    assert chain.engine_target == "my_engine:Engine"
-    assert registry.chain("paws").engine_target is None
+    assert chain.attribute("engine") == "my_engine:Engine"
+    assert registry.chain("paws").attribute("engine") is None
     assert describe("leaf", registry)["chain"] == ["detect", "pose", "paws", "leaf"]
 
 

@@ -105,13 +105,13 @@ def test_an_address_needs_the_users_word(trainer: Trainer, exp: Callable[..., Pa
     assert "only the settings file" not in given.err
 
 
-def test_the_settings_of_another_run_do_not_replace_its_files(trainer: Trainer, exp: Callable[..., Path]) -> None:
+def test_a_settings_file_does_not_replace_files(trainer: Trainer, exp: Callable[..., Path]) -> None:
     Path("runs/old").mkdir(parents=True)
     Path("runs/old/args.yaml").write_text("epochs: 3\n")
     exp(save_dir="runs/old")
     done = trainer("run", "exp.yaml", "--dry-run")
     assert done.code == 6
-    assert "save_dir: runs/old holds another run, whose files would be replaced. Fix: remove save_dir" in done.err
+    assert "save_dir: runs/old is not empty, and its files would be replaced. Fix: remove save_dir" in done.err
     assert trainer("run", "exp.yaml", "--dry-run", "save_dir=runs/old").code == 0
 
 

@@ -10,10 +10,9 @@ from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.run_options import RunOptions
 from trainer_host.engine.error_translation import blamed
 from trainer_host.engine.live_run import LiveRun
-from trainer_host.engine.ultralytics.default_hooks import EngineDefaults
+from trainer_host.engine.ultralytics.engine import UltralyticsEngine
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
-from trainer_host.engine.ultralytics.release_window import engine_state
 from trainer_host.plugin.registry import Registry
 
 if TYPE_CHECKING:
@@ -44,13 +43,14 @@ class DropInTrainer(HostTrainer):
         _callbacks: dict[str, list[Any]] | None = None,
     ) -> None:
         registry, extensions = Registry.installed().with_plugins(self.plugins)
-        chain = registry.chain(self.task, extensions, self.options, EngineDefaults())
-        untested = engine_state().problem()
+        engine = UltralyticsEngine()
+        chain = registry.chain(self.task, extensions, self.options, engine.default_hooks())
+        untested = engine.state().problem()
         for problem in (*chain.notices, *([untested] if untested else [])):
             LOGGER.warning(str(problem))
         best = BestMetric.parse(self.best_metric) if self.best_metric else None
-        with blamed(chain.manager), engine_errors():
-            run = LiveRun.of_chain(chain, options=RunOptions(exact=True, best_metric=best), drop_in=True)
+        with blamed(chain.manager, engine), engine_errors():
+            run = LiveRun.of_chain(chain, engine, options=RunOptions(exact=True, best_metric=best), drop_in=True)
             super().__init__(cfg, overrides, _callbacks, run=run)
 
     def train(self) -> None:
@@ -59,7 +59,7 @@ class DropInTrainer(HostTrainer):
         Raises:
             PluginCrashError: If a plugin's code raises an error, which is its ``__cause__``.
         """
-        with blamed(self.host_run.chain.manager), engine_errors():
+        with blamed(self.host_run.chain.manager, self.host_run.engine), engine_errors():
             super().train()
 
     @classmethod

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
     from trainer_host.engine.live_run import LiveRun
-    from trainer_host.engine.protocol import Command, EngineModel, Lacking, Training
+    from trainer_host.engine.process_state import EngineGlobals
+    from trainer_host.engine.protocol import Checkpoints, Command, EngineModel, EngineSettings, Lacking, Training
 
 
 class UltralyticsSettings:
     """The settings of ultralytics; see `trainer_host.engine.protocol.EngineSettings`."""
 
-    model_keys = ("pretrained", "distill_model")
+    model_keys: tuple[str, ...] = ("pretrained", "distill_model")
 
     def defaults(self) -> Mapping[str, Any]:
         """Return every setting with its default."""
@@ -108,7 +109,9 @@ class UltralyticsEngine:
     results_file = "results.csv"
 
     def __init__(self) -> None:
-        self.settings, self.checkpoints = UltralyticsSettings(), UltralyticsCheckpoints()
+        self.settings: EngineSettings = UltralyticsSettings()
+        self.checkpoints: Checkpoints = UltralyticsCheckpoints()
+        self.process_globals: EngineGlobals = UltralyticsGlobals()
 
     def version(self) -> str:
         """Return the installed release, read from metadata."""
@@ -131,23 +134,17 @@ class UltralyticsEngine:
 
     def load(self) -> None:
         """Import the engine, which takes seconds; it installs nothing and makes no requests by itself."""
-        UltralyticsGlobals().load()
+        self.process_globals.load()
 
     def switches(self) -> AbstractContextManager[None]:
         """Return a context in which an import of the engine installs nothing and makes no requests by itself."""
         return engine_switches()
 
-    def preserved_state(self) -> AbstractContextManager[None]:
-        """Return a context that imports the engine, and restores on leaving what it changes in the process."""
-        from trainer_host.engine.process_state import preserved_state
-
-        return preserved_state(UltralyticsGlobals())
-
     def log(self, reporter: Reporter, verbose: bool) -> AbstractContextManager[None]:
         """Return a context in which the warnings of the engine go to ``reporter``; everything if ``verbose``."""
         from trainer_host.engine.ultralytics.engine_log import engine_log
 
-        return engine_log(reporter, verbose)
+        return engine_log(reporter, verbose, self)
 
     def default_hooks(self) -> object:
         """Return an object that answers hooks if no plugin does."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.engine.ultralytics.engine_import import import_engine
+from trainer_host.engine.ultralytics.release_window import missing_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +20,19 @@ class UltralyticsGlobals:
     package = "ultralytics"
 
     def load(self) -> None:
-        """Import everything that a run needs of the engine."""
+        """Import everything that a run needs of the engine.
+
+        Raises:
+            EnvironmentProblemError: If it is not installed, or lacks names that the host uses.
+        """
         import_engine()
-        with gc_paused():
-            importlib.import_module("trainer_host.engine.ultralytics.training_engine")
+        try:
+            with gc_paused():
+                importlib.import_module("trainer_host.engine.ultralytics.training_engine")
+        except (AttributeError, ImportError) as error:
+            if missing := missing_name(error):
+                raise missing from error
+            raise
 
     def apply(self) -> None:
         """Set again what the first import sets outside of the environment, the warning filters and printing."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trainer_host.base.reporting import Reporter
+    from trainer_host.engine.protocol import Engine
 
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -79,14 +80,14 @@ class _WithoutBars:
         return getattr(self._stream, name)
 
 
-def _thread_hook(reporter: Reporter, otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _thread_hook(reporter: Reporter, engine: Engine | None, otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a hook for errors in threads, such as those that draw: a warning if the cause is known."""
 
     def hook(args: Any) -> None:
         error = args.exc_value
         if isinstance(error, OSError) and error.filename is not None:
             reporter.warn(f"{error.filename}: cannot write the file: {error.strerror}. Continuing without it.")
-        elif error is not None and (known := known_error(error)) is not None:
+        elif error is not None and (known := known_error(error, engine=engine)) is not None:
             reporter.warn(str(known))
         else:
             otherwise(args)
@@ -95,7 +96,7 @@ def _thread_hook(reporter: Reporter, otherwise: Callable[[Any], Any]) -> Callabl
 
 
 @contextmanager
-def engine_log(reporter: Reporter, verbose: bool = False) -> Iterator[None]:
+def engine_log(reporter: Reporter, verbose: bool = False, engine: Engine | None = None) -> Iterator[None]:
     """Show the engine's warnings through ``reporter``, and its whole log if ``verbose`` is set.
 
     The engine draws its own progress bars only at the level INFO, so they are hidden unless ``verbose`` is set.
@@ -105,7 +106,7 @@ def engine_log(reporter: Reporter, verbose: bool = False) -> Iterator[None]:
     if not verbose:
         LOGGER.setLevel(logging.WARNING)
     stdout, excepthook = sys.stdout, threading.excepthook
-    threading.excepthook = _thread_hook(reporter, excepthook)
+    threading.excepthook = _thread_hook(reporter, engine, excepthook)
     if not verbose:
         sys.stdout = _WithoutBars(stdout)
     try:

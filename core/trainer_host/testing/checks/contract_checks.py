@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError
-from trainer_host.engine.factory import make_engine
 from trainer_host.plugin.chain import Member, hook_names
 from trainer_host.plugin.discovery import HOST, normal
 from trainer_host.plugin.hookspecs import HookSpecs
@@ -131,7 +130,7 @@ def listing_imports_nothing(bench: Bench) -> str:
     """Imports of the plugin, torch or the engine while plugins are listed."""
     if not bench.subject.installed:
         raise CheckSkippedError("the plugin is not installed from a package.")
-    code = LISTING.format(package=bench.subject.package, engine=make_engine().name, name=bench.subject.name)
+    code = LISTING.format(package=bench.subject.package, engine=bench.subject.engine.name, name=bench.subject.name)
     environment = {**os.environ, "PYTHONPATH": _path()}
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, timeout=120

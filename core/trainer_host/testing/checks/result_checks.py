@@ -94,9 +94,7 @@ def _different(before: Mapping[str, float], after: Mapping[str, float]) -> list[
 )
 def checkpoint_plain(bench: Bench) -> str:
     """Classes that checkpoints name, and whether they load without running code."""
-    from trainer_host.engine.factory import make_engine
-
-    checkpoints = make_engine().checkpoints
+    checkpoints = bench.subject.engine.checkpoints
     folder = bench.first().result.save_dir
     files = sorted(f for ending in ("*.pt", "*.pth", "*.ckpt") for f in folder.rglob(ending))
     for file in files:

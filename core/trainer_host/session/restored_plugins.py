@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.base.settings import is_file, name_of
-from trainer_host.engine.factory import make_engine
+from trainer_host.engine.task_engine import load_plugins
 from trainer_host.plugin.discovery import FILE, OBJECT
 
 if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
     from trainer_host.engine.checkpoint.reading import Checkpoint
+    from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.chain import Chain
     from trainer_host.plugin.registry import Registry
 
 
-def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry, reporter: Reporter) -> Chain:
-    """Return the plugins that a model was trained with, and those that the user adds.
+def restored_plugins(
+    checkpoint: Checkpoint, request: Request, registry: Registry, reporter: Reporter
+) -> tuple[Chain, Engine]:
+    """Return the plugins that a model was trained with, and those that the user adds, and their engine.
 
     Raises:
         SettingsError: If neither the file nor the user names the task.
@@ -58,7 +61,7 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
         reporter.warn(f"{path} was trained with the {warning}")
     extensions = [*(name for name in recorded if name not in missing), *given.plugins]
     try:
-        chain = registry.chain(task, extensions, options, make_engine().default_hooks())
+        chain, engine = load_plugins(registry, task, extensions, options)
     except PluginError as error:
         if lost := [name for name in objects.intersection(record.get("chain", ())) if name not in known]:
             what = f"{path} was trained for the task {lost[0]!r}, which was given as an object."
@@ -74,4 +77,4 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
         raise
     for problem in chain.notices:
         reporter.warn(str(problem))
-    return chain
+    return chain, engine
