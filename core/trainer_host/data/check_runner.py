@@ -100,7 +100,7 @@ def _known_keys(chain: Chain) -> set[str]:
 def _original(ctx: DataContext) -> DataContext:
     """Return the context of what a run's own YAML was made from: files on this machine, and nothing to be fetched."""
     path = Path(ctx.source)
-    if path.name != NORMALISED or not path.is_file() or not path.with_name("args.yaml").is_file():
+    if path.name != NORMALISED or not path.is_file():
         return ctx
     content = read_document(path).content
     source = str(content.get(SOURCE, ""))

@@ -211,7 +211,7 @@ def load_readers(
         options=chain.options,
         source=str(settings["data"]),
         images=request.options.images,
-        split=str(getattr(args, "split", None) or "val"),
+        split=str(args.split or "val"),
         offline=request.options.offline,
     )
     return chain, ctx, inferred
