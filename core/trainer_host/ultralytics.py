@@ -1,6 +1,6 @@
 """Tools for tasks that are built on the classes of ultralytics, as the built-in tasks are.
 
-Each name is imported with the engine when it is first used.
+Each name is imported when it is first used; all but `task_from_trainer` import the engine.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.ultralytics.drop_in import DropInTrainer
     from trainer_host.engine.ultralytics.plugin_layers import model_class
     from trainer_host.engine.ultralytics.trackers import engine_callbacks
+    from trainer_host.engine.ultralytics.trainer_adapter import task_from_trainer
 else:
     _ENGINE = "trainer_host.engine.ultralytics"
     __getattr__ = lazy_exports(
@@ -26,6 +27,7 @@ else:
             "engine_callbacks": f"{_ENGINE}.trackers",
             "model_class": f"{_ENGINE}.plugin_layers",
             "read_yaml_dataset": f"{_ENGINE}.dataset_source",
+            "task_from_trainer": f"{_ENGINE}.trainer_adapter",
             "vet_architecture": f"{_ENGINE}.architecture",
         },
     )
@@ -36,5 +38,6 @@ __all__ = [
     "engine_callbacks",
     "model_class",
     "read_yaml_dataset",
+    "task_from_trainer",
     "vet_architecture",
 ]

@@ -3,4 +3,4 @@
 __version__ = "0.1.0"
 
 ENGINE_WINDOW = ">=8.4.180,<8.5"
-"""Releases of ultralytics that can be installed with the host; the same bounds stand in pyproject.toml."""
+"""Releases of the engine that can be installed with the host; the same bounds stand in pyproject.toml."""

@@ -129,6 +129,7 @@ class PlainEngine:
     name = "plain"
     settings_file = "plain.yaml"
     results_file = "plain.csv"
+    variables: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.settings: EngineSettings = PlainSettings()

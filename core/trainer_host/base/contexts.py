@@ -234,7 +234,7 @@ class LogContext(RunContext):
 
     Attributes:
         epoch: The epoch that ended, counted from 1; None for the best checkpoint, after training.
-        values: Losses, metrics and learning rates by their names in ``results.csv``; no metrics of an epoch that
+        values: Losses, metrics and learning rates by their names in the table of results; no metrics of an epoch that
             was not evaluated.
     """
 

@@ -30,5 +30,4 @@ Image: TypeAlias = "NDArray[np.uint8]"
 Batch: TypeAlias = dict[str, Any]
 """A batch as the loader's collate function returns it; ``img`` is a tensor of shape (N, C, H, W)."""
 Trainer: TypeAlias = Any
-"""The engine's trainer, a subclass of `ultralytics.engine.trainer.BaseTrainer`. Untyped, and without a promise of
-stability."""
+"""The engine's own trainer, untyped and without a promise of stability."""

@@ -117,6 +117,7 @@ class Engine(Protocol):
         settings: Its settings.
         settings_file: Name of the file that holds every setting of a run, in the run's folder.
         results_file: Name of the table of results in the run's folder, which training writes.
+        variables: Beginnings of the names of environment variables that it reads.
         checkpoints: Its checkpoint files.
         process_globals: What its library changes in the process.
     """
@@ -125,6 +126,7 @@ class Engine(Protocol):
     settings: EngineSettings
     settings_file: str
     results_file: str
+    variables: tuple[str, ...]
     checkpoints: Checkpoints
     process_globals: EngineGlobals
 

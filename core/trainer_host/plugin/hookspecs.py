@@ -234,7 +234,7 @@ class HookSpecs:
 
     @hookspec
     def loss_terms(self, ctx: LossContext) -> Mapping[str, LossTerm]:  # type: ignore[empty-body]
-        """Return terms to add to the loss, by the name that progress and ``results.csv`` show.
+        """Return terms to add to the loss, by the name that progress and the table of results show.
 
         Called: at set-up, after `build_loss`.
 
@@ -296,7 +296,7 @@ class HookSpecs:
     def metrics(self, ctx: ValidationContext) -> Mapping[str, Metric]:  # type: ignore[empty-body]
         """Return metrics by name, which every validation computes besides the task's own.
 
-        A name such as ``metrics/PCK`` becomes a column of ``results.csv`` and a value for ``--best-metric``.
+        A name such as ``metrics/PCK`` becomes a column of the table of results and a value for ``--best-metric``.
 
         Called: before `build_validator`.
 

@@ -18,14 +18,14 @@ from trainer_host.plugin.chain import HookManager, Member, hook_names, register
 from trainer_host.plugin.plugin_commands import load_command
 from trainer_host.plugin.plugin_loading import load_file
 from trainer_host.plugin.plugin_options import describe_options
+from trainer_host.plugin.plugin_spec import TaskSpec
 from trainer_host.plugin.registry import Registry
-from trainer_host.plugin.trainer_adapter import TrainerHooks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trainer_host.plugin.discovery import Kind, PluginRecord
-    from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
+    from trainer_host.plugin.plugin_spec import ExtensionSpec
 
 TIMEOUT_S = 120.0
 
@@ -97,8 +97,9 @@ def _hooks(record: PluginRecord, spec: TaskSpec | ExtensionSpec | None) -> list[
     """Return the hooks that a plugin implements; for a trainer class those that its own methods answer."""
     if spec is None:
         return []
-    if isinstance(spec.hooks, TrainerHooks):
-        return spec.hooks.overridden()
+    if isinstance(spec, TaskSpec) and spec.trainer is not None:
+        overridden: list[str] = spec.hooks.overridden()
+        return overridden
     return hook_names(Member(record, spec))
 
 

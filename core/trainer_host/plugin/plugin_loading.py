@@ -55,7 +55,7 @@ def load_task(record: PluginRecord) -> TaskSpec:
         raise PluginError(f"task {record.name!r} from {record.origin} is broken: {record.target} is not a TaskSpec.")
     if isinstance(spec.trainer, str) and spec.base is None:
         what = f"task {record.name!r} from {record.origin} is broken: it needs a base, as its trainer {spec.trainer}"
-        fix = f"name the task that {record.name!r} builds on: TaskSpec.from_trainer(..., base=NAME)"
+        fix = f"name the task that {record.name!r} builds on: task_from_trainer(..., base=NAME)"
         raise PluginError(Problem(f"{what} is imported late.", fix))
     return spec
 

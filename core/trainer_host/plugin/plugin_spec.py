@@ -27,8 +27,8 @@ class TaskSpec:
         metrics: Names of the metrics in the table of epochs, which also shows the one that selects ``best.pt``.
         dataset_keys: Keys of a dataset YAML by which the task is inferred: the task that finds most of its keys wins.
         known_keys: All keys of a dataset YAML that the task understands, besides those that every task has.
-        trainer: Trainer class of the engine that the task is made from, or its place as ``module:Class``; see
-            `from_trainer`.
+        trainer: Trainer class that the task is made from, or its place as ``module:Class``; an engine's own function
+            sets it, such as ``task_from_trainer`` of ``trainer_host.ultralytics``.
         settings: Engine keys that suit the task, such as ``{"imgsz": 64}``. Settings of the user take precedence, then
             those of the sample; a task's take precedence over those of its base.
         engine: The engine that trains the task, as ``module:Class``; the base's if this is None, and the host's own
@@ -50,34 +50,6 @@ class TaskSpec:
     trainer: type[Any] | str | None = None
     engine: str | None = None
     name: str | None = None
-
-    @classmethod
-    def from_trainer(
-        cls, trainer: type[Any] | str, *, base: str | None = None, engine_task: str | None = None, **fields: Any
-    ) -> TaskSpec:
-        """Return a task made from a subclass of the engine's trainers.
-
-        Methods that the class and its parents override, up to the engine's trainer of the base task, answer the hooks;
-        ``super()`` reaches the base's answers. All other hooks are answered by the base.
-
-        Args:
-            trainer: The class; or its place as ``module:Class``, so that listing the task does not import the engine.
-                A place needs ``base``.
-            base: Task that the new one builds on. Default: the nearest of the host's own tasks whose trainer the class
-                derives from, or none.
-            engine_task: The engine's kind of task; inferred from the class by default.
-            fields: Further attributes of the task.
-
-        Raises:
-            PluginError: When the task is loaded, if there is no such class, or if ``base`` is missing.
-        """
-        from trainer_host.plugin.trainer_adapter import TrainerHooks, base_of, kind_of
-
-        if isinstance(trainer, type):
-            base = base or base_of(trainer)
-            engine_task = engine_task or next(filter(None, map(kind_of, trainer.__mro__)), None)
-        hooks = TrainerHooks(trainer, base)
-        return cls(hooks=hooks, trainer=trainer, base=base, engine_task=engine_task, **fields)
 
 
 @dataclass(frozen=True, kw_only=True)

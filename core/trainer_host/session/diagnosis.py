@@ -29,7 +29,7 @@ PACKAGES = (
     *("click", "pydantic", "pyyaml", "psutil"),
 )
 """Distributions whose versions are shown; those that are not installed have none."""
-VARIABLES = ("TRAINER_", "YOLO_", "OMP_", "MKL_", "CUDA_", "NVIDIA_", "PYTORCH_", "TORCH_", "PYTHONPATH")
+VARIABLES = ("TRAINER_", "OMP_", "MKL_", "CUDA_", "NVIDIA_", "PYTORCH_", "TORCH_", "PYTHONPATH")
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 """User and password within an address."""
@@ -201,5 +201,5 @@ def _environment() -> dict[str, str]:
     return {
         name: "(not shown)" if SECRET.search(name) else LOGIN.sub("(not shown)", value)
         for name, value in sorted(os.environ.items())
-        if name.startswith(VARIABLES) or name.upper() in PROXIES
+        if name.startswith((*VARIABLES, *default_engine().variables)) or name.upper() in PROXIES
     }

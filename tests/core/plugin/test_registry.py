@@ -19,6 +19,7 @@ from trainer_host.base.reporting import NullReporter
 from trainer_host.engine.error_translation import blamed
 from trainer_host.plugin import registry as registry_module
 from trainer_host.plugin.import_check import check_all, describe
+from trainer_host.ultralytics import task_from_trainer
 
 SMALL = {"epochs": 1, "imgsz": 64, "batch": 8, "plots": False}
 
@@ -125,7 +126,7 @@ InPackage = type("Hooks", (HTTPLogHooks,), {"__module__": "trainer_hand_pose.hoo
         (ExtensionSpec(hooks=HalfRate(), name="mine"), "mine"),
         (PAWS, "paws"),
         (TaskSpec(hooks=PawHooks()), "paw"),
-        (TaskSpec.from_trainer("my_code.trainers:FootTrainer", base="pose"), "foot"),
+        (task_from_trainer("my_code.trainers:FootTrainer", base="pose"), "foot"),
         (InPackage(), "hand-pose"),
         (module("trainer_blur_aware"), "blur-aware"),
         (module("my.rates"), "rates"),

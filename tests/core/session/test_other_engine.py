@@ -72,7 +72,7 @@ def test_commands(folder: Path) -> None:
 
     assert trainer("check", "data.yaml", "--json").json["task"] == "plain"
     assert "the plain engine has no setting conf" in trainer("check", "data.yaml", "conf=0.5", code=3).err
-    assert "plain: '1'" in trainer("run", "data=data.yaml", "--dry-run").out
+    assert "task: plain" in trainer("run", "data=data.yaml", "--dry-run").out
     done = trainer("run", "data=data.yaml", "mean=0.75", "--json")
     assert done.json["metrics"] == {"mean": 0.75}
     assert "plain engine: train" in done.err

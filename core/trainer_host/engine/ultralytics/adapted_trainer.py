@@ -19,9 +19,9 @@ from trainer_host.base.contexts import RunContext
 from trainer_host.base.errors import PluginError, Problem
 from trainer_host.data.check_runner import unanswered
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
+from trainer_host.engine.ultralytics.trainer_adapter import load_trainer, stop_of
 from trainer_host.plugin.chain import DEFAULTS
 from trainer_host.plugin.plugin_spec import TaskSpec
-from trainer_host.plugin.trainer_adapter import load_trainer, stop_of
 
 if TYPE_CHECKING:
     from pathlib import Path

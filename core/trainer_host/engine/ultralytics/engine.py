@@ -107,6 +107,7 @@ class UltralyticsEngine:
     name = "ultralytics"
     settings_file = "args.yaml"
     results_file = "results.csv"
+    variables: tuple[str, ...] = ("YOLO_",)
 
     def __init__(self) -> None:
         self.settings: EngineSettings = UltralyticsSettings()

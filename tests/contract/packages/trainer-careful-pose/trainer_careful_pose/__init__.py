@@ -1,9 +1,9 @@
 """Trainer classes as tasks. They are imported when they are used."""
 
-from trainer_host import TaskSpec
+from trainer_host.ultralytics import task_from_trainer
 
-POSE = TaskSpec.from_trainer("trainer_careful_pose.trainer:CarefulPoseTrainer", base="pose")
-SEGMENT = TaskSpec.from_trainer(
+POSE = task_from_trainer("trainer_careful_pose.trainer:CarefulPoseTrainer", base="pose")
+SEGMENT = task_from_trainer(
     "ultralytics.models.yolo.segment:SegmentationTrainer",
     base="detect",
     engine_task="segment",

@@ -17,14 +17,19 @@ from trainer_host.engine.factory import default_engine
 from trainer_host.engine.live_run import LiveRun
 from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer, new_trainer
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
+from trainer_host.engine.ultralytics.trainer_adapter import load_trainer
 from trainer_host.plugin.chain import Chain, HookManager, Member, register
 from trainer_host.plugin.discovery import PluginRecord
 from trainer_host.plugin.import_check import describe
 from trainer_host.plugin.plugin_spec import ExtensionSpec
 from trainer_host.plugin.registry import Registry
-from trainer_host.plugin.trainer_adapter import load_trainer
+from trainer_host.ultralytics import task_from_trainer
 
 Words = dict[str, Any]
+LATE_TASK = """
+from trainer_host.ultralytics import task_from_trainer
+TASK = task_from_trainer({target!r}, base="pose")
+"""
 
 
 class Mine(PoseTrainer):  # type: ignore[misc, unused-ignore]
@@ -44,22 +49,22 @@ class Own(BaseTrainer):  # type: ignore[misc, unused-ignore]
     [(Mine, "pose", "pose"), (SegmentationTrainer, "detect", "segment"), (Own, None, None)],
 )
 def test_base_and_kind_are_told_by_the_class(trainer: type[Any], base: str | None, kind: str | None) -> None:
-    spec = TaskSpec.from_trainer(trainer, metrics=("a",))
+    spec = task_from_trainer(trainer, metrics=("a",))
     assert (spec.base, spec.engine_task, spec.trainer, spec.metrics) == (base, kind, trainer, ("a",))
 
 
 def test_what_is_imported_late_needs_its_base(installed: Callable[..., Path]) -> None:
     code = f"""
-from trainer_host import TaskSpec
-LATE = TaskSpec.from_trainer("nowhere.trainer:Mine")
-FINE = TaskSpec.from_trainer("{__name__}:Mine", base="pose")
+from trainer_host.ultralytics import task_from_trainer
+LATE = task_from_trainer("nowhere.trainer:Mine")
+FINE = task_from_trainer("{__name__}:Mine", base="pose")
 """
     installed("p", tasks={"late": "late_trainers:LATE", "fine": "late_trainers:FINE"}, modules={"late_trainers": code})
     with pytest.raises(PluginError) as caught:
         Registry.installed().chain("late")
     assert str(caught.value) == (
         "task 'late' from p 1.0 is broken: it needs a base, as its trainer nowhere.trainer:Mine is imported late. "
-        "Fix: name the task that 'late' builds on: TaskSpec.from_trainer(..., base=NAME)"
+        "Fix: name the task that 'late' builds on: task_from_trainer(..., base=NAME)"
     )
     assert Registry.installed().chain("fine").attribute("base") == "pose", (
         "another task of the module is not in the way"
@@ -67,7 +72,7 @@ FINE = TaskSpec.from_trainer("{__name__}:Mine", base="pose")
 
 
 def test_the_hooks_that_are_shown_are_those_that_the_class_overrides(installed: Callable[..., Path]) -> None:
-    code = f"from trainer_host import TaskSpec\nTASK = TaskSpec.from_trainer('{__name__}:Mine', base='pose')\n"
+    code = LATE_TASK.format(target=f"{__name__}:Mine")
     installed("trainer-mine", tasks={"mine": "shown_trainers:TASK"}, modules={"shown_trainers": code})
     assert describe("mine", Registry.installed())["hooks"] == ["preprocess_batch"]
 
@@ -79,7 +84,7 @@ class Sized(PoseTrainer):  # type: ignore[misc, unused-ignore]
 
 
 def test_a_class_that_needs_more_arguments_is_named(installed: Callable[..., Path]) -> None:
-    code = f"from trainer_host import TaskSpec\nTASK = TaskSpec.from_trainer('{__name__}:Sized', base='pose')\n"
+    code = LATE_TASK.format(target=f"{__name__}:Sized")
     installed("trainer-sized", tasks={"sized": "sized_trainers:TASK"}, modules={"sized_trainers": code})
     with pytest.raises(PluginError) as caught:
         new_trainer(LiveRun.of_chain(Registry.installed().chain("sized"), default_engine()), {}, {})
@@ -98,12 +103,12 @@ def test_a_text_that_names_no_class_is_told() -> None:
 
 
 def test_a_base_of_another_kind_has_neither_sample_nor_predictor() -> None:
-    hooks = TaskSpec.from_trainer(SegmentationTrainer).hooks
+    hooks = task_from_trainer(SegmentationTrainer).hooks
     with pytest.raises(SettingsError, match="a trainer of segment needs another"):
         hooks.build_sample()
     with pytest.raises(PluginError, match="it trains segment, and its base 'detect' does not"):
         hooks.build_predictor(SimpleNamespace(task="mine"))
-    same = TaskSpec.from_trainer(Mine).hooks
+    same = task_from_trainer(Mine).hooks
     assert (same.build_sample(), same.build_predictor(SimpleNamespace(task="mine"))) == (None, None)
 
 
@@ -130,7 +135,7 @@ def trainer(tmp_path: Path) -> HostTrainer:
         return made
 
     manager = HookManager()
-    tasks = (member("pose", "task", TaskSpec(hooks=Base())), member("mine", "task", TaskSpec.from_trainer(Mine)))
+    tasks = (member("pose", "task", TaskSpec(hooks=Base())), member("mine", "task", task_from_trainer(Mine)))
     chain = Chain(tasks, (member("also", "extension", ExtensionSpec(hooks=Extension())),), manager)
     made = detached_trainer(LiveRun.of_chain(chain, default_engine()), SimpleNamespace(), {}, "cpu", tmp_path)
     assert made is not None

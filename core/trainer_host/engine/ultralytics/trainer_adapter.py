@@ -1,4 +1,4 @@
-"""A trainer class of the engine as the hooks of a task."""
+"""A trainer class of the engine as the hooks of a task; ultralytics is not imported before the class is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.plugin.discovery import HOST, TASKS
 from trainer_host.plugin.markers import hookimpl
+from trainer_host.plugin.plugin_spec import TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -27,6 +28,32 @@ if TYPE_CHECKING:
     from trainer_host.base.type_aliases import Batch
 
 ENGINE = "ultralytics"
+
+
+def task_from_trainer(
+    trainer: type[Any] | str, *, base: str | None = None, engine_task: str | None = None, **fields: Any
+) -> TaskSpec:
+    """Return a task made from a subclass of the engine's trainers.
+
+    Methods that the class and its parents override, up to the engine's trainer of the base task, answer the hooks;
+    ``super()`` reaches the base's answers. All other hooks are answered by the base.
+
+    Args:
+        trainer: The class; or its place as ``module:Class``, so that listing the task does not import the engine. A
+            place needs ``base``.
+        base: Task that the new one builds on. Default: the nearest of the host's own tasks whose trainer the class
+            derives from, or none.
+        engine_task: The engine's kind of task; inferred from the class by default.
+        fields: Further attributes of the task.
+
+    Raises:
+        PluginError: When the task is loaded, if there is no such class, or if ``base`` is missing.
+    """
+    if isinstance(trainer, type):
+        base = base or base_of(trainer)
+        engine_task = engine_task or next(filter(None, map(kind_of, trainer.__mro__)), None)
+    hooks = TrainerHooks(trainer, base)
+    return TaskSpec(hooks=hooks, trainer=trainer, base=base, engine_task=engine_task, **fields)
 
 
 def kind_of(trainer: type[Any]) -> str | None:
@@ -56,7 +83,7 @@ def load_trainer(target: type[Any] | str) -> type[Any]:
         found = getattr(importlib.import_module(module), name or "?", None)
     except ImportError as error:
         what = f"cannot import the trainer {target}: {error}".rstrip(".")
-        raise PluginError(Problem(f"{what}.", "correct the argument of from_trainer, or the module")) from error
+        raise PluginError(Problem(f"{what}.", "correct the argument of task_from_trainer, or the module")) from error
     if not isinstance(found, type):
         raise PluginError(Problem(f"{target!r} is not a trainer class.", "write it as module:Class"))
     return found
