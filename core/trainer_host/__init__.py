@@ -69,16 +69,22 @@ from trainer_host.session.trained_model import Predictions, TrainedModel
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
+    from trainer_host.base.resolved_run import ResolvedRun
     from trainer_host.data.yolo_writer import Written
+    from trainer_host.engine.live_run import load_run
+    from trainer_host.engine.protocol import LiveRun
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
     from trainer_host.session.diagnosis import Diagnosis
-else:  # modules that need torch or numpy
+else:  # modules that need torch or numpy, or that few programs need
     __getattr__ = lazy_exports(
         __name__,
         {
             "CheckResult": "trainer_host.session.dataset_check",
             "Diagnosis": "trainer_host.session.diagnosis",
+            "LiveRun": "trainer_host.engine.protocol",
+            "ResolvedRun": "trainer_host.base.resolved_run",
+            "load_run": "trainer_host.engine.live_run",
             "ConvertResult": "trainer_host.session.dataset_conversion",
             "Written": "trainer_host.data.yolo_writer",
         },
@@ -107,6 +113,7 @@ __all__ = [
     "LabelContext",
     "Layer",
     "Line",
+    "LiveRun",
     "LoadedImage",
     "LoaderContext",
     "LogContext",
@@ -129,6 +136,7 @@ __all__ = [
     "Progress",
     "Registry",
     "Reporter",
+    "ResolvedRun",
     "RunContext",
     "RunResult",
     "Sample",
@@ -154,6 +162,7 @@ __all__ = [
     "doctor",
     "hookimpl",
     "load",
+    "load_run",
     "plugins",
     "predict",
     "read_record",

@@ -22,12 +22,11 @@ import trainer_host
 from tests.benchmarks.timing import in_turn, print_times, ratio
 from trainer_host.plugin.chain import HookManager, Member, register
 from trainer_host.plugin.discovery import PluginRecord
-from trainer_host.plugin.hookspecs import HookSpecs
+from trainer_host.plugin.hookspecs import HOOKS
 from trainer_host.plugin.plugin_spec import ExtensionSpec
 
 CALLS = 2000
 AIM = 0.005
-HOOKS = [name for name in vars(HookSpecs) if not name.startswith("_")]
 WRAPPER = "@hookimpl(wrapper=True)\ndef {}():\n    return (yield)\n"
 DO_NOTHING = "\n".join(["from trainer_host import hookimpl\n", *map(WRAPPER.format, HOOKS)])
 CLOCK = """

@@ -18,39 +18,13 @@ from typing import Any
 import trainer_host
 from trainer_host.base import contexts, protocols, type_aliases
 from trainer_host.plugin.chain import READERS
-from trainer_host.plugin.hookspecs import HookSpecs
+from trainer_host.plugin.hookspecs import HOOKS, STAGES
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "hooks.md"
 MARK = "<!-- Below: written by `python -m tests.docs.hooks` from the sources. -->\n"
 
-STAGES: Mapping[str, tuple[str, ...]] = {
-    "Hooks of the dataset": (
-        *(
-            "sniff_dataset",
-            "read_dataset",
-            "check_dataset",
-            "suggest_keys",
-            "annotate_image",
-            "histograms",
-            "build_sample",
-        ),
-    ),
-    "Hooks of the loaders": (
-        *("augmentations", "build_dataset", "build_sampler", "build_dataloader", "preprocess_batch", "plot_data"),
-    ),
-    "Hooks of the model": ("layers", "build_model", "set_model_attributes", "build_loss", "loss_terms"),
-    "Hooks of the training": (
-        *("build_optimizer", "build_schedule", "finish_setup", "build_autobatch_hints", "callbacks", "log_metrics"),
-        *("state_dict", "load_state_dict"),
-    ),
-    "Hooks of the evaluation": (
-        "build_validator",
-        "metrics",
-        "postprocess_predictions",
-        "compute_fitness",
-        "evaluate_best",
-    ),
-    "Hooks of the prediction": ("build_predictor", "draw_prediction"),
+TITLES: Mapping[str, tuple[str, ...]] = {
+    str(stage.__doc__).rstrip("."): tuple(name for name in vars(stage) if name in HOOKS) for stage in STAGES
 }
 """Every hook, by the stage of a run."""
 
@@ -68,11 +42,6 @@ PROTOCOLS = [p for n, p in vars(protocols).items() if getattr(p, "_is_protocol",
 PROTOCOLS = [p for p in PROTOCOLS if p.__module__ == protocols.__name__]
 
 
-def hooks() -> dict[str, Any]:
-    """Return the specification of every hook, by its name."""
-    return {n: f for n, f in vars(HookSpecs).items() if not n.startswith("_")}
-
-
 def aliases() -> dict[str, str]:
     """Return what is said of each name for a type."""
     body = [node for module in (type_aliases, protocols) for node in ast.parse(inspect.getsource(module)).body]
@@ -86,7 +55,7 @@ def aliases() -> dict[str, str]:
 
 def places() -> dict[str, str]:
     """Return the anchor of every name that the page describes."""
-    found = {name: name for name in hooks()}
+    found = {name: name for name in HOOKS}
     found |= {c.__name__: f"class-{c.__name__.lower()}" for c in [*CONTEXTS, *VALUES]}
     found |= {p.__name__: f"protocol-{p.__name__.lower()}" for p in PROTOCOLS}
     found |= dict.fromkeys(aliases(), "other-names")
@@ -146,7 +115,7 @@ def who(name: str, first: bool) -> str:
 
 def hook_section(name: str) -> Iterator[str]:
     """Yield the section of one hook."""
-    function = hooks()[name]
+    function = HOOKS[name]
     doc = inspect.getdoc(function) or ""
     since = re.search(r"\.\. versionadded:: (\S+)", doc)
     called = re.search(r"^Called: ((?:.+\n?)+)", doc, re.MULTILINE)
@@ -155,7 +124,7 @@ def hook_section(name: str) -> Iterator[str]:
     text = doc.replace(since[0], "").replace(called[0], "")
     text, _, raises = sections(text)
     signature = short(str(inspect.signature(function))).replace("self, ", "")
-    types = [t for t in dict.fromkeys(re.findall(r"\w+", signature)) if t in places() and t not in hooks()]
+    types = [t for t in dict.fromkeys(re.findall(r"\w+", signature)) if t in places() and t not in HOOKS]
     yield f"### {name}\n"
     yield f"```python\ndef {name}{signature}\n```\n"
     answers, when = who(name, function.trainer_host_spec["firstresult"]), prose(called[1]).rstrip(".")
@@ -220,9 +189,9 @@ def overview() -> Iterator[str]:
     """Yield the table of all hooks."""
     yield "## Overview\n"
     yield "| Hook | Answers | What it does |\n| --- | --- | --- |"
-    for name in (n for stage in STAGES.values() for n in stage):
-        first = hooks()[name].trainer_host_spec["firstresult"]
-        summary = (inspect.getdoc(hooks()[name]) or "").split("\n\n")[0]
+    for name in (n for stage in TITLES.values() for n in stage):
+        first = HOOKS[name].trainer_host_spec["firstresult"]
+        summary = (inspect.getdoc(HOOKS[name]) or "").split("\n\n")[0]
         yield f"| [`{name}`](#{name}) | {'first result' if first else 'all'} | {cell(summary)} |"
     yield ""
 
@@ -230,7 +199,7 @@ def overview() -> Iterator[str]:
 def generated() -> str:
     """Return the part of the page that follows the mark."""
     parts = [*overview()]
-    for stage, names in STAGES.items():
+    for stage, names in TITLES.items():
         parts += [f"## {stage}\n", *(line for name in names for line in hook_section(name))]
     parts += ["## Contexts\n", "Frozen views of a run; `dataclasses.replace` makes a changed copy.\n"]
     parts += chained(class_section(c) for c in CONTEXTS)

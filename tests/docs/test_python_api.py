@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 import trainer_host.typing
-from tests.docs.hooks import hooks
 from tests.docs.python_api import MODULES, PAGE, names, page
 from trainer_host.cli.plugins_new import TEMPLATES
+from trainer_host.plugin.hookspecs import HOOKS
 
 PACKAGES = Path(__file__).parents[1] / "contract" / "packages"
 KNOWN = {
@@ -35,14 +35,14 @@ KNOWN = {
     "defaultdict",
 }
 """Names of types that everybody has: of Python, numpy and torch."""
-PRIVATE_TYPES = {"T", "V", "D", "Bench", "Kind", "Chain", "HookManager", "EngineModel"}
+PRIVATE_TYPES = {"T", "V", "D", "Bench", "Kind", "Chain", "HookManager", "Engine", "EngineModel", "RunOptions"}
 """Type variables, a `Literal` that says itself, the workbench that the checks of the kit share, and what only the host
 itself passes to or takes from the members of a public class."""
 
 
 def public_callables() -> Iterator[tuple[str, Any]]:
     """Yield every function, method and class whose annotations others see, with its name."""
-    yield from hooks().items()
+    yield from HOOKS.items()
     for name, value in names().items():
         if inspect.isroutine(value):
             yield name, value
@@ -164,7 +164,7 @@ CONTRIBUTIONS = {"augmentations", "callbacks", "histograms", "layers", "loss_ter
 
 
 def test_names_of_hooks_follow_one_pattern() -> None:
-    for name, spec in hooks().items():
+    for name, spec in HOOKS.items():
         if name in CONTRIBUTIONS:
             assert not spec.trainer_host_spec["firstresult"], f"{name}: a noun is a hook that everybody answers"
         else:

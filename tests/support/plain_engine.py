@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from trainer_host.base.signals import StopRequest
     from trainer_host.base.type_aliases import Device, Image
     from trainer_host.engine.checkpoint.reading import Checkpoint
-    from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.process_state import EngineGlobals
-    from trainer_host.engine.protocol import Checkpoints, Command, EngineSettings, Lacking
+    from trainer_host.engine.protocol import Checkpoints, Command, EngineSettings, Lacking, LiveRun
 
 DEFAULTS: Mapping[str, Any] = {
     "model": None,

@@ -8,7 +8,7 @@ import sys
 import warnings
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.interpreter_state import preserved_process
@@ -16,8 +16,6 @@ from trainer_host.base.interpreter_state import preserved_process
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-
-    from trainer_host.engine.protocol import Engine
 
 THREADS = "OMP_NUM_THREADS"
 
@@ -44,8 +42,17 @@ class EngineGlobals(Protocol):
         ...
 
 
+class HasGlobals(Protocol):
+    """An engine, as far as it matters here."""
+
+    process_globals: EngineGlobals
+
+
+E = TypeVar("E", bound=HasGlobals)
+
+
 @contextmanager
-def preserved_state(choose: Callable[[], Engine]) -> Iterator[Engine]:
+def preserved_state(choose: Callable[[], E]) -> Iterator[E]:
     """Choose and import an engine, and restore on leaving, also after an exception, what it changes in the process.
 
     That is: what `preserved_process` restores, the random generators of numpy and torch, deterministic and cudnn flags,

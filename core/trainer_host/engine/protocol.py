@@ -1,7 +1,8 @@
-"""The protocol of an engine: the calls by which a session trains, evaluates and predicts."""
+"""The protocol of an engine: the run that it is given, and the calls by which a session trains and predicts."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -12,18 +13,42 @@ if TYPE_CHECKING:
     from trainer_host.base.errors import EnvironmentProblemError, Problem
     from trainer_host.base.protocols import Prediction
     from trainer_host.base.reporting import Reporter
+    from trainer_host.base.resolved_run import ResolvedRun
     from trainer_host.base.results import StartingWeights, TrainingOutcome, UnreadableImage
+    from trainer_host.base.run_options import RunOptions
     from trainer_host.base.signals import StopRequest
     from trainer_host.base.type_aliases import Device, Image
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
-    from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.process_state import EngineGlobals
+    from trainer_host.plugin.chain import Chain
 
 Command = Literal["run", "val", "predict"]
 """Commands that an engine carries out."""
 Lacking = Literal["video", "stream", "files"]
 """What a prediction does without: a video or a stream among its sources, files that it writes."""
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """A resolved run with its plugins, loaded in this process.
+
+    Attributes:
+        resolved: What the run does.
+        chain: Its plugins.
+        engine: Its engine.
+        drop_in: Whether its trainer stands in for one of the engine's own.
+    """
+
+    resolved: ResolvedRun
+    chain: Chain
+    engine: Engine
+    drop_in: bool = False
+
+    @property
+    def options(self) -> RunOptions:
+        """The options of the host."""
+        return self.resolved.options
 
 
 class EngineSettings(Protocol):

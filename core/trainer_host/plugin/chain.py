@@ -18,7 +18,7 @@ from trainer_host.plugin.discovery import (
     select,
 )
 from trainer_host.plugin.error_attribution import guarded
-from trainer_host.plugin.hookspecs import BASE_FIRST, HookSpecs
+from trainer_host.plugin.hookspecs import BASE_FIRST, HOOKS, HookSpecs
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.plugin_loading import load_extension, load_named, load_task, with_object
 from trainer_host.plugin.plugin_options import parse_options
@@ -353,7 +353,7 @@ def register(manager: HookManager, member: Member) -> None:
         manager.deprecated += ignored_hooks(record, hooks)
     for caller, implementation in implemented:
         if caller.spec is None and not implementation.optionalhook:
-            problem = unknown("hook", caller.name, [n for n in dir(HookSpecs) if not n.startswith("_")])
+            problem = unknown("hook", caller.name, list(HOOKS))
             what = f"{where} has an invalid hook: {problem}"
             raise PluginError(Problem(what, "see docs/reference/hooks.md"))
         first = caller.spec is not None and caller.spec.opts["firstresult"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem
 from trainer_host.plugin.discovery import FILE, OBJECT
-from trainer_host.plugin.hookspecs import HookSpecs
+from trainer_host.plugin.hookspecs import HOOKS
 from trainer_host.plugin.markers import PROJECT
 from trainer_host.plugin.plugin_spec import ExtensionSpec, TaskSpec
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainer_host.plugin.discovery import PluginRecord
 
 MARK = f"{PROJECT}_impl"
-HOOKS = {name: set(inspect.signature(f).parameters) - {"self"} for name, f in vars(HookSpecs).items() if name[0] != "_"}
+ARGUMENTS = {name: set(inspect.signature(f).parameters) - {"self"} for name, f in HOOKS.items()}
 """The hooks, with the names of their arguments."""
 
 
@@ -75,8 +75,8 @@ def _unmarked(own: dict[str, Any], cutoff: float) -> Iterator[str]:
         if not inspect.isfunction(value) or hasattr(value, MARK) or name.startswith("_"):
             continue
         arguments = set(inspect.signature(value).parameters) - {"self"}
-        hook = next(iter(get_close_matches(name, HOOKS, n=1, cutoff=cutoff)), None)
-        if hook and arguments and arguments <= HOOKS[hook]:
+        hook = next(iter(get_close_matches(name, ARGUMENTS, n=1, cutoff=cutoff)), None)
+        if hook and arguments and arguments <= ARGUMENTS[hook]:
             renamed = f", and name it {hook}" if hook != name else ""
             yield f"write @hookimpl above the function {name}{renamed}"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.engine.error_translation import blamed
+from trainer_host.engine.live_run import run_of_chain
 from trainer_host.session.restored_plugins import restored_plugins
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ def open_model(request: Request, registry: Registry, reporter: Reporter, engine:
     Raises:
         TrainerError: For every cause that is expected.
     """
-    from trainer_host.engine.live_run import LiveRun
-
     settings = request.values
     path = Path(engine.find_weights(str(settings["model"]), request.options.offline, None))
     if path.suffix.lower() != ".pt":
@@ -40,7 +39,7 @@ def open_model(request: Request, registry: Registry, reporter: Reporter, engine:
         raise SettingsError(Problem(f"{path} is {'a folder' if path.is_dir() else 'not a .pt file'}.", fix))
     checkpoint = engine.checkpoints.read(path)
     chain, engine = restored_plugins(checkpoint, request, registry, reporter)
-    run = LiveRun.of_chain(chain, engine, settings, request.options)
+    run = run_of_chain(chain, engine, settings, request.options)
     of_loading = engine.settings.of_loading()
     with blamed(chain.manager, engine):
         return engine.trained_model(checkpoint, run, {k: v for k, v in settings.items() if k in of_loading})

@@ -14,8 +14,7 @@ from trainer_host.base.findings import DatasetError
 from trainer_host.base.request import GivenValue
 from trainer_host.base.run_options import recorded_part
 from trainer_host.data.source_recognition import dataset_as_model
-from trainer_host.engine.live_run import LiveRun
-from trainer_host.engine.task_engine import load_plugins
+from trainer_host.engine.live_run import load_plugins, run_of_chain
 from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
-    from trainer_host.engine.protocol import Engine
+    from trainer_host.engine.protocol import Engine, LiveRun
     from trainer_host.plugin.chain import Chain
     from trainer_host.plugin.registry import Registry
 
@@ -84,7 +83,7 @@ def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], eng
     objects = {m.record.name: _kind(m.spec) for m in chain.again if m.record.version == OBJECT}
     objects |= {key: _kind(one.value) for key, one in settings.items() if not _is_plain(one.value)}
     task = request.options.task or ""
-    return LiveRun.of_chain(
+    return run_of_chain(
         chain,
         engine,
         {key: one.value for key, one in settings.items()},

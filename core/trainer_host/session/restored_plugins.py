@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.base.settings import is_file, name_of
-from trainer_host.engine.task_engine import load_plugins
+from trainer_host.engine.live_run import load_plugins
 from trainer_host.plugin.discovery import FILE, OBJECT
 
 if TYPE_CHECKING:

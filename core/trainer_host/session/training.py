@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
     from trainer_host.base.results import TrainingOutcome
-    from trainer_host.engine.live_run import LiveRun
-    from trainer_host.engine.protocol import Training
+    from trainer_host.engine.protocol import LiveRun, Training
     from trainer_host.plugin.registry import Registry
 
 PICTURES = 6

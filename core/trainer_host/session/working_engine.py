@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from trainer_host.base.errors import TrainerError
 from trainer_host.engine.error_translation import translated
 from trainer_host.engine.factory import default_engine
+from trainer_host.engine.live_run import engine_of_task
 from trainer_host.engine.process_state import preserved_state
-from trainer_host.engine.task_engine import engine_of_task
 from trainer_host.plugin.discovery import HOST
 from trainer_host.session.sample_dataset import SAMPLE
 from trainer_host.session.task_inference import task_of_dataset

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError, Problem
-from trainer_host.engine.task_engine import engine_of_task
+from trainer_host.engine.live_run import engine_of_task
 from trainer_host.plugin.chain import task_chain
 from trainer_host.plugin.discovery import FILE
 from trainer_host.plugin.plugin_loading import load_file, load_target

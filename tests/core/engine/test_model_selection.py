@@ -11,7 +11,7 @@ from trainer_host import PluginError, RunContext, SettingsError, TaskSpec, hooki
 from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.run_options import RunOptions
 from trainer_host.engine.factory import default_engine
-from trainer_host.engine.live_run import LiveRun
+from trainer_host.engine.protocol import LiveRun
 from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, shown_metrics
 from trainer_host.plugin.chain import DEFAULTS, Chain, HookManager
 

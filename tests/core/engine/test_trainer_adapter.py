@@ -14,7 +14,7 @@ from ultralytics.models.yolo.segment import SegmentationTrainer
 
 from trainer_host import PluginError, SettingsError, TaskSpec, hookimpl
 from trainer_host.engine.factory import default_engine
-from trainer_host.engine.live_run import LiveRun
+from trainer_host.engine.live_run import run_of_chain
 from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer, new_trainer
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 from trainer_host.engine.ultralytics.trainer_adapter import load_trainer
@@ -87,7 +87,7 @@ def test_a_class_that_needs_more_arguments_is_named(installed: Callable[..., Pat
     code = LATE_TASK.format(target=f"{__name__}:Sized")
     installed("trainer-sized", tasks={"sized": "sized_trainers:TASK"}, modules={"sized_trainers": code})
     with pytest.raises(PluginError) as caught:
-        new_trainer(LiveRun.of_chain(Registry.installed().chain("sized"), default_engine()), {}, {})
+        new_trainer(run_of_chain(Registry.installed().chain("sized"), default_engine()), {}, {})
     assert str(caught.value) == (
         "task 'sized': its trainer Sized cannot be instantiated: missing a required argument: 'cfg'. "
         "Fix: give all arguments of its __init__ defaults, overrides=None and _callbacks=None among them"
@@ -137,7 +137,7 @@ def trainer(tmp_path: Path) -> HostTrainer:
     manager = HookManager()
     tasks = (member("pose", "task", TaskSpec(hooks=Base())), member("mine", "task", task_from_trainer(Mine)))
     chain = Chain(tasks, (member("also", "extension", ExtensionSpec(hooks=Extension())),), manager)
-    made = detached_trainer(LiveRun.of_chain(chain, default_engine()), SimpleNamespace(), {}, "cpu", tmp_path)
+    made = detached_trainer(run_of_chain(chain, default_engine()), SimpleNamespace(), {}, "cpu", tmp_path)
     assert made is not None
     return made
 

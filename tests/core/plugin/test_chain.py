@@ -22,12 +22,11 @@ from trainer_host import (
     hookimpl,
 )
 from trainer_host.plugin.chain import READERS, Chain, HookManager, Member, register
-from trainer_host.plugin.hookspecs import BASE_FIRST, HookSpecs
+from trainer_host.plugin.hookspecs import BASE_FIRST, HOOKS
 from trainer_host.plugin.registry import Registry
 
 Install = Callable[..., Path]
 
-HOOKS = {n: f for n, f in vars(HookSpecs).items() if not n.startswith("_")}
 FIRST = sorted(n for n, f in HOOKS.items() if f.trainer_host_spec["firstresult"])
 ALL = sorted(HOOKS.keys() - set(FIRST))
 LEVELS = ("base", "middle", "leaf")

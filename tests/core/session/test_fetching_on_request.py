@@ -149,14 +149,13 @@ def test_what_the_engine_adds_by_itself_is_passed_over(monkeypatch: pytest.Monke
 
 def test_the_engine_gives_trackers_to_the_drop_in_classes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from trainer_detect import DetectionTrainer
-    from trainer_host.engine.live_run import LiveRun
-    from trainer_host.engine.task_engine import load_plugins
+    from trainer_host.engine.live_run import load_plugins, run_of_chain
     from trainer_host.engine.ultralytics import adapted_trainer as from_trainer
     from trainer_host.plugin.registry import Registry
     from trainer_pose import PoseTrainer
 
     assert "Trainer" in PoseTrainer.__name__ and "Trainer" in DetectionTrainer.configured().__name__
-    run = LiveRun.of_chain(*load_plugins(Registry.installed(), "pose", (), {}))
+    run = run_of_chain(*load_plugins(Registry.installed(), "pose", (), {}))
     assert from_trainer.trainer_class(run) is None  # so that a run has the host's own
     assert "Trainer" not in from_trainer.HostTraining.__name__
     mine = type("MyTrainer", (), {})
@@ -277,9 +276,8 @@ def test_set_up_decides_without_test_weights(
     from trainer_host.base.reporting import NullReporter
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.factory import default_engine
-    from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.live_run import load_plugins, run_of_chain
     from trainer_host.engine.process_state import preserved_state
-    from trainer_host.engine.task_engine import load_plugins
     from trainer_host.engine.ultralytics import host_trainer as host
     from trainer_host.engine.ultralytics.reimplemented import mixed_precision
     from trainer_host.engine.ultralytics.training_engine import TrainingEngine
@@ -294,7 +292,7 @@ def test_set_up_decides_without_test_weights(
     monkeypatch.setattr(mixed_precision, "amp_works", lambda device: works)
     monkeypatch.setattr(mixed_precision, "grad_scaler", lambda device: "on")
     values = {"data": str(data), "model": "yolo11n-pose.yaml", "imgsz": 32, "amp": True, "plots": False, "batch": 2}
-    run = LiveRun.of_chain(*load_plugins(Registry.installed(), "pose", (), {}), values)
+    run = run_of_chain(*load_plugins(Registry.installed(), "pose", (), {}), values)
     engine = TrainingEngine(run, tmp_path, NullReporter(), StopRequest())
     with preserved_state(default_engine):
         engine.prepare()

@@ -139,17 +139,14 @@ RANK = """
 import sys
 from pathlib import Path
 from trainer_host.base.reporting import NullReporter
-from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.factory import default_engine
 from trainer_host.engine.process_state import preserved_state
-from trainer_host.engine.task_engine import load_run
-from trainer_host.plugin.registry import Registry
 from trainer_host.session.training import train
 
 resolved = ResolvedRun.read(Path(sys.argv[1]))
 resolved = resolved.model_copy(update={"settings": {**resolved.settings, "name": "c"}})
 with preserved_state(default_engine):
-    run = load_run(resolved, Registry.installed(resolved.options.no_plugins))
+    run = load_run(resolved)
     train(run, NullReporter(), StopRequest())
 """

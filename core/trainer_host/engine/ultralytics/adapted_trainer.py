@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trainer_host.base.contexts import ValidationContext
     from trainer_host.base.protocols import Dataset, Validator
     from trainer_host.base.type_aliases import Batch, Module, Optimizer
-    from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.protocol import LiveRun
     from trainer_host.plugin.chain import Chain
 
 

@@ -9,7 +9,7 @@ from ultralytics.utils import DEFAULT_CFG, LOGGER
 from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.run_options import RunOptions
 from trainer_host.engine.error_translation import blamed
-from trainer_host.engine.live_run import LiveRun
+from trainer_host.engine.live_run import run_of_chain
 from trainer_host.engine.ultralytics.engine import UltralyticsEngine
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
@@ -50,7 +50,7 @@ class DropInTrainer(HostTrainer):
             LOGGER.warning(str(problem))
         best = BestMetric.parse(self.best_metric) if self.best_metric else None
         with blamed(chain.manager, engine), engine_errors():
-            run = LiveRun.of_chain(chain, engine, options=RunOptions(exact=True, best_metric=best), drop_in=True)
+            run = run_of_chain(chain, engine, options=RunOptions(exact=True, best_metric=best), drop_in=True)
             super().__init__(cfg, overrides, _callbacks, run=run)
 
     def train(self) -> None:

@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
-    from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.process_state import EngineGlobals
-    from trainer_host.engine.protocol import Checkpoints, Command, EngineModel, EngineSettings, Lacking, Training
+    from trainer_host.engine.protocol import (
+        Checkpoints,
+        Command,
+        EngineModel,
+        EngineSettings,
+        Lacking,
+        LiveRun,
+        Training,
+    )
 
 
 class UltralyticsSettings:

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.protocols import Metric, Validator
     from trainer_host.base.type_aliases import Batch, Module, Optimizer
-    from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.protocol import LiveRun
 
 
 class HostTrainer(ModelTrainer):

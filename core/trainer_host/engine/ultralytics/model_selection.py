@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trainer_host.base.contexts import RunContext
-    from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.protocol import LiveRun
 
 
 def selecting_metric(run: LiveRun) -> BestMetric:

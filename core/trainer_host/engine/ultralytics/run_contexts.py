@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trainer_host.base.contexts import RunContext
 
 if TYPE_CHECKING:
-    from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.protocol import LiveRun
 
 C = TypeVar("C", bound=RunContext)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.contexts import DataContext
     from trainer_host.data.description import Description
-    from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.protocol import LiveRun
 
 
 def prepare_dataset(run: LiveRun, ctx: DataContext, folder: Path, used: AbstractSet[str]) -> Description:

@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Prediction
     from trainer_host.base.type_aliases import Image, Module
     from trainer_host.engine.checkpoint.reading import Checkpoint
-    from trainer_host.engine.live_run import LiveRun
-    from trainer_host.engine.protocol import Command
+    from trainer_host.engine.protocol import Command, LiveRun
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 

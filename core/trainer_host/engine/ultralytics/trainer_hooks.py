@@ -14,7 +14,7 @@ from trainer_host.engine.ultralytics.run_contexts import C, make_context
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.protocol import LiveRun
 
 
 class HookedTrainer(BaseTrainer):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
-    from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.protocol import LiveRun
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 

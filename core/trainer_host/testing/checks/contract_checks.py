@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.errors import PluginError
 from trainer_host.plugin.chain import Member, hook_names
 from trainer_host.plugin.discovery import HOST, normal
-from trainer_host.plugin.hookspecs import HookSpecs
+from trainer_host.plugin.hookspecs import HOOKS
 from trainer_host.plugin.plugin_options import Option, describe_options, options_as_data, parse_options
 from trainer_host.testing.check_outcome import CheckFailedError, CheckSkippedError, check
 from trainer_host.version import __version__
@@ -45,8 +45,9 @@ def hooks(bench: Bench) -> str:
     except PluginError as error:
         problem = error.problems[0]
         raise CheckFailedError(problem.message, problem.fix or "") from error
-    known = {n for n in dir(HookSpecs) if not n.startswith("_")}
-    unmarked = sorted(n for n in known - set(found) if _takes_a_context(getattr(bench.subject.spec.hooks, n, None)))
+    unmarked = sorted(
+        n for n in HOOKS.keys() - set(found) if _takes_a_context(getattr(bench.subject.spec.hooks, n, None))
+    )
     if unmarked:
         names = ", ".join(unmarked)
         raise CheckFailedError(f"{names}: not marked as a hook, so never called.", "put @hookimpl above it")
