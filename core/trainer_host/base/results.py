@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from trainer_host.base.type_aliases import Image
+    from trainer_host.base.type_aliases import Array, Image
     from trainer_host.base.vision import Detections
 
 MOST_PARTS = 8
@@ -233,7 +233,7 @@ class ImagePrediction:
     detections: Detections | None = field(default=None, repr=False)
     names: Mapping[int, str] = field(default_factory=dict, repr=False)
     point_names: Mapping[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    drawn: Callable[[ImagePrediction], Any] | None = field(default=None, repr=False, compare=False)
+    drawn: Callable[[ImagePrediction], Image | None] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -254,32 +254,36 @@ class ImagePrediction:
         return width, height
 
     @property
-    def boxes(self) -> Any:
+    def boxes(self) -> Array:
         """Array of shape (N, 4), float32: x1, y1, x2, y2 in pixels of the image; upright also around oriented ones."""
-        return self._arrays.boxes
+        boxes: Array = self._arrays.boxes
+        return boxes
 
     @property
-    def scores(self) -> Any:
+    def scores(self) -> Array:
         """Array of shape (N,), float32: confidences from 0 to 1."""
-        return self._arrays.scores
+        scores: Array = self._arrays.scores
+        return scores
 
     @property
-    def classes(self) -> Any:
+    def classes(self) -> Array:
         """Array of shape (N,), int64: class numbers, which `names` has the names of."""
-        return self._arrays.classes
+        classes: Array = self._arrays.classes
+        return classes
 
     @property
-    def points(self) -> Any:
+    def points(self) -> Array | None:
         """Array of shape (N, K, 2) or (N, K, 3), float32: x, y in pixels and a confidence; None without points."""
-        return self._arrays.points
+        points: Array | None = self._arrays.points
+        return points
 
     @property
-    def _arrays(self) -> Detections:
+    def _arrays(self) -> Any:  # `Detections` whose tensors are arrays
         if self.detections is None:
             raise AttributeError("the predictor of this task gives no arrays. Fix: use .objects")
         return self.detections
 
-    def plot(self) -> Any:
+    def plot(self) -> Image:
         """Return a copy of the image with what was found drawn on it, as the task draws it: (H, W, 3), uint8, BGR."""
         picture = self.drawn(self) if self.drawn is not None else None
         return self.image.copy() if picture is None else picture

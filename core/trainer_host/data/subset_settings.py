@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trainer_host.base.protocols import TrainingArgs
     from trainer_host.data.description import Description, Split
 
 SHOWN = 10
@@ -57,7 +58,7 @@ def refuse_unknown_classes(classes: Any, names: Any, owner: str) -> None:
         raise SettingsError(Problem(what, f"choose from {_listed(sorted(known), known)}"))
 
 
-def check_selection(data: Description, args: Any, used: Collection[str]) -> list[Finding]:
+def check_selection(data: Description, args: TrainingArgs, used: Collection[str]) -> list[Finding]:
     """Return warnings about splits of which ``classes`` and ``fraction`` leave no label.
 
     Args:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.signals import StopRequest
+    from trainer_host.base.type_aliases import Trainer
 
 
 class ProgressCallbacks:
@@ -47,32 +48,32 @@ class ProgressCallbacks:
             "on_train_end": self.on_train_end,
         }
 
-    def on_pretrain_routine_end(self, trainer: Any) -> None:
+    def on_pretrain_routine_end(self, trainer: Trainer) -> None:
         """Report the weights that the training starts from, which are known once there is a model."""
         if trainer.starting_weights is not None:
             for line in trainer.starting_weights.lines:
                 self.reporter.note(line)
 
-    def on_train_start(self, trainer: Any) -> None:
+    def on_train_start(self, trainer: Trainer) -> None:
         """Start the clock; from here on a request to stop waits for a checkpoint."""
         self.began = self.clock()
         self.stop.waits = True
         if self.stop.requested:
             self._end(trainer)
 
-    def on_train_epoch_start(self, trainer: Any) -> None:
+    def on_train_epoch_start(self, trainer: Trainer) -> None:
         """Note when the epoch began."""
         self.batch, self.epoch_began, self.in_epoch = 0, self.clock(), True
         self._show(trainer)
 
-    def on_train_batch_end(self, trainer: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer) -> None:
         """Report the batch, and end the epoch early on a request to stop."""
         self.batch += 1
         self._show(trainer)
         if self.stop.requested:
             self._end(trainer)
 
-    def on_fit_epoch_end(self, trainer: Any) -> None:
+    def on_fit_epoch_end(self, trainer: Trainer) -> None:
         """Report the epoch. The engine fires this once more after the final evaluation, which is not an epoch."""
         if not self.in_epoch or not trainer.tloss:
             return
@@ -95,15 +96,15 @@ class ProgressCallbacks:
         if self.stop.requested:
             self._end(trainer)
 
-    def on_train_end(self, trainer: Any) -> None:
+    def on_train_end(self, trainer: Trainer) -> None:
         """Stop at once on a request from here on: there is no checkpoint to wait for."""
         self.stop.waits, self.stop.when = False, "after training; the model is saved"
 
     @staticmethod
-    def _end(trainer: Any) -> None:
+    def _end(trainer: Trainer) -> None:
         trainer.stop = trainer.interrupted = True
 
-    def _show(self, trainer: Any) -> None:
+    def _show(self, trainer: Trainer) -> None:
         batches = len(trainer.train_loader)
         done = trainer.epoch - trainer.start_epoch + self.batch / max(batches, 1)
         self.reporter.progress(
@@ -117,7 +118,7 @@ class ProgressCallbacks:
             )
         )
 
-    def _left(self, trainer: Any, done: float) -> float | None:
+    def _left(self, trainer: Trainer, done: float) -> float | None:
         """Return the seconds that the epochs still to come take, at the pace of those that are done."""
         if done <= 0:
             return None
@@ -125,5 +126,5 @@ class ProgressCallbacks:
         return (self.clock() - self.began) / done * remaining
 
     @staticmethod
-    def _losses(trainer: Any) -> dict[str, float]:
+    def _losses(trainer: Trainer) -> dict[str, float]:
         return {k: float(v) for k, v in (trainer.tloss or {}).items()}

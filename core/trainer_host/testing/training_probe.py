@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from trainer_host.base.contexts import ModelContext, RunContext
+    from trainer_host.base.type_aliases import Trainer
 
 NAME = "trainer-host-probe"
 BATCH = 4
@@ -91,11 +92,11 @@ class Probe:
             "on_fit_epoch_end": self._measured_epoch,
         }
 
-    def _begin(self, trainer: Any) -> None:
+    def _begin(self, trainer: Trainer) -> None:
         if self.measure:
             self.untrained = deepcopy(trainer.model)
 
-    def _trained_epoch(self, trainer: Any) -> None:
+    def _trained_epoch(self, trainer: Trainer) -> None:
         self.recording.weights.append(digest(trainer.model.state_dict()))
         if self.measure:
             gc.collect()
@@ -106,12 +107,12 @@ class Probe:
                 self._measure_losses(trainer)
             self._measure_validation(trainer)
 
-    def _measured_epoch(self, trainer: Any) -> None:
+    def _measured_epoch(self, trainer: Trainer) -> None:
         self.recording.metrics.append(dict(trainer.metrics))
         if self.stop_after is not None and trainer.epoch + 1 >= self.stop_after:
             trainer.stop = True
 
-    def _measure_losses(self, trainer: Any) -> None:
+    def _measure_losses(self, trainer: Trainer) -> None:
         loader = trainer.train_loader
         collate = getattr(loader, "collate_fn", None)
         if collate is None:
@@ -128,7 +129,7 @@ class Probe:
         found.loss_before, found.loss_after = loss(self.untrained, REPEATS), loss(trained, REPEATS)
         found.loss_once, found.loss_twice = found.loss_after, loss(trained, 2 * REPEATS)
 
-    def _measure_validation(self, trainer: Any) -> None:
+    def _measure_validation(self, trainer: Trainer) -> None:
         before = training_state(trainer)
         trainer.validator(trainer)
         after, drawn = training_state(trainer), random_state()
@@ -151,7 +152,7 @@ def loss_of(model: Any, batch: Any) -> float:
     return float(loss.detach().sum())
 
 
-def training_state(trainer: Any) -> dict[str, str]:
+def training_state(trainer: Trainer) -> dict[str, str]:
     """Return a hash of each part of a training that a validation must not change."""
     model = trainer.model
     return {

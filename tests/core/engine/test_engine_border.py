@@ -75,3 +75,9 @@ def test_the_engine_has_what_the_protocol_asks(protocol: type, ours: type) -> No
     for name, member in vars(protocol).items():
         if not name.startswith("_") and inspect.isfunction(member):
             assert [*inspect.signature(getattr(ours, name)).parameters] == [*inspect.signature(member).parameters], name
+
+
+def test_one_module_of_the_session_decides_which_engine_a_request_has() -> None:
+    making = re.compile(r"\b(default_engine|make_engine|engine_of_task)\b")
+    found = {p.name for p in (CORE / "session").glob("*.py") if making.search(p.read_text(encoding="utf-8"))}
+    assert found == {"working_engine.py", "diagnosis.py"}  # a diagnosis has no task

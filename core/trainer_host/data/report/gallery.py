@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from markupsafe import Markup
+    from pluggy import HookRelay
 
     from trainer_host.base.annotations import Shape
     from trainer_host.base.contexts import DataContext
@@ -46,7 +47,7 @@ class Gallery:
 
     data: Description
     findings: Sequence[Finding]
-    hooks: Any
+    hooks: HookRelay
     ctx: DataContext
 
     def samples(self) -> Markup | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from markupsafe import Markup
+    from pluggy import HookRelay
 
     from trainer_host.base.contexts import DataContext
     from trainer_host.base.findings import Finding
@@ -31,7 +32,9 @@ FEW = 5
 _TITLES = ("images", "with labels", "empty label file", "no label file", "objects", "skipped")
 
 
-def write_report(path: Path, data: Description, findings: Sequence[Finding], hooks: Any, ctx: DataContext) -> None:
+def write_report(
+    path: Path, data: Description, findings: Sequence[Finding], hooks: HookRelay, ctx: DataContext
+) -> None:
     """Write the report of a dataset as one HTML page, atomically.
 
     Args:
@@ -87,7 +90,7 @@ def _findings(findings: Sequence[Finding], gallery: Gallery) -> Markup | None:
     return render("findings.html", **values) if groups else None
 
 
-def _statistics(data: Description, hooks: Any, ctx: DataContext) -> Markup | None:
+def _statistics(data: Description, hooks: HookRelay, ctx: DataContext) -> Markup | None:
     found = [*own_histograms(data), *(h for answer in hooks.histograms(ctx=ctx) for h in answer)]
     cards = [card for card in (size_chart(data), *map(chart, found)) if card]
     return render("statistics.html", cards=cards) if cards else None

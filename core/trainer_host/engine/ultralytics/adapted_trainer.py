@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.contexts import ValidationContext
     from trainer_host.base.protocols import Dataset, Validator
-    from trainer_host.base.type_aliases import Batch, Module, Optimizer
+    from trainer_host.base.type_aliases import Batch, Device, Module, Optimizer
     from trainer_host.engine.protocol import LiveRun
     from trainer_host.plugin.chain import Chain
 
@@ -186,7 +186,7 @@ def new_trainer(run: LiveRun, overrides: dict[str, Any], callbacks: dict[str, li
     return kind(overrides=overrides, _callbacks=callbacks)  # type: ignore[call-arg]
 
 
-def detached_trainer(run: LiveRun, args: Any, data: Any, device: Any, save_dir: Path) -> HostTrainer | None:
+def detached_trainer(run: LiveRun, args: Any, data: Any, device: Device, save_dir: Path) -> HostTrainer | None:
     """Return a trainer that trains nothing, on which the methods of a trainer class are called for a trained model."""
     kind = trainer_class(run)
     if kind is None:

@@ -17,6 +17,7 @@ from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trainer_host.base.protocols import TrainingArgs
     from trainer_host.engine.checkpoint.reading import Checkpoint
 
 ARCHITECTURES = (".yaml", ".yml")
@@ -24,7 +25,7 @@ SCALE = re.compile(r"(\d+)([nslmx])(.+)?$")
 """The scale in the name of an architecture, whose file is named without it: ``yolo26n.yaml``."""
 
 
-def starting_models(args: Any) -> tuple[ModelFacts, ...]:
+def starting_models(args: TrainingArgs) -> tuple[ModelFacts, ...]:
     """Return the models that a training starts from, by its settings ``model`` and ``pretrained``.
 
     A file that cannot be read is skipped: building the model reports it, if it is used there at all. A

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainer_host.base.protocols import TrainingArgs
 
 
-def setting_warnings(args: Any) -> list[str]:
+def setting_warnings(args: TrainingArgs) -> list[str]:
     """Return a warning for each combination of settings that does less than it seems.
 
     Args:

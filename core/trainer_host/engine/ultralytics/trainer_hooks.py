@@ -14,6 +14,8 @@ from trainer_host.engine.ultralytics.run_contexts import C, make_context
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pluggy import HookRelay
+
     from trainer_host.engine.protocol import LiveRun
 
 
@@ -29,7 +31,7 @@ class HookedTrainer(BaseTrainer):
     description: Mapping[str, Any] = MappingProxyType({})
 
     @property
-    def hooks(self) -> Any:
+    def hooks(self) -> HookRelay:
         """The hooks of this run."""
         return self.host_run.chain.manager.hook
 

@@ -17,6 +17,7 @@ from ultralytics.utils import LOGGER
 from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
+    from trainer_host.base.type_aliases import Device
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 KNOWN_BAD = re.compile(
@@ -27,7 +28,7 @@ OFF, UNCHECKED = (False, "fp32"), "bf16"
 
 
 @reimplements("utils/checks.py", "check_amp", "4971004f3cd7")
-def amp_works(device: Any) -> bool:
+def amp_works(device: Device) -> bool:
     """Return whether mixed precision works on a device, as far as its name says it."""
     if device.type in {"cpu", "mps"}:
         return False
@@ -56,7 +57,7 @@ def after_test(trainer: HostTrainer, amp: Any) -> None:
         trainer.scaler = grad_scaler(trainer.device)
 
 
-def grad_scaler(device: Any) -> Any:
+def grad_scaler(device: Device) -> Any:
     """Return a scaler of losses that is switched on."""
     if device.type == "npu":
         return importlib.import_module("torch_npu").npu.amp.GradScaler(enabled=True)

@@ -28,6 +28,7 @@ from trainer_host.engine.ultralytics.checkpoints import as_state, foreign_classe
 from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
+    from trainer_host.base.type_aliases import Module
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 
@@ -66,7 +67,7 @@ def _repair_ema(trainer: HostTrainer) -> None:
                 value.copy_(live[name])
 
 
-def _snapshot(ema: Any) -> Any:
+def _snapshot(ema: Any) -> Module:
     """Return the model in half precision, as the ecosystem stores it, without its loss."""
     loss = getattr(ema, "criterion", None)
     ema.criterion = None  # it may refer to the whole run, which does not belong in a checkpoint
