@@ -72,6 +72,7 @@ def test_commands(folder: Path) -> None:
 
     assert trainer("check", "data.yaml", "--json").json["task"] == "plain"
     assert "the plain engine has no setting conf" in trainer("check", "data.yaml", "conf=0.5", code=3).err
+    assert "the plain engine has no setting conf" in trainer("convert", "data.yaml", "to", "conf=0.5", code=3).err
     assert "task: plain" in trainer("run", "data=data.yaml", "--dry-run").out
     done = trainer("run", "data=data.yaml", "mean=0.75", "--json")
     assert done.json["metrics"] == {"mean": 0.75}
@@ -100,3 +101,34 @@ def test_an_engine_that_cannot_be_made_is_an_error_of_the_plugin(refused: Callab
         "cannot make the engine 'no_module:Engine': ModuleNotFoundError: No module named 'no_module'. "
         "Fix: correct TaskSpec.engine, as module:Class"
     )
+
+
+IMPORTED_BY_A_PLUGIN = """
+import os, sys
+from functools import partial
+import cv2, numpy, torch
+from trainer_host import Registry
+from trainer_host.base.request import Request
+from trainer_host.engine.process_state import preserved_state
+from trainer_host.session.working_engine import engine_of_request
+
+def state():
+    return [cv2.getNumThreads(), numpy.get_printoptions()["linewidth"], torch.get_num_threads(), sorted(os.environ)]
+
+request = Request.of("run", {}, task="early")
+before, inside = state(), []
+for _ in range(2):
+    with preserved_state(partial(engine_of_request, request, Registry.installed())) as engine:
+        assert engine.name == "ultralytics" and "early_task" in sys.modules
+        inside.append(state())
+    assert state() == before, (before, state())
+assert inside[0] == inside[1] != before, inside
+"""
+
+
+def test_a_plugin_may_import_the_engine_before_it_is_chosen(tmp_path: Path) -> None:
+    code = (
+        "import ultralytics.utils\nfrom trainer_host import TaskSpec\nTASK = TaskSpec(hooks=object(), base='detect')\n"
+    )
+    write_package(tmp_path, "trainer-early", tasks={"early": "early_task:TASK"}, modules={"early_task": code})
+    python(IMPORTED_BY_A_PLUGIN, tmp_path, cwd=tmp_path)

@@ -72,7 +72,7 @@ def _snapshot(ema: Any) -> Module:
     loss = getattr(ema, "criterion", None)
     ema.criterion = None  # it may refer to the whole run, which does not belong in a checkpoint
     try:
-        model = deepcopy(ema).half().to(memory_format=torch.contiguous_format)
+        model: Module = deepcopy(ema).half().to(memory_format=torch.contiguous_format)
     finally:
         ema.criterion = loss
     for value in model.state_dict().values():
