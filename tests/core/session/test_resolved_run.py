@@ -138,7 +138,7 @@ def test_another_process_makes_the_same_run_to_the_bit(tmp_path: Path) -> None:
 RANK = """
 import sys
 from pathlib import Path
-from trainer_host.base.reporting import NullReporter
+from trainer_host import NullReporter, ResolvedRun, load_run
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.factory import default_engine
 from trainer_host.engine.process_state import preserved_state
