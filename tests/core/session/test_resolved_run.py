@@ -49,6 +49,7 @@ RUNS = st.builds(
     options=OPTIONS,
     plugins=st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES, max_size=3), max_size=2),
     origins=st.dictionaries(KEYS, st.sampled_from(["command", "file", "sample", "task"]), max_size=3),
+    defaults=st.dictionaries(KEYS, VALUES, max_size=3),
     versions=st.dictionaries(KEYS, TEXTS, max_size=3),
     used=st.lists(TEXTS, max_size=2).map(tuple),
 )
@@ -142,13 +143,13 @@ from trainer_host.base.reporting import NullReporter
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.factory import make_engine
-from trainer_host.engine.task_engine import load_run
+from trainer_host.session.resolution import load_run
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.training import train
 
 resolved = ResolvedRun.read(Path(sys.argv[1]))
 resolved = resolved.model_copy(update={"settings": {**resolved.settings, "name": "c"}})
 with make_engine().preserved_state():
-    run = load_run(resolved, Registry.installed(resolved.options.no_plugins))
+    run = load_run(resolved, Registry.installed(resolved.options.no_plugins), NullReporter())
     train(run, NullReporter(), StopRequest())
 """

@@ -119,11 +119,14 @@ class UltralyticsEngine:
         return engine_state()
 
     def versions(self) -> dict[str, Any]:
-        """Return the releases of ultralytics and torch, and whether the host was tested with them."""
+        """Return the releases of ultralytics and of what it computes with, and whether it is one that was tested."""
+        import cv2
+        import numpy as np
         import torch
 
         state = engine_state()
-        return {self.name: state.release, "engine": state.as_data(), "torch": str(torch.__version__)}
+        libraries = {"torch": str(torch.__version__), "numpy": np.__version__, "opencv": str(cv2.__version__)}
+        return {self.name: state.release, "engine": state.as_data(), **libraries}
 
     def missing_name(self, error: AttributeError | ImportError) -> EnvironmentProblemError | None:
         """Return the error of a release that lacks a name, if that is what ``error`` is about."""
