@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import plain
-from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.errors import PluginCrashError, PluginError, Problem, SettingsError
 from trainer_host.base.findings import DatasetError
 from trainer_host.base.request import GivenValue, part_of
 from trainer_host.base.run_options import recorded_part
@@ -57,7 +57,9 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
         hooks = engine.default_hooks()
         chain = registry.chain(inferred.name, options.plugins, request.plugin_options, hooks)
         refuse_other_data(chain, request.values.get("data"), inferred, engine)
-    except (SettingsError, DatasetError) as error:
+    except PluginCrashError:  # its traceback is worth more than a complete report
+        raise
+    except (SettingsError, DatasetError, PluginError) as error:
         failed = error
     problems = [*setting_problems(request, registry, engine), *_untested(request, reporter, engine)]
     settings = _known(request, engine)
