@@ -81,6 +81,8 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
             chosen.setdefault(key, suited)
     run = _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
     report(differences(run, request.off), run, reporter)
+    if problems := engine.model_problems(run):  # before the dataset is read, which may take minutes
+        raise SettingsError(*problems)
     return run
 
 
@@ -239,8 +241,4 @@ def _with_weights(
             engine.checkpoints.read(path)  # before any work, and for --dry-run
         elif problem := engine.missing_model(path):
             raise SettingsError(problem)
-    if "model" in found:  # before the dataset is read, which may take minutes
-        values = {key: one.value for key, one in found.items()}
-        if problems := engine.model_problems(str(values["model"]), values):
-            raise SettingsError(*problems)
     return found
