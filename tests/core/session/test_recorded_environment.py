@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import yaml
 import trainer_host
 from tests.support.command import Done
 from trainer_host.base.reporting import NullReporter
+from trainer_host.base.request import Request
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.engine import engine_state
 from trainer_host.engine.engine_state import EngineState
@@ -21,6 +23,7 @@ from trainer_host.plugin.registry import Registry
 from trainer_host.session import training
 from trainer_host.session.recorded_environment import Difference, dataset_differences, differences, report
 from trainer_host.session.resolution import load_run
+from trainer_host.session.restored_chain import restored_chain
 from trainer_host.session.run_record import RunRecord
 
 Trainer = Callable[..., Done]
@@ -189,6 +192,14 @@ def test_a_plugin_is_recorded_as_it_was_chosen(edit: Edit, installed: Any, train
     assert trainer("run", "again.yaml", "--dry-run").out == done.out
     both = trainer("run", "again.yaml", "--plugin", "trainer-two:same", "--dry-run")
     assert yaml.safe_load(both.out)["plugins"] == {"trainer-two:same": {}}
+
+    plugin = {"name": "same", "kind": "extension", "distribution": "trainer-two", "version": "1.0"}
+    trained: Any = SimpleNamespace(task="detect", path=Path("best.pt"), record={"task": "detect", "plugins": [plugin]})
+    for given, package in ((), "trainer-two"), (("trainer-one:same",), "trainer-one"):
+        heard = Heard()
+        chain = restored_chain(trained, Request.of("val", plugins=given), Registry.installed(), heard)
+        assert [m.record.distribution for m in chain.extensions] == [package]
+        assert heard.warnings == []
 
 
 def test_a_wrong_plugin_hides_no_wrong_setting(trainer: Trainer, engine: None) -> None:
