@@ -54,10 +54,13 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
 def _resolved(request: Request, registry: Registry, reporter: Reporter) -> ResolvedRun:
     from trainer_host.engine.error_translation import translated
     from trainer_host.engine.factory import make_engine
+    from trainer_host.session.recorded_environment import differences, report
     from trainer_host.session.resolution import resolve
 
     with translated(), make_engine().log(reporter, request.options.verbose):
-        return resolve(request, registry, reporter).resolved
+        run = resolve(request, registry, reporter)
+        report(differences(run), run, reporter)
+        return run.resolved
 
 
 def _print_settings(resolved: ResolvedRun, as_json: bool) -> None:

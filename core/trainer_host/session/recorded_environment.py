@@ -12,7 +12,7 @@ from trainer_host.engine.task_engine import engine_of_chain
 from trainer_host.plugin.discovery import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.engine.live_run import LiveRun
@@ -44,22 +44,14 @@ class Difference:
         return f"{recorded} (now {'none' if self.now is None else self.now})"
 
 
-def differences(run: LiveRun, switched_off: Collection[str] = ()) -> list[Difference]:
+def differences(run: LiveRun, fingerprint: str | None = None) -> list[Difference]:
     """Return what differs from the record of the run that a run repeats; nothing for one that repeats none.
 
     Args:
         run: The run. Its own fields describe what is here.
-        switched_off: Plugins and distributions that the user switched off.
+        fingerprint: That of its dataset, once it is read.
     """
-    return [*_versions(run), *_plugins(run, switched_off), *_defaults(run)]
-
-
-def dataset_differences(run: LiveRun, fingerprint: str | None) -> list[Difference]:
-    """Return the difference of a dataset that was read from the recorded one."""
-    recorded = part_of(run.repeats, "dataset").get("fingerprint")
-    if recorded is None or fingerprint is None or recorded == fingerprint:
-        return []
-    return [Difference("dataset", str(recorded)[:12], fingerprint[:12])]
+    return [*_versions(run), *_plugins(run), *_defaults(run), *_dataset(run, fingerprint)]
 
 
 def report(found: Sequence[Difference], run: LiveRun, reporter: Reporter) -> None:
@@ -95,15 +87,18 @@ def _release(release: Any, state: Any) -> str:
     return f"{release} with changed {', '.join(map(str, changed))}" if isinstance(changed, list) else str(release)
 
 
-def _plugins(run: LiveRun, switched_off: Collection[str]) -> Iterator[Difference]:
-    """Yield plugins of another version; and those that are always on, and were not, or no longer are."""
+def _plugins(run: LiveRun) -> Iterator[Difference]:
+    """Yield plugins of another version; and those that are always on, and were not, or no longer are.
+
+    One that the user switched on or off is not a difference.
+    """
     listed = run.repeats.get("plugins")
     recorded = dict(map(_origin, listed if isinstance(listed, list) else ()))
     now, unasked = dict(map(_origin, run.resolved.used)), dict(map(_origin, run.chain.unasked))
     for name in recorded | unasked if recorded else ():
         before, here = recorded.get(name), now.get(name)
         built_in = all(origin is None or origin.startswith(f"{HOST} ") for origin in (before, here))
-        off = {name, (before or "").rpartition(" ")[0]}.intersection(switched_off)
+        off = {name, (before or "").rpartition(" ")[0]}.intersection(run.options.no_plugins)
         if before != here and not built_in and not off:
             yield Difference(f"plugin {name}", before, here)
 
@@ -118,5 +113,11 @@ def _defaults(run: LiveRun) -> Iterator[Difference]:
     """Yield the settings that one of both engines does not have."""
     recorded, here = part_of(run.repeats, "defaults"), run.resolved.defaults
     given = run.resolved.settings.keys() | part_of(run.repeats, "origins").keys()
-    for key in sorted(recorded.keys() ^ here.keys() - given) if recorded else ():
+    for key in sorted((recorded.keys() ^ here.keys()) - given) if recorded else ():
         yield Difference(f"setting {key}", recorded.get(key, "absent"), here.get(key, "absent"))
+
+
+def _dataset(run: LiveRun, fingerprint: str | None) -> Iterator[Difference]:
+    recorded = part_of(run.repeats, "dataset").get("fingerprint")
+    if recorded is not None and fingerprint is not None and recorded != fingerprint:
+        yield Difference("dataset", str(recorded)[:12], fingerprint[:12])

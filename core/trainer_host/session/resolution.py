@@ -80,18 +80,28 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
         if key not in part_of(request.record, "defaults"):
             chosen.setdefault(key, suited)
     run = _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
-    report(differences(run, request.off), run, reporter)
-    if problems := engine.model_problems(run):  # before the dataset is read, which may take minutes
-        raise SettingsError(*problems)
+    _refuse_early(run, engine, reporter)
     return run
 
 
-def load_run(resolved: ResolvedRun, registry: Registry, reporter: Reporter) -> LiveRun:
-    """Load the plugins of a run that another process has resolved, and compare its environment with this one.
+def _refuse_early(run: LiveRun, engine: Engine, reporter: Reporter) -> None:
+    """Refuse what can be refused before the dataset is read, which may take minutes.
+
+    Raises:
+        SettingsError: If the model cannot be built, or if an exact run is made again in another environment.
+    """
+    if run.options.exact:  # any other run warns once, when its dataset is compared too
+        report(differences(run), run, reporter)
+    if problems := engine.model_problems(run):
+        raise SettingsError(*problems)
+
+
+def load_run(resolved: ResolvedRun, registry: Registry) -> LiveRun:
+    """Load the plugins of a run that another process has resolved.
 
     Raises:
         PluginError: If a plugin cannot be used.
-        SettingsError: If an option of a plugin is not valid, or if the run is exact and results may differ.
+        SettingsError: If an option of a plugin is not valid.
     """
     options = {name_of(name): values for name, values in resolved.plugins.items()}
     tasks = {record.name for record, _ in registry.task_chain(resolved.task)}
@@ -100,9 +110,7 @@ def load_run(resolved: ResolvedRun, registry: Registry, reporter: Reporter) -> L
     chain = registry.chain(resolved.task, extensions, options, engine.default_hooks())
     defaults = _defaults(resolved.defaults, resolved.settings, engine)
     here = {"versions": _versions(engine), "used": chain.used, "defaults": defaults}
-    run = LiveRun(resolved.model_copy(update=here), chain, repeats=resolved.record())
-    report(differences(run, resolved.options.no_plugins), run, reporter)
-    return run
+    return LiveRun(resolved.model_copy(update=here), chain, repeats=resolved.record())
 
 
 def _versions(engine: Engine) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error, translated
 from trainer_host.engine.factory import make_engine
 from trainer_host.engine.task_engine import engine_of_chain
-from trainer_host.session.recorded_environment import dataset_differences, report
+from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.resolution import resolve
 from trainer_host.session.run_folders import claim_folder, hold_folder
 from trainer_host.session.run_record import FILE, RunRecord
@@ -106,7 +106,7 @@ class _Work:
         with blamed(chain.manager):
             dataset = training.prepare()
             self.record.read(dataset)
-            report(dataset_differences(self.run, dataset.get("fingerprint")), self.run, self.reporter)
+            report(differences(self.run, dataset.get("fingerprint")), self.run, self.reporter)
             extensions = ", ".join(m.record.name for m in chain.extensions)
             also = f" with {extensions}" if extensions else ""
             self.reporter.note(f"Training {chain.name}{also} {training.describe()}.")

@@ -159,6 +159,6 @@ from trainer_host.session.training import train
 resolved = ResolvedRun.read(Path(sys.argv[1]))
 resolved = resolved.model_copy(update={"settings": {**resolved.settings, "name": "c"}})
 with make_engine().preserved_state():
-    run = load_run(resolved, Registry.installed(resolved.options.no_plugins), NullReporter())
+    run = load_run(resolved, Registry.installed(resolved.options.no_plugins))
     train(run, NullReporter(), StopRequest())
 """
