@@ -71,11 +71,11 @@ from trainer_host.version import __version__
 if TYPE_CHECKING:
     from trainer_host.base.resolved_run import ResolvedRun
     from trainer_host.data.yolo_writer import Written
-    from trainer_host.engine.live_run import load_run
     from trainer_host.engine.protocol import LiveRun
     from trainer_host.session.dataset_check import CheckResult
     from trainer_host.session.dataset_conversion import ConvertResult
     from trainer_host.session.diagnosis import Diagnosis
+    from trainer_host.session.resolution import load_run
 else:  # modules that need torch or numpy, or that few programs need
     __getattr__ = lazy_exports(
         __name__,
@@ -84,7 +84,7 @@ else:  # modules that need torch or numpy, or that few programs need
             "Diagnosis": "trainer_host.session.diagnosis",
             "LiveRun": "trainer_host.engine.protocol",
             "ResolvedRun": "trainer_host.base.resolved_run",
-            "load_run": "trainer_host.engine.live_run",
+            "load_run": "trainer_host.session.resolution",
             "ConvertResult": "trainer_host.session.dataset_conversion",
             "Written": "trainer_host.data.yolo_writer",
         },

@@ -52,11 +52,14 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
 
 
 def _resolved(request: Request, registry: Registry, reporter: Reporter) -> ResolvedRun:
+    from trainer_host.session.recorded_environment import differences, report
     from trainer_host.session.resolution import resolve
     from trainer_host.session.working_engine import working_engine
 
     with working_engine(request, registry, reporter) as engine:
-        return resolve(request, registry, reporter, engine).resolved
+        run = resolve(request, registry, reporter, engine)
+        report(differences(run), run, reporter)
+        return run.resolved
 
 
 def _print_settings(resolved: ResolvedRun, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -38,12 +38,16 @@ class LiveRun:
         chain: Its plugins.
         engine: Its engine.
         drop_in: Whether its trainer stands in for one of the engine's own.
+        repeats: The record of the run that it repeats, as far as the user changed nothing of it; else empty.
+        file: The settings file that it was made from, or None.
     """
 
     resolved: ResolvedRun
     chain: Chain
     engine: Engine
     drop_in: bool = False
+    repeats: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
 
     @property
     def options(self) -> RunOptions:
@@ -223,8 +227,12 @@ class Engine(Protocol):
         """
         ...
 
-    def model_problems(self, model: str, settings: Mapping[str, Any]) -> list[Problem]:
-        """Return the settings that do not fit a model file, as far as the file alone says it."""
+    def model_problems(self, run: LiveRun) -> list[Problem]:
+        """Return what is wrong with the model file of a run, and the settings that do not fit it; nothing is built.
+
+        Raises:
+            UnsafeError: If building it could execute code or fetch something.
+        """
         ...
 
     def shipped_dataset(self, name: str) -> Path | None:

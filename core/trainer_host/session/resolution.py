@@ -9,27 +9,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import plain
-from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.errors import PluginCrashError, PluginError, Problem, SettingsError
 from trainer_host.base.findings import DatasetError
-from trainer_host.base.request import GivenValue
+from trainer_host.base.request import GivenValue, part_of
 from trainer_host.base.run_options import recorded_part
+from trainer_host.base.settings import name_of
 from trainer_host.data.source_recognition import dataset_as_model
 from trainer_host.engine.live_run import load_plugins, run_of_chain
+from trainer_host.engine.protocol import LiveRun
 from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
+from trainer_host.plugin.registry import Registry
+from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.sample_dataset import SAMPLE, sample_dataset
 from trainer_host.session.task_inference import refuse_other_data, task_of
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
-    from trainer_host.engine.protocol import Engine, LiveRun
+    from trainer_host.base.resolved_run import ResolvedRun
+    from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.chain import Chain
-    from trainer_host.plugin.registry import Registry
 
 
 def resolve(request: Request, registry: Registry, reporter: Reporter, engine: Engine) -> LiveRun:
@@ -56,7 +60,9 @@ def resolve(request: Request, registry: Registry, reporter: Reporter, engine: En
         inferred = task_of(request, registry, reporter, engine)
         chain, engine = load_plugins(registry, inferred.name, options.plugins, request.plugin_options)
         refuse_other_data(chain, request.values.get("data"), inferred, engine)
-    except (SettingsError, DatasetError) as error:
+    except PluginCrashError:  # its traceback is worth more than a complete report
+        raise
+    except (SettingsError, DatasetError, PluginError) as error:
         failed = error
     problems = [*setting_problems(request, registry, engine), *_untested(request, reporter, engine)]
     settings = _known(request, engine)
@@ -74,8 +80,52 @@ def resolve(request: Request, registry: Registry, reporter: Reporter, engine: En
         engine.refuse_remote_trackers(options.trackers)
     chosen = _with_data(request, chain, registry, reporter)
     for key, suited in _settings_of_chain(chain, engine).items():
-        chosen.setdefault(key, suited)
-    return _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
+        if key not in part_of(request.record, "defaults"):
+            chosen.setdefault(key, suited)
+    run = _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
+    _refuse_early(run, engine, reporter)
+    return run
+
+
+def _refuse_early(run: LiveRun, engine: Engine, reporter: Reporter) -> None:
+    """Refuse what can be refused before the dataset is read, which may take minutes.
+
+    Raises:
+        SettingsError: If the model cannot be built, or if an exact run is made again in another environment.
+    """
+    if run.options.exact:  # any other run warns once, when its dataset is compared too
+        report(differences(run), run, reporter)
+    if problems := engine.model_problems(run):
+        raise SettingsError(*problems)
+
+
+def load_run(resolved: ResolvedRun, registry: Registry | None = None) -> LiveRun:
+    """Return a run that another process has resolved, with its plugins loaded.
+
+    ``load_run(ResolvedRun.read("run.yaml"))`` is the same run in this process: the same settings, the same plugins in
+    the same order, and the same engine, whose ``training`` carries it out. ``resolved.model_copy(update={"settings":
+    ...})`` is a run that differs, such as in the name of its folder.
+
+    Args:
+        resolved: The run.
+        registry: The plugins to choose from; by default the installed ones.
+
+    Raises:
+        PluginError: If a plugin cannot be used.
+        SettingsError: If an option of a plugin is not valid.
+    """
+    registry = registry or Registry.installed(resolved.options.no_plugins)
+    options = {name_of(name): values for name, values in resolved.plugins.items()}
+    tasks = {record.name for record, _ in registry.task_chain(resolved.task)}
+    extensions = [name for name in resolved.plugins if name not in tasks]
+    chain, engine = load_plugins(registry, resolved.task, extensions, options)
+    defaults = _defaults(resolved.defaults, resolved.settings, engine)
+    here = {"versions": _versions(engine), "used": chain.used, "defaults": defaults}
+    return LiveRun(resolved.model_copy(update=here), chain, engine, repeats=resolved.record())
+
+
+def _versions(engine: Engine) -> dict[str, Any]:
+    return {"trainer-host": __version__, "python": platform.python_version(), **engine.versions()}
 
 
 def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], engine: Engine) -> LiveRun:
@@ -90,8 +140,11 @@ def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], eng
         recorded_part(request.options),
         task=task if ":" in task else chain.name,
         origins={key: one.origin for key, one in settings.items()},
-        versions={"trainer-host": __version__, "python": platform.python_version(), **engine.versions()},
+        defaults=_defaults(part_of(request.record, "defaults"), settings, engine),
+        versions=_versions(engine),
         objects=objects,
+        repeats=request.record,
+        file=request.file,
     )
 
 
@@ -115,6 +168,7 @@ def setting_problems(request: Request, registry: Registry, engine: Engine) -> li
         *request.problems,
         *unknown_of(request, registry, engine),
         *engine.settings.invalid(_known(request, engine), where=request.where),
+        *engine.settings.invalid(_other_defaults(request, engine), where=lambda _: str(request.file)),
         *engine.tracker_problems(request.options.trackers),
     ]
 
@@ -134,6 +188,19 @@ def unknown_of(request: Request, registry: Registry, engine: Engine) -> list[Pro
 def _known(request: Request, engine: Engine) -> dict[str, Any]:
     keys = engine.settings.keys()
     return {key: value for key, value in request.values.items() if key in keys}
+
+
+def _defaults(recorded: Mapping[str, Any], chosen: Collection[str], engine: Engine) -> dict[str, Any]:
+    """Return the settings that nobody chose, with the defaults of the run that is made again, else the engine's."""
+    defaults = engine.settings.defaults()
+    known = engine.settings.keys().intersection(defaults).difference(chosen)
+    return {key: recorded.get(key, value) for key, value in defaults.items() if key in known}
+
+
+def _other_defaults(request: Request, engine: Engine) -> dict[str, Any]:
+    """Return the recorded defaults that are not those of this engine."""
+    kept = _defaults(part_of(request.record, "defaults"), request.settings, engine)
+    return {key: value for key, value in kept.items() if value != engine.settings.defaults()[key]}
 
 
 def _untested(request: Request, reporter: Reporter, engine: Engine) -> list[Problem]:
@@ -194,8 +261,4 @@ def _with_weights(
             engine.checkpoints.read(path)  # before any work, and for --dry-run
         elif problem := engine.missing_model(path):
             raise SettingsError(problem)
-    if "model" in found:  # before the dataset is read, which may take minutes
-        values = {key: one.value for key, one in found.items()}
-        if problems := engine.model_problems(str(values["model"]), values):
-            raise SettingsError(*problems)
     return found

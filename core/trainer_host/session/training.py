@@ -12,6 +12,7 @@ from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error
 from trainer_host.engine.process_state import preserved_state
+from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.resolution import resolve
 from trainer_host.session.run_folders import claim_folder, hold_folder
 from trainer_host.session.run_record import FILE, RunRecord
@@ -104,7 +105,9 @@ class _Work:
         """
         chain = self.run.chain
         with blamed(chain.manager, self.run.engine):
-            self.record.read(training.prepare())
+            dataset = training.prepare()
+            self.record.read(dataset)
+            report(differences(self.run, dataset.get("fingerprint")), self.run, self.reporter)
             extensions = ", ".join(m.record.name for m in chain.extensions)
             also = f" with {extensions}" if extensions else ""
             self.reporter.note(f"Training {chain.name}{also} {training.describe()}.")
