@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+REREAD = ("image-unreadable", "image-unrotated")
+"""Faults of images that depend on more than their files."""
 CHUNK = 1 << 20
 """Bytes of label files that are parsed together."""
 
@@ -80,9 +82,10 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
     places = _places(known.images, listing.images)
     same_image = _unchanged(known, known.image_stats, listing.image_stats, places)
     same_label = _unchanged(known, known.label_stats, listing.label_stats, places)
-    # What could not be read for a reason of its own may be readable now, though nothing of it has changed.
+    # What could not be read for a reason of its own may be readable now, though nothing of it has changed; and another
+    # release of OpenCV may rotate what this one does not.
     same_image &= listing.image_stats[:, 0] >= 0
-    same_image &= ~np.isin(places, [f[0] for f in known.image_faults if f[1] == "image-unreadable"])
+    same_image &= ~np.isin(places, [f[0] for f in known.image_faults if f[1] in REREAD])
     same_label &= ~np.isin(places, [f.file for f in known.rows.faults if f.code == "label-unreadable"])
     if same_image.all() and same_label.all() and len(known.images) == len(listing.images):
         return known
