@@ -180,6 +180,8 @@ def _shrunk(image: Image.Image) -> NDArray[np.uint8]:
     """Return an image in grey levels, uint8 (32, 32)."""
     if image.mode in {"1", "P", "PA"}:  # would be scaled without smoothing
         image = image.convert("RGB")
+    elif image.mode.startswith("I;16"):  # which Pillow before 11 does not scale
+        image = image.convert("I")
     grey = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX).convert("F"))
     # Images of more than 8 bits are scaled, as their greatest value is not known.
     return (grey if grey.max() < 256 else grey * (255 / grey.max())).clip(0, 255).astype(np.uint8)
