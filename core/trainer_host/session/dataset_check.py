@@ -110,7 +110,7 @@ def check(request: Request, registry: Registry, reporter: Reporter) -> CheckResu
     engine = make_engine()
     with engine.switches():  # plugins may import the engine
         try:
-            chain, ctx, inferred = _prepared(request, registry, reporter)
+            chain, ctx, inferred = prepare(request, registry, reporter)
         except DatasetError as error:  # a file from which not even the task can be inferred
             return _unread(error, str(request.values["data"]), None)
         with blamed(chain.manager):
@@ -178,17 +178,13 @@ def _fix(
     return lines
 
 
-def prepare(request: Request, registry: Registry, reporter: Reporter) -> tuple[Chain, DataContext]:
-    """Load the plugins that read and check the dataset of a request.
+def prepare(request: Request, registry: Registry, reporter: Reporter) -> tuple[Chain, DataContext, InferredTask]:
+    """Load the plugins that read and check the dataset of a request; return them, the context and the task.
 
     Raises:
         SettingsError: If a setting is wrong, or no dataset is given.
         PluginError: If a plugin cannot be used.
     """
-    return _prepared(request, registry, reporter)[:2]
-
-
-def _prepared(request: Request, registry: Registry, reporter: Reporter) -> tuple[Chain, DataContext, InferredTask]:
     engine, settings = make_engine(), request.values
     problems = [*request.problems, *unknown_of(request, registry, engine)]
     if not settings.get("data"):

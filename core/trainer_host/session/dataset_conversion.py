@@ -84,7 +84,7 @@ def convert(request: Request, registry: Registry, folder: Path, reporter: Report
     """
     options = request.options
     with make_engine().switches():  # plugins may import the engine
-        chain, ctx = prepare(request, registry, reporter)
+        chain, ctx, _ = prepare(request, registry, reporter)
         with blamed(chain.manager):
             data = read_and_check(chain, ctx)
     if options.holdout is not None:
