@@ -58,11 +58,6 @@ class Pixels:
     moved: int = 0
 
 
-def check_pixels(data: Description) -> Iterator[Finding]:
-    """Yield what decoding every image shows."""
-    yield from inspect_pixels(data).findings
-
-
 def inspect_pixels(data: Description) -> Pixels:
     """Decode every image that reading found nothing wrong with, and look for pictures that repeat across splits."""
     passed_over = {f.image for f in data.findings if f.image and f.severity == "error"}
