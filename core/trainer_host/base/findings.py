@@ -76,7 +76,7 @@ SKIP_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What becomes of images that cannot be used.
+    """How to handle images that cannot be used.
 
     Attributes:
         text: The option as it was given.
