@@ -49,7 +49,7 @@ class LiveRun:
             drop_in: See the class.
             more: Further fields of `ResolvedRun`.
         """
-        again = [m for m in chain.again if m.options is not None or m not in chain.tasks]
+        again = [m for m in chain.to_repeat if m.options is not None or m not in chain.tasks]
         resolved = ResolvedRun(
             **{
                 "task": chain.name,

@@ -78,7 +78,7 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
 
 def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], engine: Engine) -> LiveRun:
     """Return the run of settings that are complete."""
-    objects = {m.record.name: _kind(m.spec) for m in chain.again if m.record.version == OBJECT}
+    objects = {m.record.name: _kind(m.spec) for m in chain.to_repeat if m.record.version == OBJECT}
     objects |= {key: _kind(one.value) for key, one in settings.items() if not _is_plain(one.value)}
     task = request.options.task or ""
     return LiveRun.of_chain(
