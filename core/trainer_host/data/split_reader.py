@@ -84,7 +84,7 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
     same_label = _unchanged(known, known.label_stats, listing.label_stats, places)
     # What could not be read for a reason of its own may be readable now, though nothing of it has changed; and another
     # release of OpenCV may rotate what this one does not.
-    same_image &= listing.image_stats[:, 0] >= 0
+    same_image &= listing.image_stats[:, 0] >= 0  # negative sizes stand for what is not a readable file
     same_image &= ~np.isin(places, [image for image, fault in known.image_faults if fault.code in REREAD])
     same_label &= ~np.isin(places, [f.file for f in known.rows.faults if f.code == "label-unreadable"])
     if same_image.all() and same_label.all() and len(known.images) == len(listing.images):
@@ -148,6 +148,7 @@ def _unchanged(
 
 def _moved(rows: Rows, places: NDArray[np.int64], kept: NDArray[np.bool_]) -> Rows:
     """Return the rows of the label files that are kept, each with the present index of its image."""
+    # By their present index, -1 for files that were changed or are gone, whose rows are read again.
     files = int(max(places.max(initial=-1), rows.file.max(initial=-1), *(f.file for f in rows.faults), 0)) + 1
     target = np.full(files, -1, np.int64)
     target[places[kept]] = np.flatnonzero(kept)
