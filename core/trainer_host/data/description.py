@@ -206,7 +206,8 @@ class Split:
 def _all_finite(values: NDArray[np.float64], row_lengths: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Return for each row whether all of its numbers are finite, bool (r,)."""
     owner = np.repeat(np.arange(len(row_lengths)), row_lengths)
-    return np.bincount(owner[~np.isfinite(values)], minlength=len(row_lengths)) == 0
+    finite: NDArray[np.bool_] = np.bincount(owner[~np.isfinite(values)], minlength=len(row_lengths)) == 0
+    return finite
 
 
 @dataclass(frozen=True)
