@@ -53,7 +53,7 @@ def context(data: Path, task: str = "pose", *changes: Change, **settings: Any) -
 
 
 def dataset(data: Path, task: str = "pose", *changes: Change, **settings: Any) -> Any:
-    from trainer_detect.reading import build_dataset
+    from trainer_detect.training_data import build_dataset
 
     random.seed(0)
     return build_dataset(context(data, task, *changes, **settings))
@@ -191,7 +191,7 @@ class Chosen(torch.utils.data.Sampler[int]):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_sampler_chooses_the_images_of_every_epoch(detect: Path, workers: int) -> None:
-    from trainer_detect.reading import build_loader
+    from trainer_detect.training_data import build_loader
 
     made = dataset(detect, "detect", mirror)
     sampler = Chosen([5, 1, 1, 0, 5])
@@ -205,7 +205,7 @@ def test_a_sampler_chooses_the_images_of_every_epoch(detect: Path, workers: int)
 
 
 def test_a_sampler_that_chooses_nothing_or_for_several_processes_is_refused(detect: Path) -> None:
-    from trainer_detect.reading import build_loader
+    from trainer_detect.training_data import build_loader
 
     made, ctx = dataset(detect, "detect"), context(detect, "detect")
     for wrong in (Chosen([]), object()):

@@ -103,8 +103,6 @@ def swap(one: Path, other: Path) -> None:
 
 def examined(source: Path, task: str | None = None, **settings: Any) -> Description:
     """Return a dataset as the plugins of a task read and check it."""
-    return read_and_check(
-        *prepare(
-            Request.of("check", {**settings, "data": str(source)}, task=task), Registry.installed(), NullReporter()
-        )
-    )
+    request = Request.of("check", {**settings, "data": str(source)}, task=task)
+    chain, ctx, _ = prepare(request, Registry.installed(), NullReporter())
+    return read_and_check(chain, ctx)

@@ -24,7 +24,7 @@ class Finding:
         code: Stable name of the kind of finding, such as ``missing-key``.
         message: What is wrong, as a sentence without a final line break.
         fix: What to write or do, as an imperative that begins with a small letter.
-        file: The file at fault, where one is, as an absolute path.
+        file: The faulty file, if there is one, as an absolute path.
         line: Its line, counted from 1.
         severity: An ``error`` stops the run, a ``warning`` is shown.
         split: The split it belongs to, where it is one split's.
@@ -76,7 +76,7 @@ SKIP_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What becomes of images that cannot be used.
+    """How to handle images that cannot be used.
 
     Attributes:
         text: The option as it was given.

@@ -121,7 +121,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int | None:
-    """Return the line at fault, which for something that is never closed or ended is where it begins."""
+    """Return the faulty line; that of something that is never closed or ended is where it begins."""
     position = getattr(error, "position", None)
     if position is not None:  # a character that YAML does not allow
         return text.count("\n", 0, position) + 1
@@ -191,7 +191,7 @@ class _Builder:
                 continue
             self.lines[place] = key_node.start_mark.line + 1
             content[key] = self.value(value_node, place)
-        # What a mapping says itself goes before what is merged into it, and of that the first.
+        # Own keys take precedence over merged ones, and of these the first.
         for merged, line in self.merged(node):
             for key, value in merged.items():
                 self.lines.setdefault(f"{prefix}{key}", line)

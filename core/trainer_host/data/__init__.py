@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trainer_host.base.findings import MISSING_KEY
     from trainer_host.base.gc_pause import gc_paused
     from trainer_host.base.plain_path import plain_path
+    from trainer_host.base.wording import counted, listed
     from trainer_host.base.yaml_document import Document, mentions, read_document
     from trainer_host.data.cache_location import cache_folder, extracted_folder
     from trainer_host.data.dataset_reader import read_images_at
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from trainer_host.data.holdout import held_out
     from trainer_host.data.image_headers import SUFFIXES as IMAGE_SUFFIXES
     from trainer_host.data.image_headers import read_images
-    from trainer_host.data.known_formats import counted
     from trainer_host.data.known_formats import is_other as is_other_format
     from trainer_host.data.path_suggestions import as_yaml as quote_path
     from trainer_host.data.path_suggestions import parts_of as path_parts
@@ -44,6 +44,7 @@ else:
         "base.findings": ("MISSING_KEY",),
         "base.gc_pause": ("gc_paused",),
         "base.plain_path": ("plain_path",),
+        "base.wording": ("counted", "listed"),
         "base.yaml_document": ("Document", "mentions", "read_document"),
         "data.dataset_reader": ("read_images_at",),
         "data.description": (*("EMPTY", "FOUND", "MISSING", "SPLITS", "Description", "SourceIds", "Split"),),
@@ -51,7 +52,6 @@ else:
         "data.header_facts": ("ALPHA", "CHANNELS", "DEEP", "ImageFacts"),
         "data.holdout": ("held_out",),
         "data.image_headers": ("read_images",),
-        "data.known_formats": ("counted",),
         "data.subset_settings": ("class_names",),
         "data.cache_location": ("cache_folder", "extracted_folder"),
     }
@@ -91,6 +91,7 @@ __all__ = [
     "gc_paused",
     "held_out",
     "is_other_format",
+    "listed",
     "mentions",
     "path_parts",
     "plain_path",

@@ -15,7 +15,7 @@ from trainer_host.data.file_checks import check_files
 from trainer_host.data.image_listing import list_split
 from trainer_host.data.path_resolution import images_elsewhere, root_of, sources_of
 from trainer_host.data.split_reader import read_split
-from trainer_host.data.yaml_schema import name_classes_of_labels, note_download, settle_channels, settle_classes
+from trainer_host.data.yaml_schema import name_classes_of_labels, normalize_channels, normalize_classes, note_download
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,8 +38,8 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
     data = Draft(file, document)
     if not document.content:
         return Description({}, file=data.file, findings=data.findings, lines=data.lines)
-    settle_classes(data)
-    settle_channels(data)
+    normalize_classes(data)
+    normalize_channels(data)
     note_download(data)
     data["yaml_file"] = data.file
     root = root_of(data, datasets)

@@ -58,11 +58,6 @@ class Pixels:
     moved: int = 0
 
 
-def check_pixels(data: Description) -> Iterator[Finding]:
-    """Yield what decoding every image shows."""
-    yield from inspect_pixels(data).findings
-
-
 def inspect_pixels(data: Description) -> Pixels:
     """Decode every image that reading found nothing wrong with, and look for pictures that repeat across splits."""
     passed_over = {f.image for f in data.findings if f.image and f.severity == "error"}
@@ -180,6 +175,8 @@ def _shrunk(image: Image.Image) -> NDArray[np.uint8]:
     """Return an image in grey levels, uint8 (32, 32)."""
     if image.mode in {"1", "P", "PA"}:  # would be scaled without smoothing
         image = image.convert("RGB")
+    elif image.mode.startswith("I;16"):  # which Pillow before 11 does not scale
+        image = image.convert("I")
     grey = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX).convert("F"))
     # Images of more than 8 bits are scaled, as their greatest value is not known.
     return (grey if grey.max() < 256 else grey * (255 / grey.max())).clip(0, 255).astype(np.uint8)

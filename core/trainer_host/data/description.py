@@ -182,10 +182,6 @@ class Split:
         flat = [row for i in order for row in rows[i]]
         values = np.array([v for row in flat for v in row], np.float64)
         columns = np.array([len(row) for row in flat], np.int32)
-        finite = np.isfinite(values)
-        owner = np.repeat(np.arange(len(flat)), columns)
-        valid = np.ones(len(flat), bool)
-        valid[owner[~finite]] = False
         split = cls(
             name=name,
             images=paths,
@@ -201,10 +197,17 @@ class Split:
             line=np.array([n for i in order for n in lines[i]] if lines else np.zeros(len(flat)), np.int32),
             row_lengths=columns,
             values=values,
-            valid=valid,
+            valid=_all_finite(values, columns),
             crowd=np.array([c for i in order for c in crowd[i]] if crowd else np.zeros(len(flat)), bool),
         )
         return split, findings
+
+
+def _all_finite(values: NDArray[np.float64], row_lengths: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return for each row whether all of its numbers are finite, bool (r,)."""
+    owner = np.repeat(np.arange(len(row_lengths)), row_lengths)
+    finite: NDArray[np.bool_] = np.bincount(owner[~np.isfinite(values)], minlength=len(row_lengths)) == 0
+    return finite
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,15 @@ PIXELS = {"CMYK": "CMYK colours (made for print)", "F": "32-bit floating-point p
 DAMAGED = "replace it with an intact copy, or remove it with its label file"
 
 
+class ImageFault(NamedTuple):
+    """A problem of an image file; the parts are those of a `Finding`."""
+
+    code: str
+    message: str
+    fix: str
+    severity: Severity
+
+
 @dataclass
 class Header:
     """The header of one image.
@@ -31,18 +40,18 @@ class Header:
         width: Pixels from left to right.
         mark: A checksum of the file's first bytes.
         mode: Channels, alpha and depth, see `CHANNELS`.
-        faults: Code, message, fix and severity of each problem.
+        faults: The problems found.
     """
 
     height: int = 0
     width: int = 0
     mark: int = 0
     mode: int = 0
-    faults: tuple[tuple[str, str, str, Severity], ...] = ()
+    faults: tuple[ImageFault, ...] = ()
 
     def add(self, code: str, message: str, fix: str, severity: Severity = "error") -> Header:
         """Add a fault."""
-        self.faults = (*self.faults, (code, message, fix, severity))
+        self.faults = (*self.faults, ImageFault(code, message, fix, severity))
         return self
 
 

@@ -59,9 +59,9 @@ def read_images(split: str, paths: Sequence[str]) -> tuple[ImageFacts, list[Find
         else:
             headers.append(read_header(path, int(sizes[i])))
     findings = [
-        Finding(code, message, fix, path, None, severity, split, path if severity == "error" else None)
+        Finding(f.code, f.message, f.fix, path, None, f.severity, split, path if f.severity == "error" else None)
         for path, header in zip(paths, headers, strict=True)
-        for code, message, fix, severity in header.faults
+        for f in header.faults
     ]
     shapes = np.array([(h.height, h.width) for h in headers], np.int32).reshape(-1, 2)
     marks, modes = np.array([h.mark for h in headers], np.uint32), np.array([h.mode for h in headers], np.uint16)
@@ -112,7 +112,7 @@ def _checked_size(header: Header) -> Header:
         what = f"the header claims {width} x {height} pixels, too many for an image."
         header.height = header.width = 0
         header.add("image-bomb", what, "remove the image, or scale it down")
-    elif not max(height, width) and not any(fault[3] == "error" for fault in header.faults):
+    elif not max(height, width) and not any(fault.severity == "error" for fault in header.faults):
         header.add("image-unreadable", f"the header claims {width} x {height} pixels.", DAMAGED)
     elif max(height, width) and min(height, width) < LEAST_SIDE:
         what = f"the image has {width} x {height} pixels; the minimum is {LEAST_SIDE} x {LEAST_SIDE}."

@@ -152,12 +152,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Listed]:
-    """Return the images that a list file names."""
-    findings = listing.findings
+def _lines_of(split: str, file: Path, findings: list[Finding]) -> list[str]:
+    """Return the lines of a list file; none if it cannot be read, which is noted."""
 
-    def note(code: str, message: str, fix: str, line: int | None = None, image: str | None = None) -> None:
-        findings.append(Finding(code, message, fix, str(file), line, "error", split, image))
+    def note(code: str, message: str, fix: str, line: int | None = None) -> None:
+        findings.append(Finding(code, message, fix, str(file), line, "error", split))
 
     if file.stat().st_size > MOST_BYTES:
         what = f"the list has {file.stat().st_size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
@@ -165,7 +164,7 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
         return []
     try:
         content = file.read_bytes()
-        lines = content.decode("utf-8-sig").splitlines()
+        return content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         what, line = "the list is not UTF-8 text with a path in each line.", content.count(b"\n", 0, error.start) + 1
         note("list-encoding", what, "give a folder of images, or a list saved as UTF-8", line)
@@ -173,6 +172,16 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
     except OSError as error:
         note("list-encoding", f"the list cannot be read: {error.strerror}.", "make it readable")
         return []
+
+
+def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Listed]:
+    """Return the images that a list file names."""
+    findings = listing.findings
+
+    def note(code: str, message: str, fix: str, line: int) -> None:
+        findings.append(Finding(code, message, fix, str(file), line, "error", split))
+
+    lines = _lines_of(split, file, findings)
     found: list[Listed] = []
     first: dict[str, int] = {}
     faults = without_prefix = 0

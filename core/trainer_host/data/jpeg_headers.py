@@ -66,7 +66,7 @@ def _read_odd_jpeg(path: str, size: int, whole: bool) -> Header:
     """Leave a JPEG with stray bytes between its segments to Pillow, which reads some of them."""
     header = Header()
     read_with_pillow(header, "JPEG", path, size)
-    if any(fault[3] == "error" for fault in header.faults):
+    if any(fault.severity == "error" for fault in header.faults):
         return Header().add("image-truncated", DAMAGED_HEADER, DAMAGED)
     if not whole:
         check_jpeg_end(header, path)

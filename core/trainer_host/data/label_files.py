@@ -90,7 +90,7 @@ def _parse(texts: Sequence[bytes]) -> Rows:
     if len(texts) == 1:
         return _parse_slowly(texts[0])
     if len(texts) <= 8:
-        return join_rows([_parse_one(text) for text in texts], range(len(texts)))
+        return join_rows([_parse_together([text]) or _parse_slowly(text) for text in texts], range(len(texts)))
     # Few files are odd, so that halving finds them soon.
     half = len(texts) // 2
     return join_rows([_parse(texts[:half]), _parse(texts[half:])], (0, half))
@@ -100,10 +100,6 @@ def _normal(content: bytes) -> bytes:
     if content.startswith(b"\xef\xbb\xbf"):
         content = content[3:]
     return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in content else content
-
-
-def _parse_one(text: bytes) -> Rows:
-    return _parse_together([text]) or _parse_slowly(text)
 
 
 def join_rows(parts: Sequence[Rows], firsts: Sequence[int]) -> Rows:
@@ -141,6 +137,8 @@ def _parse_together(texts: Sequence[bytes]) -> Rows | None:
         return None
     if len(values) != len(starts) or not np.isfinite(values).all():
         return None
+    # From here on all is counting: the line of a word is the number of line breaks before it, and a file's first line
+    # the number of line breaks before its first byte. So no word is looked at by itself.
     breaks = np.flatnonzero(data == ord("\n"))
     line_of_word = np.searchsorted(breaks, starts)
     counts = np.bincount(line_of_word, minlength=len(breaks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
@@ -30,10 +31,11 @@ def read_with_pillow(header: Header, kind: str, path: str, size: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                header.width, header.height = image.size
+                tags = getattr(image, "tag_v2", {})
+                # As the file has them: newer releases of Pillow swap the size of a TIFF that is turned.
+                header.width, header.height = tags.get(256, image.size[0]), tags.get(257, image.size[1])
                 # Pillow also takes it from XMP, by which nothing turns the picture.
-                has_exif = "exif" in image.info or hasattr(image, "tag_v2")
-                turned = int(image.getexif().get(0x0112, 1)) if has_exif else 1
+                turned = int(image.getexif().get(0x0112, 1)) if tags or "exif" in image.info else 1
                 if image.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"}:
                     if image.mode in UNREADABLE_MODES:
                         what = f"the image has {pixel_name(image.mode)}, which are not supported."
@@ -41,7 +43,7 @@ def read_with_pillow(header: Header, kind: str, path: str, size: int) -> None:
                     else:
                         note_conversion(header, image.mode)
                 header.mode = _mode_of(image)
-                if _needs(image) > size:
+                if _needs(image, path) > size:
                     header.add("image-truncated", "the file is truncated.", DAMAGED)
     except Image.DecompressionBombError:
         header.add("image-bomb", "the header claims too many pixels.", "remove the image")
@@ -53,9 +55,20 @@ def read_with_pillow(header: Header, kind: str, path: str, size: int) -> None:
     except Exception as error:  # Pillow's decoders raise whatever comes
         header.add("image-unreadable", f"the image cannot be read: {_without_path(error, path)}.", DAMAGED)
     else:
-        if turned in ROTATED and kind != "TIFF":  # whose size Pillow gives as it is shown
+        if kind == "WEBP" and turned in range(2, 9) and not _opencv_turns_webp():
+            what = f"the image has EXIF orientation {turned}; this release of OpenCV does not rotate WebP images."
+            header.add("image-unrotated", what, "pip install --upgrade opencv-python, to 4.13 or newer", "warning")
+            return
+        if turned in ROTATED:
             header.height, header.width = header.width, header.height
         note_rotation(header, turned)
+
+
+def _opencv_turns_webp() -> bool:
+    import cv2
+    from packaging.version import Version
+
+    return Version(cv2.__version__) >= Version("4.13")
 
 
 def _mode_of(image: Any) -> int:
@@ -72,19 +85,23 @@ def _mode_of(image: Any) -> int:
 
 
 def _without_path(error: Exception, path: str) -> str:
-    return " ".join(str(error).replace(repr(path), "the file").split())
+    """Return an error's text without the path, which some releases of Pillow make absolute."""
+    text = str(error)
+    for name in (path, os.path.realpath(path)):
+        text = text.replace(repr(name), "the file")
+    return " ".join(text.split())
 
 
-def _needs(image: object) -> int:
+def _needs(image: object, path: str) -> int:
     """Return how many bytes a file has to have, by what its header says; 0 if it does not say it."""
     tags = getattr(image, "tag_v2", None)
     if tags:  # TIFF: strips or tiles with their places
         places = tags.get(273) or tags.get(324) or ()
         counts = tags.get(279) or tags.get(325) or ()
         return max((int(p) + int(c) for p, c in zip(places, counts, strict=False)), default=0)
-    kind, name = getattr(image, "format", ""), str(getattr(image, "filename", ""))
+    kind = getattr(image, "format", "")
     if kind in {"WEBP", "BMP"}:
-        with open(name, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:  # noqa: PTH123
             head = file.read(8)
         return int.from_bytes(head[4:8], "little") + 8 if kind == "WEBP" else int.from_bytes(head[2:6], "little")
     return 0

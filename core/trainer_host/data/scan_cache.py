@@ -21,6 +21,7 @@ import numpy as np
 from trainer_host.base.atomic_io import appearing_whole
 from trainer_host.base.temporaries import sweep_once
 from trainer_host.data.cache_location import cache_folder
+from trainer_host.data.header_facts import ImageFault
 from trainer_host.data.label_files import LabelFault, Rows
 from trainer_host.version import __version__
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = 3
+FORMAT = 4
 MARGIN = 2_000_000_000
 """Nanoseconds between the last change of a file and its reading, below which it is not cached."""
 DAMAGED = (
@@ -61,7 +62,7 @@ class Contents:
         marks: A checksum of the first bytes of each image, uint32 (n,).
         modes: The mode of each image, see `header_facts`, uint16 (n,).
         rows: The rows of the label files, each by the index of its image, ascending.
-        image_faults: Index of the image, code, message, fix and severity of each fault.
+        image_faults: The problems of the images, each with the index of its image.
         read_at: When reading began, in nanoseconds since the epoch.
     """
 
@@ -72,7 +73,7 @@ class Contents:
     marks: NDArray[np.uint32]
     modes: NDArray[np.uint16]
     rows: Rows
-    image_faults: list[tuple[int, str, str, str, str]]
+    image_faults: list[tuple[int, ImageFault]]
     read_at: int
 
     def settled(self, stats: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -112,7 +113,7 @@ def load(split: str, sources: Sequence[Path]) -> Contents | None:
                 **{name: parts[f"rows_{name}"] for name in ROW_COLUMNS},
                 faults=[LabelFault(*fault) for fault in about["label_faults"]],
             ),
-            image_faults=[tuple(fault) for fault in about["image_faults"]],
+            image_faults=[(index, ImageFault(*fault)) for index, fault in about["image_faults"]],
             read_at=int(about["read_at"]),
         )
     except DAMAGED:

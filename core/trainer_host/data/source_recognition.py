@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.errors import Problem, TrainerError, UnsafeError, nearest
 from trainer_host.base.findings import DatasetError, Finding
+from trainer_host.base.wording import counted
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.dataset_archives import known_archive, unpacking
 from trainer_host.data.image_headers import SUFFIXES
@@ -35,7 +36,6 @@ from trainer_host.data.known_formats import (
     VIDEO,
     YAML,
     Known,
-    counted,
     head_of,
     json_keys,
     known_file,

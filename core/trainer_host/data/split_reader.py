@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+REREAD = ("image-unreadable", "image-unrotated")
+"""Faults of images that depend on more than their files."""
 CHUNK = 1 << 20
 """Bytes of label files that are parsed together."""
 
@@ -65,11 +67,11 @@ def read_split(name: str, sources: Sequence[Path], listing: Listing) -> tuple[Sp
 
 
 def _findings(split: Split, contents: Contents) -> Iterable[Finding]:
-    for index, code, message, fix, severity in contents.image_faults:
-        yield split.of_image(index, code, message, fix, "error" if severity == "error" else "warning")
-    for fault in contents.rows.faults:
-        file, image = split.label_files[fault.file], split.images[fault.file]
-        yield Finding(fault.code, fault.message, fault.fix, file, fault.line or None, "error", split.name, image)
+    for index, fault in contents.image_faults:
+        yield split.of_image(index, fault.code, fault.message, fault.fix, fault.severity)
+    for row in contents.rows.faults:
+        file, image = split.label_files[row.file], split.images[row.file]
+        yield Finding(row.code, row.message, row.fix, file, row.line or None, "error", split.name, image)
 
 
 def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
@@ -80,9 +82,10 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
     places = _places(known.images, listing.images)
     same_image = _unchanged(known, known.image_stats, listing.image_stats, places)
     same_label = _unchanged(known, known.label_stats, listing.label_stats, places)
-    # What could not be read for a reason of its own may be readable now, though nothing of it has changed.
-    same_image &= listing.image_stats[:, 0] >= 0
-    same_image &= ~np.isin(places, [f[0] for f in known.image_faults if f[1] == "image-unreadable"])
+    # What could not be read for a reason of its own may be readable now, though nothing of it has changed; and another
+    # release of OpenCV may rotate what this one does not.
+    same_image &= listing.image_stats[:, 0] >= 0  # negative sizes stand for what is not a readable file
+    same_image &= ~np.isin(places, [image for image, fault in known.image_faults if fault.code in REREAD])
     same_label &= ~np.isin(places, [f.file for f in known.rows.faults if f.code == "label-unreadable"])
     if same_image.all() and same_label.all() and len(known.images) == len(listing.images):
         return known
@@ -92,13 +95,13 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
     modes = np.zeros(len(listing.images), np.uint16)
     shapes[kept], marks[kept], modes[kept] = known.shapes[old], known.marks[old], known.modes[old]
     position = dict(zip(old.tolist(), kept.tolist(), strict=True))
-    image_faults = [(position[f[0]], *f[1:]) for f in known.image_faults if f[0] in position]
+    image_faults = [(position[image], fault) for image, fault in known.image_faults if image in position]
     for index in np.flatnonzero(~same_image).tolist():
         path, size = listing.images[index], int(listing.image_stats[index, 0])
         gone = size in {ABSENT[0], BROKEN_LINK[0]}
         header = unreadable(path) if gone else read_header(path, 0 if size == UNREADABLE[0] else size)
         shapes[index], marks[index], modes[index] = (header.height, header.width), header.mark, header.mode
-        image_faults += [(index, *fault) for fault in header.faults]
+        image_faults += [(index, fault) for fault in header.faults]
     read = _read_labels(listing, np.flatnonzero(~same_label & (listing.label_stats[:, 0] != ABSENT[0])).tolist())
     rows = _merged(_moved(known.rows, places, same_label), read)
     contents = Contents(
@@ -145,6 +148,7 @@ def _unchanged(
 
 def _moved(rows: Rows, places: NDArray[np.int64], kept: NDArray[np.bool_]) -> Rows:
     """Return the rows of the label files that are kept, each with the present index of its image."""
+    # By their present index, -1 for files that were changed or are gone, whose rows are read again.
     files = int(max(places.max(initial=-1), rows.file.max(initial=-1), *(f.file for f in rows.faults), 0)) + 1
     target = np.full(files, -1, np.int64)
     target[places[kept]] = np.flatnonzero(kept)

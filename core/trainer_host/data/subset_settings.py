@@ -11,6 +11,7 @@ from trainer_host.base.atomic_io import display_path
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.findings import Finding
 from trainer_host.base.settings import shown_value
+from trainer_host.base.wording import listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -123,5 +124,4 @@ def _remedy(split: Split, rows: NDArray[np.bool_], names: Mapping[int, str]) -> 
 
 def _listed(numbers: Collection[int], names: Mapping[int, str]) -> str:
     words = [f"{n} ({names[n]})" if n in names else str(n) for n in numbers]
-    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more
+    return listed(words, SHOWN)

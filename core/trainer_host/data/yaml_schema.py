@@ -36,7 +36,7 @@ NAMELESS, COUNTLESS = "write names: [thing]", "write nc: 1"
 """Fixes that are completed by the number of classes in the labels."""
 
 
-def settle_classes(data: Draft) -> None:
+def normalize_classes(data: Draft) -> None:
     """Replace names and nc by the form of the engine, class index to name; remove them after a problem."""
     given, count = data.pop("names", None), data.pop("nc", None)
     if count is not None and (count := _whole(count)) is None:
@@ -164,7 +164,7 @@ def _shown(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
 
 
-def settle_channels(data: Draft) -> None:
+def normalize_channels(data: Draft) -> None:
     """Set the number of channels that images are read with; three by default."""
     value = data.setdefault("channels", 3)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1024:

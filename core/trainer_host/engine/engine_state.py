@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer_host.base.errors import Problem
+from trainer_host.base.wording import listed
 
-SHOWN = 3
-"""Changed functions that a message names; it counts the others."""
 SAME = "same source as "
 
 
@@ -53,16 +52,16 @@ class EngineState:
         """Return a problem for an engine whose source no tested release has; None if there is no difference."""
         fix = f'pip install "{self.engine}=={self.nearest}"'
         if self.missing:
-            return Problem(f"{self.engine} {self.release} lacks {_listed(self.missing)}, needed by trainer-host.", fix)
+            return Problem(f"{self.engine} {self.release} lacks {listed(self.missing)}, needed by trainer-host.", fix)
         if not self.changed and not self.bypassed:
             return None
         of_release = "is modified" if self.release in self.tested else "is untested"
         parts = []
         if self.changed:
             verb = "differs" if len(self.changed) == 1 else "differ"
-            parts.append(f"{_listed(self.changed)} {verb} from {self.nearest}, so results may differ")
+            parts.append(f"{listed(self.changed)} {verb} from {self.nearest}, so results may differ")
         if self.bypassed:
-            parts.append(f"the host re-implements {_listed(self.bypassed)} as in {self.nearest}, without the changes")
+            parts.append(f"the host re-implements {listed(self.bypassed)} as in {self.nearest}, without the changes")
         return Problem(f"{self.engine} {self.release} {of_release}: {'; '.join(parts)}.", fix)
 
 
@@ -76,8 +75,3 @@ def tested_source(release: Any, state: Any) -> str | None:
     if not isinstance(state, str):
         return None
     return str(release) if state == "tested" else state.removeprefix(SAME) if state.startswith(SAME) else None
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -65,7 +65,7 @@ def run_of_chain(
         file: See `LiveRun`.
         more: Further fields of `ResolvedRun`.
     """
-    again = [m for m in chain.again if m.options is not None or m not in chain.tasks]
+    again = [m for m in chain.to_repeat if m.options is not None or m not in chain.tasks]
     resolved = ResolvedRun(
         **{
             "task": chain.name,

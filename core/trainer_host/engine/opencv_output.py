@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+SILENT = 0
+"""OpenCV's LOG_LEVEL_SILENT, which is the same in every release, and not named by all."""
+
+
 @contextmanager
 def quiet_opencv(verbose: bool = False) -> Iterator[None]:
     """Keep OpenCV and its video library from writing to standard error themselves, unless ``verbose`` is set.
@@ -19,10 +23,10 @@ def quiet_opencv(verbose: bool = False) -> Iterator[None]:
     """
     import cv2
 
-    log: Any = cv2.utils.logging
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV before 4.13 has it in cv2 itself
     level = log.getLogLevel()
     if not verbose:
-        log.setLogLevel(log.LOG_LEVEL_SILENT)
+        log.setLogLevel(SILENT)
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         yield

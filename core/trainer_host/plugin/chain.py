@@ -160,7 +160,7 @@ class Chain:
         return (*(f"{m.record.name} ({m.record.origin})" for m in self.members), *self.unasked)
 
     @property
-    def again(self) -> tuple[Member, ...]:
+    def to_repeat(self) -> tuple[Member, ...]:
         """The plugins to name for the same chain, in an order that gives the same order of hooks."""
         return self.tasks + self.changed + self.extensions
 

@@ -110,7 +110,7 @@ def check(request: Request, registry: Registry, reporter: Reporter) -> CheckResu
     engine = engine_of_request(request, registry)
     with engine.switches():  # plugins may import the engine
         try:
-            chain, ctx, inferred = load_readers(request, registry, reporter, engine)
+            chain, ctx, inferred = prepare(request, registry, reporter, engine)
         except DatasetError as error:  # a file from which not even the task can be inferred
             return _unread(error, str(request.values["data"]), None)
         with blamed(chain.manager, engine):
@@ -178,21 +178,22 @@ def _fix(
     return lines
 
 
-def prepare(request: Request, registry: Registry, reporter: Reporter) -> tuple[Chain, DataContext]:
-    """Load the plugins that read and check the dataset of a request.
+def prepare(
+    request: Request, registry: Registry, reporter: Reporter, engine: Engine | None = None
+) -> tuple[Chain, DataContext, InferredTask]:
+    """Load the plugins that read and check the dataset of a request; return them, the context and the task.
+
+    Args:
+        request: What was given.
+        registry: The plugins to choose from.
+        reporter: Shows notes and warnings.
+        engine: The engine of the request, if it is known.
 
     Raises:
         SettingsError: If a setting is wrong, or no dataset is given.
         PluginError: If a plugin cannot be used.
     """
-    return load_readers(request, registry, reporter, engine_of_request(request, registry))[:2]
-
-
-def load_readers(
-    request: Request, registry: Registry, reporter: Reporter, engine: Engine
-) -> tuple[Chain, DataContext, InferredTask]:
-    """Load plugins as `prepare` does; return what was learnt of the dataset, too."""
-    settings = request.values
+    engine, settings = engine or engine_of_request(request, registry), request.values
     problems = [*request.problems, *unknown_of(request, registry, engine)]
     if not settings.get("data"):
         problems.append(Problem("no dataset is given.", f"write trainer {request.command} my.yaml"))

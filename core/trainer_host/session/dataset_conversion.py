@@ -12,7 +12,7 @@ from trainer_host.data.check_runner import apply_tolerance, read_and_check
 from trainer_host.data.holdout import hold_out
 from trainer_host.data.yolo_writer import Written, write_yolo
 from trainer_host.engine.error_translation import blamed
-from trainer_host.session.dataset_check import load_readers
+from trainer_host.session.dataset_check import prepare
 from trainer_host.session.working_engine import engine_of_request
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def convert(request: Request, registry: Registry, folder: Path, reporter: Report
     options = request.options
     engine = engine_of_request(request, registry)
     with engine.switches():  # plugins may import the engine
-        chain, ctx, _ = load_readers(request, registry, reporter, engine)
+        chain, ctx, _ = prepare(request, registry, reporter, engine)
         with blamed(chain.manager, engine):
             data = read_and_check(chain, ctx)
     if options.holdout is not None:

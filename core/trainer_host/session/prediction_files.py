@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.plain_path import fitting_name
 from trainer_host.data.image_headers import SUFFIXES
+from trainer_host.session.prediction_writing import write_file, write_picture
 from trainer_host.session.source_files import VIDEOS, suffix_of
 from trainer_host.session.video_file import VideoFile
-from trainer_host.session.whole_files import write_file, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

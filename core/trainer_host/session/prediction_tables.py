@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.display import csv_cell, json_text
 from trainer_host.base.errors import Problem, SettingsError, StorageError
-from trainer_host.session.whole_files import write_file
+from trainer_host.session.prediction_writing import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -130,7 +130,7 @@ def _versions(engine: Engine) -> dict[str, Any]:
 
 def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], engine: Engine) -> LiveRun:
     """Return the run of settings that are complete."""
-    objects = {m.record.name: _kind(m.spec) for m in chain.again if m.record.version == OBJECT}
+    objects = {m.record.name: _kind(m.spec) for m in chain.to_repeat if m.record.version == OBJECT}
     objects |= {key: _kind(one.value) for key, one in settings.items() if not _is_plain(one.value)}
     task = request.options.task or ""
     return run_of_chain(

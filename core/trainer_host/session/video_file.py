@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trainer_host.base.errors import Problem, StorageError
 from trainer_host.base.plain_path import plain_path
 from trainer_host.base.temporaries import temporary_folder
-from trainer_host.session.whole_files import SPACE, writing
+from trainer_host.session.prediction_writing import SPACE, writing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from trainer_detect.rows import (
     row_kind,
 )
 from trainer_host import Finding
-from trainer_host.data import class_names
+from trainer_host.data import class_names, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -90,12 +90,6 @@ def amount(found: int) -> str:
 def line_text(split: Split, row: int) -> str:
     """Return what a message calls a row."""
     return f"line {int(split.line[row])}" if split.line[row] else "an earlier one"
-
-
-def listed(names: list[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 # --- columns ------------------------------------------------------------------------------------------------------
@@ -201,7 +195,7 @@ def _statistics(data: Description) -> Iterator[Finding]:
     counts = np.bincount(classes, minlength=max(names) + 1)
     unseen = [number for number in sorted(names) if number >= 0 and not counts[number]]
     if unseen:
-        listing = listed([f"{number} ({names[number]})" for number in unseen])
+        listing = listed([f"{number} ({names[number]})" for number in unseen], SHOWN)
         message = f"no training label has the {'class' if len(unseen) == 1 else 'classes'} {listing}."
         fix = "label such objects, or remove the names and renumber the classes; ignore this if it is intended"
         yield data.of_key(f"names.{unseen[0]}", "class-never-seen", message, fix, "warning")

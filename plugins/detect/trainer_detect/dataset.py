@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trainer_host.typing import Augmentation
 
 NOWHERE = Path(os.devnull) / "none"
+"""A path that never exists, on which the engine decides for each image that no decoded copy is kept."""
 DISK_SAMPLES = 30
 DISK_MARGIN = 1.1
 POLYGON = 7

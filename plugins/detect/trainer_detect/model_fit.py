@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.checks import listed
+from trainer_detect.checks import SHOWN
 from trainer_detect.rows import description
-from trainer_host.data import class_names
+from trainer_host.data import class_names, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def _plain(name: str) -> str:
 
 
 def _sides(data: dict[int, str], model: dict[int, str], name: str) -> str:
-    own, given = (listed([f"{name:.{LONGEST}}" for name in names.values()]) for names in (data, model))
+    own, given = (listed([f"{name:.{LONGEST}}" for name in names.values()], SHOWN) for names in (data, model))
     if len(data) == len(model):
         same = sorted(map(_plain, data.values())) == sorted(map(_plain, model.values()))
         order = ", in another order" if same else ""

@@ -13,7 +13,7 @@ from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils.plotting import colors, save_one_box
 
 from trainer_detect.detections import as_arrays, from_result, postprocessed, to_result
-from trainer_detect.loader import FileLoader, open_stream
+from trainer_detect.prediction_loader import FileLoader, open_stream
 from trainer_host import ImagePrediction, UnreadableImage
 from trainer_host.ultralytics import drawable_image, engine_callbacks
 

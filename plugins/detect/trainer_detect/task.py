@@ -66,21 +66,21 @@ class DetectHooks:
     @hookimpl
     def build_dataset(self, ctx: LoaderContext) -> Any:
         """Return the engine's dataset."""
-        from trainer_detect.reading import build_dataset
+        from trainer_detect.training_data import build_dataset
 
         return build_dataset(ctx)
 
     @hookimpl
     def build_dataloader(self, ctx: LoaderContext, dataset: Any) -> Any:
         """Return the engine's loader, unshuffled where batches have different shapes."""
-        from trainer_detect.reading import build_loader
+        from trainer_detect.training_data import build_loader
 
         return build_loader(ctx, dataset)
 
     @hookimpl
     def preprocess_batch(self, ctx: RunContext, batch: dict[str, Any]) -> dict[str, Any]:
         """Move the batch to the device, scale pixels to [0, 1], and vary the size for ``multi_scale``."""
-        from trainer_detect.reading import preprocess_batch
+        from trainer_detect.training_data import preprocess_batch
 
         return preprocess_batch(ctx, batch)
 
@@ -112,7 +112,7 @@ class DetectHooks:
     @hookimpl
     def build_autobatch_hints(self, ctx: RunContext) -> AutobatchHints:
         """Return how many objects a mosaic of training images can hold."""
-        from trainer_detect.reading import autobatch_hints
+        from trainer_detect.training_data import autobatch_hints
 
         return autobatch_hints(ctx)
 

@@ -20,13 +20,13 @@ from trainer_detect.checks import (
     box_faults,
     in_order,
     line_text,
-    listed,
     look_like_pixels,
     numbers,
     shapes_text,
 )
 from trainer_detect.rows import description, fitting_shapes, image_sizes, keypoint_shape
 from trainer_host import Finding
+from trainer_host.data import listed
 from trainer_pose.keypoint_schema import check_keys, padding_text
 from trainer_pose.outliers import PlacedKeypoints, far_keypoints
 from trainer_pose.suggestions import name_lists
@@ -174,7 +174,7 @@ class Keypoints:
 def points_text(which: list[int], names: list[str]) -> str:
     """Return what a message calls keypoints: by index, and by name if known."""
     called = [f"{i} ({names[i]})" if i < len(names) else f"{i}" for i in which]
-    return f"keypoint{'s' if len(which) > 1 else ''} {listed(called)}"
+    return f"keypoint{'s' if len(which) > 1 else ''} {listed(called, SHOWN)}"
 
 
 def read_keypoints(split: Split, shape: tuple[int, int], names: dict[int, list[str]]) -> Keypoints | None:

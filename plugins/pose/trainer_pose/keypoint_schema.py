@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.checks import listed, shapes_text
+from trainer_detect.checks import SHOWN, shapes_text
 from trainer_detect.rows import keypoint_shape
-from trainer_host.data import MISSING_KEY, Description, class_names
+from trainer_host.data import MISSING_KEY, Description, class_names, listed
 from trainer_pose.suggestions import (
     LEARNING_SIGMA,
     LEAST_SIGMA,
@@ -136,7 +136,7 @@ def _sides(data: Description, flip_idx: list[int], fix: str) -> Iterator[Finding
             continue
         wrong = [(a, b) for a, b in side_pairs(names).items() if a < b and flip_idx[a] != b]
         if wrong:
-            pairs = listed([f"{names[a]} and {names[b]}" for a, b in wrong])
+            pairs = listed([f"{names[a]} and {names[b]}" for a, b in wrong], SHOWN)
             message = f"flip_idx does not swap {pairs} of class {number}, so the model will confuse left and right."
             yield data.of_key("flip_idx", "flip-idx-names", message, fix, "warning")
             return
@@ -187,7 +187,7 @@ def _names_of_class(data: Description, number: Any, names: Any, keypoints: int) 
             fix += "; a class with fewer keypoints gets names such as unused_1, and rows with 0 0 0 for them"
         yield data.of_key(key, "kpt-names", message, fix)
     elif len(set(names)) < len(names):
-        twice = listed(sorted({str(n) for n in names if names.count(n) > 1}))
+        twice = listed(sorted({str(n) for n in names if names.count(n) > 1}), SHOWN)
         message = f"kpt_names of class {number} has {twice} more than once."
         yield data.of_key(key, "kpt-names", message, "give each keypoint a unique name", "warning")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.checks import listed
+from trainer_detect.checks import SHOWN
 from trainer_detect.model_fit import LONGEST
 from trainer_detect.rows import description, keypoint_shape
-from trainer_host.data import Description
+from trainer_host.data import Description, listed
 from trainer_pose.suggestions import name_lists
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _names(data: Description, model: ModelFacts, mode: str) -> Iterator[Finding]
         if here == there or len(here) != len(there) or numbers in (here, there):
             continue
         order = ", in another order" if sorted(here) == sorted(there) else ""
-        shown = [listed([f"{name:.{LONGEST}}" for name in names]) for names in (here, there)]
+        shown = [listed([f"{name:.{LONGEST}}" for name in names], SHOWN) for names in (here, there)]
         message = f"the keypoints of class {number} are {shown[0]} in the dataset"
         message += f" and {shown[1]} in the model {model.name}{order}: they are matched by position."
         fix = "put kpt_names, flip_idx and labels into the order of the model, or ignore this if only names differ"

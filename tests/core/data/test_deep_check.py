@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from trainer_host.base.findings import Finding
-from trainer_host.data.deep_check import check_pixels, inspect_pixels
+from trainer_host.data.deep_check import inspect_pixels
 from trainer_host.data.description import Description, Split
 from trainer_host.data.near_duplicates import SIDE, Pair, find_pairs, proposed_split, video_of
 
@@ -74,7 +74,7 @@ def damaged_png(picture):
 
 
 def found(data):
-    return {(f.code, f.file.rpartition("/")[-1], f.severity) for f in check_pixels(data)}
+    return {(f.code, f.file.rpartition("/")[-1], f.severity) for f in inspect_pixels(data).findings}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_damage_within_a_picture_is_found(tmp_path, name, content):
     whole = name.rpartition(".")
     data = dataset(tmp_path, train={name: content, f"whole.{whole[2]}": scene(2)})
     assert not data.findings
-    findings = list(check_pixels(data))
+    findings = inspect_pixels(data).findings
     assert [(f.code, f.file, f.image, f.split, f.severity) for f in findings] == [
         ("image-undecodable", *[str(tmp_path / "images" / "train" / name)] * 2, "train", "error")
     ]
@@ -137,7 +137,7 @@ def test_the_same_picture_saved_otherwise_is_found(tmp_path):
     data = dataset(tmp_path, train=train, val=val)
     expected = {("near-duplicate", f, "warning") for f in ("again.jpg", "small.png", "shifted.jpg", "lit.jpg")}
     assert found(data) == {*expected, ("near-duplicates", "data.yaml", "warning")}
-    first = next(f for f in check_pixels(data) if f.file.endswith("again.jpg"))
+    first = next(f for f in inspect_pixels(data).findings if f.file.endswith("again.jpg"))
     assert "images/train/3.jpg in train" in first.message
     assert first.split == "val"
 
@@ -157,7 +157,7 @@ def test_a_still_camera_does_not_make_frames_the_same(tmp_path):
     val = {f"{i}.png": arena(*place) for i, place in enumerate(places[9:])}
     val["next.png"] = arena(places[2][0] + 0.006, places[2][1])
     data = dataset(tmp_path, train=train, val=val)
-    assert {f.file.rpartition("/")[-1] for f in check_pixels(data)} == {"next.png", "data.yaml"}
+    assert {f.file.rpartition("/")[-1] for f in inspect_pixels(data).findings} == {"next.png", "data.yaml"}
 
 
 def test_pictures_that_show_nothing_are_not_the_same(tmp_path):

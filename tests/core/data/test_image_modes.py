@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from packaging.version import Version
 from PIL import Image
 
 from tests.support.command import command
 from tests.support.untrained_models import SIDE, dataset, noise, save_pixels
 from tests.support.yolo_datasets import examined
 from trainer_host import Finding
+from trainer_host.data import pillow_headers, scan_cache
 from trainer_host.data.header_facts import ALPHA, CHANNELS, DEEP
 from trainer_host.data.image_headers import read_header
 
@@ -149,3 +151,38 @@ def test_pages_are_counted_as_the_engine_stacks_them(engine: None, tmp_path: Pat
         save_pixels(tmp_path / "a.tif", noise(6)[..., :pages])
         header = read_header(str(tmp_path / "a.tif"), (tmp_path / "a.tif").stat().st_size)
         assert header.mode & CHANNELS in {pages, imread(tmp_path / "a.tif", flags=cv2.IMREAD_UNCHANGED).shape[2]}
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_the_size_of_a_rotated_image_is_that_of_its_pixels(tmp_path: Path, suffix: str, orientation: int) -> None:
+    import cv2
+    from ultralytics.utils.patches import imread
+
+    file, exif = tmp_path / f"a.{suffix}", Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(noise()[:20]).save(file, exif=exif)
+    header = read_header(str(file), file.stat().st_size)
+    rotated = suffix != "webp" or Version(cv2.__version__) >= Version("4.13")
+    assert imread(file).shape == (header.height, header.width, 3)
+    assert [fault[0] for fault in header.faults] == ["image-rotated" if rotated else "image-unrotated"] * (
+        orientation > 1
+    )
+
+
+def test_a_webp_image_that_is_not_rotated_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan_cache, "MARGIN", -(10**12))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = dataset(tmp_path / "data", keypoints=0, suffix="webp", images=1)
+    for file in (tmp_path / "data").rglob("*.webp"):
+        Image.fromarray(noise()[:20]).save(file, exif=exif)
+    monkeypatch.setattr(pillow_headers, "_opencv_turns_webp", lambda: False)
+    shapes, codes = [], []
+    for _ in range(2):
+        found = examined(data, "detect")
+        shapes.append(found.splits["train"].shapes.tolist())
+        codes.append([f.code for f in found.findings if "rotated" in f.code and f.split == "train"])
+        monkeypatch.setattr(pillow_headers, "_opencv_turns_webp", lambda: True)
+    assert shapes == [[[20, SIDE]], [[SIDE, 20]]]
+    assert codes == [["image-unrotated"], ["image-rotated"]]

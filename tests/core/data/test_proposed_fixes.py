@@ -148,7 +148,7 @@ def test_an_error_in_a_split_that_is_not_used(tmp_path: Path) -> None:
 
 def accepted_by_run(data: Path) -> bool:
     try:
-        chain, ctx = prepare(
+        chain, ctx, _ = prepare(
             Request.of("check", {"data": str(data)}, task="pose"), Registry.installed(), NullReporter()
         )
         read = read_and_check(chain, ctx)

@@ -35,7 +35,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def selected(data: Path, *used: str, **settings: Any) -> list[str]:
     """Return the warnings about what settings leave of the splits that are used."""
     request = Request.of("check", {**settings, "data": str(data)}, task="detect")
-    _, ctx = prepare(request, Registry.installed(), NullReporter())
+    _, ctx, _ = prepare(request, Registry.installed(), NullReporter())
     read = examined(data, "detect", **settings)
     return [f"{f.split}: {f.message}" for f in check_selection(read, ctx.args, used or ("train", "val"))]
 

@@ -395,7 +395,7 @@ def test_what_is_part_of_every_run_comes_between_the_tasks_and_what_was_asked_fo
     assert chain.notices == ()
     changed = Registry.installed().chain("one", ["c"], {"a": {"gain": 2}})
     assert changed.options["a"].gain == 2.0
-    again = Registry.installed().chain("one", [m.record.name for m in changed.again], {"a": {"gain": 2}})
+    again = Registry.installed().chain("one", [m.record.name for m in changed.to_repeat], {"a": {"gain": 2}})
     orders = [[n for n, _ in c.manager.list_name_plugin() if n[-2:] in {":a", ":c"}] for c in (changed, again)]
     assert orders == [["extension:a", "extension:c"]] * 2
     with pytest.raises(SettingsError, match=r"a\.gain='much'"):

@@ -121,8 +121,8 @@ def test_fonts_of_plots_are_found_here(tmp_path: Path) -> None:
     code = """
 from trainer_host.engine.ultralytics.engine_import import import_engine
 import_engine()
-from trainer_host.engine.ultralytics.fonts import settle_fonts
-settle_fonts()
+from trainer_host.engine.ultralytics.fonts import provide_fonts
+provide_fonts()
 import os
 import numpy as np
 from matplotlib import font_manager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError
+from trainer_host.base.wording import listed
 from trainer_host.engine.checkpoint.inert_objects import TensorRef, UnreadableError
 from trainer_host.engine.checkpoint.plain_values import Budget, plain
 from trainer_host.engine.checkpoint.record import RECORD, STATE, record_problem
@@ -220,7 +221,7 @@ def _refuse_code(path: Path, described: Described, model: SavedModel | None, for
     foreign = {n for n in described.names if n.partition(".")[0] not in packages and n not in called | layers}
     foreign |= {n for n in described.calls if n not in called and not n.startswith(TENSORS) and "()" not in n}
     if foreign:
-        shown = ", ".join(sorted(foreign)[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        shown = listed(sorted(foreign))
         what = f"refused: loading it in full could execute arbitrary code ({shown}). Nothing was executed."
         raise UnsafeError(Problem(what, "ask for the file as a state dict, or do not use it", str(path)))
 

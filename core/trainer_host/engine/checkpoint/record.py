@@ -44,7 +44,7 @@ def make_record(chain: Chain, data: Mapping[str, Any], engine: Mapping[str, str]
                 "version": m.record.version,
                 "options": options_as_data(m.options),
             }
-            for m in chain.again
+            for m in chain.to_repeat
         ],
         "always": list(chain.unasked),
         "versions": {"trainer-host": __version__, **engine, "torch": str(torch.__version__)},

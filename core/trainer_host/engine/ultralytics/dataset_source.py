@@ -12,7 +12,7 @@ from trainer_host.data.dataset_archives import packed_document, unpacking
 from trainer_host.data.dataset_reader import read_dataset
 from trainer_host.data.source_recognition import error_for, lists_addresses, missing, yaml_of
 from trainer_host.engine.ultralytics.engine_settings import engine_folder
-from trainer_host.engine.ultralytics.fonts import settle_fonts
+from trainer_host.engine.ultralytics.fonts import provide_fonts
 
 if TYPE_CHECKING:
     from trainer_host.base.contexts import DataContext
@@ -78,7 +78,7 @@ def _by_engine(source: str, autodownload: bool) -> Path:
     """Have the engine fetch or unpack a dataset, and return its YAML."""
     from ultralytics.data.utils import check_det_dataset
 
-    settle_fonts()  # which this function asks for as well
+    provide_fonts()  # which this function asks for as well
     try:
         data: dict[str, Any] = check_det_dataset(source, autodownload=autodownload)
     except Exception as error:  # the engine raises whatever comes

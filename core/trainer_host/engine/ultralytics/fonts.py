@@ -20,7 +20,7 @@ STAND_IN = "DejaVuSans.ttf"
 
 
 @cache
-def settle_fonts() -> None:
+def provide_fonts() -> None:
     """Have the engine find a font for its plots, so that it does not fetch one.
 
     It looks into its settings folder, then among the fonts that matplotlib knows, by a part of their path, and

@@ -17,7 +17,7 @@ from trainer_host.data.subset_settings import class_names, refuse_unknown_classe
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.ultralytics.adapted_trainer import detached_trainer
 from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback, warn_of_precision
-from trainer_host.engine.ultralytics.fonts import settle_fonts
+from trainer_host.engine.ultralytics.fonts import provide_fonts
 from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
 from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
 from trainer_host.engine.ultralytics.plugin_callbacks import join_callbacks
@@ -104,7 +104,7 @@ class UltralyticsModel:
         wanted = {"source": str(use.args.data), "split": use.args.split, "mode": "val", "models": models}
         data = prepare_dataset(self.run, use.context(DataContext, **wanted), save_dir, {use.args.split})
         use.args.data = data.get("yaml_file", use.args.data)
-        settle_fonts()  # which the engine asks for when it reads a dataset, also without plots
+        provide_fonts()  # which the engine asks for when it reads a dataset, also without plots
         callbacks = engine_callbacks()
         join_callbacks(callbacks, chain.manager, use.context(RunContext, data=data))
         ctx = use.context(ValidationContext, data=data, callbacks=callbacks, model=model)

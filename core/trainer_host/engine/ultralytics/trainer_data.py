@@ -40,6 +40,7 @@ class DataTrainer(HookedTrainer):
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the dataset of the images at ``img_path``."""
+        # Rank -1: every process has the same dataset, and only loaders divide it.
         ctx = self._loader_context(img_path, batch or 1, -1, mode)
         ctx = replace(ctx, augmentations=joined_augmentations(self.host_run.chain, ctx))
         dataset: Dataset = self._answer("build_dataset", ctx=ctx)

@@ -14,7 +14,7 @@ from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
 from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.engine_settings import engine_defaults
-from trainer_host.engine.ultralytics.fonts import settle_fonts
+from trainer_host.engine.ultralytics.fonts import provide_fonts
 from trainer_host.engine.ultralytics.model_selection import shown_metrics
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
@@ -73,7 +73,7 @@ class TrainingEngine:
         with gc_paused():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
-            settle_fonts()  # the final evaluation asks for one, also without plots
+            provide_fonts()  # the final evaluation asks for one, also without plots
         if not self.run.options.exact:
             self._use_wanted_threads()
         data = Description.of(self.trainer.description)

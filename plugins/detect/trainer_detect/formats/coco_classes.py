@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from trainer_detect.formats.common import listed
 from trainer_host import Finding
-from trainer_host.data import counted
+from trainer_host.data import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer_host import Finding
-from trainer_host.data import IMAGE_SUFFIXES, counted
+from trainer_host.data import IMAGE_SUFFIXES, counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,13 +77,6 @@ def boxes_around(
     centre = (low + high) / 2
     low, high = np.clip(centre - side / 2, 0, sizes), np.clip(centre + side / 2, 0, sizes)
     return np.hstack([low, high - low])
-
-
-def listed(names: Iterable[Any], most: int = 3) -> str:
-    """Return names for a message; many are counted."""
-    words = [str(n) for n in names]
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more
 
 
 def held_out_finding(file: Path | str, count: int, images: int, remedy: str) -> Finding:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from trainer_detect.formats.coco_classes import class_names, keypoint_keys
 from trainer_detect.formats.coco_file import CocoFile, Item
 from trainer_detect.formats.coco_source import find_source, names_kind, split_of
-from trainer_detect.formats.common import held_out_finding, listed, one_image_finding
+from trainer_detect.formats.common import held_out_finding, one_image_finding
 from trainer_detect.formats.json_text import MOST_BYTES
 from trainer_detect.formats.labelled_images import LabelledImages, description_of
 from trainer_detect.formats.tool_labels import ShapeFault
 from trainer_host import Finding
-from trainer_host.data import SPLITS, counted, display_path, held_out
+from trainer_host.data import SPLITS, counted, display_path, held_out, listed
 
 if TYPE_CHECKING:
     import re

@@ -13,13 +13,12 @@ from trainer_detect.formats.common import (
     box_shares,
     boxes_around,
     held_out_finding,
-    listed,
     one_image_finding,
     shares,
     unlisted,
 )
 from trainer_host import Finding
-from trainer_host.data import Description, Split, counted, held_out, read_images
+from trainer_host.data import Description, Split, counted, held_out, listed, read_images
 from trainer_pose.formats.deeplabcut_project import Project, label_files
 from trainer_pose.formats.deeplabcut_table import ONLY, Table, read_csv, read_h5
 

@@ -1,4 +1,4 @@
-"""The engine's datasets and loaders of boxes."""
+"""Training and validation data of boxes: the engine's dataset, loader and batches."""
 
 from __future__ import annotations
 
