@@ -120,7 +120,7 @@ def test_the_model_is_measured_and_used(trained: Path, workshop: Workshop) -> No
 def test_without_the_plugin_it_says_what_to_do(trained: Path, workshop: Workshop) -> None:
     done = workshop.bare("predict", f"model={trained}", "source=data/images/val", code=ExitCode.PLUGIN)
     assert "unknown layer 'SPDConv'." in done.err
-    assert done.said[-1].endswith(f"{trained}: the model cannot be built. The file needs: trainer-spd-conv")
+    assert done.said[-1].endswith(f"{trained}: cannot build the model. The file needs: trainer-spd-conv")
 
 
 def test_a_loss_of_a_layer_has_a_column(workshop: Workshop) -> None:

@@ -25,8 +25,8 @@ TEMPLATES = ROOT / "core" / "trainer_host" / "templates"
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["pose", "--kind", "task"], 3, "task 'pose' exists already, from trainer-host"),
-        (["trainer-coco", "--kind", "extension"], 3, "extension 'coco' exists already"),
+        (["pose", "--kind", "task"], 3, "task 'pose' already exists, from trainer-host"),
+        (["trainer-coco", "--kind", "extension"], 3, "extension 'coco' already exists"),
         (["../up", "--kind", "task"], 3, "is not a valid plugin name"),
         (["trainer-host", "--kind", "task"], 3, "the name host is reserved"),
         (["it", "--kind", "extension", "--base", "pose"], 3, "--base is for tasks only"),
@@ -53,7 +53,7 @@ def test_the_prefix_of_the_distribution_is_no_part_of_the_name_and_nothing_is_ov
     assert 'hand-pose = "trainer_hand_pose:TASK"' in entry
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     again = command(*words, cwd=tmp_path)
-    assert (again.code, "exists already" in again.problems[0]) == (3, True)
+    assert (again.code, "already exists" in again.problems[0]) == (3, True)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
 
 

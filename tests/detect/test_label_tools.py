@@ -151,7 +151,7 @@ def test_cvat_without_keypoints_is_for_boxes(tmp_path: Path) -> None:
     assert "kpt_shape" not in data
     assert "kpt_shape" not in told("cvat", tmp_path)
     assert codes(data) == {"annotation-skipped", "annotation-boxed"}
-    assert one(data, "annotation-skipped").message == "not read: 3 polylines, 3 tags."
+    assert one(data, "annotation-skipped").message == "labels of other kinds are skipped: 3 polylines, 3 tags."
     assert "3 polygons" in one(data, "annotation-boxed").message
     assert rows(data)["mouse_0.jpg"] == [[0, 24, 18, 24, 32], *[[0, 24, 18, 32, 24]] * 3]
 
@@ -456,7 +456,7 @@ def test_other_regions_of_label_studio(tmp_path: Path) -> None:
     pair.append({**pair[0], "type": "labels", "value": {**pair[0]["value"], "labels": ["rat"]}})
     data = studio(tmp_path, studio_task(1, "0.png", [turned, polygon, ellipse, brush, choice, *pair]))
     assert codes(data) == {"annotation-boxed", "annotation-skipped"}
-    assert one(data, "annotation-skipped").message == "not read: 1 brush masks."
+    assert one(data, "annotation-skipped").message == "labels of other kinds are skipped: 1 brush mask."
     found = [row[:5] for row in rows(data)["0.png"]]
     # Turned by a right angle around its upper left corner, (32, 4.8), 19.2 x 38.4 pixels reach to the left.
     assert found == [[0, 12.8, 14.4, 38.4, 19.2], *[[0, 19.2, 14.4, 25.6, 19.2]] * 2, [1, 19.2, 14.4, 25.6, 19.2]]

@@ -220,7 +220,7 @@ def test_settings_and_source_are_reported_together(model: Path) -> None:
         "file or folder nowhere",
     ]
     write("images/a.jpg")
-    with pytest.raises(SettingsError, match=r"no source is given. Fix: source=images$"):
+    with pytest.raises(SettingsError, match=r"no source given. Fix: source=images$"):
         predict(model, None, data="images")
     for words, said in {
         ("input=images", f"model={model}"): ["unknown setting 'input'. Fix: write source=images"],

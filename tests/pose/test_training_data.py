@@ -148,7 +148,7 @@ def test_an_image_that_was_changed_is_decoded_again(
     assert losses[1] == losses[2] != losses[0]
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_left_out(
+def test_a_cache_that_cannot_be_written_is_told_and_skipped(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "taken").write_text("")
@@ -198,7 +198,7 @@ def test_the_normalised_yaml_is_what_the_engine_is_told(trained: trainer_host.Ru
     assert Path(told["val"]).read_text().count("\n") == 7
     assert not trainer_host.check(file).fails()
     recorded = yaml.safe_load((trained.save_dir / "run.yaml").read_text())["record"]["dataset"]
-    assert [len(images) for images in recorded["left_out"].values()] == [1, 1]
+    assert [len(images) for images in recorded["skipped"].values()] == [1, 1]
     assert [len(split) for split in examined(file).splits.values()] == [7, 7]
 
 

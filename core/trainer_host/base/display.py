@@ -39,6 +39,11 @@ def is_plain(text: str) -> bool:
     return _LINES.search(text) is None
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun, such as ``1 error`` or ``1,200 errors``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def _shown(match: re.Match[str]) -> str:
     character = match[0]
     number = ord(character)

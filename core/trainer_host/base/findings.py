@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from trainer_host.base.atomic_io import display_path
+from trainer_host.base.display import counted
 from trainer_host.base.errors import ExitCode, Problem, SettingsError, TrainerError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def grouped(findings: Iterable[Finding], shown: int = SHOWN) -> list[Problem]:
         problems += [f.problem() for f in group[:shown]]
         if more := len(group) - shown if len(group) > shown else 0:
             files = len({f.file for f in group})
-            problems.append(Problem(f"... and {more} more of {code}, in {files} file{'s' * (files != 1)} altogether."))
+            problems.append(Problem(f"... and {more} more of {code}, in {counted(files, 'file')}."))
     return problems
 
 
@@ -147,7 +148,7 @@ def raise_errors(findings: list[Finding], hint: str = "") -> None:
     kind = DatasetKeyError if all(f.code == MISSING_KEY for f in errors) else DatasetError
     problems = grouped(errors)
     if hint and len(problems) < len(errors):
-        problems.append(Problem(f"the dataset has {len(errors)} errors.", hint=hint))
+        problems.append(Problem(f"the dataset has {counted(len(errors), 'error')}.", hint=hint))
     error = kind(*problems)
     error.findings = tuple(errors)
     raise error

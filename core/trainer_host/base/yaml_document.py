@@ -70,9 +70,11 @@ def read_document(path: Path, kind: str = "dataset YAML") -> Document:
             "yaml-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its permissions"
         )
     if not regular:
-        return bad("yaml-unreadable", "this is no regular file.", f"give the path of a {kind}")
+        return bad("yaml-unreadable", "not a regular file.", f"give the path of a {kind}")
     if size > MOST_BYTES:
-        return bad("yaml-too-large", f"the file has {size >> 20} MiB, too many for a {kind}.", "give another file")
+        return bad(
+            "yaml-too-large", f"the file has {size >> 20} MiB; the maximum is {MOST_BYTES >> 20}.", f"give a {kind}"
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -159,7 +161,7 @@ class _Builder:
         if id(node) in self.open:
             raise _TooLargeError("a list or mapping contains itself.")
         if self.nodes > MOST_NODES:
-            raise _TooLargeError("the YAML's aliases stand for too many values.")
+            raise _TooLargeError("the YAML's aliases expand to too many values.")
         self.lines.setdefault(place, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node)
@@ -206,7 +208,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
                 if not isinstance(source, yaml.MappingNode):
-                    what = "what is merged by << is not a mapping."
+                    what = "the value of << is not a mapping."
                     self.note("yaml-value", what, "write <<: *NAME, the name of a mapping", key_node)
                     continue
                 if id(source) not in self.built:

@@ -12,6 +12,7 @@ from trainer_host.base.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from trainer_host.base.atomic_io import atomic_write, display_path
+    from trainer_host.base.display import counted
     from trainer_host.base.findings import MISSING_KEY
     from trainer_host.base.gc_pause import gc_paused
     from trainer_host.base.plain_path import plain_path
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from trainer_host.data.holdout import held_out
     from trainer_host.data.image_headers import SUFFIXES as IMAGE_SUFFIXES
     from trainer_host.data.image_headers import read_images
-    from trainer_host.data.known_formats import counted
     from trainer_host.data.known_formats import is_other as is_other_format
     from trainer_host.data.path_suggestions import as_yaml as quote_path
     from trainer_host.data.path_suggestions import parts_of as path_parts
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 else:
     _NAMES = {
         "base.atomic_io": ("atomic_write", "display_path"),
+        "base.display": ("counted",),
         "base.findings": ("MISSING_KEY",),
         "base.gc_pause": ("gc_paused",),
         "base.plain_path": ("plain_path",),
@@ -51,7 +52,6 @@ else:
         "data.header_facts": ("ALPHA", "CHANNELS", "DEEP", "ImageFacts"),
         "data.holdout": ("held_out",),
         "data.image_headers": ("read_images",),
-        "data.known_formats": ("counted",),
         "data.subset_settings": ("class_names",),
         "data.cache_location": ("cache_folder", "extracted_folder"),
     }

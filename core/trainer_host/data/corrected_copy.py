@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 LABEL_CODES = frozenset({"label-encoding", "label-number", "class-type", "duplicate-row"})
 """Findings whose files are looked at line by line."""
-LEFT_OUT = frozenset({"label-orphan", "list-entry-missing", "image-format", "link-loop"})
+SKIPPED = frozenset({"label-orphan", "list-entry-missing", "image-format", "link-loop"})
 """Findings about what the copy simply does not have."""
 MENDED = frozenset({"path-habit", "path-outside", "link-outside", "yaml-encoding", "duplicate-row"})
 """Findings that are gone in the copy."""
-SUGGESTED = "# Suggested from the labels and names; see that it is right."
+SUGGESTED = "# Suggested from the labels and names; check it."
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 WHOLE_CLASS = re.compile(r"^(\s*\d+)\.0*(?=\s)", re.ASCII | re.MULTILINE)
@@ -318,7 +318,7 @@ def _report(
         lines.append(f"fixed: paths of the YAML ({paths}).")
     if "validation" in data.lines and "validation" not in data:
         lines.append("fixed: the key validation is written as val.")
-    left = [f for f in findings if f.code in LEFT_OUT]
+    left = [f for f in findings if f.code in SKIPPED]
     lines += [f"skipped: {code} ({count})." for code, count in _counted(left)]
     if proposal:
         sizes = ", ".join(f"{len(images)} in {name}" for name, images in proposal.items())
@@ -331,7 +331,7 @@ def _report(
 
 
 def _is_gone(finding: Finding, fixed: Corrections) -> bool:
-    if finding.code in MENDED | LEFT_OUT or finding.code == "duplicate-key":
+    if finding.code in MENDED | SKIPPED or finding.code == "duplicate-key":
         return True
     if finding.code == "label-encoding":
         return (finding.file, None) in fixed.lines

@@ -8,8 +8,9 @@ import zipfile
 from pathlib import Path
 
 from trainer_host.base.atomic_io import display_path
+from trainer_host.base.display import counted
 from trainer_host.base.yaml_document import MOST_BYTES, Document, read_document
-from trainer_host.data.known_formats import BY_SUFFIX, LIKELY, YAML, Known, counted
+from trainer_host.data.known_formats import BY_SUFFIX, LIKELY, YAML, Known
 
 MOST_ENTRIES = 20_000
 """Entries of an archive that are looked at."""

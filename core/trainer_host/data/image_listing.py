@@ -134,7 +134,7 @@ def _pass_over(split: str, path: str, suffix: str, is_folder: bool, findings: li
         what, fix = "a folder has the name of an image.", "rename it, or put the image there"
         findings.append(Finding("image-unreadable", what, fix, path, None, "error", split, path))
     elif suffix in PICTURES and not is_folder:
-        what = f"the image is skipped: .{suffix} files are not supported."
+        what = f"the image is skipped, as .{suffix} files are not supported."
         findings.append(Finding("image-format", what, "convert it to PNG or JPEG", path, None, "warning", split))
     return [path] if is_folder else []
 
@@ -160,7 +160,7 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
         findings.append(Finding(code, message, fix, str(file), line, "error", split, image))
 
     if file.stat().st_size > MOST_BYTES:
-        what = f"the list has {file.stat().st_size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
+        what = f"the list has {file.stat().st_size >> 20} MiB; the maximum is {MOST_BYTES >> 20}."
         note("list-encoding", what, "give a folder of images, or a shorter list")
         return []
     try:
@@ -193,7 +193,7 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
                 break
             continue
         if path in first:
-            what = f"{words} is listed in line {first[path]} too, so it counts twice."
+            what = f"{words} is already listed in line {first[path]}, so it counts twice."
             fix = "remove the line, or ignore this if the repetition is intended"
             findings.append(Finding("image-duplicate", what, fix, str(file), number, "warning", split))
         first.setdefault(path, number)
@@ -203,7 +203,7 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
             continue
         found.append((path, facts))
     if without_prefix:
-        what = f"{without_prefix} of {len(lines)} lines begin with {PREFIX}, and the images are there without it."
+        what = f"{without_prefix} of {len(lines)} lines begin with {PREFIX}, but the images are found without it."
         fix = f"remove {PREFIX} from the lines, or put the images into a folder of that name"
         findings.append(Finding("path-habit", what, fix, str(file), None, "warning", split))
     listing.image_links += [path for path, _ in found if os.path.islink(path)]  # noqa: PTH114

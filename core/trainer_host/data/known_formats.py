@@ -168,11 +168,6 @@ TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?(?:"|\Z)|[\[\]{},:]', re.DOTALL)
 """A text, also one that is cut off, or a sign; so that no text is scanned twice."""
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def head_of(path: Path) -> bytes | None:
     """Return the beginning of a file; None if it is not a regular file or cannot be read."""
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
+from trainer_host.base.display import counted
 from trainer_host.base.errors import Problem, TrainerError, UnsafeError, nearest
 from trainer_host.base.findings import DatasetError, Finding
 from trainer_host.base.yaml_document import read_document
@@ -35,7 +36,6 @@ from trainer_host.data.known_formats import (
     VIDEO,
     YAML,
     Known,
-    counted,
     head_of,
     json_keys,
     known_file,
@@ -82,7 +82,7 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     known = {p.strip(): found for p in parts if (found := known_file(Path(p.strip())))}
     for name, kind in known.items():  # one of several files
         if kind.labels and len(known) < source.count(",") + 1:
-            what = f"{name} is {kind.name}, unlike the others: all files of a dataset have the same format."
+            what = f"{name} is {kind.name}, unlike the others: all files of a dataset must have the same format."
             return error_of(what, f"give each split in the same format; for this one: {kind.way_for(Path(name))}", name)
         return error_for(name)
     path = Path(source)

@@ -229,7 +229,7 @@ def _read_label(path: str, size: int, index: int, faults: list[LabelFault]) -> b
             )
         )
     elif size > MOST_BYTES:
-        what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
+        what = f"the label file has {size >> 20} MiB; the maximum is {MOST_BYTES >> 20}."
         faults.append(LabelFault(index, 0, "label-too-large", what, "write only one object per line"))
     else:
         try:
@@ -245,7 +245,7 @@ def _read_label(path: str, size: int, index: int, faults: list[LabelFault]) -> b
         lines = text.count(b"\n")
         if lines <= MOST_ROWS:
             return text
-        what = f"the label file has {lines} lines; at most {MOST_ROWS} are supported."
+        what = f"the label file has {lines} lines; the maximum is {MOST_ROWS}."
         fix = "write one row per object, and one file per image"
         faults.append(LabelFault(index, 0, "label-too-many-rows", what, fix))
     return None

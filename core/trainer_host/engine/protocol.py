@@ -86,8 +86,8 @@ class EngineSettings(Protocol):
         """
         ...
 
-    def instead_of_option(self, name: str, value: Any) -> str | None:
-        """Return what to write for a setting given as an option (``--epochs 3``); None for an unknown name."""
+    def option_problem(self, message: str, name: str, value: Any) -> Problem | None:
+        """Return a problem for a setting given as an option (``--epochs 3``), with a fix; None for an unknown name."""
         ...
 
 

@@ -91,7 +91,7 @@ def _unregistered(module: ModuleType, own: dict[str, Any]) -> Iterator[str]:
         if inspect.isfunction(value) and hasattr(value, MARK) and specs:
             yield f"move the function {name} into the class of the ExtensionSpec; only that is used"
         elif isinstance(value, type) and value not in used and any(hasattr(v, MARK) for v in _members(value).values()):
-            only = f"Move the hooks of {name} into the class of the ExtensionSpec; only that is used."
+            only = f"move the hooks of {name} into the class of the ExtensionSpec; only that is used"
             yield only if specs else f"add a line at the end: EXTENSION = ExtensionSpec(hooks={name}())"
     for name in list(specs)[1:]:
         yield f"move the hooks of {name} into a separate file: only the first ExtensionSpec of a file is used"

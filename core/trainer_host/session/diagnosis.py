@@ -172,7 +172,7 @@ def _look_at_devices(found: Diagnosis) -> None:
         found.problems.append(Problem(f"{name} cannot be imported: {reason}.", f"reinstall {name}"))
     devices = [d["device"] for d in found.devices.get("devices", ())]
     if devices == ["cpu"] and GPU_DRIVER.exists():
-        what = "there is an NVIDIA driver, but torch cannot use a GPU."
+        what = "an NVIDIA driver is installed, but torch cannot use a GPU."
         fix = "install torch for CUDA: https://pytorch.org/get-started/locally"
         if found.devices.get("cuda"):
             fix = "check nvidia-smi, CUDA_VISIBLE_DEVICES, and whether the driver supports this CUDA release"

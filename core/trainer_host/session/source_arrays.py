@@ -34,7 +34,7 @@ def loaded_image(given: Any, number: int) -> LoadedImage:
             raise SettingsError(Problem(what, "use another one")) from error
     if not isinstance(given, np.ndarray):
         kind = f"{type(given).__module__}.{type(given).__qualname__}".removeprefix("builtins.")
-        fix = "give a path, an array of numpy (height x width x BGR, uint8), a picture of Pillow, or a list of these"
+        fix = "give a path, an array of numpy (height x width x BGR, uint8), a Pillow image, or a list of these"
         if isinstance(given, (Iterator, Set)) and not hasattr(given, "read"):  # an open file iterates too
             fix = "give a list: list(source)"
         raise SettingsError(Problem(f"an object of type {kind} is not a source.", f"{fix}"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trainer_host.base.display import counted
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.plain_setting import plain_setting
 from trainer_host.base.results import ImagePrediction, UnreadableImage
@@ -98,7 +99,7 @@ class TrainedModel:
     def __repr__(self) -> str:
         """Return the file, the task, the classes and the device."""
         classes = len(self.names)
-        about = f"{self.task}, {classes} class{'es' * (classes != 1)}, on {self.device}"
+        about = f"{self.task}, {counted(classes, 'class', 'classes')}, on {self.device}"
         return f"<{type(self).__name__} {str(self.path)!r}: {about}>"
 
     def predict(self, source: Any, **settings: Any) -> Predictions:
@@ -125,8 +126,8 @@ class TrainedModel:
             given = {key: plain_setting(key, value) for key, value in settings.items()}
             problems = settings_problems(given, self._registry, "predict") + self._fixed(given)
             if Wanted.of(given, given.get("save") is True).any():
-                fix = "trainer_host.predict writes them; plot() of a prediction returns its picture"
-                problems.append(Problem("predict of a loaded model writes no files.", fix))
+                fix = "call trainer_host.predict, or plot() of a prediction"
+                problems.append(Problem("predict of a loaded model does not write files.", fix))
             found = checked_source(problems, {**given, "source": source}, self._model.run.options.offline)
             if found.problem is not None:
                 raise SettingsError(found.problem)

@@ -110,7 +110,7 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float32]
     try:
         array = np.array(value, np.float32)
     except (TypeError, ValueError) as error:
-        raise _WrongError(f"{name} that are no array of numbers") from error
+        raise _WrongError(f"{name} that are not an array of numbers") from error
     if not array.size:
         array = array.reshape(0, *shape)
     if array.shape[1:] != shape or not array.ndim:

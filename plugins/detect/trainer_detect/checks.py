@@ -20,7 +20,7 @@ from trainer_detect.rows import (
     row_kind,
 )
 from trainer_host import Finding
-from trainer_host.data import class_names
+from trainer_host.data import class_names, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,7 +84,7 @@ def numbers(values: Iterable[float]) -> str:
 
 def amount(found: int) -> str:
     """Return how many numbers a row has, as a message says it."""
-    return f"{found} number{'s' * (found != 1)}"
+    return counted(found, "number")
 
 
 def line_text(split: Split, row: int) -> str:

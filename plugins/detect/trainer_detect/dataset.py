@@ -103,7 +103,7 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
             return transforms
         if self.use_segments or self.use_obb:
             what = "augmentations of plugins change boxes and points, not the outlines that this task trains on."
-            raise PluginError(Problem(what, "leave the plugin out, or wrap its hook build_dataset instead"))
+            raise PluginError(Problem(what, "remove the plugin, or wrap its hook build_dataset instead"))
         flip_idx = self.data.get("flip_idx") or () if self.use_keypoints else ()
         transforms.insert(-1, Augment(self.augmentations, len(self.data["names"]), flip_idx))
         return transforms

@@ -159,9 +159,9 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "device=0,1"], 3, ["device=0,1", "several devices", "device=0"]),
         ([*FINE, "device=[0,1]"], 3, ["several devices"]),
         ([*FINE, "resume=True"], 3, ["resume=True is not supported yet"]),
-        ([*FINE, "name=../x"], 3, ["name=../x is not the name of a folder"]),
-        ([*FINE, "name=a/b"], 3, ["name=a/b is not the name of a folder"]),
-        ([*FINE, "name=a/"], 3, ["name=a/ is not the name of a folder. Fix: write name=a"]),
+        ([*FINE, "name=../x"], 3, ["name=../x is not a valid folder name"]),
+        ([*FINE, "name=a/b"], 3, ["name=a/b is not a valid folder name"]),
+        ([*FINE, "name=a/"], 3, ["name=a/ is not a valid folder name. Fix: write name=a"]),
         ([*FINE, "project=~no-such-user"], 3, ["unknown user 'no-such-user'", "write project=~/runs"]),
         ([*FINE, "best.pt"], 3, ["'best.pt' is not a setting. Fix: write model=best.pt"]),
         (["resume=runs/last.pt"], 3, ["Fix: start a new run from the checkpoint: model=runs/last.pt"]),
@@ -172,7 +172,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "scale=['a','b']"], 3, ["scale=['a', 'b'] is not valid. Fix: write the smallest"]),
         ([*FINE, "pretrained=yolo11n.yaml"], 3, ["write pretrained=FILE.pt"]),
         (["--task", "pose", "model=folder.pt"], 3, ["model=folder.pt is a folder."]),
-        ([*FINE, "name=.."], 3, ["name=.. is not the name of a folder"]),
+        ([*FINE, "name=.."], 3, ["name=.. is not a valid folder name"]),
         ([*FINE, "optimizer=Addam"], 3, ["optimizer", "Adam"]),
         ([*FINE, "batch=0"], 3, ["batch=0"]),
         ([*FINE, "imgsz=big"], 3, ["imgsz=big"]),
@@ -196,7 +196,7 @@ CHECKPOINTS = [
     ("none.pt", 3, "not found"),
     ("damaged.pt", 3, "damaged.pt: cannot read the checkpoint: it is not a checkpoint, or the file is corrupted."),
     ("cut.pt", 3, "cut.pt: cannot read the checkpoint: the file is corrupted."),
-    ("no-model.pt", 3, "no-model.pt: cannot read the checkpoint: it holds no model."),
+    ("no-model.pt", 3, "no-model.pt: cannot read the checkpoint: it contains no model."),
     ("trap.pt", 6, "trap.pt: refused: loading it in full could execute arbitrary code"),
     ("old-trap.pt", 3, "old-trap.pt: cannot read the checkpoint: it has the format of torch before 1.6"),
 ]
@@ -481,10 +481,10 @@ def test_a_broken_plugin_is_in_nobodys_way(trainer: Trainer, installed: Callable
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["val"], ["no model is given. Fix: write model=best.pt"]),
+        (["val"], ["no model given. Fix: write model=best.pt"]),
         (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is not a .pt file."]),
         (["val", "model=damaged.pt", "imgzs=3"], ["unknown setting 'imgzs'. Did you mean 'imgsz'?"]),
-        (["predict", "model=damaged.pt"], ["no source is given."]),
+        (["predict", "model=damaged.pt"], ["no source given."]),
         (["predict", "model=damaged.pt", "source=nowhere"], ["file or folder nowhere not found."]),
         (["predict", "model=damaged.pt", "source=file", "--output", "x.txt"], ["x.txt is neither .json nor .csv."]),
     ],
@@ -560,7 +560,7 @@ def test_a_model_with_layers_of_a_plugin_file_names_the_file(trainer: Trainer, d
     record |= {"state_dict": {}, "cfg": GHOST, "needs": [str(file)]}
     torch.save({"model": torch.nn.Identity(), "trainer_host": record, "train_args": {"imgsz": 64}}, tmp_path / "own.pt")
     done = trainer("val", "model=own.pt", f"data={data}")
-    said = f"own.pt: the model cannot be built: unknown layer 'Ghost'. Fix: give it: --plugin {file}"
+    said = f"own.pt: cannot build the model: unknown layer 'Ghost'. Fix: give it: --plugin {file}"
     assert (done.code, done.problems) == (5, [said])
     assert "continuing without it" not in done.err
 

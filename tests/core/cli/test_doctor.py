@@ -122,7 +122,7 @@ def test_devices_that_fail_or_are_not_used_are_told(monkeypatch: pytest.MonkeyPa
     found = diagnose()
     assert found.problems == [Problem("cv2 cannot be imported: x.", "reinstall cv2")]
     assert [w.message for w in found.warnings] == [
-        "there is an NVIDIA driver, but torch cannot use a GPU.",
+        "an NVIDIA driver is installed, but torch cannot use a GPU.",
         "torch uses 8 threads, and the container is limited to 2 processors.",
     ]
 

@@ -197,7 +197,7 @@ def test_a_metric_without_its_group_is_shown_under_its_full_name() -> None:
     assert run.listener.epochs[0].metrics == {METRICS[0]: 0.5}
 
 
-def test_a_metric_that_is_missing_is_left_out() -> None:
+def test_a_metric_that_is_missing_is_skipped() -> None:
     run = Run()
     run.trainer.metrics = None
     run.begin()

@@ -124,7 +124,7 @@ def test_what_is_not_certain_is_left_and_named(tmp_path, written):
     assert sum(line.startswith("still to do") for line in lines) == 1
 
 
-def test_repeated_rows_are_left_out_where_the_check_found_them(tmp_path):
+def test_repeated_rows_are_skipped_where_the_check_found_them(tmp_path):
     text = f"{ROW}1 0.5 0.5 0.2 0.2\n\n0 0.50 .5 2e-1 0.2\n{ROW}"
     file = make(tmp_path / "mice", {"train/a": text, "train/b": ROW * 2, "val/b": ROW})
     label = str(file.parent / "labels" / "train" / "a.txt")
@@ -180,7 +180,7 @@ def test_an_image_that_a_list_names_twice_and_a_link_to_itself(tmp_path):
     assert [f.code for f in copy.findings if f.severity == "error"] == ["link-broken"]
 
 
-def test_orphans_are_left_out_and_faults_of_files_stay(tmp_path):
+def test_orphans_are_skipped_and_faults_of_files_stay(tmp_path):
     file = make(tmp_path / "mice", {"train/a": ROW, "train/b": ROW, "train/c": ROW, "val/b": ROW})
     root = file.parent
     (root / "labels" / "train" / "orphan.txt").write_text(ROW)
@@ -198,7 +198,7 @@ def test_suggestions_are_written_below_a_comment(tmp_path):
     patch = {"flip_idx": [1, 0], "kpt_oks_sigmas": [0.5, 0.5]}
     _, copy = mended(file, tmp_path / "copy", patch=patch)
     text = (tmp_path / "copy" / "data.yaml").read_text()
-    assert text.endswith(f"see that it is right.\n{patch_text(patch)}")
+    assert text.endswith(f"check it.\n{patch_text(patch)}")
     assert patch_text(patch) == "flip_idx: [1, 0]\nkpt_oks_sigmas: [0.5, 0.5]\n"
     assert copy["flip_idx"] == [1, 0]
     assert [f.code for f in copy.findings] == []

@@ -82,12 +82,12 @@ def test_numbers_of_channels_are_compared(tmp_path: Path) -> None:
         assert findings(tmp_path / f"colour{channels}", channels=channels) == []
 
 
-def test_one_image_among_others_can_be_left_out(tmp_path: Path) -> None:
+def test_one_image_among_others_can_be_skipped(tmp_path: Path) -> None:
     several = iter([noise(4), noise(3), noise(4), noise(4)])
     (finding,) = findings(tmp_path, pixels=lambda: next(several), channels=4)
     assert (finding.code, finding.severity) == ("image-channels", "error")
     assert Path(str(finding.image)).name == "1.png"
-    assert "has 3 channels, and the dataset has 4" in finding.message
+    assert "has 3 channels, but the dataset has 4" in finding.message
 
 
 def test_what_headers_say_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ FOR_A_PERSON = (
     r"put the label files into .*",  # there are none
     r"open the folder in X-AnyLabeling .*",
     r"write the path of an image, with its ending",
-    r"move \d+ images as in the split that trainer check --deep --fix DIR writes",
+    r"use the split that trainer check --deep --fix DIR writes, which moves \d+ images?",
 )
 """Fixes that name one and need somebody who knows the data, or another program."""
 UNFINISHED = {"label-latin-1"}

@@ -130,7 +130,7 @@ def test_plain_data_stays_as_it_is(value: Any) -> None:
     assert found == lists(value)
 
 
-def test_everything_else_becomes_plain_or_is_left_out() -> None:
+def test_everything_else_becomes_plain_or_is_skipped() -> None:
     import numpy as np
     import torch
 

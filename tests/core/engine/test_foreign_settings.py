@@ -12,9 +12,16 @@ import pytest
 import trainer_host
 from tests.support.command import Done
 from trainer_host.engine.ultralytics.engine_settings import engine_keys
-from trainer_host.engine.ultralytics.foreign_settings import EXAMPLES, INSTEAD, SAME_MEANING, unknown_settings
+from trainer_host.engine.ultralytics.foreign_settings import (
+    EXAMPLES,
+    INSTEAD,
+    NEEDLESS,
+    SAME_MEANING,
+    unknown_settings,
+)
 
-FOREIGN = [name for names in (*SAME_MEANING.values(), *INSTEAD.values()) for name in names.split()]
+TABLES = (SAME_MEANING, INSTEAD, NEEDLESS)
+FOREIGN = [name for table in TABLES for names in table.values() for name in names.split()]
 
 
 def told(key: str, value: Any) -> str:

@@ -611,7 +611,7 @@ def test_options_of_a_base_are_given_by_its_name(optional: Any) -> None:
         ({"opt": {"kind": "mean"}}, "opt.kind='mean': input should be 'Mean' or 'Sum'."),
         ({"cbam": {"gain": -1}}, "cbam.gain=-1: input should be greater than or equal to 0."),
         ({"cbam": {"xyz": 1}}, "unknown option of plugin 'cbam': 'xyz'. Known: gain, on."),
-        ({"none": {"x": 1}}, "options of 'none', which is not part of this run. Fix: add --plugin none"),
+        ({"none": {"x": 1}}, "plugin 'none' has options, but is not part of this run. Plugins of this run:"),
     ],
 )
 def test_one_problem_of_options(given: dict[str, dict[str, Any]], said: str) -> None:
@@ -630,7 +630,7 @@ def test_all_problems_of_options_are_reported() -> None:
         "opt.steps",
         "cbam.on",
         "unknown option of plugin 'bare': 'z'",
-        "options of 'none', which is not part of this run",
+        "plugin 'none' has options, but is not part of this run",
     ]
 
 

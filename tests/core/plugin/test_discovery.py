@@ -245,7 +245,7 @@ def test_a_user_chooses_between_two_by_distribution(installed: Install) -> None:
         (
             "off",
             "extension",
-            r"off.* from q 1\.0 cannot be used \(disabled\): switched off\. Fix: omit --no-plugin",
+            r"off.* from q 1\.0 cannot be used \(disabled\): switched off\. Fix: remove --no-plugin",
         ),
     ],
 )

@@ -57,7 +57,7 @@ FINE = TaskSpec.from_trainer("{__name__}:Mine", base="pose")
     with pytest.raises(PluginError) as caught:
         Registry.installed().chain("late")
     assert str(caught.value) == (
-        "task 'late' from p 1.0 is broken: it needs a base, as its trainer nowhere.trainer:Mine is imported late. "
+        "task 'late' from p 1.0 is broken: its trainer is given as text (nowhere.trainer:Mine), but it has no base. "
         "Fix: name the task that 'late' builds on: TaskSpec.from_trainer(..., base=NAME)"
     )
     assert Registry.installed().chain("fine").attribute("base") == "pose", (

@@ -36,7 +36,7 @@ def _known(text: str) -> TrainerError | None:
         what = "amp=bf16 needs a CUDA GPU that supports bfloat16."
         return SettingsError(Problem(what, "write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
     if text.startswith("Invalid") and "device=" in text:
-        return SettingsError(Problem(text.strip().splitlines()[0], "leave device out, or write device=cpu"))
+        return SettingsError(Problem(text.strip().splitlines()[0], "remove device, or write device=cpu"))
     return None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ultralytics.utils import LOGGER
 
 from trainer_host.base.atomic_io import display_path
-from trainer_host.base.display import escaped
+from trainer_host.base.display import counted, escaped
 from trainer_host.base.errors import SettingsError, unknown
 from trainer_host.base.findings import SHOWN, grouped
 from trainer_host.data.check_runner import apply_tolerance, read_and_check, write_normalised
@@ -47,10 +47,10 @@ def prepare_dataset(run: LiveRun, ctx: DataContext, folder: Path, used: Abstract
             LOGGER.warning(f"fraction={share} of {total} {name} images is less than one image: using one.")
     for problem in grouped(data.findings):
         LOGGER.warning(str(problem))
-    for name, images in data.left_out.items():
+    for name, images in data.skipped.items():
         shown = ", ".join(display_path(Path(f)) for f in images[:SHOWN])
         more = f" and {len(images) - SHOWN} more, all named in run.yaml" if len(images) > SHOWN else ""
-        count = f"{len(images)} {name} image{'s are' if len(images) > 1 else ' is'}"
+        count = counted(len(images), f"{name} image")
         LOGGER.warning(escaped(f"{count} skipped (--bad={run.options.bad.text}): {shown}{more}"))
     if data.splits:  # what a task reads by itself, it may read again from where it was
         data = write_normalised(data, folder, ctx)

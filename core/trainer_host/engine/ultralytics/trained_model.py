@@ -123,7 +123,7 @@ class UltralyticsModel:
         """Return a predictor with these settings; the model is not built again.
 
         Raises:
-            PluginError: If the task does not predict.
+            PluginError: If the task cannot predict.
             SettingsError: If ``classes`` are not those of the model.
         """
         use = self._use("predict", settings, save_dir)
@@ -167,7 +167,7 @@ class UltralyticsPredictor:
         run: The run, with its plugins.
 
     Raises:
-        PluginError: If the task does not predict.
+        PluginError: If the task cannot predict.
     """
 
     def __init__(self, ctx: PredictionContext, run: LiveRun) -> None:
@@ -176,7 +176,7 @@ class UltralyticsPredictor:
         self.ctx = replace(ctx, postprocess=self._kept)
         self._predictor = self.chain.manager.hook.build_predictor(ctx=self.ctx)
         if self._predictor is None:
-            raise PluginError(f"task {run.chain.name!r} does not predict.")
+            raise PluginError(f"task {run.chain.name!r} cannot predict.")
 
     def __call__(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
         """Yield what the model finds, image by image."""
