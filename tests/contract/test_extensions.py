@@ -105,6 +105,7 @@ def test_an_extension_is_off_until_asked_for(trainer: Trainer) -> None:
     done = trainer("run", "--task", "hand-pose", *words, code=ExitCode.SETTINGS)
     assert done.said[0] == "trainer: hand-pose.side='middle': input should be 'left' or 'right'."
     assert "'layer-rates' has options, but is not part of this run." in done.said[1]
+    assert done.said[1].endswith("Fix: add --plugin layer-rates")
 
 
 def test_a_task_is_not_an_extension(trainer: Trainer) -> None:

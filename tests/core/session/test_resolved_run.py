@@ -100,7 +100,8 @@ def test_a_run_with_objects_cannot_be_made_from_its_file_alone(trainer: Any, tmp
             "Fix: call trainer_host.run(settings_file='run.yaml', plugins=[Mine()])"
         ),
         (
-            "run.yaml: 'augmentations' was given to the run as an object of the class builtins.list, which a file cannot store. "
+            "run.yaml: 'augmentations' was given to the run as an object of the class builtins.list, which a file "
+            "cannot store. "
             "Fix: call trainer_host.run(settings_file='run.yaml', augmentations=...)"
         ),
     ]
