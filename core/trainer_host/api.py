@@ -374,7 +374,7 @@ class _Call:
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    """Return whether an argument was not given; arrays and other objects have equality of their own."""
+    """Return whether an argument was not given; arrays and other objects define equality themselves."""
     return value is None or (isinstance(value, (bool, tuple, list)) and not value and not default)
 
 

@@ -93,7 +93,7 @@ def test_one_file_is_an_extension_for_one_run(surrounded: Trainer) -> None:
     assert shown["plugins"][str(surrounded.folder / "words.py")] == {"word": "hello"}
 
 
-def test_a_broken_file_is_told_with_its_line(trainer: Trainer) -> None:
+def test_a_broken_file_is_reported_with_its_line(trainer: Trainer) -> None:
     (trainer.folder / "bad.py").write_text("import os\n\nx = 1 / 0\n", encoding="utf-8")
     done = trainer("run", "--task", "heatmap", "--plugin", "./bad.py", code=ExitCode.PLUGIN)
     path = trainer.folder / "bad.py"

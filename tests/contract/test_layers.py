@@ -132,7 +132,7 @@ def test_a_loss_of_a_layer_has_a_column(workshop: Workshop) -> None:
     assert 1 <= float(row["train/balance_loss"]) <= 1.5
     assert 1 <= float(row["val/balance_loss"]) <= 1.5
     record = plain_content(workshop.best("moe"))[RECORD]
-    assert record["needs"] == ["trainer-experts"], "told by layers within a sequence of the engine"
+    assert record["needs"] == ["trainer-experts"], "found by layers within a sequence of the engine"
     assert record[STATE]["model.2.1.router.weight"].shape == (3, 32)
 
 

@@ -33,7 +33,7 @@ TEMPLATES = ROOT / "core" / "trainer_host" / "templates"
         (["it", "--kind", "task", "--base", "pos"], 5, "Did you mean 'pose'?"),
     ],
 )
-def test_what_cannot_be_written_is_told_in_a_line(tmp_path: Path, words: list[str], code: int, said: str) -> None:
+def test_what_cannot_be_written_is_reported_in_a_line(tmp_path: Path, words: list[str], code: int, said: str) -> None:
     done = command("plugins", "new", *words, cwd=tmp_path)
     assert (done.code, len(done.problems)) == (code, 1)
     assert said in done.problems[0]
@@ -130,7 +130,7 @@ def test_a_task_of_its_own_trains_on_a_table_of_excel_as_on_its_sample(fresh: Tr
     table.write_text(table.read_text(encoding="utf-8"), encoding="utf-8-sig")
     done = fresh("run", "--task", "area", "data=values.csv", "epochs=4", "plots=False", "--json")
     epochs = [float(row["metrics/right"]) for row in rows(fresh.folder / "runs/area/train/results.csv")]
-    assert done.json["metrics"]["metrics/right"] == pytest.approx(max(epochs), abs=1e-4), "the best is told by it"
+    assert done.json["metrics"]["metrics/right"] == pytest.approx(max(epochs), abs=1e-4), "it selects the best"
     record = yaml.safe_load((fresh.folder / "runs/area/train/run.yaml").read_text(encoding="utf-8"))
     assert (record["imgsz"], record["optimizer"]) == (64, "AdamW")
     table.write_text(table.read_text(encoding="utf-8-sig").replace(",", ";"), encoding="utf-8")

@@ -159,14 +159,14 @@ WRONG: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_cannot_be_trained_on_is_told_with_the_name_of_the_augmentation(pose: Path, wrong: str) -> None:
-    change, told = WRONG[wrong]
+def test_what_cannot_be_trained_on_is_reported_with_the_name_of_the_augmentation(pose: Path, wrong: str) -> None:
+    change, reported = WRONG[wrong]
     made = dataset(pose, "pose", change)
     one = next(i for i, label in enumerate(made.labels) if len(label["cls"]) == 1)
     with pytest.raises(PluginError) as caught:
         made[one]
     place = f"{__file__}:{change.__code__.co_firstlineno}"
-    assert str(caught.value).startswith(f"{place}: the augmentation <lambda> returned {told}")
+    assert str(caught.value).startswith(f"{place}: the augmentation <lambda> returned {reported}")
 
 
 def test_a_task_that_trains_on_outlines_takes_no_augmentations(detect: Path) -> None:

@@ -191,7 +191,7 @@ def test_the_drop_in_class_compares_too_and_knows_the_faults_of_a_device(
     assert [w for w in engine_warnings if "pose models are known to predict wrong keypoints on Apple GPUs" in w]
 
 
-def test_a_faulty_device_is_told_in_validation_and_prediction(place: Path, tmp_path: Path) -> None:
+def test_a_faulty_device_is_reported_in_validation_and_prediction(place: Path, tmp_path: Path) -> None:
     words, where = "pose models are known to predict wrong keypoints on Apple GPUs", str(tmp_path)
     heard = RecordingReporter()
     data = str(place / "points/data.yaml")

@@ -27,7 +27,7 @@ SYNTAX = {
     "could not find expected ':'": "write KEY: VALUE, with a space after the colon",
     "found another document": "remove the second document, which begins with ---",
 }
-"""What to do about the frequent errors of syntax, by how the parser's text begins."""
+"""Fixes for frequent syntax errors, by how the parser's text begins."""
 COLLECTION_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
 
@@ -123,7 +123,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int | None:
-    """Return the line at fault, which for something that is never closed or ended is where it begins."""
+    """Return the faulty line, which for something that is never closed or ended is where it begins."""
     position = getattr(error, "position", None)
     if position is not None:  # a character that YAML does not allow
         return text.count("\n", 0, position) + 1

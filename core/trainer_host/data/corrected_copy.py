@@ -36,7 +36,7 @@ LABEL_CODES = frozenset({"label-encoding", "label-number", "class-type", "duplic
 """Findings whose files are looked at line by line."""
 SKIPPED = frozenset({"label-orphan", "list-entry-missing", "image-format", "link-loop"})
 """Findings about what the copy simply does not have."""
-MENDED = frozenset({"path-habit", "path-outside", "link-outside", "yaml-encoding", "duplicate-row"})
+FIXED = frozenset({"path-habit", "path-outside", "link-outside", "yaml-encoding", "duplicate-row"})
 """Findings that are gone in the copy."""
 SUGGESTED = "# Suggested from the labels and names; check it."
 
@@ -76,7 +76,7 @@ def write_corrected(
         folder: The folder to write; it does not exist, or is empty.
         patch: Keys that the task suggests.
         proposal: The images of each split of a split that is better, if there is one. It is written as list files
-            beside the copy of the present one, with a ``data-split.yaml`` of their own.
+            next to the copy of the present one, with their own ``data-split.yaml``.
 
     Returns:
         Lines about what was fixed, what was skipped, and what remains to be done.
@@ -89,8 +89,8 @@ def write_corrected(
     _refuse(data, folder)
     target = folder.absolute()
     try:
-        with temporary_folder(target) as beside:
-            copy = beside / target.name
+        with temporary_folder(target) as temporary:
+            copy = temporary / target.name
             copy.mkdir()
             lines = _write(data, findings, copy, patch, proposal or {})
             if target.exists():
@@ -331,7 +331,7 @@ def _report(
 
 
 def _is_gone(finding: Finding, fixed: Corrections) -> bool:
-    if finding.code in MENDED | SKIPPED or finding.code == "duplicate-key":
+    if finding.code in FIXED | SKIPPED or finding.code == "duplicate-key":
         return True
     if finding.code == "label-encoding":
         return (finding.file, None) in fixed.lines

@@ -37,7 +37,7 @@ REPLACE = "replace the link with the label file of the image, or remove it"
 
 @dataclass(frozen=True)
 class Places:
-    """Where the label files of a folder may be.
+    """Places where the label files of a folder may be.
 
     Attributes:
         roots: The folders that belong to the dataset, without links.

@@ -94,7 +94,7 @@ def _walk(split: str, top: str, listing: Listing) -> list[Listed]:
 
 
 def _again(split: str, folder: str, first: str, above: tuple[str, ...]) -> Finding:
-    """Return what to say of a folder that was walked before: by a link that leads back, or beside."""
+    """Return what to say of a folder that was walked before: by a link that leads back, or to another folder."""
     if first in above:
         what = "the link leads to a folder that contains it, so its images would repeat endlessly."
         return Finding("link-loop", what, "remove the link", folder, None, "error", split)
@@ -210,13 +210,13 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
     return found
 
 
-def _meant(words: str, beside: Path, root: Path) -> str:
+def _meant(words: str, list_folder: Path, root: Path) -> str:
     """Return what to do about a line that names no image; its path may be one of another machine."""
-    meant = tail_in(words, (beside, root))
-    return f"write {'./' * (beside == root)}{meant}" if meant else "correct the path, or remove the line"
+    meant = tail_in(words, (list_folder, root))
+    return f"write {'./' * (list_folder == root)}{meant}" if meant else "correct the path, or remove the line"
 
 
-def _entry(words: str, beside: Path, root: Path) -> tuple[str, bool]:
+def _entry(words: str, list_folder: Path, root: Path) -> tuple[str, bool]:
     """Return the path that a line of a list means, and whether that is without the prefix that some tools write.
 
     It is relative to the list or to the dataset's folder. Where neither is there, the working folder is tried, which is
@@ -225,11 +225,11 @@ def _entry(words: str, beside: Path, root: Path) -> tuple[str, bool]:
     path = os.path.expanduser(words)  # noqa: PTH111
     if os.path.isabs(path):  # noqa: PTH117
         return os.path.normpath(path), False
-    places = [os.path.normpath(os.path.join(base, path)) for base in (beside, root, Path.cwd())]  # noqa: PTH118
+    places = [os.path.normpath(os.path.join(base, path)) for base in (list_folder, root, Path.cwd())]  # noqa: PTH118
     with suppress(ValueError):  # a path that cannot be one
         there = next((p for p in places if os.path.lexists(p)), None)
         if there is None and path.startswith(PREFIX):
-            bare = os.path.normpath(os.path.join(beside, path[len(PREFIX) :]))  # noqa: PTH118
+            bare = os.path.normpath(os.path.join(list_folder, path[len(PREFIX) :]))  # noqa: PTH118
             return (bare, True) if os.path.lexists(bare) else (places[0], False)
         return there or places[0], False
     return places[0], False

@@ -201,8 +201,8 @@ def _names_part(file: Path, part: Path) -> bool:
     entries = [e for split in ("train", "val", "test") for e in texts(content.get(split))]
     places = [Path(os.path.normpath(root / e)) for entry in entries for e in (entry, entry.removeprefix("../"))]
     places += [Path(label_folder(str(place))) for place in places]
-    beside = part.is_file() and part.parent == file.parent
-    return beside or any(p.is_relative_to(part) or part.is_relative_to(p) for p in places)
+    next_to = part.is_file() and part.parent == file.parent
+    return next_to or any(p.is_relative_to(part) or part.is_relative_to(p) for p in places)
 
 
 def lists_addresses(source: str) -> UnsafeError:

@@ -80,7 +80,7 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
     places = _places(known.images, listing.images)
     same_image = _unchanged(known, known.image_stats, listing.image_stats, places)
     same_label = _unchanged(known, known.label_stats, listing.label_stats, places)
-    # What could not be read for a reason of its own may be readable now, though nothing of it has changed.
+    # What could not be read for its own reason may be readable now, though nothing of it has changed.
     same_image &= listing.image_stats[:, 0] >= 0
     same_image &= ~np.isin(places, [f[0] for f in known.image_faults if f[1] == "image-unreadable"])
     same_label &= ~np.isin(places, [f.file for f in known.rows.faults if f.code == "label-unreadable"])

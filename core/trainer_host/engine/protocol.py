@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Command = Literal["run", "val", "predict"]
 """Commands that an engine carries out."""
 Lacking = Literal["video", "stream", "files"]
-"""What a prediction does without: a video or a stream among its sources, files that it writes."""
+"""Absent parts of a prediction: a video or a stream among its sources, files that it writes."""
 
 
 class EngineSettings(Protocol):

@@ -1,4 +1,4 @@
-"""What a bug report needs: versions, the engine's state, devices, limits, plugins, and what is wrong with them."""
+"""Facts for a bug report: versions, the engine's state, devices, limits, plugins, and their problems."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class TrainedModel:
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """What the host wrote about the training into the file; empty for a file of another program."""
+        """The host's record of the training in the file; empty for a file of another program."""
         return MappingProxyType(self._model.checkpoint.record)
 
     def __repr__(self) -> str:
@@ -206,7 +206,7 @@ class TrainedModel:
     def _typed(self, found: Prediction, draw: Callable[[ImagePrediction], Image | None]) -> ImagePrediction:
         if isinstance(found, ImagePrediction):
             return replace(found, names=found.names or self.names, drawn=draw)
-        about: dict[str, Any] = {"frame": found.frame, "fps": found.fps}  # of a predictor with a class of its own
+        about: dict[str, Any] = {"frame": found.frame, "fps": found.fps}  # of a predictor with its own class
         return ImagePrediction(found.path, found.image, found.objects, **about, names=self.names, drawn=draw)
 
 
@@ -246,7 +246,7 @@ class Predictions(Iterator[ImagePrediction]):
 def in_steps(
     values: Generator[T, None, None], context: Callable[[], AbstractContextManager[None]]
 ) -> Generator[T, None, None]:
-    """Yield the values of a generator, and compute each of them in a context of its own.
+    """Yield the values of a generator, and compute each of them in its own context.
 
     In between, whoever takes the values finds the process as it was: a ``with`` around the loop would keep its changes.
     """

@@ -110,14 +110,14 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
 
     @property
     def npy_files(self) -> list[Path]:
-        """Where decoded images are kept with ``cache=disk``: in the user's cache folder, never next to the images."""
+        """Folder of decoded images with ``cache=disk``: in the user's cache folder, never next to the images."""
         if self._arrays is None:
             kept = self.cache == "disk"
             self._arrays = [self._array(f) if kept else NOWHERE for f in self.im_files]
         return self._arrays
 
     @npy_files.setter
-    def npy_files(self, beside: Any) -> None:
+    def npy_files(self, files: Any) -> None:
         """Ignore the engine's choice."""
 
     def _array(self, file: str) -> Path:

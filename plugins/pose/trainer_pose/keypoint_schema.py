@@ -199,7 +199,7 @@ def _are_names(value: Any) -> bool:
 def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
     value, keypoints = data.get("kpt_oks_sigmas"), shape[0]
     if value is None:
-        # The engine has sigmas of its own for [17, 3] alone, which it takes for a person.
+        # The engine has its own sigmas for [17, 3] alone, which it takes for a person.
         if 1 / keypoints < LEAST_SIGMA and shape != (len(PERSON_SIGMAS), 3):
             message = f"kpt_oks_sigmas is not set: loss and metrics use 1/{keypoints} = {1 / keypoints:.4g} for each"
             yield _small_sigmas(data, f"{message} keypoint", keypoints)

@@ -335,11 +335,16 @@ def test_nothing_is_left_of_a_run_with_wrong_settings(trainer: Trainer, data: Pa
 )
 def test_an_error_as_json_is_one_object(trainer: Trainer, files: Path, words: list[str], code: int, kind: str) -> None:
     done = trainer("run", *words, "--json")
-    told = done.json
-    assert (told["status"], told["error"], told["exit_code"], told["retryable"]) == ("error", kind, code, False)
+    reported = done.json
+    assert (reported["status"], reported["error"], reported["exit_code"], reported["retryable"]) == (
+        "error",
+        kind,
+        code,
+        False,
+    )
     assert done.code == code
-    assert len(told["problems"]) == len(done.problems) >= 1
-    for problem, line in zip(told["problems"], done.problems, strict=True):
+    assert len(reported["problems"]) == len(done.problems) >= 1
+    for problem, line in zip(reported["problems"], done.problems, strict=True):
         assert set(problem) == {"message", "fix", "where"}
         assert problem["message"] in line
 
@@ -427,7 +432,7 @@ def test_the_command_goes_before_the_file_and_the_environment_below_it(
         (["epochs=3"], None),
     ],
 )
-def test_a_learning_rate_that_has_no_effect_is_told(
+def test_a_learning_rate_that_has_no_effect_is_reported(
     trainer: Trainer, data: Path, words: list[str], warned: str | None
 ) -> None:
     done = trainer("run", *FINE, f"data={data}", *words, "--dry-run")
@@ -436,13 +441,13 @@ def test_a_learning_rate_that_has_no_effect_is_told(
     assert [warned in line for line in warnings] == ([True] if warned else [])
 
 
-def test_the_task_is_told_by_the_model(trainer: Trainer, data: Path) -> None:
+def test_the_task_is_inferred_from_the_model(trainer: Trainer, data: Path) -> None:
     done = trainer("run", f"data={data}", "model=yolo11n.yaml", "--dry-run")
     assert done.out.startswith("task: detect\n")
     assert "Task: detect (inferred from the model yolo11n.yaml)" in done.err
 
 
-def test_the_task_is_told_by_the_dataset(trainer: Trainer, files: Path, data: Path) -> None:
+def test_the_task_is_inferred_from_the_dataset(trainer: Trainer, files: Path, data: Path) -> None:
     done = trainer("run", f"data={data}", "model=rtdetr-l.yaml", "--dry-run")
     assert done.out.startswith("task: pose\n")
     assert f"Task: pose (inferred from the dataset {data})" in done.err
@@ -601,8 +606,8 @@ def test_an_error_in_a_plugins_code_names_it(tmp_path: Path, data: Path) -> None
     trace = done.err.splitlines()
     start = trace.index("Traceback (most recent call last):")
     assert trace[start + 1] == f'  File "{file}", line 4, in fail'
-    told = {k: done.json[k] for k in ("error", "exit_code", "plugin", "distribution", "hook", "retryable")}
-    assert told == {
+    reported = {k: done.json[k] for k in ("error", "exit_code", "plugin", "distribution", "hook", "retryable")}
+    assert reported == {
         "error": "PluginCrashError",
         "exit_code": 5,
         "plugin": "bug",

@@ -58,7 +58,7 @@ class Listening(NullReporter):
 # Without training
 
 
-def test_each_stops_the_run_and_all_are_told(trainer: Trainer, data: Path, tmp_path: Path) -> None:
+def test_each_stops_the_run_and_all_are_reported(trainer: Trainer, data: Path, tmp_path: Path) -> None:
     spoil(data, "train/1", "train/2", "val/3", "val/4")
     done = trainer("run", "--task", "detect", f"data={data}", *QUICK)
     assert done.code == 4
@@ -192,11 +192,11 @@ def train(data: Path, **more: Any) -> tuple[dict[str, Any], list[str], trainer_h
 
 
 @pytest.mark.train
-def test_what_is_skipped_is_told_and_recorded(data: Path, tmp_path: Path) -> None:
+def test_what_is_skipped_is_reported_and_recorded(data: Path, tmp_path: Path) -> None:
     spoilt = spoil(data, "train/1", "val/3")
     run, warnings, result = train(data, bad="skip")
-    told = [w for w in warnings if "(--bad=" in w]
-    assert told == [
+    reported = [w for w in warnings if "(--bad=" in w]
+    assert reported == [
         f"1 train image is skipped (--bad=skip): {spoilt[0]}",
         f"1 val image is skipped (--bad=skip): {spoilt[1]}",
     ]
@@ -208,10 +208,10 @@ def test_what_is_skipped_is_told_and_recorded(data: Path, tmp_path: Path) -> Non
         assert listed == [str(data.parent / "images" / split / f"{i}.png") for i in range(10) if str(i) != image[-5]]
     (data.parent / "images/train/1.png").unlink()
     (data.parent / "images/val/3.png").unlink()
-    mended, _, _ = train(data)
-    assert mended["record"]["dataset"]["fingerprint"] == run["record"]["dataset"]["fingerprint"]
-    assert "skipped" not in mended["record"]["dataset"]
-    assert "bad" not in mended
+    corrected, _, _ = train(data)
+    assert corrected["record"]["dataset"]["fingerprint"] == run["record"]["dataset"]["fingerprint"]
+    assert "skipped" not in corrected["record"]["dataset"]
+    assert "bad" not in corrected
 
 
 @pytest.mark.train

@@ -142,7 +142,7 @@ def test_the_same_picture_saved_otherwise_is_found(tmp_path):
     assert first.split == "val"
 
 
-def test_a_copy_that_is_told_already_is_not_told_again(tmp_path):
+def test_a_copy_that_is_reported_already_is_not_told_again(tmp_path):
     copy = encoded(scene(1), "JPEG")
     data = dataset(tmp_path, train={"a.jpg": copy, "b.jpg": scene(2)}, val={"c.jpg": copy, "d.jpg": scene(3)})
     file = str(tmp_path / "images" / "val" / "c.jpg")

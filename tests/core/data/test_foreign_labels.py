@@ -158,7 +158,7 @@ def test_a_split_of_links_and_links_within_the_dataset_are_no_matter(data: Path,
 
 
 def test_images_elsewhere_whose_labels_stayed(data: Path, tmp_path: Path) -> None:
-    """Label files are read beside the images that a link leads to, as the engine reads them."""
+    """Label files are read next to the images that a link leads to, as the engine reads them."""
     (data.parent / "images").rename(tmp_path / "images")
     (data.parent / "images").symlink_to(tmp_path / "images")
     found = {f.message.split()[4]: f for f in read_dataset(data).findings if f.code == "labels-none"}

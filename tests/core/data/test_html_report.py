@@ -191,7 +191,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 def test_a_dataset_of_which_nothing_could_be_read(tmp_path: Path) -> None:
     data = Description({}, file=tmp_path / "data.yaml")
-    page = report(data, [Finding("yaml-syntax", "It is no YAML.", "mend it", str(tmp_path / "data.yaml"), 3)])
+    page = report(data, [Finding("yaml-syntax", "It is not YAML.", "fix it", str(tmp_path / "data.yaml"), 3)])
     assert "data.yaml:3" in page.text
     assert page.all("a") == [{"href": "#findings"}]
 

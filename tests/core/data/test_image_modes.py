@@ -32,7 +32,7 @@ def cutout(opacity: int) -> Any:
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
-def test_an_alpha_channel_is_told_where_something_is_transparent(tmp_path: Path, suffix: str) -> None:
+def test_an_alpha_channel_is_reported_where_something_is_transparent(tmp_path: Path, suffix: str) -> None:
     (finding,) = findings(tmp_path / "cut", pixels=lambda: cutout(60), suffix=suffix)
     assert (finding.code, finding.severity) == ("image-alpha", "warning")
     assert "2 of 2 train images have an alpha channel" in finding.message
@@ -46,7 +46,7 @@ def test_an_alpha_channel_is_told_where_something_is_transparent(tmp_path: Path,
 @pytest.mark.parametrize(
     ("most", "words"), [(4095, "of 65535, which becomes 15 of 255"), (1023, "which becomes 3 of 255")]
 )
-def test_deep_images_that_become_dark_are_told_with_the_numbers(
+def test_deep_images_that_become_dark_are_reported_with_the_numbers(
     tmp_path: Path, suffix: str, most: int, words: str
 ) -> None:
     (finding,) = findings(tmp_path, pixels=lambda: noise(1, most, np.uint16), suffix=suffix)

@@ -180,7 +180,7 @@ def test_a_row_that_does_not_fit_is_named() -> None:
         build(having(1, -1, 1, "Mine", [64, "a"]), Mine=layer)
 
 
-def test_an_unknown_layer_is_told_with_the_nearest() -> None:
+def test_an_unknown_layer_is_reported_with_the_nearest() -> None:
     from trainer_host.engine.ultralytics.architecture import vet_architecture
 
     cfg = having(1, -1, 1, "SPDCnov", [64])

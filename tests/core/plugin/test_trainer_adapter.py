@@ -1,4 +1,4 @@
-"""Trainer classes of the engine as tasks: what is told by the class, and whose word comes when."""
+"""Trainer classes of the engine as tasks: what is inferred from the class, and whose word comes when."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Own(BaseTrainer):  # type: ignore[misc, unused-ignore]
     ("trainer", "base", "kind"),
     [(Mine, "pose", "pose"), (SegmentationTrainer, "detect", "segment"), (Own, None, None)],
 )
-def test_base_and_kind_are_told_by_the_class(trainer: type[Any], base: str | None, kind: str | None) -> None:
+def test_base_and_kind_are_inferred_from_the_class(trainer: type[Any], base: str | None, kind: str | None) -> None:
     spec = TaskSpec.from_trainer(trainer, metrics=("a",))
     assert (spec.base, spec.engine_task, spec.trainer, spec.metrics) == (base, kind, trainer, ("a",))
 
@@ -88,7 +88,7 @@ def test_a_class_that_needs_more_arguments_is_named(installed: Callable[..., Pat
     )
 
 
-def test_a_text_that_names_no_class_is_told() -> None:
+def test_a_text_that_names_no_class_is_reported() -> None:
     assert load_trainer(f"{__name__}:Mine") is Mine
     with pytest.raises(PluginError, match="is not a trainer class"):
         load_trainer("pathlib")

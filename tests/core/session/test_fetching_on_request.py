@@ -112,7 +112,7 @@ def test_the_engine_has_a_module_for_every_tracker() -> None:
     assert tracker_problems(["platform"]) == []
 
 
-def test_an_integration_that_the_engine_cannot_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_integration_that_the_engine_cannot_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ultralytics.utils.callbacks.wb", SimpleNamespace(callbacks={}))
     with pytest.raises(SettingsError, match="the engine cannot use tracker wandb"):
         engine_callbacks(["wandb"])

@@ -1,4 +1,4 @@
-"""The dataset of a run: read, checked, and told to the engine by a YAML in the run's folder."""
+"""The dataset of a run: read, checked, and passed to the engine as a YAML in the run's folder."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def prepare_dataset(run: LiveRun, ctx: DataContext, folder: Path, used: Abstract
     """Read a dataset, have every plugin check it, and show what they warn of.
 
     Args:
-        run: The plugins, and what becomes of images that cannot be used.
+        run: The plugins, and how to handle images that cannot be used.
         ctx: What is to be read.
-        folder: Where the normalised YAML goes, which is all that the engine is told of the dataset.
+        folder: The folder of the normalised YAML, from which the engine knows the dataset.
         used: The splits that are used; errors in the others are warnings.
 
     Raises:

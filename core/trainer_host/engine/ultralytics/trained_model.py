@@ -75,7 +75,7 @@ class UltralyticsModel:
 
     @property
     def _data(self) -> dict[str, Any]:
-        """What the host wrote about the dataset of the training."""
+        """The host's record of the dataset of the training."""
         return self.checkpoint.record.get("data") or {}
 
     def _fixed(self, command: Command) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where a dataset of labels in files is: the files of each split, and the folder of its images."""
+"""The parts of a dataset of labels in files: the files of each split, and the folder of its images."""
 
 from __future__ import annotations
 
@@ -161,14 +161,14 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
     document = read_document(path)
     content, found = dict(document.content), Source(path.absolute(), kind, lines=document.lines)
     found.findings += document.findings
-    beside, given = found.file.parent, str(content.pop("path", None) or "")
-    folder = beside / given
+    yaml_folder, given = found.file.parent, str(content.pop("path", None) or "")
+    folder = yaml_folder / given
     if not os.path.isdir(folder):  # noqa: PTH112 - of any name
         named = [v for s in SPLITS if isinstance(v := content.get(s), str)]
-        near = any(existing_tail(v, [beside]) for v in named)
+        near = any(existing_tail(v, [yaml_folder]) for v in named)
         fix = "remove path:" if near else "correct it; it is relative to the YAML"
         found.add("split-missing-path", f"path: folder {given} not found.", fix, "path")
-        folder = beside
+        folder = yaml_folder
     for split in SPLITS:
         value = content.pop(split, None)
         if _is_of(kind, value, folder):
@@ -204,7 +204,7 @@ def find_folder(source: Source, split: str, images: Sequence[Item]) -> Path | No
     file = source.files.get(split) or source.files["train"]
     given = source.folders.get(split) or source.folders.get("train")
     bases = [given] if given else [file.parent, file.parent / "images", file.parent.parent / "images"]
-    # Beside a file of one split, the images may lie in a folder of that split's name.
+    # Next to a file of one split, the images may lie in a folder of that split's name.
     stem = [p for p in (file.stem, file.stem.rpartition("_")[2]) if p != file.stem or len(bases) > 1]
     places = [b / part for b in bases for part in dict.fromkeys(["", split, *stem])]
     probed = [i.content["file_name"] for i in images[:PROBED]]

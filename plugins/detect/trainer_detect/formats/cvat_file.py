@@ -77,8 +77,8 @@ class _Reader:
             fix = "give the annotations.xml of CVAT for images 1.1 or CVAT for video 1.1"
             labels.add(CVAT.codes.key, "the file has neither images nor tracks.", fix, 1)
         # Frames that nothing but the range of a task names are background, if there is one task, as a video.
-        told = "image" in self.seen or any(task for task, _ in self.frames)
-        self.images += [frame for _, frame in sorted(self.frames.items()) if frame.picture.line or not told]
+        named = "image" in self.seen or any(task for task, _ in self.frames)
+        self.images += [frame for _, frame in sorted(self.frames.items()) if frame.picture.line or not named]
         for image in self.images:
             self.finish(image)
             labels.pictures.append(image.picture)

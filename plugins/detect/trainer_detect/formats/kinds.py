@@ -106,7 +106,7 @@ class Kind(NamedTuple):
         noun: Its name in messages.
         suffix: The ending of its files.
         codes: The codes of findings.
-        for_each_image: Whether each image has a file of its own.
+        for_each_image: Whether each image has its own file.
     """
 
     plugin: str
@@ -131,7 +131,7 @@ class Kind(NamedTuple):
         return self.plugin != COCO.plugin or _COCO.search(_head(path)) is not None
 
     def files_of(self, path: Path) -> list[Path]:
-        """Return the files that a path stands for: itself, those below a folder, or those beside a ``*``."""
+        """Return the files that a path stands for: itself, those below a folder, or those next to a ``*``."""
         if "*" in path.name:
             return files_in(path.parent, self.suffix)
         if not self.for_each_image or not path.is_dir():

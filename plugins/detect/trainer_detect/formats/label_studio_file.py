@@ -131,7 +131,7 @@ def _full_task(line: int, content: dict[str, Any], annotation: dict[str, Any]) -
 
 
 def _short_task(line: int, content: dict[str, Any]) -> _Task:
-    """Return a task of JSON-MIN, whose regions stand beside its data, by the names of their tags."""
+    """Return a task of JSON-MIN, whose regions stand next to its data, by the names of their tags."""
     regions = {k: v for k, v in content.items() if isinstance(v, list) and any(map(_is_region, v))}
     task = _Task(line, content.get("id"), {k: v for k, v in content.items() if k not in regions})
     task.regions = [dict(r) for found in regions.values() for r in found if isinstance(r, dict)]

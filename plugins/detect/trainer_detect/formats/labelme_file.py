@@ -37,7 +37,7 @@ BOXED = {
 }
 SKIPPED = {"line": "line", "linestrip": "line strip", "points": "point set"}
 COUNTS = {"point": 1, "rectangle": 2, "mask": 2, "circle": 2}
-"""How many points a shape of a type has."""
+"""Number of points of a shape, by its type."""
 NOT_SEEN = frozenset({"occluded", "hidden", "invisible"})
 """Flags of a point that mean that it is hidden."""
 

@@ -36,7 +36,7 @@ PROBE = "nn.BatchNorm2d"
 
 @dataclass(frozen=True)
 class Scale:
-    """How a model YAML scales its rows."""
+    """Scales of the rows of a model YAML."""
 
     depth: float
     width: float
