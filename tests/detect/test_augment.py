@@ -150,10 +150,10 @@ WRONG: dict[str, tuple[Change, str]] = {
     "size": (lambda image: replace(image, image=image.image[:32]), "an image that is uint8 (32, 64, 3), where"),
     "boxes": (lambda image: replace(image, boxes=image.boxes[:, :3]), "boxes of shape (1, 3) instead of (N, 4)"),
     "numbers": (lambda image: replace(image, classes=["cat"]), "classes that are not an array of numbers"),
-    "class": (lambda image: replace(image, classes=[7]), "a class that is none of the 1"),
+    "class": (lambda image: replace(image, classes=[7]), "a class that is not one of 0 to 0"),
     "nan": (lambda image: replace(image, boxes=image.boxes * np.nan), "boxes that are not finite"),
-    "counts": (lambda image: replace(image, classes=[]), "1 boxes and 0 classes and points of 1 objects"),
-    "points": (lambda image: replace(image, points=None), "no points, unlike what it was given"),
+    "counts": (lambda image: replace(image, classes=[]), "1 box, 0 classes, points of 1 object"),
+    "points": (lambda image: replace(image, points=None), "no points, but was given points"),
     "visibility": (lambda image: replace(image, points=image.points[..., :2]), "points of shape (1, 9, 2) instead of"),
 }
 

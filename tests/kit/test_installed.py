@@ -102,7 +102,7 @@ def test_a_file_is_checked_as_an_extension(tmp_path: Path) -> None:
     words = ("plugins", "verify", "./rates.py", "--task", "toy", "--check", "hooks", "--json")
     done = command(*words, cwd=tmp_path, path=[site, ROOT])
     assert done.code == 5
-    assert "implements no hook." in done.json["checks"][0]["found"]
+    assert "implements no hooks." in done.json["checks"][0]["found"]
     assert "write @hookimpl above the function build_optimizer" in str(done.json["checks"][0])
 
 

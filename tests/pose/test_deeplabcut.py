@@ -230,7 +230,7 @@ def test_options_are_checked(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("row", "code", "said"),
     [
-        ("labeled-data/m1/img0.png,1,2,3,4,5", "dlc-columns", "6 cells; the head of the table has 7"),
+        ("labeled-data/m1/img0.png,1,2,3,4,5", "dlc-columns", "6 cells, but the head of the table has 7"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,x7", "dlc-number", "'x7'"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,inf", "dlc-number", "'inf'"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,", "dlc-point", "right_ear has one of x and y"),

@@ -36,7 +36,7 @@ class Document:
     """A YAML file.
 
     Attributes:
-        content: Its keys and values; empty where it could not be read.
+        content: Its keys and values; empty if it could not be read.
         lines: The line of each key, counted from 1; a key within a key is written with a dot, and so is the place
             in a list (``names.0``).
         findings: What is wrong with it.
@@ -105,7 +105,7 @@ def read_document(path: Path, kind: str = "dataset YAML") -> Document:
 
 
 def _compose(text: str) -> yaml.Node | None:
-    """Return the document's node: by the parser in C, and where that fails by the one that says more about it.
+    """Return the document's node: by the parser in C; if that fails, by the one with better errors.
 
     Raises:
         RecursionError: If it is nested so deeply that either would crash.

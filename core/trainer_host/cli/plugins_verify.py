@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainer_host.base.child_process import module_command
-from trainer_host.base.display import escaped
+from trainer_host.base.display import counted, escaped
 from trainer_host.base.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def verify(
     if as_json:
         _emit(name, outcomes)
     else:
-        click.echo(f"{escaped(name)}: {len(outcomes)} checks, {len(failed)} failed.", err=True)
+        click.echo(f"{escaped(name)}: {counted(len(outcomes), 'check')}, {len(failed)} failed.", err=True)
     return int(ExitCode.PLUGIN if failed else ExitCode.DONE)
 
 

@@ -31,11 +31,11 @@ NORMALISED = "dataset.yaml"
 FETCHED = frozenset({".ndjson", ".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2"})
 """Endings of files from which images would be fetched or unpacked."""
 SOURCE, IMAGES = "trainer_source", "trainer_images"
-"""Keys by which a normalised YAML says what it was made from, where that was no YAML."""
+"""Keys by which a normalised YAML names its source, if that was not a YAML."""
 
 
 def unanswered(task: str, hook: str) -> Problem:
-    """Return what to say where no plugin answers a hook that must have an answer."""
+    """Return the problem of a hook that must have an answer and that no plugin answers."""
     return Problem(f"task {task!r} does not implement the hook {hook!r}.", "implement it, or give the task a base")
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from trainer_host.base.display import counted
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.findings import DatasetError
 from trainer_host.base.temporaries import temporary_folder
@@ -171,7 +172,7 @@ def _write(
         )
     images = sum(map(len, places.values()))
     return [
-        f"The copy: {images} images as links, {len(labels)} label files.",
+        f"The copy: {counted(images, 'image')} as links, {counted(len(labels), 'label file')}.",
         *_report(data, findings, fixed, patch, proposal),
     ]
 

@@ -35,7 +35,7 @@ def root_of(data: Draft, datasets: Callable[[], Path] | None) -> Path:
 
     Args:
         data: The dataset.
-        datasets: Returns the engine's folder of datasets, where that may be meant.
+        datasets: Returns the engine's folder of datasets, if that may be meant.
     """
     yaml_folder = Path(data.file).parent.resolve()
     given = data.get("path")

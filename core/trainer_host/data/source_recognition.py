@@ -1,6 +1,6 @@
 """Something given as a dataset that is not one: what it is, and the shortest way in.
 
-It speaks only where no reader took the source. Files and folders are looked at within limits; nothing is parsed
+It is used only if no reader took the source. Files and folders are looked at within limits; nothing is parsed
 that could expand, and nothing is unpacked.
 """
 

@@ -26,7 +26,7 @@ HOOKS = {name: set(inspect.signature(f).parameters) - {"self"} for name, f in va
 
 def no_hooks(record: PluginRecord, hooks: object) -> Problem:
     """Describe an extension that implements no hook, with the likely reason."""
-    what = f"{record.kind} {record.name!r} from {record.origin} implements no hook."
+    what = f"{record.kind} {record.name!r} from {record.origin} implements no hooks."
     module = _module(record, hooks)
     content = vars(module) if module is not None else {}
     if task := next((name for name, value in content.items() if isinstance(value, TaskSpec)), None):

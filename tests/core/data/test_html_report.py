@@ -381,7 +381,7 @@ def test_all_splits_have_samples_and_bad_images_are_none(tmp_path: Path) -> None
     page = report(data, [bad])
     samples = [a["aria-label"] or "" for a in page.all("svg", role="img")]
     assert sum("v.png with" in s for s in samples) == 1
-    assert sum("00.png" in s for s in samples) == 1  # among those at fault
+    assert sum("00.png" in s for s in samples) == 1  # among the faulty ones
     assert len(page.all("figure")) == 6 + 1 + 1
 
 

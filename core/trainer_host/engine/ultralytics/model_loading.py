@@ -154,7 +154,7 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
         model = build_guarded(checkpoint, vetted, state, fill=True)
     except SettingsError as error:
         if files := [f"--plugin {name}" for name in needs if is_file(name)]:
-            said = " ".join(p.message for p in error.problems)  # what they advise is not known where they are raised
+            said = " ".join(p.message for p in error.problems)  # their fixes do not know the needs
             others = [name for name in needs if not is_file(name)]
             fix = " ".join(["give it:", *files, *(["and install", *others] if others else [])])
             raise PluginError(Problem(f"cannot build the model: {said}", fix, path)) from error

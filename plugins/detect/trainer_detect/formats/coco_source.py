@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.kinds import COCO, YAMLS, files_in, has_yaml
 from trainer_host import Finding
-from trainer_host.data import MISSING_KEY, SPLITS, display_path, existing_tail, path_parts, quote_path
+from trainer_host.data import MISSING_KEY, SPLITS, counted, display_path, existing_tail, path_parts, quote_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Source:
         file: The file that describes the dataset: the YAML, or the first file of labels.
         kind: The kind of these files.
         files: The file of each split; of kinds with a file for each image, the folder of these.
-        folders: For each split the folder of its images, where that is said; a missing split has the one of all.
+        folders: For each split the folder of its images, if that is given; a missing split has the one of all.
         keys: The other keys of a YAML.
         lines: The line of each key of the YAML.
         findings: The problems of what was given.
@@ -87,7 +87,7 @@ def find_source(source: str, images: Sequence[str | Path], kind: Kind = COCO) ->
     elif len(images) == len(found.files):
         found.folders = {s: Path(f) for s, f in zip(found.files, images, strict=True)}
     elif images:
-        what = f"{len(images)} folders of images were given for {len(found.files)} {kind.noun}s."
+        what = f"images= names {counted(len(images), 'folder')}, but data= {counted(len(found.files), kind.noun)}."
         found.add(kind.codes.images, what, "give images=DIR, or one folder for each file, separated by commas")
     return found
 
@@ -135,7 +135,7 @@ def _from_paths(paths: Sequence[str], kind: Kind) -> Source:
     found = Source(Path(paths[0]).absolute(), kind)
     found.files = {s: Path(p).absolute() for s, p in zip(SPLITS, paths, strict=False)}
     if len(paths) > len(SPLITS):
-        what = f"{len(paths)} {kind.noun}s were given for three splits."
+        what = f"data= names {len(paths)} {kind.noun}s, but there are three splits."
         found.add(kind.codes.files, what, "give the files of train, val and test, separated by commas")
     return found
 

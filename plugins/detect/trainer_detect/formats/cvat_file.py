@@ -115,7 +115,7 @@ class _Reader:
         self.labels.remedy = extract if videos else "export with images, or give their folder: images=DIR"
 
     def add_frames(self, task: Element) -> None:
-        """Note the frames of a video, which are background where no track is."""
+        """Note the frames of a video, which are background without a track."""
         first, last = task.said("start_frame"), task.said("stop_frame")
         step = re.search(r"step=(\d{1,6})", task.said("frame_filter"))
         if first.isdecimal() and last.isdecimal() and len(last) < 9:

@@ -118,7 +118,7 @@ class Kind(NamedTuple):
     def claims(self, path: Path) -> bool:
         """Return whether a file is of this kind, or a folder where each image has a file of this kind.
 
-        A file that is missing is so by its ending, and is COCO's where several kinds have that ending.
+        A file that is missing is so by its ending, and is COCO's if several kinds have that ending.
         """
         if self.for_each_image and os.path.isdir(path):  # noqa: PTH112 - of any name
             return not has_yaml(path) and any(_holds(folder, self) for folder in (path, *_folders_in(path)))

@@ -65,7 +65,7 @@ class Picture:
         size: Width and height in pixels, if the file says them.
         objects: Its objects.
         faults: The faults of its labels.
-        file: The file of its labels, where each image has its own.
+        file: The file of its labels, if each image has its own.
         group: The video or task that it is from.
         subset: The subset that the tool has it in.
         optional: Whether it may be missing, as a frame of a video may.
