@@ -1,4 +1,4 @@
-"""Unusual datasets that are all right: no error, and no warning but the ones named."""
+"""Unusual but valid datasets: no error, and no warning but the ones named."""
 
 from __future__ import annotations
 
