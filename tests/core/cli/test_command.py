@@ -182,7 +182,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "--no-plugin", "detect"], 5, ["'detect'", "switched off"]),
         (["none.yaml"], 3, ["settings file none.yaml not found"]),
         (["syntax.yaml"], 3, ["syntax.yaml:2: YAML syntax"]),
-        (["list.yaml"], 3, ["list.yaml: a settings file is a mapping"]),
+        (["list.yaml"], 3, ["list.yaml: the settings file is not a mapping"]),
         (["plain.yaml"], 3, ["this is a dataset", "data=plain.yaml"]),
     ],
 )
@@ -455,7 +455,7 @@ def test_the_task_is_inferred_from_the_dataset(trainer: Trainer, files: Path, da
 
 
 def test_nothing_tells_the_task(trainer: Trainer, files: Path) -> None:
-    refused(trainer("run"), 3, "no task is given", "--task NAME")
+    refused(trainer("run"), 3, "no task given", "--task NAME")
     refused(
         trainer("run", "data=nothing.yaml"), 3, "cannot infer the task from the model or the dataset", "--task NAME"
     )

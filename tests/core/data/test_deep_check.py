@@ -179,7 +179,7 @@ def test_the_proposal_keeps_pairs_together(tmp_path):
     assert len(place) == 26
     assert all(place[f"{letter}.jpg"] == place[f"{letter}_again.jpg"] for letter in "abcd")
     assert pixels.moved == 4
-    assert "move 4 images" in pixels.findings[-1].fix
+    assert "moves 4 images" in pixels.findings[-1].fix
 
 
 def test_the_proposal_keeps_videos_whole():

@@ -36,7 +36,7 @@ def test_an_alpha_channel_is_reported_where_something_is_transparent(tmp_path: P
     (finding,) = findings(tmp_path / "cut", pixels=lambda: cutout(60), suffix=suffix)
     assert (finding.code, finding.severity) == ("image-alpha", "warning")
     assert "2 of 2 train images have an alpha channel" in finding.message
-    assert "50% of this one" in finding.message
+    assert "50% of the pixels" in finding.message
     assert findings(tmp_path / "whole", pixels=lambda: cutout(255), suffix=suffix) == []
     if suffix != "webp":
         assert findings(tmp_path / "used", pixels=lambda: cutout(60), suffix=suffix, channels=4) == []
@@ -44,7 +44,7 @@ def test_an_alpha_channel_is_reported_where_something_is_transparent(tmp_path: P
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize(
-    ("most", "words"), [(4095, "of 65535, which becomes 15 of 255"), (1023, "which becomes 3 of 255")]
+    ("most", "words"), [(4095, "of 65535 (15 of 255)"), (1023, "(3 of 255)")]
 )
 def test_deep_images_that_become_dark_are_reported_with_the_numbers(
     tmp_path: Path, suffix: str, most: int, words: str

@@ -165,7 +165,7 @@ def test_a_settings_file_that_is_too_large_or_no_file(trainer: Trainer, tmp_path
         file.truncate(100 << 20)
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "device.yaml").symlink_to("/dev/zero")
-    for name, said in (("large", "100 MiB"), ("pipe", "no regular file"), ("device", "no regular file")):
+    for name, said in (("large", "100 MiB"), ("pipe", "not a regular file"), ("device", "not a regular file")):
         done = trainer("run", f"{name}.yaml")
         assert (done.code, len(done.problems)) == (3, 1)
         assert said in done.err
