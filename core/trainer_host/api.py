@@ -148,7 +148,7 @@ def predict(
     Args:
         model: The checkpoint.
         source: The path of an image, a folder or a video, a pattern, an address, or the number of a camera; an array
-            of numpy with one image, height x width x 3 in BGR or height x width in gray, uint8; a picture of Pillow;
+            of numpy with one image, height x width x 3 in BGR or height x width in gray, uint8; a Pillow image;
             or a list of images in any of these forms.
         task: Task; inferred from the model or the dataset by default. A name, or a `TaskSpec`.
         outputs: File to write predictions into, .json or .csv. One, or a list.

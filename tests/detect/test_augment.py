@@ -146,8 +146,11 @@ def test_all_objects_of_an_image_may_go(pose: Path) -> None:
 
 WRONG: dict[str, tuple[Change, str]] = {
     "type": (lambda image: image.image, "a ndarray, not an AnnotatedImage"),
-    "floats": (lambda image: replace(image, image=image.image / 255), "an image that is float64 (64, 64, 3), where"),
-    "size": (lambda image: replace(image, image=image.image[:32]), "an image that is uint8 (32, 64, 3), where"),
+    "floats": (
+        lambda image: replace(image, image=image.image / 255),
+        "an image that is float64 (64, 64, 3) instead of",
+    ),
+    "size": (lambda image: replace(image, image=image.image[:32]), "an image that is uint8 (32, 64, 3) instead of"),
     "boxes": (lambda image: replace(image, boxes=image.boxes[:, :3]), "boxes of shape (1, 3) instead of (N, 4)"),
     "numbers": (lambda image: replace(image, classes=["cat"]), "classes that are not an array of numbers"),
     "class": (lambda image: replace(image, classes=[7]), "a class that is not one of 0 to 0"),

@@ -129,7 +129,7 @@ def test_a_metric_may_be_a_tensor_or_a_number_of_numpy(tmp_path: Path) -> None:
 
 
 def test_a_metric_may_not_have_the_name_of_the_tasks_own(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match=r"'metrics/mAP50\(B\)' is measured by the task itself"):
+    with pytest.raises(PluginError, match=r"the task itself already has the metric 'metrics/mAP50\(B\)'"):
         measure("detect", tmp_path, {"metrics/mAP50(B)": Remembers()})
 
 

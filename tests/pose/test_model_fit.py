@@ -80,7 +80,7 @@ def test_an_architecture_and_weights_of_another_task_are_compared_with_the_datas
     found = check("train", {"nc": 80, "kpt_shape": [17, 3], "channels": 1}, trained=False)
     assert [f.code for f in found] == ["model-channels", "model-classes", "model-kpt-shape"]
     assert {f.severity for f in found} == {"warning"}
-    assert "says nc: 80; a model for 2 is built" in found[1].message
+    assert "has nc: 80; a model for 2 is built" in found[1].message
     (finding,) = check("train", {"task": "detect"}, setting="pretrained")
     assert (finding.code, finding.severity) == ("model-task", "warning")
     assert check("train", {"task": "detect"}) == [], "its head is refused where it is built"

@@ -97,7 +97,7 @@ def _named(text: str, offline: bool) -> Source:
         refuse_addresses(path, offline)
         return listed_streams(path) if text.lower().endswith(STREAMS) else listed_in_table(path)
     if suffix_of(path) not in SUFFIXES | VIDEOS:
-        what = f"{text} does not have the ending of an image or a video."
+        what = f"{text} is neither an image nor a video: unsupported file extension."
         raise SettingsError(Problem(what, _instead_of(text)))
     return Source([path.absolute()])
 

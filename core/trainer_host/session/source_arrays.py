@@ -1,4 +1,4 @@
-"""Images that are given as arrays of numpy or as pictures of Pillow."""
+"""Images that are given as arrays of numpy or as Pillow images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainer_host.base.results import LoadedImage
 
 
 def loaded_image(given: Any, number: int) -> LoadedImage:
-    """Return an array or a picture of Pillow as an image with a name.
+    """Return an array or a Pillow image as an image with a name.
 
     Raises:
         SettingsError: If it is something else, or of another shape or type.

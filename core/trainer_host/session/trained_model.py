@@ -107,7 +107,7 @@ class TrainedModel:
 
         Args:
             source: As `trainer_host.predict` takes it: a path, a pattern, an address, a camera, an array of numpy
-                (height x width x 3 in BGR, or height x width, uint8), a picture of Pillow, or a list of these.
+                (height x width x 3 in BGR, or height x width, uint8), a Pillow image, or a list of these.
             settings: Settings of the engine for this prediction, such as ``conf=0.5, imgsz=640``.
 
         Returns:

@@ -204,7 +204,7 @@ def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "- a\n- b\n", "text", "5"])
 def test_a_file_must_be_a_mapping(content: str) -> None:
-    with pytest.raises(SettingsError, match="a settings file is a mapping"):
+    with pytest.raises(SettingsError, match="the settings file is not a mapping"):
         read(content)
 
 

@@ -43,9 +43,7 @@ def test_an_alpha_channel_is_reported_where_something_is_transparent(tmp_path: P
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize(
-    ("most", "words"), [(4095, "of 65535 (15 of 255)"), (1023, "(3 of 255)")]
-)
+@pytest.mark.parametrize(("most", "words"), [(4095, "of 65535 (15 of 255)"), (1023, "(3 of 255)")])
 def test_deep_images_that_become_dark_are_reported_with_the_numbers(
     tmp_path: Path, suffix: str, most: int, words: str
 ) -> None:

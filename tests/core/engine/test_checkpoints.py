@@ -289,7 +289,7 @@ def test_something_else_that_torch_saved_is_no_checkpoint(tmp_path: Path, name: 
 
     path = tmp_path / "other.pt"
     torch.save({"list": [1, 2], "tensor": torch.ones(2), "nothing": None}[name], path)
-    with pytest.raises(SettingsError, match="it does not hold a dict with a model"):
+    with pytest.raises(SettingsError, match="it does not contain a dict with a model"):
         read_checkpoint(path)
 
 
