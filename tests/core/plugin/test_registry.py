@@ -264,7 +264,7 @@ def test_objects_train_validate_and_predict(
         f"{run.best} was trained for the task 'paws', which was given as an object. "
         "Fix: give it again from Python: plugins=[TASK]"
     )
-    with pytest.raises(SettingsError, match="the run had 'paws' as an object of the class"):
+    with pytest.raises(SettingsError, match="'paws' was given to the run as an object of the class"):
         trainer_host.run(settings_file=run.save_dir / "run.yaml", plugins=["./rates.py"])
     again = trainer_host.run(settings_file=run.save_dir / "run.yaml", plugins=[*plugins, "./rates.py"])
     assert again.metrics == run.metrics
