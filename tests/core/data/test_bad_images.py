@@ -197,8 +197,8 @@ def test_what_is_skipped_is_reported_and_recorded(data: Path, tmp_path: Path) ->
     run, warnings, result = train(data, bad="skip")
     reported = [w for w in warnings if "(--bad=" in w]
     assert reported == [
-        f"1 train image is skipped (--bad=skip): {spoilt[0]}",
-        f"1 val image is skipped (--bad=skip): {spoilt[1]}",
+        f"1 train image skipped (--bad=skip): {spoilt[0]}",
+        f"1 val image skipped (--bad=skip): {spoilt[1]}",
     ]
     assert sum("1.txt:2" in w for w in warnings) == 1
     assert run["bad"] == "skip"
@@ -222,11 +222,11 @@ def test_the_settings_file_of_a_run_repeats_it(
     words = ("run", "--task", "detect", f"data={data}", *QUICK)
     first = trainer(*words, "--bad=skip:15%")
     assert first.code == 0, first.err
-    assert "1 train image is skipped (--bad=skip:15%)" in first.err
+    assert "1 train image skipped (--bad=skip:15%)" in first.err
     record = next(tmp_path.glob("runs/**/run.yaml"))
     again = trainer("run", str(record))
     assert again.code == 0, again.err
-    assert "1 train image is skipped (--bad=skip:15%)" in again.err
+    assert "1 train image skipped (--bad=skip:15%)" in again.err
     monkeypatch.setenv("TRAINER_BAD", "fail")
     stopped = trainer("run", str(record))
     assert stopped.code == 4
