@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM while the command starts: one line, the JSON object where one is asked for, the documented code.
+"""SIGINT and SIGTERM while the command starts: one line, the JSON object if one is asked for, the documented code.
 
-The package imports this before anything else of its own, so that a signal never meets Python's default while modules
+The package imports this before anything else, so that a signal never meets Python's default while modules
 are imported. Raising within an import would leave modules half made, so the process is left at once: at that time there
 is nothing to clean up. In a program of the user's nothing is installed.
 """

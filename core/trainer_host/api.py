@@ -58,7 +58,7 @@ def run(
         no_plugins: Plugin or distribution to switch off.
         exact: Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.
         offline: Fetch nothing from a network.
-        bad: How to handle images that cannot be used: fail (the default) stops, skip skips up to a tenth of each split,
+        bad: How to handle images that cannot be used: fail (the default) stops; skip skips up to a tenth of each split,
             skip:1% up to 1%.
         images: Folders that hold the images, for a dataset that does not name them.
         best_metric: Metric that selects best.pt, by its name in the table of results; prefix with min: if lower is
@@ -148,7 +148,7 @@ def predict(
     Args:
         model: The checkpoint.
         source: The path of an image, a folder or a video, a pattern, an address, or the number of a camera; an array
-            of numpy with one image, height x width x 3 in BGR or height x width in gray, uint8; a picture of Pillow;
+            of numpy with one image, height x width x 3 in BGR or height x width in gray, uint8; a Pillow image;
             or a list of images in any of these forms.
         task: Task; inferred from the model or the dataset by default. A name, or a `TaskSpec`.
         outputs: File to write predictions into, .json or .csv. One, or a list.
@@ -283,7 +283,7 @@ def convert(
         data: The dataset.
         folder: Where to write; it does not exist, or is empty.
         task: Task; inferred from the model or the dataset by default. A name, or a `TaskSpec`.
-        bad: How to handle images that cannot be used: fail (the default) stops, skip skips up to a tenth of each split,
+        bad: How to handle images that cannot be used: fail (the default) stops; skip skips up to a tenth of each split,
             skip:1% up to 1%.
         holdout: Fraction of the training images to use as validation split if the dataset has none, such as 0.2.
         images: Folders that hold the images, for a dataset that does not name them.
@@ -374,7 +374,7 @@ class _Call:
 
 
 def _is_absent(value: Any) -> bool:
-    """Return whether an argument was not given; arrays and other objects have equality of their own."""
+    """Return whether an argument was not given; arrays and other objects define equality themselves."""
     return value is None or (isinstance(value, (tuple, list)) and not value)
 
 

@@ -1,4 +1,4 @@
-"""How long it takes to load a checkpoint, beside the engine's own load, in turn.
+"""How long it takes to load a checkpoint, next to the engine's own load, in turn.
 
 python -m tests.benchmarks.checkpoint_load [--rounds N] [--models NAME.yaml ...] [--fresh]
 

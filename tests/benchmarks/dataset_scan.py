@@ -1,4 +1,4 @@
-"""How fast a dataset is read and checked, beside the engine's own scan of the same folders.
+"""How fast a dataset is read and checked, next to the engine's own scan of the same folders.
 
 python -m tests.benchmarks.dataset_scan --folder DIR [--images 20000] [--rounds 5] [--large 2000] [--megapixels 8]
 
@@ -33,7 +33,7 @@ ROWS_EACH = 10
 
 
 class Scans:
-    """Scans of one dataset, whose memory is noted beside their time."""
+    """Scans of one dataset, whose memory is noted next to their time."""
 
     def __init__(self, data: Path, cores: int) -> None:
         self.data, self.cores = data, cores

@@ -1,4 +1,4 @@
-"""How long it takes from starting the command to the first training batch, beside the engine's own trainer.
+"""How long it takes from starting the command to the first training batch, next to the engine's own trainer.
 
 python -m tests.benchmarks.first_batch [--rounds N] [--images N] [--imgsz N]
 """

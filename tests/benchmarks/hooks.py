@@ -3,7 +3,7 @@
 python -m tests.benchmarks.hooks [--rounds 3] [--extensions 10] [--task pose]
 
 Trainings take turns in one process and see the same images. What the extensions add is smaller than the noise between
-them, so the call that each step makes is timed by itself as well, and set beside the median step. A training of its own
+them, so the call that each step makes is timed by itself too, and compared with the median step. A separate training
 counts the calls of each hook.
 """
 

@@ -1,4 +1,4 @@
-"""How fast the command starts, beside the engine's own command and the bare imports of what it is made of.
+"""How fast the command starts, next to the engine's own command and the bare imports of what it is made of.
 
 python -m tests.benchmarks.startup [--rounds N]
 """

@@ -1,4 +1,4 @@
-"""Packages of third parties, built into wheels, installed beside the host, and run through its command."""
+"""Packages of third parties, built into wheels, installed next to the host, and run through its command."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def install(packages: list[Path], folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which all example packages are installed, beside each other."""
+    """A folder into which all example packages are installed, next to each other."""
     return install(sorted(PACKAGES.iterdir()), tmp_path_factory.mktemp("packages"))
 
 

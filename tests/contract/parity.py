@@ -43,8 +43,8 @@ def train_stock(command: Trainer, target: str, **overrides: Any) -> dict[str, An
     done = command.python("-c", STOCK, *target.split(":"), json.dumps(given))
     assert done.code == 0, done.err
     for cache in Path(str(overrides["data"])).parent.rglob("*.cache"):
-        cache.unlink()  # which the engine leaves beside the labels
-    return told(command.folder / "stock.pt", command.folder / "stock" / "run")
+        cache.unlink()  # which the engine leaves next to the labels
+    return reported(command.folder / "stock.pt", command.folder / "stock" / "run")
 
 
 def train_task(command: Trainer, task: str, **overrides: Any) -> dict[str, Any]:
@@ -53,10 +53,10 @@ def train_task(command: Trainer, task: str, **overrides: Any) -> dict[str, Any]:
     command = command.having(KEPT=str(command.folder / f"{task}.pt"))
     words = [f"{k}={v}" for k, v in {**SETTINGS, **overrides}.items()]
     done = command("run", "--task", task, "--exact", "--plugin", "./keep.py", *words, "--json").json
-    return {**told(command.folder / f"{task}.pt", Path(done["save_dir"])), "best": Path(done["best"])}
+    return {**reported(command.folder / f"{task}.pt", Path(done["save_dir"])), "best": Path(done["best"])}
 
 
-def told(weights: Path, run: Path) -> dict[str, Any]:
+def reported(weights: Path, run: Path) -> dict[str, Any]:
     table = [{k.strip(): v for k, v in row.items() if k.strip() != "time"} for row in rows(run / "results.csv")]
     return {**torch.load(weights, weights_only=True), "table": table}
 

@@ -91,7 +91,7 @@ def test_a_run_with_one_ends_before_any_work(surrounded: Trainer, words: list[st
     assert list(surrounded.folder.iterdir()) == []
 
 
-def test_they_do_not_stop_a_task_from_being_told_by_its_dataset(surrounded: Trainer) -> None:
+def test_they_do_not_stop_a_task_from_being_inferred_from_its_dataset(surrounded: Trainer) -> None:
     (surrounded.folder / "points.yaml").write_text("points: [tip]\ntrain: a.csv\nval: a.csv\n", encoding="utf-8")
     assert surrounded("run", "data=points.yaml", "--dry-run", "--json").json["task"] == "heatmap"
 

@@ -1,4 +1,4 @@
-"""Commands that packages add to ``trainer``: told by metadata, imported when they are called, and only then."""
+"""Commands that packages add to ``trainer``: found by metadata, imported when they are called, and only then."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_one_file_is_an_extension_for_one_run(surrounded: Trainer) -> None:
     run = surrounded.folder / "runs" / "heatmap" / "train"
     assert (run / "said.txt").read_text(encoding="utf-8") == "hello"
     assert result.json["status"] == "done"
-    assert "no picture of predictions was drawn: extension 'words'" in result.err
+    assert "cannot draw the pictures of predictions: extension 'words'" in result.err
     assert "failed in its hook draw_prediction: ValueError: no colours left" in result.err
     refused = surrounded("run", run / "run.yaml", "--dry-run", "--json", code=ExitCode.UNSAFE)
     assert refused.json["problems"][0]["fix"] == "if you trust it, add --plugin ./words.py"
@@ -93,7 +93,7 @@ def test_one_file_is_an_extension_for_one_run(surrounded: Trainer) -> None:
     assert shown["plugins"][str(surrounded.folder / "words.py")] == {"word": "hello"}
 
 
-def test_a_broken_file_is_told_with_its_line(trainer: Trainer) -> None:
+def test_a_broken_file_is_reported_with_its_line(trainer: Trainer) -> None:
     (trainer.folder / "bad.py").write_text("import os\n\nx = 1 / 0\n", encoding="utf-8")
     done = trainer("run", "--task", "heatmap", "--plugin", "./bad.py", code=ExitCode.PLUGIN)
     path = trainer.folder / "bad.py"
@@ -104,7 +104,8 @@ def test_an_extension_is_off_until_asked_for(trainer: Trainer) -> None:
     words = ["layer-rates.factor=0.5", "hand-pose.side=middle", "data=hands.yaml"]
     done = trainer("run", "--task", "hand-pose", *words, code=ExitCode.SETTINGS)
     assert done.said[0] == "trainer: hand-pose.side='middle': input should be 'left' or 'right'."
-    assert "'layer-rates', which is not part of this run. Fix: add --plugin layer-rates" in done.said[1]
+    assert "'layer-rates' has options, but is not part of this run." in done.said[1]
+    assert done.said[1].endswith("Fix: add --plugin layer-rates")
 
 
 def test_a_task_is_not_an_extension(trainer: Trainer) -> None:
@@ -117,4 +118,4 @@ def test_plugins_are_switched_off_by_name_or_distribution(trainer: Trainer) -> N
     listed = off("plugins", "--no-plugin", "trainer-layer-rates", "--json").json["plugins"]
     assert {r["name"] for r in listed if r["state"] == "disabled"} == {"heatmap", "layer-rates"}
     done = off("plugins", "show", "heatmap", code=ExitCode.PLUGIN)
-    assert "switched off. Fix: omit --no-plugin, and unset TRAINER_NO_PLUGIN" in done.err
+    assert "switched off. Fix: remove --no-plugin, and unset TRAINER_NO_PLUGIN" in done.err

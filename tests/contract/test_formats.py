@@ -39,14 +39,14 @@ def test_a_format_is_part_of_every_run(trainer: Trainer) -> None:
 
 def test_a_dataset_of_the_format_is_checked(trainer: Trainer) -> None:
     done = trainer("check", "points.csv", "--json")
-    assert done.json["task"] == "pose", "told by the keys that the format names"
+    assert done.json["task"] == "pose", "inferred from the keys that the format names"
     assert {s: n["images"] for s, n in done.json["counts"]["splits"].items()} == {"train": 6, "val": 2}
     assert done.json["counts"]["errors"] == 0
     every = trainer("check", "points.csv", "point-table.every=2", "--json").json
     assert every["counts"]["splits"]["val"]["images"] == 4
 
 
-def test_what_is_wrong_is_told_with_its_line(trainer: Trainer) -> None:
+def test_what_is_wrong_is_reported_with_its_line(trainer: Trainer) -> None:
     with (trainer.folder / "points.csv").open("a", encoding="utf-8") as table:
         table.write("7.png,nose,here,3\n9.png,left_eye,1,1\n")
     found = trainer("check", "points.csv", "--json", code=ExitCode.DATASET).json["findings"]

@@ -120,7 +120,7 @@ def test_the_model_is_measured_and_used(trained: Path, workshop: Workshop) -> No
 def test_without_the_plugin_it_says_what_to_do(trained: Path, workshop: Workshop) -> None:
     done = workshop.bare("predict", f"model={trained}", "source=data/images/val", code=ExitCode.PLUGIN)
     assert "unknown layer 'SPDConv'." in done.err
-    assert done.said[-1].endswith(f"{trained}: the model cannot be built. The file needs: trainer-spd-conv")
+    assert done.said[-1].endswith(f"{trained}: cannot build the model. The file needs: trainer-spd-conv")
 
 
 def test_a_loss_of_a_layer_has_a_column(workshop: Workshop) -> None:
@@ -132,7 +132,7 @@ def test_a_loss_of_a_layer_has_a_column(workshop: Workshop) -> None:
     assert 1 <= float(row["train/balance_loss"]) <= 1.5
     assert 1 <= float(row["val/balance_loss"]) <= 1.5
     record = plain_content(workshop.best("moe"))[RECORD]
-    assert record["needs"] == ["trainer-experts"], "told by layers within a sequence of the engine"
+    assert record["needs"] == ["trainer-experts"], "found by layers within a sequence of the engine"
     assert record[STATE]["model.2.1.router.weight"].shape == (3, 32)
 
 

@@ -25,15 +25,15 @@ TEMPLATES = ROOT / "core" / "trainer_host" / "templates"
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["pose", "--kind", "task"], 3, "task 'pose' exists already, from trainer-host"),
-        (["trainer-coco", "--kind", "extension"], 3, "extension 'coco' exists already"),
+        (["pose", "--kind", "task"], 3, "task 'pose' already exists, from trainer-host"),
+        (["trainer-coco", "--kind", "extension"], 3, "extension 'coco' already exists"),
         (["../up", "--kind", "task"], 3, "is not a valid plugin name"),
         (["trainer-host", "--kind", "task"], 3, "the name host is reserved"),
         (["it", "--kind", "extension", "--base", "pose"], 3, "--base is for tasks only"),
         (["it", "--kind", "task", "--base", "pos"], 5, "Did you mean 'pose'?"),
     ],
 )
-def test_what_cannot_be_written_is_told_in_a_line(tmp_path: Path, words: list[str], code: int, said: str) -> None:
+def test_what_cannot_be_written_is_reported_in_a_line(tmp_path: Path, words: list[str], code: int, said: str) -> None:
     done = command("plugins", "new", *words, cwd=tmp_path)
     assert (done.code, len(done.problems)) == (code, 1)
     assert said in done.problems[0]
@@ -53,7 +53,7 @@ def test_the_prefix_of_the_distribution_is_no_part_of_the_name_and_nothing_is_ov
     assert 'hand-pose = "trainer_hand_pose:TASK"' in entry
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     again = command(*words, cwd=tmp_path)
-    assert (again.code, "exists already" in again.problems[0]) == (3, True)
+    assert (again.code, "already exists" in again.problems[0]) == (3, True)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
 
 
@@ -130,7 +130,7 @@ def test_a_task_of_its_own_trains_on_a_table_of_excel_as_on_its_sample(fresh: Tr
     table.write_text(table.read_text(encoding="utf-8"), encoding="utf-8-sig")
     done = fresh("run", "--task", "area", "data=values.csv", "epochs=4", "plots=False", "--json")
     epochs = [float(row["metrics/right"]) for row in rows(fresh.folder / "runs/area/train/results.csv")]
-    assert done.json["metrics"]["metrics/right"] == pytest.approx(max(epochs), abs=1e-4), "the best is told by it"
+    assert done.json["metrics"]["metrics/right"] == pytest.approx(max(epochs), abs=1e-4), "it selects the best"
     record = yaml.safe_load((fresh.folder / "runs/area/train/run.yaml").read_text(encoding="utf-8"))
     assert (record["imgsz"], record["optimizer"]) == (64, "AdamW")
     table.write_text(table.read_text(encoding="utf-8-sig").replace(",", ";"), encoding="utf-8")

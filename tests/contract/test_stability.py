@@ -88,7 +88,7 @@ def registered(hooks: object) -> HookManager:
     return manager
 
 
-def test_what_is_deprecated_is_told_in_a_line_that_names_the_plugin() -> None:
+def test_what_is_deprecated_is_reported_in_a_line_that_names_the_plugin() -> None:
     manager = registered(Old())
     who, do = "extension 'tuner' from trainer-tuner 1.2", "Fix: upgrade trainer-tuner, or ask its author to"
     assert sorted(str(p).partition(": docs")[0] for p in manager.deprecated) == [

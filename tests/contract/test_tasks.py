@@ -131,7 +131,7 @@ def test_keypoints_of_classes_are_learned(figures: tuple[Trainer, dict[str, Any]
     assert content["model"].kpt_sets == {0: [0, 1, 2], 1: [3, 4, 5, 6]}
 
 
-def test_a_keypoint_of_another_class_is_told(figures: tuple[Trainer, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_keypoint_of_another_class_is_reported(figures: tuple[Trainer, dict[str, Any]], tmp_path: Path) -> None:
     command, _ = figures
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()

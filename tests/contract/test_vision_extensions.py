@@ -28,7 +28,7 @@ ALBUMENTATIONS = ("albumentations==2.0.8", "albucore==0.0.24", "stringzilla", "s
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with albumentations, which is not installed beside the host."""
+    """A folder with albumentations, which is not installed next to the host."""
     folder = tmp_path_factory.mktemp("albumentations")
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
     done = process(*command, "--target", folder, *ALBUMENTATIONS)

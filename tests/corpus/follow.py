@@ -16,7 +16,7 @@ Follow = Callable[[Path, Finding, re.Match[str]], None]
 
 ASSIGNMENTS = r"\w+: (?:\[(?:[^\[\]]|\[[^\[\]]*\])*\]|\{.*?\}|\"[^\"]*\"|[^\s,;]+)(?=$|[;, ])"
 BEFORE = r"(?:name its folder: |add images, or )?(?!write KEY)"
-BEYOND = r"(?:$|[,;] (?:or|which|with|and change|if|to)\b.*| for colour.*| in the YAML.*| in place of names)"
+BEYOND = r"(?:$|[,;] (?:or|which|with|and change|if|to)\b.*| for colour.*| in the YAML.*| instead of names)"
 
 ALIKE = ", and likewise the others"
 NO_LINE = "remove the line|delete the row|remove one of the two$|remove it, or ignore|correct the path, or remove"
@@ -33,7 +33,7 @@ def label_of(image: Path) -> Path:
 def write_keys(root: Path, finding: Finding, match: re.Match[str]) -> None:
     """Write keys of the YAML, in place of those that it has."""
     lines = (root / "data.yaml").read_text().splitlines()
-    if "in place of names" in finding["fix"]:
+    if "instead of names" in finding["fix"]:
         lines = without_key(lines, "names")
     for text in re.findall(ASSIGNMENTS, match[1]):
         assert isinstance(yaml.safe_load(text), dict), text

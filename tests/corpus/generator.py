@@ -43,7 +43,7 @@ class Expected:
     Attributes:
         code: Its code.
         file: Its file, relative to the YAML's folder.
-        line: Its line, or the lines that are all right; None where the file as a whole is at fault.
+        line: Its line, or the lines that are all right; None for the file as a whole.
         severity: Its severity.
     """
 

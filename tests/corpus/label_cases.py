@@ -281,7 +281,7 @@ FILES = [
     ),
     case(
         "labels-beside-the-images",
-        "Label files beside the images, not in labels/",
+        "Label files next to the images, not in labels/",
         labels_into("images/{split}"),
         Expected("labels-none", line=1),
         also="labels-none",
@@ -323,14 +323,14 @@ FILES = [
     ),
     case(
         "labels-of-labelme",
-        "Annotations of labelme beside the images",
+        "Annotations of labelme next to the images",
         together(lambda root: shutil.rmtree(root / "labels"), labelme),
         Expected("labels-none", line=1),
         also="labels-none",
     ),
     case(
         "label-beside-its-image",
-        "One label file beside its image, the others in labels/",
+        "One label file next to its image, the others in labels/",
         moved(FIRST_LABELS, "images/train/00.txt"),
         warning("labels-misplaced", line=1),
     ),

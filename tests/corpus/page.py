@@ -22,14 +22,14 @@ HEAD = "| Dataset | What is unusual | Stock engine | It names | `trainer check` 
 INTRODUCTION = """# Broken datasets
 
 What happens to a dataset that is broken in one way: to the stock trainer of ultralytics {engine}, and to
-`trainer check`. Each dataset is small, sound but for one thing, and drawn by `tests/corpus`. This page is written by
+`trainer check`. Each dataset is small, valid except for one thing, and drawn by `tests/corpus`. This page is written by
 
 ```bash
 python -m tests.corpus.stock
 ```
 
-The stock pose trainer is taken as far as the loss of its first batch and the set-up of its validation, in a process of
-its own, without network and without installing packages. `trainer check` is the command, with `--task pose`.
+The stock pose trainer is taken as far as the loss of its first batch and the set-up of its validation, in a separate
+process, without network and without installing packages. `trainer check` is the command, with `--task pose`.
 
 ## Summary
 
@@ -38,10 +38,10 @@ its own, without network and without installing packages. `trainer check` is the
 What the columns say:
 
 - *Stock engine*: what it **raised**; the images that it **lost**, that is, trains without after a line in its log; what
-  it **warned** of; or that it went on in silence, with so many training and validation images (the base has 6 + 3).
-  Besides: a file of the dataset that it changed, other than its label cache, which it writes beside every dataset.
-- *It names*: whether what it raised or logged contains the name of the *file* at fault, and the *line* where the fault
-  has one; or the name of the *image* that a label file at fault belongs to.
+  it **warned** of; or that it continued silently, with so many training and validation images (the base has 6 + 3).
+  Besides: a file of the dataset that it changed, other than its label cache, which it writes next to every dataset.
+- *It names*: whether what it raised or logged contains the name of the faulty *file*, and the *line* if
+  there is one; or the name of the *image* that a faulty label file belongs to.
 - *`trainer check`*: code, file and line of what it found. Lines in italics are warnings. `(n more)` counts further
   findings.
 """
@@ -52,7 +52,7 @@ def write_page(results: Mapping[str, tuple[Outcome, Report]]) -> None:
     from ultralytics import __version__
 
     parts = [INTRODUCTION.format(engine=__version__, summary=summary(results))]
-    for title, cases in {**THEMES, "Unusual and all right": VALID}.items():
+    for title, cases in {**THEMES, "Unusual but valid": VALID}.items():
         parts.append(f"## {title}\n\n{HEAD}" + "".join(line(case, results.get(case.name)) for case in cases))
     PAGE.write_text("\n".join(parts))
 
@@ -78,16 +78,16 @@ def summary(results: Mapping[str, tuple[Outcome, Report]]) -> str:
         ("Stock: raised", kinds["raised"]),
         ("Stock: hung, or died", kinds["hung"] + kinds["killed"]),
         ("Stock: ran code of the dataset", kinds["ran code"]),
-        ("Stock: lost images and went on", kinds["lost images"]),
-        ("Stock: warned and went on with all images", kinds["warned"]),
-        ("Stock: went on in silence", kinds["silent"]),
-        ("Stock: named the file at fault", f"{sum('file' in s for s in says.values())} of {len(broken)}"),
-        ("Stock: named the line, where a line is at fault", f"{sum('line' in says[n] for n in lined)} of {len(lined)}"),
+        ("Stock: lost images and continued", kinds["lost images"]),
+        ("Stock: warned and continued with all images", kinds["warned"]),
+        ("Stock: continued silently", kinds["silent"]),
+        ("Stock: named the faulty file", f"{sum('file' in s for s in says.values())} of {len(broken)}"),
+        ("Stock: named the faulty line, if there is one", f"{sum('line' in says[n] for n in lined)} of {len(lined)}"),
         ("Stock: changed files, its own cache apart", f"{len(changed)} of {len(results)}"),
         ("`trainer check`: found, at the right file and line", f"{len(found)} of {len(broken)}"),
-        ("Unusual datasets that are all right", len(valid)),
+        ("Unusual but valid datasets", len(valid)),
         ("Stock: took them as they are", f"{len(untouched)} of {len(valid)}"),
-        ("`trainer check`: had nothing wrong to say", f"{len(quiet)} of {len(valid)}"),
+        ("`trainer check`: reported no errors", f"{len(quiet)} of {len(valid)}"),
     ]
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
 
@@ -122,12 +122,12 @@ def lost(outcome: Outcome) -> str:
 
 
 def changes(outcome: Outcome) -> list[str]:
-    """Return the files that were changed; the engine writes its label cache beside every dataset."""
+    """Return the files that were changed; the engine writes its label cache next to every dataset."""
     return [name for name in outcome.changed if not name.endswith(".cache")]
 
 
 def named(case: Case, outcome: Outcome) -> set[str]:
-    """Return what the engine named: the ``file`` at fault, its ``line``, the ``image`` that the file belongs to."""
+    """Return what the engine named: the faulty ``file``, its ``line``, the ``image`` that the file belongs to."""
     found = set()
     for expected in case.expected:
         lines = expected.line if isinstance(expected.line, tuple) else (expected.line,)

@@ -1,4 +1,4 @@
-"""What the stock engine does with each dataset, beside what `trainer check` says: writes the page in docs.
+"""What the stock engine does with each dataset, next to what `trainer check` says: writes the page in docs.
 
     python -m tests.corpus.stock [CASE ...]
 

@@ -1,4 +1,4 @@
-"""Unusual datasets that are all right: no error, and no warning but the ones named."""
+"""Unusual but valid datasets: no error, and no warning but the ones named."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ CASES = [
     valid(
         "names-of-classes", "Letters of other alphabets in class names", keys(names="names: [мышь, 'rat: large 鼠']")
     ),
-    valid("names-of-bytes", "File names that are no UTF-8", renamed(os.fsdecode(b"caf\xe9 ") + "{n}")),
+    valid("names-of-bytes", "File names that are not UTF-8", renamed(os.fsdecode(b"caf\xe9 ") + "{n}")),
     valid("names-of-two-lines", "File names with a line break and quotation marks", renamed("a \"b\"\n'c' {n}")),
     valid("capital-extensions", "Images named .JPG", renamed("IMG_{n}", ".JPG")),
     valid("empty-labels", "Empty label files, for background", content(FIRST_LABELS, "")),
@@ -186,13 +186,13 @@ CASES = [
     valid("tiff", "TIFF", redrawn(".tif")),
     valid("jpeg-extension", "Images named .jpeg", renamed("{n}", ".jpeg")),
     valid("list-of-names", "Classes as a list", keys(names="names: [mouse, rat]")),
-    valid("nc-and-names", "nc beside names", keys(nc="nc: 2")),
+    valid("nc-and-names", "nc next to names", keys(nc="nc: 2")),
     valid("nc-as-text", 'nc: "2"', keys(nc='nc: "2"')),
     valid("nc-alone", "nc without names", keys(names=None, nc="nc: 2")),
     valid("read-only", "Nothing may be written", read_only),
     valid("links-inside", "Images are symlinks to files of the dataset", linked_images),
     valid("foreign-cache", "A label cache of another tool, which runs code when it is read", foreign_cache),
-    valid("arrays-beside", "Arrays (.npy) beside the images", arrays_beside),
+    valid("arrays-beside", "Arrays (.npy) next to the images", arrays_beside),
     valid(
         "list-file",
         "train is a text file of paths",
@@ -207,7 +207,7 @@ CASES = [
     ),
     valid("two-folders", "train is a list of folders", two_folders),
     valid("subfolders", "Images in folders within folders, with a dot in their names", subfolders),
-    valid("labels-beside", "Label files beside the images", together_in_a_folder),
+    valid("labels-beside", "Label files next to the images", together_in_a_folder),
     valid("absolute-path", "path is absolute", absolute_path),
     valid("path-dot", "path: .", keys(path="path: .")),
     valid("test-split", "A test split", test_split),

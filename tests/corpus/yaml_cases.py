@@ -23,7 +23,7 @@ NESTED_ALIASES = "\n".join(
 )
 
 TEXT = [
-    case("yaml-missing", "There is no such file", removed("data.yaml"), Expected("dataset-missing")),
+    case("yaml-missing", "The file does not exist", removed("data.yaml"), Expected("dataset-missing")),
     case("yaml-empty", "The file is empty", content("data.yaml", ""), Expected("yaml-type")),
     case("yaml-comments-only", "Every line is a comment", content("data.yaml", "# a\n# b\n"), Expected("yaml-type")),
     case("yaml-list", "A list in place of a mapping", content("data.yaml", "- train\n- val\n"), Expected("yaml-type")),

@@ -65,7 +65,7 @@ def test_crowds_are_marked_and_not_counted() -> None:
 @pytest.mark.parametrize(
     "row", [[0.0], [0, 0.5, 0.5, 0.2], [0, 0.5, float("nan"), 0.2, 0.2], [0, 0.1, 0.2, 0.3, 0.4, 0.5]]
 )
-def test_rows_that_are_no_box_are_left_out(row: list[float]) -> None:
+def test_rows_that_are_no_box_are_skipped(row: list[float]) -> None:
     data = dataset([[row, [0, 0.5, 0.5, 0.2, 0.2]]])
     assert len(shapes(data, 0)) == 1
 

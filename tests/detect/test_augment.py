@@ -146,27 +146,30 @@ def test_all_objects_of_an_image_may_go(pose: Path) -> None:
 
 WRONG: dict[str, tuple[Change, str]] = {
     "type": (lambda image: image.image, "a ndarray, not an AnnotatedImage"),
-    "floats": (lambda image: replace(image, image=image.image / 255), "an image that is float64 (64, 64, 3), where"),
-    "size": (lambda image: replace(image, image=image.image[:32]), "an image that is uint8 (32, 64, 3), where"),
+    "floats": (
+        lambda image: replace(image, image=image.image / 255),
+        "an image that is float64 (64, 64, 3) instead of",
+    ),
+    "size": (lambda image: replace(image, image=image.image[:32]), "an image that is uint8 (32, 64, 3) instead of"),
     "boxes": (lambda image: replace(image, boxes=image.boxes[:, :3]), "boxes of shape (1, 3) instead of (N, 4)"),
-    "numbers": (lambda image: replace(image, classes=["cat"]), "classes that are no array of numbers"),
-    "class": (lambda image: replace(image, classes=[7]), "a class that is none of the 1"),
+    "numbers": (lambda image: replace(image, classes=["cat"]), "classes that are not an array of numbers"),
+    "class": (lambda image: replace(image, classes=[7]), "a class that is not one of 0 to 0"),
     "nan": (lambda image: replace(image, boxes=image.boxes * np.nan), "boxes that are not finite"),
-    "counts": (lambda image: replace(image, classes=[]), "1 boxes and 0 classes and points of 1 objects"),
-    "points": (lambda image: replace(image, points=None), "no points, unlike what it was given"),
+    "counts": (lambda image: replace(image, classes=[]), "1 box, 0 classes, points of 1 object"),
+    "points": (lambda image: replace(image, points=None), "no points, but was given points"),
     "visibility": (lambda image: replace(image, points=image.points[..., :2]), "points of shape (1, 9, 2) instead of"),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_cannot_be_trained_on_is_told_with_the_name_of_the_augmentation(pose: Path, wrong: str) -> None:
-    change, told = WRONG[wrong]
+def test_what_cannot_be_trained_on_is_reported_with_the_name_of_the_augmentation(pose: Path, wrong: str) -> None:
+    change, reported = WRONG[wrong]
     made = dataset(pose, "pose", change)
     one = next(i for i, label in enumerate(made.labels) if len(label["cls"]) == 1)
     with pytest.raises(PluginError) as caught:
         made[one]
     place = f"{__file__}:{change.__code__.co_firstlineno}"
-    assert str(caught.value).startswith(f"{place}: the augmentation <lambda> returned {told}")
+    assert str(caught.value).startswith(f"{place}: the augmentation <lambda> returned {reported}")
 
 
 def test_a_task_that_trains_on_outlines_takes_no_augmentations(detect: Path) -> None:

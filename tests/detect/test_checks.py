@@ -106,7 +106,7 @@ def test_columns_are_left_to_a_task_that_has_its_own() -> None:
     assert [f.code for f in check([0, 0.5, 0.5, 0, 0.1, *[0.5] * 6], task="pose", keys=keys)] == ["box-empty"]
 
 
-def test_labels_counted_from_one_are_told() -> None:
+def test_labels_counted_from_one_are_reported() -> None:
     splits = {"train": [[[1, *CAT[1:]]]], "val": [[[2, *CAT[1:]]]]}
     found = [f for f in check_dataset(make_context(NAMES, splits)) if f.code == "class-range"]
     assert [(f.split, f.line) for f in found] == [("val", 1)]

@@ -338,7 +338,7 @@ def one(data: Description, code: str) -> Finding:
         ({"images": []}, "split-empty", "no images"),
     ],
 )
-def test_faults_are_told_with_their_line(folder: Path, changes: dict[str, Any], code: str, said: str) -> None:
+def test_faults_are_reported_with_their_line(folder: Path, changes: dict[str, Any], code: str, said: str) -> None:
     finding = one(both(folder, **changes), code)
     assert finding.severity == "error"
     assert said in finding.message
@@ -349,7 +349,7 @@ def test_faults_are_told_with_their_line(folder: Path, changes: dict[str, Any], 
         assert any('"annotations"' in line for line in before)
 
 
-def test_categories_with_fewer_keypoints_are_told_how_to_be_padded(folder: Path) -> None:
+def test_categories_with_fewer_keypoints_are_reported_how_to_be_padded(folder: Path) -> None:
     finding = one(
         both(folder, categories=[*CATEGORIES, {"id": 9, "name": "x", "keypoints": ["a"]}]), "coco-keypoints-differ"
     )
@@ -437,7 +437,7 @@ def test_a_file_that_is_missing_or_too_large(folder: Path, monkeypatch: pytest.M
         ),
     )
 )
-def test_any_content_is_told_and_nothing_raises(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
+def test_any_content_is_reported_and_nothing_raises(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     folder = tmp_path_factory.mktemp("any")
     for key in ("images", "annotations", "categories"):
         for content in (value, [value], {"id": 1, "name": "x", "file_name": "x.png", "bbox": value}):
@@ -509,7 +509,7 @@ def test_an_annotation_that_says_nothing_is_counted(folder: Path) -> None:
 
 
 def cvat_export(folder: Path, *subsets: str) -> Path:
-    """Write what CVAT's export as COCO keypoints has: a skeleton beside a label of boxes, and ids of tracks."""
+    """Write what CVAT's export as COCO keypoints has: a skeleton next to a label of boxes, and ids of tracks."""
     categories = [
         {"id": 1, "name": "box", "supercategory": "", "keypoints": [], "skeleton": []},
         {

@@ -64,7 +64,7 @@ def who_reads(source: Path | str) -> list[str]:
     return [name for name, module in found.items() if module.EXTENSION.hooks.sniff_dataset(str(source)) is not None]
 
 
-def told(plugin: str, source: Path) -> set[str]:
+def reported(plugin: str, source: Path) -> set[str]:
     keys = EXTENSIONS[plugin].EXTENSION.hooks.sniff_dataset(str(source))
     assert keys is not None
     return set(keys)
@@ -111,7 +111,7 @@ def test_skeletons_of_cvat(tmp_path: Path) -> None:
     file = cvat_images(tmp_path)
     for source in (file, tmp_path):
         assert who_reads(source) == ["cvat"]
-        assert {"names", "kpt_shape"} <= told("cvat", source)
+        assert {"names", "kpt_shape"} <= reported("cvat", source)
         data = read("cvat", source)
         assert codes(data) == {"annotation-box-derived"}
         assert (data["names"], data["kpt_shape"]) == ({0: "arena", 1: "mouse"}, [3, 3])
@@ -149,9 +149,9 @@ def test_cvat_without_keypoints_is_for_boxes(tmp_path: Path) -> None:
 """
     data = read("cvat", cvat_images(tmp_path, 3, shapes, labels))
     assert "kpt_shape" not in data
-    assert "kpt_shape" not in told("cvat", tmp_path)
+    assert "kpt_shape" not in reported("cvat", tmp_path)
     assert codes(data) == {"annotation-skipped", "annotation-boxed"}
-    assert one(data, "annotation-skipped").message == "not read: 3 polylines, 3 tags."
+    assert one(data, "annotation-skipped").message == "labels of other kinds are skipped: 3 polylines, 3 tags."
     assert "3 polygons" in one(data, "annotation-boxed").message
     assert rows(data)["mouse_0.jpg"] == [[0, 24, 18, 24, 32], *[[0, 24, 18, 32, 24]] * 3]
 
@@ -267,7 +267,7 @@ def test_labels_of_several_kinds_of_animals(tmp_path: Path) -> None:
         ('<polygon label="mouse" points=""></polygon>', "as points"),
     ],
 )
-def test_faulty_shapes_of_cvat_are_told_with_their_line(tmp_path: Path, shape: str, said: str) -> None:
+def test_faulty_shapes_of_cvat_are_reported_with_their_line(tmp_path: Path, shape: str, said: str) -> None:
     finding = one(read("cvat", cvat_images(tmp_path, 2, f"    {shape}\n")), "annotation-entry")
     assert said in finding.message
     assert finding.image
@@ -315,7 +315,7 @@ def test_other_xml_is_left_to_others(tmp_path: Path) -> None:
 def test_label_studio(tmp_path: Path, short: bool) -> None:
     file = studio_file(tmp_path, short)
     assert who_reads(file) == ["label-studio"]
-    assert {"names", "kpt_shape"} <= told("label-studio", file)
+    assert {"names", "kpt_shape"} <= reported("label-studio", file)
     data = read("label-studio", file)
     assert codes(data) == set()
     assert (data["names"], data["kpt_shape"], data["kpt_names"]) == (
@@ -456,7 +456,7 @@ def test_other_regions_of_label_studio(tmp_path: Path) -> None:
     pair.append({**pair[0], "type": "labels", "value": {**pair[0]["value"], "labels": ["rat"]}})
     data = studio(tmp_path, studio_task(1, "0.png", [turned, polygon, ellipse, brush, choice, *pair]))
     assert codes(data) == {"annotation-boxed", "annotation-skipped"}
-    assert one(data, "annotation-skipped").message == "not read: 1 brush masks."
+    assert one(data, "annotation-skipped").message == "labels of other kinds are skipped: 1 brush mask."
     found = [row[:5] for row in rows(data)["0.png"]]
     # Turned by a right angle around its upper left corner, (32, 4.8), 19.2 x 38.4 pixels reach to the left.
     assert found == [[0, 12.8, 14.4, 38.4, 19.2], *[[0, 19.2, 14.4, 25.6, 19.2]] * 2, [1, 19.2, 14.4, 25.6, 19.2]]
@@ -498,7 +498,7 @@ def test_a_task_that_names_no_image(tmp_path: Path) -> None:
 def test_labelme(tmp_path: Path) -> None:
     folder = labelme_folder(tmp_path / "mice")
     assert who_reads(folder) == ["labelme"]
-    assert {"names", "kpt_shape"} <= told("labelme", folder)
+    assert {"names", "kpt_shape"} <= reported("labelme", folder)
     data = read("labelme", folder)
     assert codes(data) == set()
     assert (data["names"], data["kpt_names"]) == ({0: "mouse"}, {0: ["left_ear", "nose"]})

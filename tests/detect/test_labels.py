@@ -49,7 +49,7 @@ class Made:
 
 
 def both(made: Made, split: str, rect: bool = False) -> tuple[Any, Any]:
-    """Return the datasets of the host and of the engine, which reads after the host and writes beside the labels."""
+    """Return the datasets of the host and of the engine, which reads after the host and writes next to the labels."""
     from ultralytics.cfg import get_cfg
     from ultralytics.data.build import build_yolo_dataset
     from ultralytics.data.utils import check_det_dataset
@@ -107,7 +107,7 @@ class Maker:
 
     Args:
         folder: Where it goes.
-        seed: By which it is told from others.
+        seed: By which it differs from others.
         kind: What its rows are: one of `KINDS`.
     """
 
@@ -254,9 +254,9 @@ def simple(folder: Path, rows: dict[str, str], keys: dict[str, Any] | None = Non
             Image.new("RGB", (40, 30), (shade, 60, 60)).save(folder / "images" / split / f"{name}.{suffix}")
             (folder / "labels" / split / f"{name}.txt").write_bytes(text.encode())
     file = folder / "data.yaml"
-    told = {"train": "images/train", "val": "images/val", "names": ["one", "two"], **(keys or {})}
-    file.write_text(yaml.safe_dump(told))
-    return Made(file, "pose" if "kpt_shape" in told else "detect", {"fliplr": 0.0})
+    reported = {"train": "images/train", "val": "images/val", "names": ["one", "two"], **(keys or {})}
+    file.write_text(yaml.safe_dump(reported))
+    return Made(file, "pose" if "kpt_shape" in reported else "detect", {"fliplr": 0.0})
 
 
 ROWS: dict[str, dict[str, str]] = {

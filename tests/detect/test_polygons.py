@@ -44,7 +44,7 @@ def test_polygons_are_fine(task: str) -> None:
         ([0, 0.1, 0.1, 1.4, 0.1, 0.4, 0.5], "box-range", "normalized coordinates (0 to 1): around the polygon, x"),
     ],
 )
-def test_a_wrong_row_is_told(row: list[float], code: str, words: str, task: str) -> None:
+def test_a_wrong_row_is_reported(row: list[float], code: str, words: str, task: str) -> None:
     (finding,) = check(TRIANGLE, row, task=task)
     assert (finding.code, finding.line) == (code, 2)
     assert words in finding.message

@@ -20,7 +20,7 @@ def check(rows: list[list[float]], task: str = "detect", mode: str = "train", **
     return [f"{f.severity} {f.code} {f.message} {f.fix}" for f in check_unused(replace(ctx, mode=mode))]
 
 
-def test_keypoints_that_are_not_trained_are_told() -> None:
+def test_keypoints_that_are_not_trained_are_reported() -> None:
     (found,) = check([POINTS], kpt_shape=[2, 3])
     assert found.startswith("warning keypoints-unused ")
     assert "kpt_shape is [2, 3], and 2 rows have keypoints" in found
@@ -28,7 +28,7 @@ def test_keypoints_that_are_not_trained_are_told() -> None:
     assert check([BOX], kpt_shape=[2, 3]) == [found.replace(", and 2 rows have keypoints", "")]
 
 
-def test_rows_that_look_like_keypoints_without_a_shape_are_told() -> None:
+def test_rows_that_look_like_keypoints_without_a_shape_are_reported() -> None:
     (found,) = check([POINTS, POINTS])
     assert "11 numbers and look like boxes with 2 keypoints" in found
     assert "write kpt_shape: [2, 3] and add --task pose" in found
@@ -43,6 +43,6 @@ def test_other_tasks_are_not_told() -> None:
     assert check([POINTS], "pose", kpt_shape=[2, 3]) == []
 
 
-def test_keypoints_that_are_not_evaluated_are_told() -> None:
+def test_keypoints_that_are_not_evaluated_are_reported() -> None:
     (found,) = check([POINTS], mode="val", kpt_shape=[2, 3])
     assert found.endswith("only boxes are evaluated. give a pose model to evaluate the keypoints too, or ignore this")

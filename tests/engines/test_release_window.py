@@ -136,7 +136,7 @@ def test_an_untested_release_with_the_same_source_is_silent(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("file", "edit", "told"),
+    ("file", "edit", "reported"),
     [
         (*LOOP, "BaseTrainer._do_train"),
         (*SIGMA, "OKS_SIGMA"),
@@ -149,10 +149,10 @@ def test_an_untested_release_with_the_same_source_is_silent(tmp_path: Path) -> N
         (*LOSS, "v8PoseLoss"),
     ],
 )
-def test_a_change_is_named(tmp_path: Path, file: str, edit: tuple[str, str], told: str) -> None:
+def test_a_change_is_named(tmp_path: Path, file: str, edit: tuple[str, str], reported: str) -> None:
     state = compare(engine_copy(tmp_path, {file: edit}))
     assert (state.status, state.nearest, state.missing) == ("changed", NEWEST, ())
-    assert told in state.changed
+    assert reported in state.changed
     assert f"ultralytics 8.4.191 is untested: {state.changed[0]}" in str(state.problem())
     verb = "differs" if len(state.changed) == 1 else "differ"
     assert str(state.problem()).endswith(
@@ -168,8 +168,8 @@ def test_a_changed_copy_of_a_tested_release_is_noticed(tmp_path: Path) -> None:
 def test_a_changed_reimplemented_method_has_its_own_sentence(tmp_path: Path) -> None:
     state = compare(engine_copy(tmp_path, dict([SAVE])))
     assert (state.changed, state.bypassed) == ((), ("BaseTrainer.save_model",))
-    told = f"the host re-implements BaseTrainer.save_model as in {NEWEST}, without the changes."
-    assert told in str(state.problem())
+    reported = f"the host re-implements BaseTrainer.save_model as in {NEWEST}, without the changes."
+    assert reported in str(state.problem())
 
 
 def test_many_changes_are_counted(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_many_changes_are_counted(tmp_path: Path) -> None:
     assert f" and {len(state.changed) - 3} more differ from" in str(state.problem())
 
 
-def test_a_missing_name_and_a_missing_module_are_told(tmp_path: Path) -> None:
+def test_a_missing_name_and_a_missing_module_are_reported(tmp_path: Path) -> None:
     package = engine_copy(tmp_path, {GONE[0]: GONE[1], "utils/patches.py": ("def imread", "def read_image")})
     (package / "utils" / "instance.py").unlink()
     state = compare(package)
@@ -186,7 +186,7 @@ def test_a_missing_name_and_a_missing_module_are_told(tmp_path: Path) -> None:
     assert (state.status, state.missing) == ("missing names", tuple(f"ultralytics.{name}" for name in names))
 
 
-def test_a_name_that_is_missed_later_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_missed_later_is_reported_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fractions import Fraction
 
     class Gone:
@@ -221,16 +221,16 @@ def test_a_run_warns_once(tmp_path: Path) -> None:
 
 def test_an_exact_run_is_refused(tmp_path: Path) -> None:
     done = dry_run(tmp_path, dict([SAVE]), "--exact")
-    told = f"the host re-implements BaseTrainer.save_model as in {NEWEST}, without the changes."
-    told = f"--exact is refused: ultralytics 8.4.191 is untested: {told}"
-    assert (done.code, done.problems) == (3, [f'{told} Fix: pip install "ultralytics=={NEWEST}"'])
+    reported = f"the host re-implements BaseTrainer.save_model as in {NEWEST}, without the changes."
+    reported = f"--exact is refused: ultralytics 8.4.191 is untested: {reported}"
+    assert (done.code, done.problems) == (3, [f'{reported} Fix: pip install "ultralytics=={NEWEST}"'])
 
 
 def test_a_missing_name_is_one_line(tmp_path: Path) -> None:
     done = dry_run(tmp_path, dict([GONE]), "--json")
-    told = "ultralytics 8.4.191 lacks ultralytics.nn.tasks.yaml_model_load, needed by trainer-host."
-    assert (done.code, done.problems) == (3, [f'{told} Fix: pip install "ultralytics=={NEWEST}"'])
-    assert (done.json["error"], done.json["problems"][0]["message"]) == ("EnvironmentProblemError", told)
+    reported = "ultralytics 8.4.191 lacks ultralytics.nn.tasks.yaml_model_load, needed by trainer-host."
+    assert (done.code, done.problems) == (3, [f'{reported} Fix: pip install "ultralytics=={NEWEST}"'])
+    assert (done.json["error"], done.json["problems"][0]["message"]) == ("EnvironmentProblemError", reported)
     assert "Traceback" not in done.err
 
 

@@ -90,7 +90,7 @@ def check(folder: Path, *doors: str) -> None:
     assert facts["memory"] < MOST_MEMORY
     assert not (folder / "files" / "mark").exists()
     assert (folder / "files" / "precious").is_dir()
-    assert set(facts["new"]) <= {"runs"}, "nothing is written beside the runs"
+    assert set(facts["new"]) <= {"runs"}, "nothing is written next to the runs"
 
 
 @pytest.mark.parametrize("doors", [FAST[:1], pytest.param(FAST[1:], marks=pytest.mark.slow)], ids=["first", "others"])

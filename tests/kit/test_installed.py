@@ -45,17 +45,17 @@ def test_a_sound_package_passes(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("requires", "told"),
+    ("requires", "reported"),
     [
         ([], "trainer-toy does not require trainer-host."),
         (["trainer-host"], "trainer-toy requires trainer-host, without a lower bound."),
         (["trainer-host<99"], "trainer-toy requires trainer-host<99, without a lower bound."),
     ],
 )
-def test_a_package_has_to_say_which_host_it_needs(site: Path, requires: list[str], told: str) -> None:
+def test_a_package_has_to_say_which_host_it_needs(site: Path, requires: list[str], reported: str) -> None:
     put(site, requires=requires)
     (found,) = failed(*CONTRACT)
-    assert found.startswith(f"host-version: {told}")
+    assert found.startswith(f"host-version: {reported}")
     assert "dependencies" in found
 
 
@@ -79,7 +79,7 @@ def test_the_command_prints_a_line_for_each_check(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("runs"))
 
 
-def test_an_unknown_check_or_plugin_is_told(tmp_path: Path) -> None:
+def test_an_unknown_check_or_plugin_is_reported(tmp_path: Path) -> None:
     site = put(tmp_path / "site")
     done = command("plugins", "verify", "toy", "--check", "learn", cwd=tmp_path, path=[site, ROOT])
     assert (done.code, done.problems) == (3, ["unknown check 'learn'. Did you mean 'learns'?"])
@@ -102,7 +102,7 @@ def test_a_file_is_checked_as_an_extension(tmp_path: Path) -> None:
     words = ("plugins", "verify", "./rates.py", "--task", "toy", "--check", "hooks", "--json")
     done = command(*words, cwd=tmp_path, path=[site, ROOT])
     assert done.code == 5
-    assert "implements no hook." in done.json["checks"][0]["found"]
+    assert "implements no hooks." in done.json["checks"][0]["found"]
     assert "write @hookimpl above the function build_optimizer" in str(done.json["checks"][0])
 
 
@@ -122,7 +122,9 @@ def test_what_is_no_version_is_refused(tmp_path: Path) -> None:
     assert done.problems == ["--engine newest is not a version. Fix: write one such as --engine 8.4.190"]
 
 
-def test_without_an_index_another_engine_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_index_another_engine_is_reported_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("TRAINER_CACHE_DIR", str(tmp_path))
     with pytest.raises(

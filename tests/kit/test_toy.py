@@ -66,8 +66,8 @@ def test_a_layer_that_is_in_no_model_is_not_checked(layer: type[nn.Module], stat
     outcomes = check_extension(extension, task=TASK, checks=["trains", "learns"])
     assert [o.state for o in outcomes] == [state, state]
     if state == "skipped":
-        told = "no layer of the plugin (Mine) is in the model; give a model whose YAML names it: model=FILE.yaml"
-        assert {o.found for o in outcomes} == {told}
+        reported = "no layer of the plugin (Mine) is in the model; give a model whose YAML names it: model=FILE.yaml"
+        assert {o.found for o in outcomes} == {reported}
 
 
 def test_paths_start_where_the_call_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,5 +76,5 @@ def test_paths_start_where_the_call_is_made(tmp_path: Path, monkeypatch: pytest.
     settings = {"data": "toy.yaml", "imgsz": 32, "optimizer": "SGD", "lr0": 0.004}
     assert [o.state for o in check_task(TASK, settings=settings, checks=["trains"])] == ["ok"]
     (tmp_path / "my11.yaml").touch()
-    assert anchored("my11n.yaml") == str(tmp_path / "my11n.yaml"), "its scale n is told by the name"
+    assert anchored("my11n.yaml") == str(tmp_path / "my11n.yaml"), "its scale n is in the name"
     assert anchored("yolo11n.yaml") == "yolo11n.yaml", "the engine has it"

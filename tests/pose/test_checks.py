@@ -98,7 +98,7 @@ def test_a_wrong_key_has_one_finding_at_its_line(key: str, value: Any, code: str
     assert finding.image is None
 
 
-def test_a_missing_shape_is_told_from_the_rows() -> None:
+def test_a_missing_shape_is_inferred_from_the_rows() -> None:
     (finding,) = check(kpt_shape=None)
     assert (finding.code, finding.line, finding.severity) == ("missing-key", None, "error")
     assert "kpt_shape: [3, 3]" in finding.fix
@@ -135,7 +135,7 @@ def test_flip_idx_is_suggested_from_the_names() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "left out"])
-def test_sigmas_that_the_engine_chooses_are_told(value: Any) -> None:
+def test_sigmas_that_the_engine_chooses_are_reported(value: Any) -> None:
     keys = {k: v for k, v in KEYS.items() if k != "kpt_oks_sigmas"}
     if value is None:
         keys["kpt_oks_sigmas"] = None
@@ -149,7 +149,7 @@ def test_sigmas_that_the_engine_chooses_are_told(value: Any) -> None:
 
 
 @pytest.mark.parametrize("keypoints", [50, 51, 294])
-def test_sigmas_with_which_nothing_learns_are_told(keypoints: int) -> None:
+def test_sigmas_with_which_nothing_learns_are_reported(keypoints: int) -> None:
     keys = {"names": {0: "face"}, "kpt_shape": [keypoints, 3], "flip_idx": list(range(keypoints))}
     (finding,) = check_dataset(make_context(keys, {}, "pose"))
     if keypoints == 50:
@@ -163,7 +163,7 @@ def test_sigmas_with_which_nothing_learns_are_told(keypoints: int) -> None:
     assert list(check_dataset(make_context({**keys, **patch}, {}, "pose"))) == []
 
 
-def test_a_small_sigma_that_is_given_is_told() -> None:
+def test_a_small_sigma_that_is_given_is_reported() -> None:
     (finding,) = check(kpt_oks_sigmas=[0.05, 0.01, 0.004])
     assert (finding.code, finding.severity, finding.line) == ("sigmas-small", "warning", LINES["kpt_oks_sigmas"])
     assert "kpt_oks_sigmas of keypoint 2 is 0.004 (and that of 1 more is small)" in finding.message
@@ -244,7 +244,7 @@ def test_what_detect_says_of_a_box_is_not_said_again(row: list[float]) -> None:
     assert check(OTHER, row) == []
 
 
-def test_a_wrong_shape_is_told_where_no_row_fits() -> None:
+def test_a_wrong_shape_is_reported_where_no_row_fits() -> None:
     found = check(kpt_shape=[4, 3], flip_idx=[0, 2, 1, 3], kpt_names=None, kpt_oks_sigmas=[0.1] * 4)
     assert [(f.code, f.line) for f in found] == [("label-columns", 1), ("label-columns", 2)]
     assert "write kpt_shape: [3, 3] in the YAML" in found[0].fix
@@ -268,7 +268,7 @@ def test_without_visibility_a_missing_point_cannot_be_written() -> None:
     assert flat_rows(-0.005, 0.5, 0.5, 0.5, 0.5, 0.5) == []
 
 
-def test_rows_without_visibility_are_told_from_the_numbers() -> None:
+def test_rows_without_visibility_are_recognized_by_the_numbers() -> None:
     row = with_points(0.5, 0.41, 0.5, 0.52, 0.5, 0.43)
     keys = {**KEYS, "kpt_shape": [2, 3], "flip_idx": [0, 1], "kpt_oks_sigmas": [1, 1]}
     keys = {k: v for k, v in keys.items() if k not in {"kpt_names", "skeleton"}}
@@ -326,7 +326,7 @@ def test_a_keypoint_that_is_never_seen_is_named() -> None:
     assert "2 (right_ear)" in message
 
 
-def test_keypoints_that_are_the_same_everywhere_are_told() -> None:
+def test_keypoints_that_are_the_same_everywhere_are_reported() -> None:
     assert [s[0] for s in statistics([GOOD, GOOD, GOOD])] == ["keypoints-identical"]
     assert statistics([GOOD, GOOD]) == []
     assert statistics([GOOD, GOOD, [*GOOD[:5], 0.51, *GOOD[6:]]]) == []
@@ -408,7 +408,7 @@ SHORT, LONG = [1, *OTHER[1:-3]], [1, *OTHER[1:], 0.5, 0.5, 2]
 TWO = {"names": {0: "mouse", 1: "rat"}, "kpt_names": None}
 
 
-def test_a_class_with_fewer_keypoints_is_told_how_to_pad_its_rows() -> None:
+def test_a_class_with_fewer_keypoints_is_reported_how_to_pad_its_rows() -> None:
     (short,) = check(SHORT, **TWO)
     assert "All rows of class 1 have 2 keypoints." in short.message
     assert "add 3 zeros at the end" in short.fix

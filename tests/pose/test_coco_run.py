@@ -33,7 +33,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def as_coco(data: Path) -> Path:
-    """Write COCO files beside a YOLO dataset, in another order, and a YAML that names them."""
+    """Write COCO files next to a YOLO dataset, in another order, and a YAML that names them."""
     keys = yaml.safe_load(data.read_text())
     shuffle = random.Random(1).shuffle
     category: dict[str, Any] = {"id": 5, "name": keys["names"][0], "keypoints": keys["kpt_names"][0]}
@@ -66,10 +66,10 @@ def annotation(row: np.ndarray[Any, Any], size: np.ndarray[Any, Any]) -> dict[st
 def write_coco_yaml(data: Path, files: str) -> Path:
     """Write a YAML that names COCO files, with what they cannot say."""
     keys = yaml.safe_load(data.read_text())
-    told = {split: files.format(split) for split in ("train", "val")}
-    told |= {"images": {split: f"images/{split}" for split in told}, "flip_idx": keys["flip_idx"]}
+    reported = {split: files.format(split) for split in ("train", "val")}
+    reported |= {"images": {split: f"images/{split}" for split in reported}, "flip_idx": keys["flip_idx"]}
     file = data.parent / COCO_YAML
-    file.write_text(yaml.safe_dump(told))
+    file.write_text(yaml.safe_dump(reported))
     return file
 
 
@@ -89,7 +89,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["drawn", "real"])
 def data(request: pytest.FixtureRequest) -> Path:
-    """The YAML of a YOLO dataset, beside which there is that of its COCO form."""
+    """The YAML of a YOLO dataset, next to which there is that of its COCO form."""
     return Path(request.getfixturevalue(request.param))
 
 
@@ -136,9 +136,9 @@ def test_the_run_leads_back_to_the_coco_files(drawn: Path, tmp_path: Path, monke
     given = {"data": "train.json,val.json", "images": ["images/train", "images/val"], "fliplr": 0.0}
     result = trainer_host.run("pose", project=tmp_path, **{**SETTINGS, **given, "epochs": 1})
     file = result.save_dir / "dataset.yaml"
-    told = yaml.safe_load(file.read_text())
-    assert told["trainer_source"] == ",".join(map(str, files))
-    assert told["trainer_images"] == [str(folder / "images" / split) for split in ("train", "val")]
+    reported = yaml.safe_load(file.read_text())
+    assert reported["trainer_source"] == ",".join(map(str, files))
+    assert reported["trainer_images"] == [str(folder / "images" / split) for split in ("train", "val")]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)

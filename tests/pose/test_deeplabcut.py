@@ -230,7 +230,7 @@ def test_options_are_checked(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("row", "code", "said"),
     [
-        ("labeled-data/m1/img0.png,1,2,3,4,5", "dlc-columns", "6 cells; the head of the table has 7"),
+        ("labeled-data/m1/img0.png,1,2,3,4,5", "dlc-columns", "6 cells, but the head of the table has 7"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,x7", "dlc-number", "'x7'"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,inf", "dlc-number", "'inf'"),
         ("labeled-data/m1/img0.png,1,2,3,4,5,", "dlc-point", "right_ear has one of x and y"),
@@ -268,10 +268,10 @@ def test_tables_that_are_none(tmp_path: Path, text: str, code: str) -> None:
     assert (finding.severity, finding.file) == ("error", str(table))
 
 
-def test_body_parts_that_differ_are_told(tmp_path: Path) -> None:
+def test_body_parts_that_differ_are_reported(tmp_path: Path) -> None:
     data = read(project(tmp_path, CONFIG.replace("- nose\n- left_ear", "- snout\n- left_ear", 1)))
-    told = [f.message for f in data.findings if f.code == "dlc-bodyparts"]
-    assert told == [
+    reported = [f.message for f in data.findings if f.code == "dlc-bodyparts"]
+    assert reported == [
         "1 body part not in config.yaml, and not read: nose.",
         "1 body part without a column here: snout.",
     ]
@@ -315,7 +315,7 @@ def test_frames_without_a_line_are_counted(tmp_path: Path) -> None:
 # Mirror images
 
 
-def test_flip_idx_is_told_by_the_names(tmp_path: Path) -> None:
+def test_flip_idx_is_inferred_from_the_names(tmp_path: Path) -> None:
     data = completed(read(project(tmp_path)))
     assert data["flip_idx"] == [0, 2, 1]
     finding = one(data, "flip-idx-derived")

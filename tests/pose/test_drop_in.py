@@ -194,7 +194,7 @@ class Counting:
     @hookimpl(wrapper=True)
     def build_loss(self, ctx):
         loss = yield
-        ctx.model.told = loss is not None
+        ctx.model.reported = loss is not None
         return loss
 
     @hookimpl
@@ -229,5 +229,5 @@ def test_a_resumed_training_gives_plugins_their_state_back(data: Path, tmp_path:
     assert torch.load(first.last, weights_only=False)["trainer_host"]["plugin_states"] == {"counting": {"epochs": 1}}
     resumed = trainer_class(overrides={"model": str(first.last), "resume": str(first.last)})
     resumed.train()
-    assert resumed.model.told
+    assert resumed.model.reported
     assert torch.load(resumed.last, weights_only=False)["trainer_host"]["plugin_states"] == {"counting": {"epochs": 3}}

@@ -72,7 +72,7 @@ def describe(keys: dict[str, Any], *rows: list[float]) -> Description:
         ([], None),
     ],
 )
-def test_the_shape_is_told_from_the_rows(rows: list[list[float]], shape: tuple[int, int] | None) -> None:
+def test_the_shape_is_inferred_from_the_rows(rows: list[list[float]], shape: tuple[int, int] | None) -> None:
     assert likely_shape(describe({}, *rows)) == shape
 
 

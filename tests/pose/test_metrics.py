@@ -117,7 +117,7 @@ def test_metrics_leave_the_tasks_own_figures_as_they_are(task: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("figure", [math.nan, math.inf, None, "good", [1, 2]])
-def test_a_metric_that_is_no_finite_number_is_told_by_its_name(figure: Any, tmp_path: Path) -> None:
+def test_a_metric_that_is_no_finite_number_is_reported_with_its_name(figure: Any, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="the metric 'metrics/mine' is"):
         measure("detect", tmp_path, {"metrics/mine": Remembers(figure)})
 
@@ -129,7 +129,7 @@ def test_a_metric_may_be_a_tensor_or_a_number_of_numpy(tmp_path: Path) -> None:
 
 
 def test_a_metric_may_not_have_the_name_of_the_tasks_own(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match=r"'metrics/mAP50\(B\)' is measured by the task itself"):
+    with pytest.raises(PluginError, match=r"the task itself already has the metric 'metrics/mAP50\(B\)'"):
         measure("detect", tmp_path, {"metrics/mAP50(B)": Remembers()})
 
 
@@ -160,11 +160,11 @@ WRONG: dict[str, tuple[Callable[[Detections], Any], str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_predictions_that_no_longer_fit_together_are_told(wrong: str, tmp_path: Path) -> None:
-    change, told = WRONG[wrong]
+def test_predictions_that_no_longer_fit_together_are_reported(wrong: str, tmp_path: Path) -> None:
+    change, reported = WRONG[wrong]
     with pytest.raises(PluginError) as caught:
         measure("pose", tmp_path, keep=lambda found: [change(image) for image in found])
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
 
 
 # Predicting

@@ -80,7 +80,7 @@ def test_an_architecture_and_weights_of_another_task_are_compared_with_the_datas
     found = check("train", {"nc": 80, "kpt_shape": [17, 3], "channels": 1}, trained=False)
     assert [f.code for f in found] == ["model-channels", "model-classes", "model-kpt-shape"]
     assert {f.severity for f in found} == {"warning"}
-    assert "says nc: 80; a model for 2 is built" in found[1].message
+    assert "has nc: 80; a model for 2 is built" in found[1].message
     (finding,) = check("train", {"task": "detect"}, setting="pretrained")
     assert (finding.code, finding.severity) == ("model-task", "warning")
     assert check("train", {"task": "detect"}) == [], "its head is refused where it is built"
@@ -163,7 +163,7 @@ def test_the_command_tells_of_unused_keypoints_small_sigmas_and_the_device(place
 @pytest.mark.parametrize("use", [trainer_host.val, trainer_host.predict])
 def test_a_model_of_another_task_is_refused(place: Path, use: Any) -> None:
     given = {"data": str(place / "points/data.yaml")} if use is trainer_host.val else {"source": str(place / "points")}
-    with pytest.raises(SettingsError, match=r"the task is pose, but the model was trained for detect. Fix: drop"):
+    with pytest.raises(SettingsError, match=r"the model was trained for detect. Fix: remove --task"):
         use(place / "boxes.pt", task="pose", project=str(place / "runs"), **given)
 
 
@@ -191,7 +191,7 @@ def test_the_drop_in_class_compares_too_and_knows_the_faults_of_a_device(
     assert [w for w in engine_warnings if "pose models are known to predict wrong keypoints on Apple GPUs" in w]
 
 
-def test_a_faulty_device_is_told_in_validation_and_prediction(place: Path, tmp_path: Path) -> None:
+def test_a_faulty_device_is_reported_in_validation_and_prediction(place: Path, tmp_path: Path) -> None:
     words, where = "pose models are known to predict wrong keypoints on Apple GPUs", str(tmp_path)
     heard = RecordingReporter()
     data = str(place / "points/data.yaml")

@@ -1,4 +1,4 @@
-"""Keypoints far outside of their box: told by how the other rows of the dataset have them."""
+"""Keypoints far outside of their box: recognized by how the other rows of the dataset have them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rows(count: int, away: float = 0, name: int = 0) -> list[Row]:
     return [at(away, number, name) for number in range(count)]
 
 
-def test_a_few_rows_that_differ_are_told_the_furthest_first() -> None:
+def test_a_few_rows_that_differ_are_reported_the_furthest_first() -> None:
     found = far([*rows(20), at(0.3), at(2)], [*rows(10), at(1.5)])
     assert [(f.file, f.line) for f in found] == [
         ("/data/labels/train/21.txt", 1),
@@ -59,7 +59,7 @@ def test_few_rows_say_less(count: int, away: float, found: int) -> None:
     assert len(far([*rows(count), at(away)])) == found
 
 
-def test_many_rows_are_told_only_where_they_are_far_in_any_dataset() -> None:
+def test_many_rows_are_reported_only_where_they_are_far_in_any_dataset() -> None:
     assert far([*rows(20), *rows(5, 0.5)]) == []
     assert len(far([*rows(20), *rows(5, 1.5)])) == 5
 

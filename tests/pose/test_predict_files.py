@@ -203,7 +203,7 @@ def test_classes_and_strides_that_leave_nothing_are_errors(model: Path) -> None:
     assert not list(Path().glob("runs/pose/*"))
     write_video("v.mp4")
     with pytest.raises(
-        DatasetError, match=r"the video has 6 frames, and vid_stride=7 passes over them\. Fix: write vid_stride=6"
+        DatasetError, match=r"the video has 6 frames, and vid_stride=7 skips them\. Fix: write vid_stride=6"
     ):
         predict(model, "v.mp4", vid_stride=7)
 
@@ -299,7 +299,7 @@ def test_outputs_are_tried_before_any_work(model: Path, tmp_path: Path) -> None:
     Path("list.csv").write_text("in/a.png\n")
     Path("loop.json").symlink_to("loop.json")
     for output, said in {
-        "folder.json": "this is a folder.",
+        "folder.json": "not a file, but a folder.",
         "file/found.json": "cannot write the file: Not a directory.",
         "x" * 300 + ".json": "cannot write the file: File name too long.",
         "loop.json": "cannot write the file: ",

@@ -220,7 +220,7 @@ def test_settings_and_source_are_reported_together(model: Path) -> None:
         "file or folder nowhere",
     ]
     write("images/a.jpg")
-    with pytest.raises(SettingsError, match=r"no source is given. Fix: source=images$"):
+    with pytest.raises(SettingsError, match=r"no source given. Fix: source=images$"):
         predict(model, None, data="images")
     for words, said in {
         ("input=images", f"model={model}"): ["unknown setting 'input'. Fix: write source=images"],
@@ -381,10 +381,10 @@ main()
     words = ["predict", f"model={model}", "source=a.jpg", "imgsz=64", "conf=0.0001", "--json", "--output", "f.json"]
     done = process(sys.executable, "-c", code, *words, cwd=tmp_path)
     assert done.code == 130, done.err
-    told = json.loads(done.out)
-    assert (told["status"], told["error"], told["exit_code"]) == ("stopped", "StoppedError", 130)
-    assert [p["frame"] for p in told["predictions"]] == [1, 2, 3]
-    assert json.loads(Path("f.json").read_text()) == told["predictions"]
+    reported = json.loads(done.out)
+    assert (reported["status"], reported["error"], reported["exit_code"]) == ("stopped", "StoppedError", 130)
+    assert [p["frame"] for p in reported["predictions"]] == [1, 2, 3]
+    assert json.loads(Path("f.json").read_text()) == reported["predictions"]
     video = cv2.VideoCapture(str(tmp_path / "runs/pose/predict/a.mp4"))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 3
 

@@ -35,7 +35,7 @@ def log_metrics(ctx):
 
 
 class Listener(NullReporter):
-    """A reporter that remembers what it was told."""
+    """A reporter that remembers what it was messages."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -97,8 +97,8 @@ def test_an_early_stop_is_explained(tied: tuple[RunResult, Listener, dict[str, A
     result, listener, record = tied
     assert record["versions"]["engine"] == "tested"
     said = "stopped early after 3 of 6 epochs: no improvement since epoch 1 (patience=2), best at epoch 3"
-    told = result.as_json()
-    for source in (told, record):
+    messages = result.as_json()
+    for source in (messages, record):
         assert (source["stop_reason"], source["stop_message"]) == ("patience", said)
         assert (source["epochs"], source["planned_epochs"], source["best_epoch"]) == (3, 6, 3)
         assert source["metrics_of"] == "best"

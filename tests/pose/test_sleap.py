@@ -63,7 +63,7 @@ def test_instances_and_frames(tmp_path: Path, carried: str) -> None:
     assert set(EXTENSION.hooks.sniff_dataset(str(file))) >= {"names", "kpt_shape"}
     data = read(file)
     assert codes(data) == USUAL
-    assert one(data, "annotation-skipped").message == "not read: 1 predicted instances."
+    assert one(data, "annotation-skipped").message == "labels of other kinds are skipped: 1 predicted instance."
     assert (data["names"], data["kpt_shape"]) == ({0: "animal"}, [3, 3])
     assert data["kpt_names"] == {0: ["nose", "left_ear", "right_ear"]}
     assert data["skeleton"] == [[0, 1], [0, 2]]

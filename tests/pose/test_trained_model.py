@@ -160,7 +160,7 @@ def test_wrong_settings_and_sources_are_refused_at_once(file: Path, loaded: Trai
         (lambda: loaded.predict("in", conf=7), "conf=7 is not valid. Fix: write a number from 0 to 1"),
         (
             lambda: loaded.predict("in", save=True),
-            "predict of a loaded model writes no files. Fix: trainer_host.predict",
+            "predict of a loaded model does not write files. Fix: call trainer_host.predict",
         ),
         (lambda: loaded.predict("nowhere"), "file or folder nowhere not found."),
         (lambda: loaded.predict("in", classes=[7]), "the model has no class 7"),

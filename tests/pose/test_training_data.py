@@ -1,4 +1,4 @@
-"""Trainings on what the host has read: nothing is written beside the images, and nothing that lies there is trusted."""
+"""Trainings on what the host has read: nothing is written next to the images, and nothing there is trusted."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def images_of(data: Path, split: str = "train") -> list[Path]:
 
 
 def lay_traps(data: Path, sprung: Path) -> None:
-    """Put beside images and labels what the engine would load: wrong pixels, and caches that run code."""
+    """Put next to images and labels what the engine would load: wrong pixels, and caches that run code."""
     for image in [*images_of(data), *images_of(data, "val")]:
         np.save(image.with_suffix(".npy"), np.zeros((40, 40, 3), np.uint8))
     for split in ("train", "val"):
@@ -148,7 +148,7 @@ def test_an_image_that_was_changed_is_decoded_again(
     assert losses[1] == losses[2] != losses[0]
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_left_out(
+def test_a_cache_that_cannot_be_written_is_reported_and_skipped(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "taken").write_text("")
@@ -186,19 +186,19 @@ def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> trainer_ho
         return trainer_host.run("pose", data=f"data/{drawn.name}", bad="skip:20%", project=folder, **SETTINGS)
 
 
-def test_the_normalised_yaml_is_what_the_engine_is_told(trained: trainer_host.RunResult) -> None:
+def test_the_normalised_yaml_is_what_the_engine_is_reported(trained: trainer_host.RunResult) -> None:
     import torch
 
     file = trained.save_dir / "dataset.yaml"
     assert trained.best
     assert torch.load(trained.best, weights_only=False)["train_args"]["data"] == str(file)
-    told = yaml.safe_load(file.read_text())
-    assert {"train", "val", "names", "kpt_shape", "flip_idx"} <= told.keys()
-    assert "download" not in told
-    assert Path(told["val"]).read_text().count("\n") == 7
+    reported = yaml.safe_load(file.read_text())
+    assert {"train", "val", "names", "kpt_shape", "flip_idx"} <= reported.keys()
+    assert "download" not in reported
+    assert Path(reported["val"]).read_text().count("\n") == 7
     assert not trainer_host.check(file).fails()
     recorded = yaml.safe_load((trained.save_dir / "run.yaml").read_text())["record"]["dataset"]
-    assert [len(images) for images in recorded["left_out"].values()] == [1, 1]
+    assert [len(images) for images in recorded["skipped"].values()] == [1, 1]
     assert [len(split) for split in examined(file).splits.values()] == [7, 7]
 
 

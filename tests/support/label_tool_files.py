@@ -230,7 +230,7 @@ def labelme_file(path: Path, image: str, shapes: list[dict[str, Any]] | None = N
 
 
 def labelme_folder(folder: Path, count: int = IMAGES) -> Path:
-    """Write files of labelme beside their images."""
+    """Write files of labelme next to their images."""
     for i in range(count):
         draw(folder / f"mouse_{i}.jpg", i)
         labelme_file(folder / f"mouse_{i}.json", f"mouse_{i}.jpg")
@@ -290,7 +290,7 @@ def sleap_file(
     rows: list[Any] = []
     instances: list[Any] = []
     points: list[Any] = []
-    told = []
+    reported = []
     with h5py.File(path, "w") as file:
         group = file.create_group("metadata")
         group.attrs["format_id"] = version
@@ -305,7 +305,7 @@ def sleap_file(
                 source = {"backend": backend, "filename": backend["filename"]}
                 file[f"video{video}"].create_group("source_video").attrs["json"] = json.dumps(source)
                 backend = {"filename": ".", "dataset": f"video{video}/video", "input_format": "channels_last"}
-            told.append(json.dumps({"backend": backend}))
+            reported.append(json.dumps({"backend": backend}))
             for i in range(frames):
                 kinds = [0, 1] if i == 0 else [0]
                 rows.append((len(rows), video, i, len(instances), len(instances) + len(kinds)))
@@ -314,7 +314,7 @@ def sleap_file(
                     instances.append((len(instances), kind, rows[-1][0], 0, 0, -1, 0, first, first + 3, 0))
                     points += [(16, 12, True, False), (25.6, 12, False, False), (np.nan, np.nan, False, False)]
         text = h5py.string_dtype()
-        file.create_dataset("videos_json", data=told, dtype=text)
+        file.create_dataset("videos_json", data=reported, dtype=text)
         file.create_dataset("tracks_json", data=['[0, "a"]'], dtype=text)
         file.create_dataset("frames", data=np.array(rows, FRAME))
         file.create_dataset("instances", data=np.array(instances, INSTANCE))

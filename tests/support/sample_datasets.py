@@ -50,7 +50,7 @@ def keep_first(folder: Path, images: int) -> None:
 
 
 def real_dataset(name: str, folder: Path) -> Path:
-    """Copy a real dataset, because the engine writes beside the images; skip the test where there is none."""
+    """Copy a real dataset, because the engine writes next to the images; skip the test where there is none."""
     source = SHARED / name
     if not source.is_dir():
         pytest.skip(f"the real images of {name} are not here")

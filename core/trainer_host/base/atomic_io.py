@@ -61,7 +61,7 @@ def atomic_write(path: Path, content: bytes, parents: bool = False) -> None:
 
 
 def display_path(path: Path) -> str:
-    """Return a path as one would type it here: relative where it lies below the working folder."""
+    """Return a path as one would type it here: relative if it lies below the working folder."""
     try:
         here = Path.cwd()
     except OSError:  # it was removed

@@ -1,4 +1,4 @@
-"""Commands for processes of their own that import nothing from the working folder."""
+"""Commands for separate processes that import nothing from the working folder."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _ONE_LINE = re.compile(f"[{_UNSAFE}]")
 _LINES = re.compile(f"(?![\n\t])[{_UNSAFE}]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""How a cell begins that a spreadsheet takes for a formula; the last four are the full-width forms."""
+"""First characters of a cell that a spreadsheet takes for a formula; the last four are the full-width forms."""
 
 
 def escaped(text: object) -> str:

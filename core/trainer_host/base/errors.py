@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """What the command's exit status means."""
+    """Exit status of the command."""
 
     DONE = 0
     BUG = 1
@@ -113,7 +113,7 @@ class PluginCrashError(PluginError):
     Attributes:
         plugin: The plugin's name.
         distribution: The package that brings it.
-        hook: The hook that it failed in; None where its code was called otherwise.
+        hook: The hook that it failed in; None if its code was called otherwise.
         trace: The traceback as text.
     """
 
@@ -123,7 +123,7 @@ class PluginCrashError(PluginError):
 
 
 class UnsafeError(TrainerError):
-    """A file would have run code, or something would be fetched that nobody asked for."""
+    """A file would have run code, or something would be fetched unasked."""
 
     exit_code = ExitCode.UNSAFE
 
@@ -148,7 +148,7 @@ class StorageError(TrainerError):
 
 
 class StoppedError(TrainerError):
-    """The run was stopped by a signal, after a checkpoint was saved where there was one to save."""
+    """The run was stopped by a signal, after a checkpoint was saved, if there was one to save."""
 
     exit_code = ExitCode.INTERRUPTED
     retryable = True
@@ -160,7 +160,7 @@ class StoppedError(TrainerError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that looks most like ``name``, or None where none is near."""
+    """Return the known name that looks most like ``name``, or None if none is near."""
     from difflib import get_close_matches
 
     found = get_close_matches(name, list(known), n=1, cutoff=0.6)

@@ -1,4 +1,4 @@
-"""What a check of a dataset found."""
+"""Findings of a dataset check."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.errors import ExitCode, Problem, SettingsError, TrainerError
+from trainer_host.base.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,11 +25,11 @@ class Finding:
         code: Stable name of the kind of finding, such as ``missing-key``.
         message: What is wrong, as a sentence without a final line break.
         fix: What to write or do, as an imperative that begins with a small letter.
-        file: The faulty file, if there is one, as an absolute path.
+        file: The faulty file as an absolute path, if there is one.
         line: Its line, counted from 1.
         severity: An ``error`` stops the run, a ``warning`` is shown.
-        split: The split it belongs to, where it is one split's.
-        image: The one image that cannot be used because of it. ``--bad=skip`` leaves such images out; an error
+        split: The split that it belongs to, if it is one split's.
+        image: The one image that cannot be used because of it. ``--bad=skip`` skips such images; an error
             without an image always stops the run.
     """
 
@@ -71,7 +72,7 @@ MISSING_KEY = "missing-key"
 SHOWN = 3
 """Findings of a kind that are shown before the others are counted."""
 SKIP_SHARE = 0.1
-"""The share of a split's images that ``--bad=skip`` leaves out at most."""
+"""Largest fraction of a split's images that ``--bad=skip`` skips."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Tolerance:
 
     Attributes:
         text: The option as it was given.
-        share: The share of a split's images that may be left out; 0 where each stops the run.
+        share: Fraction of a split's images that may be skipped; 0 if each stops the run.
     """
 
     text: str = "fail"
@@ -126,7 +127,7 @@ def grouped(findings: Iterable[Finding], shown: int = SHOWN) -> list[Problem]:
         problems += [f.problem() for f in group[:shown]]
         if more := len(group) - shown if len(group) > shown else 0:
             files = len({f.file for f in group})
-            problems.append(Problem(f"... and {more} more of {code}, in {files} file{'s' * (files != 1)} altogether."))
+            problems.append(Problem(f"... and {more} more of {code}, in {counted(files, 'file')}."))
     return problems
 
 
@@ -135,10 +136,10 @@ def raise_errors(findings: list[Finding], hint: str = "") -> None:
 
     Args:
         findings: What was found.
-        hint: What to do where not all errors are shown.
+        hint: What to do if not all errors are shown.
 
     Raises:
-        DatasetKeyError: Where every error is a missing key.
+        DatasetKeyError: If every error is a missing key.
         DatasetError: For any other errors.
     """
     errors = [f for f in findings if f.severity == "error"]
@@ -147,7 +148,7 @@ def raise_errors(findings: list[Finding], hint: str = "") -> None:
     kind = DatasetKeyError if all(f.code == MISSING_KEY for f in errors) else DatasetError
     problems = grouped(errors)
     if hint and len(problems) < len(errors):
-        problems.append(Problem(f"the dataset has {len(errors)} errors.", hint=hint))
+        problems.append(Problem(f"the dataset has {counted(len(errors), 'error')}.", hint=hint))
     error = kind(*problems)
     error.findings = tuple(errors)
     raise error

@@ -27,7 +27,7 @@ class FolderLock:
     """Holds a folder for this process until it is released, or the process ends.
 
     The lock is one of POSIX, which forked workers do not inherit, and which also counts between machines where the file
-    system is shared. Where there are no locks, the process that the file names is asked for instead.
+    system is shared. On file systems without locks, the process that the file names is looked up instead.
 
     Args:
         folder: The folder; it exists.

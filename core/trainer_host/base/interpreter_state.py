@@ -1,4 +1,4 @@
-"""What the interpreter holds for the whole process, put back after a call; needs no library."""
+"""Process-wide state of the interpreter, restored after a call; needs no library."""
 
 from __future__ import annotations
 

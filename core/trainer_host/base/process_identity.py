@@ -1,4 +1,4 @@
-"""Which process something belongs to, so that another one can see whether it still lives."""
+"""Identity of a process, by which another one can see whether it still lives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Process:
 
     Attributes:
         host: A checksum of the machine's name.
-        space: The number of its space of process ids, which a container has of its own.
+        space: The number of its space of process ids, since a container has its own.
         pid: Its id.
         start: When it started, in the kernel's ticks, since ids are used again; 0 if the system does not say.
     """

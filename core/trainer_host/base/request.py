@@ -27,7 +27,7 @@ class GivenValue:
 
 @dataclass(frozen=True)
 class Request:
-    """What a command or call asks for, before the task and its plugins are known.
+    """A command or call, before the task and its plugins are known.
 
     Attributes:
         command: The command, or the function of the Python API with its name.

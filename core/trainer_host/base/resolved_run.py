@@ -133,7 +133,7 @@ def as_yaml(content: Mapping[str, Any]) -> str:
     }
     data = {**content, **quoted}
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
-    # YAML has escapes of its own, which mean the same when the text is read.
+    # YAML has its own escapes, which mean the same when the text is read.
     return text if is_plain(text) else yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=WIDTH)
 
 

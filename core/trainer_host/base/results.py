@@ -81,7 +81,7 @@ class StartingWeights:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a training ended.
+    """The end of a training.
 
     Attributes:
         reason: ``epochs`` if it was trained to its end, ``patience``, ``time``, ``plugin`` or ``signal``.
@@ -153,7 +153,7 @@ class RunResult:
 
     @property
     def metrics_of(self) -> str:
-        """Where the metrics come from: ``best`` for the best checkpoint, ``last`` for the last epoch."""
+        """Source of the metrics: ``best`` for the best checkpoint, ``last`` for the last epoch."""
         return "best" if self.best is not None else "last"
 
     def as_json(self) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class RunOptions:
         recorded=True,
         in_calls=True,
         separators=", ",
-        details="A distribution stands for everything that it brings.",
+        details="A distribution switches off all of its plugins.",
     )
     exact: bool = option(
         False,
@@ -86,13 +86,13 @@ class RunOptions:
     )
     bad: Tolerance = option(
         FAIL,
-        "How to handle images that cannot be used: fail (the default) stops, skip skips up to a tenth of each split, "
+        "How to handle images that cannot be used: fail (the default) stops; skip skips up to a tenth of each split, "
         "skip:1% up to 1%.",
         TOLERANCE,
         commands=("run", "convert"),
         metavar="fail|skip|skip:1%",
         recorded=True,
-        details="Errors of no single image always stop "
+        details="Errors that do not belong to one image always stop "
         "([how to](../how-to/check-a-dataset.md#train-without-the-faulty-images)).",
     )
     best_metric: BestMetric | None = option(
@@ -115,7 +115,7 @@ class RunOptions:
         repeatable=True,
         recorded=True,
         union=True,
-        details="Its package has to be installed. Without it, none is used. With `--offline`, those that need a "
+        details="Its package has to be installed. By default, none is used. With `--offline`, those that need a "
         "network are refused ([which](../explanation/safety.md#what-is-never-fetched-unasked)).",
     )
     threads: int | None = option(
@@ -212,8 +212,8 @@ class RunOptions:
         "Fetch nothing from a network.",
         SWITCH,
         recorded=True,
-        details="What you ask for by name (weights, datasets, sources) is refused with exit code 6. Unasked, nothing "
-        "is fetched without it either ([details](../explanation/safety.md#what-is-never-fetched-unasked)).",
+        details="What you ask for by name (weights, datasets, sources) is refused with exit code 6. Nothing is "
+        "fetched unasked, with or without it ([details](../explanation/safety.md#what-is-never-fetched-unasked)).",
     )
     verbose: bool = option(
         False, "Show all engine output; for check and convert every finding.", SWITCH, short="-v", keyword=False

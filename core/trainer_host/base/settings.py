@@ -116,7 +116,7 @@ def read_settings_file(path: Path) -> tuple[dict[str, Any], Document]:
         if found.code == "dataset-missing":
             problem = Problem(f"settings file {path} not found.", "check the path; a model is given as model=FILE")
         elif found.code == "yaml-type":
-            problem = Problem("a settings file is a mapping of keys.", "write task: NAME, data: FILE", str(path))
+            problem = Problem("the settings file is not a mapping of keys.", "write task: NAME, data: FILE", str(path))
         elif found.code == "yaml-unreadable":
             problem = Problem(f"the settings file cannot be read: {found.message}", found.fix, where)
         else:

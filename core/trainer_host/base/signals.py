@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StopRequest:
-    """Whether a signal asked the run to end.
+    """A request by signal to end the run.
 
     Attributes:
         requested: Whether it did.
@@ -58,7 +58,7 @@ class StopRequest:
         return StoppedError(f"stopped by {name}: {how}.", terminated=self.terminated)
 
     def instead_of(self, error: BaseException, how: str) -> BaseException:
-        """Return what to tell of an error that ends the run.
+        """Return the message for an error that ends the run.
 
         After a request to stop it is a consequence: of a worker that was stopped too, or of an import that was cut
         short, since libraries swallow what is raised within one and fail later.

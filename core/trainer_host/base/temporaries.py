@@ -26,7 +26,7 @@ _swept: set[tuple[int, str]] = set()
 
 
 def temporary_path(path: Path) -> Path:
-    """Return a free name for a file or folder beside the place where it is going to be."""
+    """Return a free name for a file or folder next to its final place."""
     return path.with_name(f".{path.name[:LONGEST]}.{Process.current()}-{secrets.token_hex(4)}.part")
 
 
@@ -43,7 +43,7 @@ def naming(path: Path, *hidden: Path) -> Iterator[None]:
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """Make a folder beside a path, for what is going to be moved there; it is removed on leaving.
+    """Make a folder next to a path, for what is going to be moved there; it is removed on leaving.
 
     Args:
         path: Where its content is going to be; the folder above is made.

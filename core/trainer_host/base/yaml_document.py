@@ -27,7 +27,7 @@ SYNTAX = {
     "could not find expected ':'": "write KEY: VALUE, with a space after the colon",
     "found another document": "remove the second document, which begins with ---",
 }
-"""What to do about the frequent errors of syntax, by how the parser's text begins."""
+"""Fixes for frequent syntax errors, by how the parser's text begins."""
 COLLECTION_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
 
@@ -36,7 +36,7 @@ class Document:
     """A YAML file.
 
     Attributes:
-        content: Its keys and values; empty where it could not be read.
+        content: Its keys and values; empty if it could not be read.
         lines: The line of each key, counted from 1; a key within a key is written with a dot, and so is the place
             in a list (``names.0``).
         findings: What is wrong with it.
@@ -70,9 +70,11 @@ def read_document(path: Path, kind: str = "dataset YAML") -> Document:
             "yaml-unreadable", f"the file cannot be read: {error.strerror}.", "check the path and its permissions"
         )
     if not regular:
-        return bad("yaml-unreadable", "this is no regular file.", f"give the path of a {kind}")
+        return bad("yaml-unreadable", "not a regular file.", f"give the path of a {kind}")
     if size > MOST_BYTES:
-        return bad("yaml-too-large", f"the file has {size >> 20} MiB, too many for a {kind}.", "give another file")
+        return bad(
+            "yaml-too-large", f"the file has {size >> 20} MiB; the maximum is {MOST_BYTES >> 20}.", f"give a {kind}"
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -103,7 +105,7 @@ def read_document(path: Path, kind: str = "dataset YAML") -> Document:
 
 
 def _compose(text: str) -> yaml.Node | None:
-    """Return the document's node: by the parser in C, and where that fails by the one that says more about it.
+    """Return the document's node: by the parser in C; if that fails, by the one with better errors.
 
     Raises:
         RecursionError: If it is nested so deeply that either would crash.
@@ -121,7 +123,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int | None:
-    """Return the faulty line; that of something that is never closed or ended is where it begins."""
+    """Return the faulty line, which for something that is never closed or ended is where it begins."""
     position = getattr(error, "position", None)
     if position is not None:  # a character that YAML does not allow
         return text.count("\n", 0, position) + 1
@@ -159,7 +161,7 @@ class _Builder:
         if id(node) in self.open:
             raise _TooLargeError("a list or mapping contains itself.")
         if self.nodes > MOST_NODES:
-            raise _TooLargeError("the YAML's aliases stand for too many values.")
+            raise _TooLargeError("the YAML's aliases expand to too many values.")
         self.lines.setdefault(place, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node)
@@ -206,7 +208,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
                 if not isinstance(source, yaml.MappingNode):
-                    what = "what is merged by << is not a mapping."
+                    what = "the value of << is not a mapping."
                     self.note("yaml-value", what, "write <<: *NAME, the name of a mapping", key_node)
                     continue
                 if id(source) not in self.built:

@@ -54,6 +54,7 @@ def _named(words: tuple[str, ...]) -> tuple[str, ...]:
 def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
     from trainer_host.base.display import escaped
     from trainer_host.base.findings import SHOWN, grouped
+    from trainer_host.base.wording import counted
     from trainer_host.session.dataset_check import summary
 
     for line in summary(result):
@@ -66,7 +67,7 @@ def _show(result: CheckResult, verbose: bool, strict: bool) -> None:
     if not errors and not warnings:
         click.echo("No problems found. Ready to train.", err=True)
         return
-    parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    parts = [counted(n, word) for n, word in ((errors, "error"), (warnings, "warning")) if n]
     verdict = "Ready to train" if result.trainable else "Not ready to train"
     if errors and result.trainable:
         verdict += ", without the faulty split"

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.display import escaped
+from trainer_host.base.wording import counted
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class ConsoleReporter:
 
     def summary(self, result: RunResult) -> None:
         """Say what was done, and where to look."""
-        epochs = f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
+        epochs = counted(result.epochs, "epoch")
         self.note("")
         self.note(f"Done: {epochs} in {duration(self.seconds)}. {_capitalised(result.ending.message)}{_whose(result)}")
         shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics

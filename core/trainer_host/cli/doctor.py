@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainer_host.base.display import escaped
+from trainer_host.base.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ def doctor(quick: bool, as_json: bool) -> int:
     for kind, colour, problems in (("error", "red", found.problems), ("warning", "yellow", found.warnings)):
         for problem in problems:
             click.echo(f"{click.style(kind, fg=colour)}: {problem}")
-    click.echo(f"{_counted(len(found.problems))} found.", err=True)
+    click.echo(f"{counted(len(found.problems), 'problem') if found.problems else 'No problems'} found.", err=True)
     return int(found.exit_code)
 
 
@@ -96,7 +97,3 @@ def _size(value: int | None) -> str:
     if value is None:
         return "unknown"
     return f"{value / (1 << 30):.1f} GiB" if value >= 1 << 28 else f"{value / (1 << 20):.1f} MiB"
-
-
-def _counted(count: int) -> str:
-    return f"{count or 'No'} problem{'s' * (count != 1)}"

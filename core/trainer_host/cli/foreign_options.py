@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -21,18 +22,18 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> click.Cl
     """
     if not isinstance(error, click.NoSuchOption) or not arguments or arguments[0] not in SETTINGS_TAKEN:
         return error
-    from trainer_host.base.errors import advised
     from trainer_host.base.settings import parse_value
     from trainer_host.engine.factory import default_engine
 
     text = _value(error.option_name, arguments)
     name = error.option_name.lstrip("-").replace("-", "_")
-    fix = default_engine().settings.instead_of_option(name, None if text is None else parse_value(text))
-    if fix is None:
+    message, value = f"{error.message.rstrip('.')}.", None if text is None else parse_value(text)
+    problem = default_engine().settings.option_problem(message, name, value)
+    if problem is None:
         return error
-    why = " Settings are written without dashes." if fix.startswith("write ") and not fix.startswith("write --") else ""
-    message = str(advised(f"{error.message.rstrip('.')}.{why}", fix))
-    return click.NoSuchOption(error.option_name, message, ctx=error.ctx)  # without those that only look like it
+    if (problem.fix or "").startswith("write ") and not (problem.fix or "").startswith("write --"):
+        problem = replace(problem, hint="Settings are written without dashes.")
+    return click.NoSuchOption(error.option_name, str(problem), ctx=error.ctx)  # without those that only look like it
 
 
 def _value(option: str, arguments: Sequence[str]) -> str | None:

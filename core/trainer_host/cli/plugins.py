@@ -49,7 +49,7 @@ def _print(records: list[PluginRecord]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip())
         if record is not None and record.reason:
             click.echo(f"    {escaped(record.reason)}")
-    click.echo("\nMore on one of them: trainer plugins show NAME", err=True)
+    click.echo("\nDetails: trainer plugins show NAME", err=True)
 
 
 def _say(line: str) -> None:

@@ -38,7 +38,7 @@ def new(name: str, kind: str, base: str | None, folder: Path) -> None:
     name = plugin_name(name, registry)
     if base is not None:
         if kind == "extension":
-            raise SettingsError(Problem("--base is for tasks only.", "leave out --base, or write --kind task"))
+            raise SettingsError(Problem("--base is for tasks only.", "remove --base, or add --kind task"))
         base = registry.select(base, "task").name
     package = folder / f"trainer-{name}"
     count = write_package(package, name, kind, base)
@@ -65,7 +65,7 @@ def plugin_name(text: str, registry: Registry) -> str:
         raise SettingsError(Problem("the name host is reserved.", "choose another name"))
     taken = next((r for r in registry.records if r.name == name), None)
     if taken is not None:
-        what = f"{taken.kind} {name!r} exists already, from {taken.origin}."
+        what = f"{taken.kind} {name!r} already exists, from {taken.origin}."
         raise SettingsError(Problem(what, "choose another name: tasks, extensions and commands share one namespace"))
     return name
 
@@ -74,7 +74,7 @@ def write_package(package: Path, name: str, kind: str, base: str | None) -> int:
     """Write the package's files into a new folder and return how many there are.
 
     Raises:
-        SettingsError: If the folder exists already.
+        SettingsError: If the folder already exists.
         StorageError: If it cannot be written.
     """
     values = {
@@ -100,7 +100,7 @@ def write_package(package: Path, name: str, kind: str, base: str | None) -> int:
             (package / path).parent.mkdir(parents=True, exist_ok=True)
             (package / path).write_text(text, encoding="utf-8")
     except FileExistsError as error:
-        what = f"{package} exists already."
+        what = f"{package} already exists."
         raise SettingsError(Problem(what, "choose another name, or give --folder DIR")) from error
     except OSError as error:
         raise StorageError(Problem(f"cannot write the package: {error.strerror}.", where=str(package))) from error

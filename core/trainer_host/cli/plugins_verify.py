@@ -10,6 +10,7 @@ import click
 from trainer_host.base.child_process import module_command
 from trainer_host.base.display import escaped
 from trainer_host.base.errors import ExitCode
+from trainer_host.base.wording import counted
 
 if TYPE_CHECKING:
     from trainer_host.testing import CheckOutcome
@@ -58,7 +59,7 @@ def verify(
     if as_json:
         _emit(name, used.version(), outcomes)
     else:
-        click.echo(f"{escaped(name)}: {len(outcomes)} checks, {len(failed)} failed.", err=True)
+        click.echo(f"{escaped(name)}: {counted(len(outcomes), 'check')}, {len(failed)} failed.", err=True)
     return int(ExitCode.PLUGIN if failed else ExitCode.DONE)
 
 

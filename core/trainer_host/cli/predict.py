@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer_host.base.errors import ExitCode
+from trainer_host.base.wording import counted
 from trainer_host.cli.shared_options import declared_command, load_engine, make_request, quiet_engine
 
 
@@ -28,8 +29,7 @@ def predict(words: tuple[str, ...], given: dict[str, Any]) -> int:
         from trainer_host.session.prediction import predict as session
 
         result = session(request, registry, reporter, options.outputs, options.pictures is not False, keep=options.json)
-    found = f"{result.objects} object{'s' * (result.objects != 1)}"
-    reporter.note(f"Found {found} in {result.images} image{'s' * (result.images != 1)}.")
+    reporter.note(f"Found {counted(result.objects, 'object')} in {counted(result.images, 'image')}.")
     made = [file for file in result.files if file not in options.outputs]
     if result.save_dir is not None and made:
         pictures = any(file.parent == result.save_dir for file in made)

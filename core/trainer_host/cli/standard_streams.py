@@ -46,7 +46,7 @@ class ClosedPipeError(Exception):
 
 @contextmanager
 def unpiped() -> Iterator[None]:
-    """Name a closed pipe by an error of the host's, since click ends the process with a code of its own for one."""
+    """Name a closed pipe by an error of the host's, since click ends the process with its own exit code for one."""
     try:
         yield
     except BrokenPipeError as error:

@@ -31,12 +31,12 @@ NORMALISED = "dataset.yaml"
 FETCHED = frozenset({".ndjson", ".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2"})
 """Endings of files from which images would be fetched or unpacked."""
 SOURCE, IMAGES = "trainer_source", "trainer_images"
-"""Keys by which a normalised YAML says what it was made from, where that was no YAML."""
+"""Keys by which a normalised YAML names its source, if that was not a YAML."""
 
 
 def unanswered(task: str, hook: str) -> Problem:
-    """Return what to say where no plugin answers a hook that must have an answer."""
-    return Problem(f"task {task!r} does not answer the hook {hook!r}.", "implement it, or give the task a base")
+    """Return the problem of a hook that must have an answer and that no plugin answers."""
+    return Problem(f"task {task!r} does not implement the hook {hook!r}.", "implement it, or give the task a base")
 
 
 def read_and_check(chain: Chain, ctx: DataContext) -> Description:
@@ -113,7 +113,7 @@ def _original(ctx: DataContext) -> DataContext:
 def apply_tolerance(data: Description, tolerance: Tolerance, used: Collection[str] = SPLITS) -> Description:
     """Raise the errors that were found, or return the dataset without the faulty images if that is wanted.
 
-    ``left_out`` has the skipped images by split, and the findings that were errors are warnings.
+    ``skipped`` has the skipped images by split, and the findings that were errors are warnings.
 
     Args:
         data: The dataset.
@@ -130,7 +130,7 @@ def apply_tolerance(data: Description, tolerance: Tolerance, used: Collection[st
     skip = "" if tolerance.share or any(not f.image for f in lasting) else " To skip faulty images: --bad=skip."
     raise_errors(lasting, f"See all: trainer check {display_path(Path(data.file))} -v.{skip}")
     faulty = {f.image for f in errors if f.image}
-    splits, left_out = dict(data.splits), dict(data.left_out)
+    splits, skipped = dict(data.splits), dict(data.skipped)
     for name, split in data.splits.items():
         bad = sorted(faulty.intersection(split.images)) if name in used else []
         if not bad:
@@ -145,9 +145,9 @@ def apply_tolerance(data: Description, tolerance: Tolerance, used: Collection[st
             error = DatasetError(Problem(what, "correct the images: see trainer check"), *grouped(found))
             error.findings = tuple(found)
             raise error
-        splits[name], left_out[name] = rest, bad
+        splits[name], skipped[name] = rest, bad
     findings = [replace(f, severity="warning") for f in findings]
-    return replace(data, splits=splits, left_out=left_out, findings=findings)
+    return replace(data, splits=splits, skipped=skipped, findings=findings)
 
 
 def write_normalised(data: Description, folder: Path, ctx: DataContext) -> Description:
@@ -166,7 +166,7 @@ def write_normalised(data: Description, folder: Path, ctx: DataContext) -> Descr
     for name in SPLITS:
         if data.get(name) is None:
             continue
-        if name in data.splits and (name in data.left_out or not data.engine_reads):
+        if name in data.splits and (name in data.skipped or not data.engine_reads):
             listed = (folder / f"{name}.txt").resolve()
             images = "".join(f"{f}\n" for f in data.splits[name].images)
             atomic_write(listed, images.encode("utf-8", "surrogateescape"))
@@ -186,6 +186,5 @@ def finding_of(problem: Problem) -> Finding:
     where, _, line = (problem.where or "").rpartition(":")
     file = where if line.isdigit() else problem.where
     number = int(line) if where and line.isdigit() else None
-    fix = problem.fix or problem.hint or ""
-    fix = fix[:1].lower() + fix[1:]
-    return Finding("dataset-missing", problem.message, fix, str(Path(file).absolute()) if file else None, number)
+    message = f"{problem.message} {problem.hint}" if problem.hint else problem.message
+    return Finding("dataset-missing", message, problem.fix or "", str(Path(file).absolute()) if file else None, number)

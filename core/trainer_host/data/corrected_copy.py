@@ -20,6 +20,7 @@ import yaml
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.findings import DatasetError
 from trainer_host.base.temporaries import temporary_folder
+from trainer_host.base.wording import counted
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.description import MISSING, SPLITS
 from trainer_host.data.foreign_labels import CODE as OUTSIDE
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
 
 LABEL_CODES = frozenset({"label-encoding", "label-number", "class-type", "duplicate-row"})
 """Findings whose files are looked at line by line."""
-LEFT_OUT = frozenset({"label-orphan", "list-entry-missing", "image-format", "link-loop"})
+SKIPPED = frozenset({"label-orphan", "list-entry-missing", "image-format", "link-loop"})
 """Findings about what the copy simply does not have."""
-MENDED = frozenset({"path-habit", "path-outside", "link-outside", "yaml-encoding", "duplicate-row"})
+FIXED = frozenset({"path-habit", "path-outside", "link-outside", "yaml-encoding", "duplicate-row"})
 """Findings that are gone in the copy."""
-SUGGESTED = "# Suggested from the labels and names; see that it is right."
+SUGGESTED = "# Suggested from the labels and names; check it."
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 WHOLE_CLASS = re.compile(r"^(\s*\d+)\.0*(?=\s)", re.ASCII | re.MULTILINE)
@@ -76,7 +77,7 @@ def write_corrected(
         folder: The folder to write; it does not exist, or is empty.
         patch: Keys that the task suggests.
         proposal: The images of each split of a split that is better, if there is one. It is written as list files
-            beside the copy of the present one, with a ``data-split.yaml`` of their own.
+            next to the copy of the present one, with their own ``data-split.yaml``.
 
     Returns:
         Lines about what was fixed, what was skipped, and what remains to be done.
@@ -89,8 +90,8 @@ def write_corrected(
     _refuse(data, folder)
     target = folder.absolute()
     try:
-        with temporary_folder(target) as beside:
-            copy = beside / target.name
+        with temporary_folder(target) as temporary:
+            copy = temporary / target.name
             copy.mkdir()
             lines = _write(data, findings, copy, patch, proposal or {})
             if target.exists():
@@ -171,7 +172,7 @@ def _write(
         )
     images = sum(map(len, places.values()))
     return [
-        f"The copy: {images} images as links, {len(labels)} label files.",
+        f"The copy: {counted(images, 'image')} as links, {counted(len(labels), 'label file')}.",
         *_report(data, findings, fixed, patch, proposal),
     ]
 
@@ -318,7 +319,7 @@ def _report(
         lines.append(f"fixed: paths of the YAML ({paths}).")
     if "validation" in data.lines and "validation" not in data:
         lines.append("fixed: the key validation is written as val.")
-    left = [f for f in findings if f.code in LEFT_OUT]
+    left = [f for f in findings if f.code in SKIPPED]
     lines += [f"skipped: {code} ({count})." for code, count in _counted(left)]
     if proposal:
         sizes = ", ".join(f"{len(images)} in {name}" for name, images in proposal.items())
@@ -331,7 +332,7 @@ def _report(
 
 
 def _is_gone(finding: Finding, fixed: Corrections) -> bool:
-    if finding.code in MENDED | LEFT_OUT or finding.code == "duplicate-key":
+    if finding.code in FIXED | SKIPPED or finding.code == "duplicate-key":
         return True
     if finding.code == "label-encoding":
         return (finding.file, None) in fixed.lines

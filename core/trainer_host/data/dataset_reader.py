@@ -31,7 +31,7 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
 
     Args:
         file: The YAML.
-        datasets: Returns the engine's folder of datasets, where that may be meant.
+        datasets: Returns the engine's folder of datasets, if that may be meant.
         needed: A split that must exist, in addition to ``train`` and ``val``.
     """
     document = read_document(file)

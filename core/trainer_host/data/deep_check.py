@@ -20,6 +20,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from PIL import Image
 
 from trainer_host.base.findings import Finding
+from trainer_host.base.wording import counted
 from trainer_host.data.header_facts import DAMAGED, MOST_PIXELS
 from trainer_host.data.near_duplicates import SIDE, find_pairs, proposed_split
 
@@ -119,12 +120,12 @@ def _repeats(
 
 def _summary(data: Description, shares: str, moved: int, remain: int) -> Finding:
     what = f"images are near-duplicates of images in another split ({shares}),"
-    what += " so that scores look better than the model is."
-    fix = f"move {moved} images as in the split that trainer check --deep --fix DIR writes"
+    what += " so metrics look better than they are."
+    fix = f"use the split that trainer check --deep --fix DIR writes, which moves {counted(moved, 'image')}"
     if not moved:
         fix = "take the frames of each split from a different video"
     elif remain:
-        fix += f"; {remain} pairs at its edges remain near-duplicates"
+        fix += f"; {counted(remain, 'pair')} at its edges will remain near-duplicates"
     return Finding("near-duplicates", what, fix, data.file, None, "warning")
 
 

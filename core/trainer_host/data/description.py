@@ -237,7 +237,7 @@ class Description(Mapping[str, Any]):
         splits: The images and rows of each split.
         findings: The findings of reading; the host shows them with those of the checks.
         lines: The line of each key in ``file``; a nested key is written with a dot (``names.0``).
-        left_out: For each split the images that were skipped because they cannot be used.
+        skipped: For each split the images that were skipped because they cannot be used.
         engine_reads: Whether the labels are files that the engine could find and read by itself.
         ids: The ids that the dataset's own files use, if its format has any.
     """
@@ -247,13 +247,13 @@ class Description(Mapping[str, Any]):
     splits: Mapping[str, Split] = field(default_factory=dict, kw_only=True)
     findings: Sequence[Finding] = field(default=(), kw_only=True)
     lines: Mapping[str, int] = field(default_factory=dict, kw_only=True)
-    left_out: Mapping[str, list[str]] = field(default_factory=dict, kw_only=True)
+    skipped: Mapping[str, list[str]] = field(default_factory=dict, kw_only=True)
     engine_reads: bool = field(default=False, kw_only=True)
     ids: SourceIds = field(default_factory=SourceIds, kw_only=True)
 
     def __post_init__(self) -> None:
         # Copies: whoever reads a dataset goes on to use its own dicts and lists.
-        for name in ("content", "splits", "lines", "left_out"):
+        for name in ("content", "splits", "lines", "skipped"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         object.__setattr__(self, "findings", tuple(self.findings))
         object.__setattr__(self, "file", os.fspath(self.file))

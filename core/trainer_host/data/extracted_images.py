@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 256 << 20
 SIGNATURES = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg"}
-"""How the images begin that are taken out of files, and their endings."""
+"""First bytes of images that are taken out of files, and their endings."""
 
 
 def cache_image(content: bytes, name: str, make: Callable[[bytes], bytes] | None = None) -> str | None:

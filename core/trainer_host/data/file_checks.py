@@ -52,7 +52,7 @@ def _none_has(split: Split, what: str) -> str:
 
 
 def _labels(data: Description, split: Split, misplaced: Misplaced | None) -> Iterator[Finding]:
-    # Labels of which nothing could be used have findings of their own.
+    # Labels of which nothing could be used have their own findings.
     lost = any(f.split == split.name and f.image != f.file and f.severity == "error" for f in data.findings)
     if len(split) and not lost and not (split.labelled == FOUND).any():
         what, fix = f"{_none_has(split, 'labels')}.", "label them"

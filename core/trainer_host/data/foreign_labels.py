@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer_host.base.findings import Finding
+from trainer_host.base.wording import counted
 from trainer_host.data.label_files import LabelFault
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ REPLACE = "replace the link with the label file of the image, or remove it"
 
 @dataclass(frozen=True)
 class Places:
-    """Where the label files of a folder may be.
+    """Places where the label files of a folder may be.
 
     Attributes:
         roots: The folders that belong to the dataset, without links.
@@ -124,8 +125,8 @@ def images_out(split: str, listing: Listing, home: str, root: str) -> Iterator[F
     some = len(images) < len(listing.images) or any(os.path.isdir(link) for link in out)  # noqa: PTH112
     if images and some:
         first = listing.images[images[0]]
-        what = f"{len(images)} of the {len(listing.images)} {split} images are reached by links that lead out of the"
-        what += f" dataset, such as this one to {os.path.realpath(first)}."
+        what = f"{len(images)} of {counted(len(listing.images), f'{split} image')} reached by links that lead out of"
+        what += f" the dataset, such as this one to {os.path.realpath(first)}."
         fix = "replace the links with copies, or remove them"
         yield Finding(LINK_OUT, what, fix, first, None, "warning", split)
 
@@ -135,7 +136,7 @@ def folders_out(split: str, listing: Listing) -> Iterator[Finding]:
     used = sorted(i for i in listing.folders_out if listing.label_stats[i, 0] >= 0)
     if used:
         folder = os.path.dirname(listing.label_files[used[0]])  # noqa: PTH120
-        what = f"the folder of {len(used)} {split} label files is a link that leads out of the dataset, to"
+        what = f"the folder of {counted(len(used), f'{split} label file')} is a link that leads out of the dataset, to"
         what += f" {os.path.realpath(folder)}."
         fix = "copy the label files into the dataset before moving or sharing it"
         yield Finding(LINK_OUT, what, fix, folder, None, "warning", split)

@@ -1,6 +1,6 @@
 """Headers of image files: size, rotation, and whether the file is complete. No pixel is decoded.
 
-JPEG and PNG, the formats of nearly every dataset, have readers of their own, because opening each file by a library
+JPEG and PNG, the formats of nearly every dataset, have their own readers, because opening each file by a library
 takes several times as long; Pillow reads every other format and whatever looks odd.
 """
 

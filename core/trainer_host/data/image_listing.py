@@ -94,7 +94,7 @@ def _walk(split: str, top: str, listing: Listing) -> list[Listed]:
 
 
 def _again(split: str, folder: str, first: str, above: tuple[str, ...]) -> Finding:
-    """Return what to say of a folder that was walked before: by a link that leads back, or beside."""
+    """Return what to say of a folder that was walked before: by a link that leads back, or to another folder."""
     if first in above:
         what = "the link leads to a folder that contains it, so its images would repeat endlessly."
         return Finding("link-loop", what, "remove the link", folder, None, "error", split)
@@ -134,7 +134,7 @@ def _pass_over(split: str, path: str, suffix: str, is_folder: bool, findings: li
         what, fix = "a folder has the name of an image.", "rename it, or put the image there"
         findings.append(Finding("image-unreadable", what, fix, path, None, "error", split, path))
     elif suffix in PICTURES and not is_folder:
-        what = f"the image is skipped: .{suffix} files are not supported."
+        what = f"the image is skipped, as .{suffix} files are not supported."
         findings.append(Finding("image-format", what, "convert it to PNG or JPEG", path, None, "warning", split))
     return [path] if is_folder else []
 
@@ -159,7 +159,7 @@ def _lines_of(split: str, file: Path, findings: list[Finding]) -> list[str]:
         findings.append(Finding(code, message, fix, str(file), line, "error", split))
 
     if file.stat().st_size > MOST_BYTES:
-        what = f"the list has {file.stat().st_size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
+        what = f"the list has {file.stat().st_size >> 20} MiB; the maximum is {MOST_BYTES >> 20}."
         note("list-encoding", what, "give a folder of images, or a shorter list")
         return []
     try:
@@ -202,7 +202,7 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
                 break
             continue
         if path in first:
-            what = f"{words} is listed in line {first[path]} too, so it counts twice."
+            what = f"{words} is already listed in line {first[path]}, so it counts twice."
             fix = "remove the line, or ignore this if the repetition is intended"
             findings.append(Finding("image-duplicate", what, fix, str(file), number, "warning", split))
         first.setdefault(path, number)
@@ -212,20 +212,20 @@ def _read_list(split: str, file: Path, root: Path, listing: Listing) -> list[Lis
             continue
         found.append((path, facts))
     if without_prefix:
-        what = f"{without_prefix} of {len(lines)} lines begin with {PREFIX}, and the images are there without it."
+        what = f"{without_prefix} of {len(lines)} lines begin with {PREFIX}, but the images are found without it."
         fix = f"remove {PREFIX} from the lines, or put the images into a folder of that name"
         findings.append(Finding("path-habit", what, fix, str(file), None, "warning", split))
     listing.image_links += [path for path, _ in found if os.path.islink(path)]  # noqa: PTH114
     return found
 
 
-def _meant(words: str, beside: Path, root: Path) -> str:
+def _meant(words: str, list_folder: Path, root: Path) -> str:
     """Return what to do about a line that names no image; its path may be one of another machine."""
-    meant = tail_in(words, (beside, root))
-    return f"write {'./' * (beside == root)}{meant}" if meant else "correct the path, or remove the line"
+    meant = tail_in(words, (list_folder, root))
+    return f"write {'./' * (list_folder == root)}{meant}" if meant else "correct the path, or remove the line"
 
 
-def _entry(words: str, beside: Path, root: Path) -> tuple[str, bool]:
+def _entry(words: str, list_folder: Path, root: Path) -> tuple[str, bool]:
     """Return the path that a line of a list means, and whether that is without the prefix that some tools write.
 
     It is relative to the list or to the dataset's folder. Where neither is there, the working folder is tried, which is
@@ -234,11 +234,11 @@ def _entry(words: str, beside: Path, root: Path) -> tuple[str, bool]:
     path = os.path.expanduser(words)  # noqa: PTH111
     if os.path.isabs(path):  # noqa: PTH117
         return os.path.normpath(path), False
-    places = [os.path.normpath(os.path.join(base, path)) for base in (beside, root, Path.cwd())]  # noqa: PTH118
+    places = [os.path.normpath(os.path.join(base, path)) for base in (list_folder, root, Path.cwd())]  # noqa: PTH118
     with suppress(ValueError):  # a path that cannot be one
         there = next((p for p in places if os.path.lexists(p)), None)
         if there is None and path.startswith(PREFIX):
-            bare = os.path.normpath(os.path.join(beside, path[len(PREFIX) :]))  # noqa: PTH118
+            bare = os.path.normpath(os.path.join(list_folder, path[len(PREFIX) :]))  # noqa: PTH118
             return (bare, True) if os.path.lexists(bare) else (places[0], False)
         return there or places[0], False
     return places[0], False

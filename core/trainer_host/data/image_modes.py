@@ -14,6 +14,7 @@ import numpy as np
 
 from trainer_host.base.errors import StoppedError
 from trainer_host.base.findings import Finding
+from trainer_host.base.wording import counted
 from trainer_host.data.header_facts import ALPHA, CHANNELS, DEEP
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def check_modes(data: Description) -> Iterator[Finding]:
 
 
 def _count(split: Split, number: int) -> str:
-    return f"{number} of {len(split)} {split.name} image{'s' * (len(split) != 1)} {'has' if number == 1 else 'have'}"
+    return f"{number} of {counted(len(split), f'{split.name} image')} {'has' if number == 1 else 'have'}"
 
 
 def _warning(split: Split, index: int, code: str, message: str, fix: str) -> Finding:
@@ -75,8 +76,8 @@ def _other_channels(data: Description, split: Split, channels: int) -> Iterator[
         yield data.of_key("channels", "image-channels", message, f"write channels: {known[0]}, or use other images")
         return
     for index in wrong:
-        message = f"the image has {known[index]} channel{'s' * (known[index] != 1)}, and the dataset has {channels}."
-        yield split.of_image(index, "image-channels", message, f"save it with {channels} channels")
+        message = f"the image has {counted(known[index], 'channel')}, but the dataset has {channels}."
+        yield split.of_image(index, "image-channels", message, f"save it with {counted(channels, 'channel')}")
 
 
 # --- pixels -------------------------------------------------------------------------------------------------------
@@ -124,8 +125,8 @@ def _alpha(split: Split) -> Iterator[Finding]:
     seen = [(float((look.pixels < 255).mean()), look.index) for look in _looks(split, ALPHA, "A")] if number else []
     share, index = max(seen, default=(0.0, 0))
     if share > 0:
-        message = f"{_count(split, number)} an alpha channel, which is dropped: {100 * share:.3g}% of this one is"
-        message += " transparent, and its hidden colours appear."
+        message = f"{_count(split, number)} an alpha channel, which training drops: in this image,"
+        message += f" {100 * share:.3g}% of the pixels are transparent, and their hidden colours become visible."
         fix = "save such images without alpha on a background, or ignore this if their colours are right"
         yield _warning(split, index, "image-alpha", message, fix)
 
@@ -140,9 +141,8 @@ def _dark(split: Split) -> Iterator[Finding]:
     factor = 1
     while 2 * factor * (level + 1) <= 65536:
         factor *= 2
-    message = f"{_count(split, number)} 16-bit pixels, of which training keeps the high byte (value / 256) and makes"
-    message += f" them dark: in this one, the brightest, {MOST}% of the pixels are at most {int(level)} of 65535, which"
-    message += f" becomes {int(level) >> 8} of 255."
+    message = f"{_count(split, number)} 16-bit pixels, which training divides by 256, so they become dark: in the"
+    message += f" brightest, {MOST}% of the pixels are at most {int(level)} of 65535 ({int(level) >> 8} of 255)."
     fix = f"multiply the values by {factor} and save them again, with 16 bits or, divided by 256, with 8"
     yield _warning(split, index, "image-dark", message, fix)
 

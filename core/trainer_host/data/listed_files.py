@@ -45,7 +45,7 @@ class Listing:
         folders_out: Indices of the label files in folders outside of the dataset, to which a link leads.
         tops: The folders that were walked.
         image_links: Images, and folders with images, that are links.
-        by_folder: Whether all images of their folders are in it; a list may leave some out.
+        by_folder: Whether all images of their folders are in it; a list may omit some.
         findings: The problems of folders, lists and links.
     """
 

@@ -34,7 +34,7 @@ NAMES: dict[str, Callable[[str, str], str]] = {
     "json": lambda stem, _: f"{stem}.json",
     "xml": lambda stem, _: f"{stem}.xml",
 }
-"""How the label file of an image may be called, from its name without and with its ending."""
+"""Names that the label file of an image may have, from its name without and with its ending."""
 FOREIGN = frozenset({"json", "xml"})
 
 

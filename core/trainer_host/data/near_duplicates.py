@@ -1,6 +1,6 @@
 """Pictures that show nearly the same, such as neighbouring frames of a video, and a split that keeps them together.
 
-Pictures are compared as thumbnails in grey levels. Two are nearly the same where every part of the one is like that
+Pictures are compared as thumbnails in grey levels. Two are nearly the same if every part of the one is like that
 part of the other. A hash of the whole picture would not do: with a camera that stands still it sees the background
 alone, and calls every two frames of a recording the same wherever the animal is.
 """

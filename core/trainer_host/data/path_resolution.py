@@ -35,17 +35,17 @@ def root_of(data: Draft, datasets: Callable[[], Path] | None) -> Path:
 
     Args:
         data: The dataset.
-        datasets: Returns the engine's folder of datasets, where that may be meant.
+        datasets: Returns the engine's folder of datasets, if that may be meant.
     """
-    beside = Path(data.file).parent.resolve()
+    yaml_folder = Path(data.file).parent.resolve()
     given = data.get("path")
     if given is None or given == "":
-        return beside
+        return yaml_folder
     if not isinstance(given, str):
-        fix = meant_root(data, given, beside) or "write path: FOLDER"
+        fix = meant_root(data, given, yaml_folder) or "write path: FOLDER"
         data.note_key("path", "key-type", f"path is {given!r}, not a path.", fix)
-        return beside
-    place = beside / os.path.expanduser(given)  # noqa: PTH111 - which leaves an unknown user as it is
+        return yaml_folder
+    place = yaml_folder / os.path.expanduser(given)  # noqa: PTH111 - which leaves an unknown user as it is
     if _is_folder(place):
         return place.resolve()
     others = [] if Path(given).is_absolute() else [Path.cwd() / given, *([datasets() / given] if datasets else [])]
@@ -55,7 +55,7 @@ def root_of(data: Draft, datasets: Callable[[], Path] | None) -> Path:
             data.note_key("path", "path-habit", what, f"write path: {other.resolve()}", "warning")
             return other.resolve()
     what = f"path: folder {given if is_absolute(given) else display_path(place)} not found."
-    fix = meant_root(data, given, beside) or _fix(data, given, "correct it; it is relative to the YAML")
+    fix = meant_root(data, given, yaml_folder) or _fix(data, given, "correct it; it is relative to the YAML")
     data.note_key("path", "split-missing-path", what, fix)
     return place
 
@@ -73,7 +73,7 @@ def sources_of(data: Draft, root: Path, needed: str) -> dict[str, list[Path]]:
     Args:
         data: The dataset; its splits are replaced by absolute paths, as the engine wants them.
         root: The folder that they are relative to.
-        needed: A split that has to be there besides ``train``.
+        needed: A split that has to be there yaml_folders ``train``.
     """
     if "validation" in data and "val" not in data:
         what = "the key 'validation' is read as 'val'."
@@ -159,8 +159,8 @@ def _place(data: Draft, key: str, entry: str, root: Path) -> Path | None:
 
 def _note_outside(data: Draft, root: Path, found: Mapping[str, Sequence[Path]]) -> None:
     """Warn of splits that lie outside of the dataset's folder, by their paths or by a link."""
-    beside = Path(data.file).parent.resolve()
-    homes = (root.resolve(), beside)
+    yaml_folder = Path(data.file).parent.resolve()
+    homes = (root.resolve(), yaml_folder)
     for split, some in found.items():
         strange = [p for p in some if not any(p.is_relative_to(home) for home in homes)]
         entries = texts(data[split])
@@ -170,7 +170,7 @@ def _note_outside(data: Draft, root: Path, found: Mapping[str, Sequence[Path]]) 
             data.note_key(split, LINK_OUT, what, COPY, "warning")
         elif strange:
             what = f"{split}: {display_path(strange[0])} is outside of the dataset folder."
-            data.note_key(split, "path-outside", what, _common(beside, found), "warning")
+            data.note_key(split, "path-outside", what, _common(yaml_folder, found), "warning")
         else:
             continue
         data.findings[-1] = replace(data.findings[-1], split=split)
@@ -180,12 +180,12 @@ def _is_below(path: Path, folder: Path) -> bool:
     return Path(os.path.normpath(path)).is_relative_to(folder)
 
 
-def _common(beside: Path, found: Mapping[str, Sequence[Path]]) -> str:
+def _common(yaml_folder: Path, found: Mapping[str, Sequence[Path]]) -> str:
     """Return how to name the folder that holds the YAML and all splits."""
-    common = Path(os.path.commonpath([beside, *(p for some in found.values() for p in some)]))
+    common = Path(os.path.commonpath([yaml_folder, *(p for some in found.values() for p in some)]))
     if common in {Path(common.anchor), Path.home(), Path.home().parent}:
         return "move the images into the dataset folder"
-    lines = [f"path: {as_yaml(os.path.relpath(common, beside))}"]
+    lines = [f"path: {as_yaml(os.path.relpath(common, yaml_folder))}"]
     for split, some in found.items():
         places = [as_yaml(os.path.relpath(p, common)) for p in some]
         lines.append(f"{split}: {places[0] if len(places) == 1 else '[' + ', '.join(places) + ']'}")
@@ -208,11 +208,11 @@ def _taken(data: Draft, root: Path) -> list[Path]:
 
 def _meant(data: Draft, key: str, entry: str, root: Path) -> str | None:
     """Return how to name the images that are perhaps meant; None if none are found."""
-    split, beside = key.partition(".")[0], Path(data.file).parent.resolve()
+    split, yaml_folder = key.partition(".")[0], Path(data.file).parent.resolve()
     if "://" in entry:
         return None
-    elsewhere = data.get("path") and root.resolve() != beside
-    if elsewhere and not is_absolute(entry) and (fix := meant_root(data, "", beside)):
+    elsewhere = data.get("path") and root.resolve() != yaml_folder
+    if elsewhere and not is_absolute(entry) and (fix := meant_root(data, "", yaml_folder)):
         return fix
     root = _base(data, root)
     found = meant_split(entry, split, root, _taken(data, root))
@@ -220,7 +220,7 @@ def _meant(data: Draft, key: str, entry: str, root: Path) -> str | None:
         return None
     labels = [Path(label_folder(str(root / place))) for place in (entry, found)]
     if _has_texts(labels[0]) and not _has_texts(labels[1]) and not is_absolute(entry):
-        return f"move the folder {found} to {entry}"  # as the labels are beside that
+        return f"move the folder {found} to {entry}"  # as the labels are next to that
     return _written(key, found)
 
 

@@ -34,7 +34,7 @@ MOST_ENTRIES = 2000
 """Entries that are looked at to see whether a folder has images."""
 MOST_FOLDERS = 500
 MOST_DEPTH = 3
-"""How far below the dataset's folder, and among how many folders, one of a name is looked for."""
+"""Levels below the dataset's folder, and number of folders, that are searched for a folder of a name."""
 
 
 def is_absolute(entry: str) -> bool:
@@ -142,38 +142,40 @@ def _folders(root: Path) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def meant_root(data: Draft, given: Any, beside: Path) -> str | None:
+def meant_root(data: Draft, given: Any, yaml_folder: Path) -> str | None:
     """Return what to do about a ``path`` that leads nowhere; None if the splits are nowhere near.
 
     Args:
         data: The dataset.
         given: The value of its ``path``.
-        beside: The folder of its YAML.
+        yaml_folder: The folder of its YAML.
     """
     named = [(split, e) for split in ("train", "val") for e in texts(data.get(split))]
     entries = [e for _, e in named if not is_absolute(e)]
     if not entries:  # absolute paths are judged by themselves
-        return "remove path:" if any(meant_split(e, split, beside) for split, e in named) else None
+        return "remove path:" if any(meant_split(e, split, yaml_folder) for split, e in named) else None
     parts = parts_of(given) if isinstance(given, str) else ()
     tails = ["/".join(parts[start:]) for start in range(len(parts))]
-    corrected = _corrected(beside, parts) if parts else None
-    places = [beside, *(beside / t for t in tails), *([beside / corrected] if corrected else []), beside.parent]
-    places += [beside.parent / t for t in tails]
+    corrected = _corrected(yaml_folder, parts) if parts else None
+    places = [yaml_folder, *(yaml_folder / t for t in tails)]
+    places += [*([yaml_folder / corrected] if corrected else []), yaml_folder.parent]
+    places += [yaml_folder.parent / t for t in tails]
     for place in places:
         if all((place / e).exists() and has_images(place / e) for e in entries):
-            return "remove path:" if place == beside else f"write path: {as_yaml(os.path.relpath(place, beside))}"
-    return _rewritten(named, beside)
+            path = as_yaml(os.path.relpath(place, yaml_folder))
+            return "remove path:" if place == yaml_folder else f"write path: {path}"
+    return _rewritten(named, yaml_folder)
 
 
-def _rewritten(named: Sequence[tuple[str, str]], beside: Path) -> str | None:
+def _rewritten(named: Sequence[tuple[str, str]], yaml_folder: Path) -> str | None:
     """Return what to write in place of ``path`` and of entries that lead nowhere next to the YAML either."""
     lines: list[str] = []
     places: list[Path] = []
     for split, entry in named:
-        found = entry if (beside / entry).exists() else meant_split(entry, split, beside, places)
+        found = entry if (yaml_folder / entry).exists() else meant_split(entry, split, yaml_folder, places)
         if found is None or len(named) > len({s for s, _ in named}):  # lists are left to the user
             return None
-        places.append((beside / found).resolve())
+        places.append((yaml_folder / found).resolve())
         lines += [f"{split}: {as_yaml(found)}"] if found != entry and not is_absolute(entry) else []
     return f"remove path:, and write {'; '.join(lines)}" if lines else None
 

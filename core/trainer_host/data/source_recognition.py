@@ -1,6 +1,6 @@
 """Something given as a dataset that is not one: what it is, and the shortest way in.
 
-It speaks only where no reader took the source. Files and folders are looked at within limits; nothing is parsed
+It is used only if no reader took the source. Files and folders are looked at within limits; nothing is parsed
 that could expand, and nothing is unpacked.
 """
 
@@ -82,7 +82,7 @@ def missing(source: str, shipped: Collection[str] = ()) -> TrainerError:
     known = {p.strip(): found for p in parts if (found := known_file(Path(p.strip())))}
     for name, kind in known.items():  # one of several files
         if kind.labels and len(known) < source.count(",") + 1:
-            what = f"{name} is {kind.name}, unlike the others: all files of a dataset have the same format."
+            what = f"{name} is {kind.name}, unlike the others: all files of a dataset must have the same format."
             return error_of(what, f"give each split in the same format; for this one: {kind.way_for(Path(name))}", name)
         return error_for(name)
     path = Path(source)
@@ -201,8 +201,8 @@ def _names_part(file: Path, part: Path) -> bool:
     entries = [e for split in ("train", "val", "test") for e in texts(content.get(split))]
     places = [Path(os.path.normpath(root / e)) for entry in entries for e in (entry, entry.removeprefix("../"))]
     places += [Path(label_folder(str(place))) for place in places]
-    beside = part.is_file() and part.parent == file.parent
-    return beside or any(p.is_relative_to(part) or part.is_relative_to(p) for p in places)
+    next_to = part.is_file() and part.parent == file.parent
+    return next_to or any(p.is_relative_to(part) or part.is_relative_to(p) for p in places)
 
 
 def lists_addresses(source: str) -> UnsafeError:

@@ -82,7 +82,7 @@ def _read(name: str, sources: Sequence[Path], listing: Listing) -> Contents:
     places = _places(known.images, listing.images)
     same_image = _unchanged(known, known.image_stats, listing.image_stats, places)
     same_label = _unchanged(known, known.label_stats, listing.label_stats, places)
-    # What could not be read for a reason of its own may be readable now, though nothing of it has changed; and another
+    # What could not be read for its own reason may be readable now, though nothing of it has changed; and another
     # release of OpenCV may rotate what this one does not.
     same_image &= listing.image_stats[:, 0] >= 0  # negative sizes stand for what is not a readable file
     same_image &= ~np.isin(places, [image for image, fault in known.image_faults if fault.code in REREAD])
@@ -233,7 +233,7 @@ def _read_label(path: str, size: int, index: int, faults: list[LabelFault]) -> b
             )
         )
     elif size > MOST_BYTES:
-        what = f"the label file has {size >> 20} MiB; more than {MOST_BYTES >> 20} MiB are not read."
+        what = f"the label file has {size >> 20} MiB; the maximum is {MOST_BYTES >> 20}."
         faults.append(LabelFault(index, 0, "label-too-large", what, "write only one object per line"))
     else:
         try:
@@ -249,7 +249,7 @@ def _read_label(path: str, size: int, index: int, faults: list[LabelFault]) -> b
         lines = text.count(b"\n")
         if lines <= MOST_ROWS:
             return text
-        what = f"the label file has {lines} lines; at most {MOST_ROWS} are supported."
+        what = f"the label file has {lines} lines; the maximum is {MOST_ROWS}."
         fix = "write one row per object, and one file per image"
         faults.append(LabelFault(index, 0, "label-too-many-rows", what, fix))
     return None

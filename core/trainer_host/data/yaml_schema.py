@@ -123,7 +123,7 @@ def _renumbered(names: Mapping[int, str]) -> str:
 def _listed(given: Any) -> str:
     """Return how to write classes that were given as a text, or as their number."""
     if _whole(given) is not None:
-        return f"write nc: {_whole(given)} in place of names"
+        return f"write nc: {_whole(given)} instead of names"
     names = [part.strip() for part in str(given).split(",") if part.strip()]
     plain = len(names) < SHOWN and all(re.fullmatch(PLAIN, name) for name in names)
     return f"write names: [{', '.join(names)}]" if names and plain else "write names: with a list of names"

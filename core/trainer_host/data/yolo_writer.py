@@ -61,7 +61,7 @@ def write_yolo(data: Description, folder: Path) -> Written:
     target = folder.absolute()
     refuse_folder(data, target)
     try:
-        # Written beside its place, so that moving it there is one step.
+        # Written next to its place, so that moving it there is one step.
         with temporary_folder(target) as scratch:
             work = scratch / target.name
             work.mkdir()
@@ -85,7 +85,7 @@ def refuse_folder(data: Description, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(Problem(f"{folder} exists and is not empty.", "choose another folder"))
     if not data.engine_reads:
-        return  # a format that names its images does not care for what else lies beside them
+        return  # a format that names its images does not care for other files next to them
     taken = {os.path.dirname(image) for split in data.splits.values() for image in split.images}  # noqa: PTH120
     inside = next((t for t in taken if folder.resolve().is_relative_to(Path(t).resolve())), None)
     if inside is not None:

@@ -42,7 +42,7 @@ IMAGES = frozenset(
     )
 )
 """Suffixes of images, and of what the engine keeps of them."""
-MOVED = "leave the files in place while a run lasts"
+MOVED = "do not move or delete files during a run"
 HEADLESS = "pip uninstall -y opencv-python && pip install opencv-python-headless"
 
 
@@ -153,7 +153,7 @@ def vanished(error: OSError, text: str) -> TrainerError | None:
     if Path(file).suffix.lower() in IMAGES:
         return DatasetError(Problem("the image disappeared during the run: No such file or directory.", MOVED, file))
     what = "the file or folder does not exist, or disappeared meanwhile."
-    return StorageError(Problem(what, "check the path, and leave files in place while a run lasts", file))
+    return StorageError(Problem(what, "check the path, and do not move or delete files during a run", file))
 
 
 def _unread_image(file: Path) -> TrainerError:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Command = Literal["run", "val", "predict"]
 """Commands that an engine carries out."""
 Lacking = Literal["video", "stream", "files"]
-"""What a prediction does without: a video or a stream among its sources, files that it writes."""
+"""Absent parts of a prediction: a video or a stream among its sources, files that it writes."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class EngineSettings(Protocol):
         """
         ...
 
-    def instead_of_option(self, name: str, value: Any) -> str | None:
-        """Return what to write for a setting given as an option (``--epochs 3``); None for an unknown name."""
+    def option_problem(self, message: str, name: str, value: Any) -> Problem | None:
+        """Return a problem for a setting given as an option (``--epochs 3``), with a fix; None for an unknown name."""
         ...
 
 

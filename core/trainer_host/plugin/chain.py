@@ -68,10 +68,10 @@ class HookManager(pluggy.PluginManager):
         """Register an object or a module with hook implementations.
 
         Raises:
-            ValueError: If the name or the plugin is registered already.
+            ValueError: If the name or the plugin is already registered.
         """
         if any(isinstance(known, _Guards) and known.hooks is plugin for known in self.get_plugins()):
-            raise ValueError(f"{plugin!r} is registered already")
+            raise ValueError(f"{plugin!r} is already registered")
         guards, name = _Guards(plugin), name or self.get_canonical_name(plugin)
         for attribute in dir(plugin):
             opts = self.parse_hookimpl_opts(plugin, attribute)
@@ -277,7 +277,7 @@ def _refuse_file(given: str, tasks: Collection[str], disabled: Collection[str]) 
         raise PluginError(Problem(what, "rename the file"))
     if name_of(given) in disabled:
         what = f"plugin file {given} is switched off."
-        raise PluginError(Problem(what, "omit --no-plugin, and unset TRAINER_NO_PLUGIN"))
+        raise PluginError(Problem(what, "remove --no-plugin, and unset TRAINER_NO_PLUGIN"))
 
 
 def _load_always(
@@ -338,12 +338,8 @@ def _with_options(
     for name in options:
         if name not in names:
             known = f"Plugins of this run: {', '.join(sorted(names))}."
-            problems.append(
-                Problem(
-                    f"options of {name!r}, which is not part of this run.",
-                    f"add --plugin {name}. {known}",
-                )
-            )
+            what = f"plugin {name!r} has options, but is not part of this run."
+            problems.append(Problem(what, f"add --plugin {name}", hint=known))
     if problems:
         raise SettingsError(*problems)
     return members

@@ -252,7 +252,7 @@ def _remedy(bad: PluginRecord, kind: Kind) -> str:
     if bad.state == "incompatible":
         return f"upgrade trainer-host, or install another version of {bad.distribution}"
     if bad.state == "disabled":
-        return "omit --no-plugin, and unset TRAINER_NO_PLUGIN"
+        return "remove --no-plugin, and unset TRAINER_NO_PLUGIN"
     return "trainer plugins --check"
 
 

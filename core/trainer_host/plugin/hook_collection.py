@@ -44,7 +44,7 @@ def mappings(manager: HookManager, hook: str, **arguments: Any) -> Iterator[tupl
     """
     for plugin, answer in answers(manager, hook, **arguments):
         if not isinstance(answer, Mapping):
-            what = f"{described(plugin)} answers the hook {hook!r} with a {type(answer).__name__}, not a mapping."
+            what = f"the hook {hook!r} of {described(plugin)} returned a {type(answer).__name__}, not a mapping."
             raise PluginError(Problem(what, "return a dict, by name"))
         yield plugin, answer
 
@@ -105,7 +105,7 @@ def joined_augmentations(chain: Chain, ctx: LoaderContext) -> tuple[Augmentation
     functions = []
     for plugin, answer in answers(chain.manager, "augmentations", ctx=ctx):
         if callable(answer):
-            what = f"{described(plugin)} answers the hook 'augmentations' with a function."
+            what = f"the hook 'augmentations' of {described(plugin)} returned a function."
             raise PluginError(Problem(what, "return a list of functions"))
         functions += list(answer)
     return tuple(functions)
@@ -121,7 +121,7 @@ def joined_metrics(chain: Chain, ctx: ValidationContext) -> dict[str, Metric]:
     for name, (who, metric) in found.items():
         if missing := [m for m in ("reset", "update", "compute") if not callable(getattr(metric, m, None))]:
             lacks = " and ".join(missing)
-            what = f"{who} brings the metric {name!r}, of type {type(metric).__name__}, without {lacks}."
+            what = f"the metric {name!r} of {who} is a {type(metric).__name__}, which lacks {lacks}."
             raise PluginError(Problem(what, "give it these methods: docs/how-to/add-a-metric.md"))
     return {name: metric for name, (_, metric) in found.items()}
 
@@ -133,8 +133,8 @@ def require_augmentations(chain: Chain, ctx: LoaderContext, dataset: Dataset) ->
         PluginError: If there are any.
     """
     if ctx.augmentations and tuple(getattr(dataset, "augmentations", ())) != ctx.augmentations:
-        what = f"datasets of task {chain.name!r} take no augmentations of plugins."
-        raise PluginError(Problem(what, "switch off the extensions that bring them"))
+        what = f"datasets of task {chain.name!r} do not support augmentations of plugins."
+        raise PluginError(Problem(what, "switch off the extensions that add them"))
 
 
 def require_sampler(chain: Chain, ctx: LoaderContext, loader: Loader) -> None:
@@ -144,8 +144,8 @@ def require_sampler(chain: Chain, ctx: LoaderContext, loader: Loader) -> None:
         PluginError: If there is one.
     """
     if ctx.sampler is not None and loader.sampler is not ctx.sampler:
-        what = f"loaders of task {chain.name!r} take no sampler of plugins."
-        raise PluginError(Problem(what, "switch off the extension that brings it"))
+        what = f"loaders of task {chain.name!r} do not support samplers of plugins."
+        raise PluginError(Problem(what, "switch off the extension that adds it"))
 
 
 class Postprocessing:
@@ -201,7 +201,7 @@ def require_measured(chain: Chain, names: Mapping[str, Any], metrics: Mapping[st
     missing = [name for name in names if name not in metrics]
     if missing:
         what = f"the validator of task {chain.name!r} does not compute {', '.join(missing)}."
-        raise PluginError(Problem(what, "switch off the extensions that bring these metrics"))
+        raise PluginError(Problem(what, "switch off the extensions that add these metrics"))
 
 
 def require_finite(fitness: Any) -> None:

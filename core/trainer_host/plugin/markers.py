@@ -22,4 +22,4 @@ class Done:
 
 
 DONE: Final = Done()
-"""What a first-result hook returns when it has done its work and has no value. None means 'ask my base'."""
+"""Answer of a first-result hook that has done its work and has no value. None means 'ask my base'."""

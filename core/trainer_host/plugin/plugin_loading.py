@@ -54,9 +54,9 @@ def load_task(record: PluginRecord) -> TaskSpec:
     if not isinstance(spec, TaskSpec):
         raise PluginError(f"task {record.name!r} from {record.origin} is broken: {record.target} is not a TaskSpec.")
     if isinstance(spec.trainer, str) and spec.base is None:
-        what = f"task {record.name!r} from {record.origin} is broken: it needs a base, as its trainer {spec.trainer}"
+        what = f"task {record.name!r} from {record.origin} is broken: its trainer is given as text"
         fix = f"name the task that {record.name!r} builds on: task_from_trainer(..., base=NAME)"
-        raise PluginError(Problem(f"{what} is imported late.", fix))
+        raise PluginError(Problem(f"{what} ({spec.trainer}), but it has no base.", fix))
     return spec
 
 

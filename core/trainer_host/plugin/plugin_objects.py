@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Spec = TaskSpec | ExtensionSpec
 
 PREFIX = "trainer_"
-"""How the modules of plugins begin by convention."""
+"""Prefix of the modules of plugins, by convention."""
 WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 """The places between the words of a class name."""
 

@@ -20,7 +20,7 @@ class Option:
         type: Its type, as text.
         default: Its default.
         help: What it is for: ``field(metadata={"help": ...})`` of a dataclass, or the description of a pydantic field.
-        allowed: The values or the range that its type allows, as text; empty where that says no more than the type.
+        allowed: The values or the range that its type allows, as text; empty if that says no more than the type.
     """
 
     name: str
@@ -71,7 +71,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 def _schema(declared: type[Any]) -> dict[str, Any]:
-    """Return the JSON schema of the options, or nothing where they have types that JSON cannot hold."""
+    """Return the JSON schema of the options, or nothing if they have types that JSON cannot hold."""
     from pydantic import TypeAdapter
     from pydantic.errors import PydanticUserError
 

@@ -84,7 +84,7 @@ class Registry:
             if same is None:
                 added.append(record)
             elif getattr(same.given, "hooks", None) is not getattr(record.given, "hooks", None):
-                what = f"{record.origin} has the name of {same.kind} {same.name!r} from {same.origin}."
+                what = f"{record.origin} has the same name as {same.kind} {same.name!r} from {same.origin}."
                 raise PluginError(Problem(what, "rename the class, or give a name: ExtensionSpec(name=...)"))
             names.append(record.name)
         return (self.of((*self.records, *added), self.disabled) if added else self), names

@@ -26,7 +26,7 @@ ARGUMENTS = {name: set(inspect.signature(f).parameters) - {"self"} for name, f i
 
 def no_hooks(record: PluginRecord, hooks: object) -> Problem:
     """Describe an extension that implements no hook, with the likely reason."""
-    what = f"{record.kind} {record.name!r} from {record.origin} implements no hook."
+    what = f"{record.kind} {record.name!r} from {record.origin} implements no hooks."
     module = _module(record, hooks)
     content = vars(module) if module is not None else {}
     if task := next((name for name, value in content.items() if isinstance(value, TaskSpec)), None):
@@ -91,7 +91,7 @@ def _unregistered(module: ModuleType, own: dict[str, Any]) -> Iterator[str]:
         if inspect.isfunction(value) and hasattr(value, MARK) and specs:
             yield f"move the function {name} into the class of the ExtensionSpec; only that is used"
         elif isinstance(value, type) and value not in used and any(hasattr(v, MARK) for v in _members(value).values()):
-            only = f"Move the hooks of {name} into the class of the ExtensionSpec; only that is used."
+            only = f"move the hooks of {name} into the class of the ExtensionSpec; only that is used"
             yield only if specs else f"add a line at the end: EXTENSION = ExtensionSpec(hooks={name}())"
     for name in list(specs)[1:]:
         yield f"move the hooks of {name} into a separate file: only the first ExtensionSpec of a file is used"

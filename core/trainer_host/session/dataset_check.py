@@ -11,6 +11,7 @@ from trainer_host.base.atomic_io import display_path
 from trainer_host.base.contexts import DataContext
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.findings import DatasetError, by_code
+from trainer_host.base.wording import counted
 from trainer_host.data.check_runner import finding_of, read_and_check
 from trainer_host.data.description import SPLITS, Description
 from trainer_host.data.subset_settings import check_selection, chosen_classes
@@ -174,7 +175,7 @@ def _fix(
         patch |= suggested
     lines = write_corrected(data, data.findings, folder, patch, proposal)
     if patch:
-        lines += ["Suggested for the YAML; see that it is right:", *patch_text(patch).splitlines()]
+        lines += ["Suggested for the YAML; check it:", *patch_text(patch).splitlines()]
     return lines
 
 
@@ -196,7 +197,7 @@ def prepare(
     engine, settings = engine or engine_of_request(request, registry), request.values
     problems = [*request.problems, *unknown_of(request, registry, engine)]
     if not settings.get("data"):
-        problems.append(Problem("no dataset is given.", f"write trainer {request.command} my.yaml"))
+        problems.append(Problem("no dataset given.", f"write trainer {request.command} my.yaml"))
     problems += _wrong_values(settings, engine)
     if problems:
         raise SettingsError(*problems)
@@ -269,6 +270,8 @@ def summary(result: CheckResult) -> list[str]:
     for name, numbers in result.counts["splits"].items():
         extra = [f"{numbers[key]} {word}" for key, word in (("empty", "empty"), ("missing", "without a label file"))]
         more = "".join(f", {text}" for text in extra if not text.startswith("0 "))
-        lines.append(f"  {name:<6}{numbers['images']:>7} images, {numbers['objects']} objects{more}")
+        lines.append(
+            f"  {name:<6}{counted(numbers['images'], 'image'):>14}, {counted(numbers['objects'], 'object')}{more}"
+        )
     task = f", checked for {result.task}" if result.task else ""
     return [f"{display_path(Path(result.dataset))}{task}:", *lines]

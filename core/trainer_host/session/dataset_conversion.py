@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.errors import Problem
 from trainer_host.base.findings import DatasetError
+from trainer_host.base.wording import counted
 from trainer_host.data.check_runner import apply_tolerance, read_and_check
 from trainer_host.data.holdout import hold_out
 from trainer_host.data.yolo_writer import Written, write_yolo
@@ -31,12 +32,12 @@ class ConvertResult:
 
     Attributes:
         written: The new dataset.
-        left_out: For each split the images that were skipped because they cannot be used.
+        skipped: For each split the images that were skipped because they cannot be used.
         findings: Findings of the check of the dataset that was read.
     """
 
     written: Written
-    left_out: Mapping[str, list[str]]
+    skipped: Mapping[str, list[str]]
     findings: Sequence[Finding]
 
     def as_json(self) -> dict[str, Any]:
@@ -46,8 +47,8 @@ class ConvertResult:
             "data": str(written.file),
             "images": written.images,
             "rows": written.rows,
-            "crowds_left_out": written.crowds,
-            "images_left_out": dict(self.left_out),
+            "crowds_skipped": written.crowds,
+            "images_skipped": dict(self.skipped),
             "linked": written.linked,
             "renamed": written.renamed,
             "warnings": len(self.findings),
@@ -56,15 +57,18 @@ class ConvertResult:
     def lines(self) -> list[str]:
         """Return what was written, for people."""
         written = self.written
-        shown = [f"  {name:<6}{n:>7} images, {written.rows[name]} objects" for name, n in written.images.items()]
         total = sum(written.images.values())
-        shown.append(f"  {written.linked} images are hard links, {total - written.linked} are copies")
+        shown = [
+            f"  {name:<6}{counted(images, 'image'):>14}, {counted(written.rows[name], 'object')}"
+            for name, images in written.images.items()
+        ]
+        shown.append(f"  images linked: {written.linked}, copied: {total - written.linked}")
         if written.renamed:
-            shown.append(f"  {written.renamed} images have new names, because their label files would share one")
+            shown.append(f"  renamed {counted(written.renamed, 'image')} whose label files would have the same name")
         if written.crowds:
-            shown.append(f"  {written.crowds} rows that mark crowds are skipped, which label files cannot express")
-        for name, images in self.left_out.items():
-            shown.append(f"  {len(images)} {name} images are skipped, because they cannot be used")
+            shown.append(f"  skipped {counted(written.crowds, 'crowd row')}: YOLO labels cannot express crowds")
+        for name, images in self.skipped.items():
+            shown.append(f"  skipped {counted(len(images), f'{name} image')} that cannot be used")
         return [*shown, f"Use it: trainer run data={display_path(written.file)}"]
 
 
@@ -93,4 +97,4 @@ def convert(request: Request, registry: Registry, folder: Path, reporter: Report
     data = apply_tolerance(data, options.bad)
     if not data.splits:
         raise DatasetError(Problem("no images to convert.", None, data.file))
-    return ConvertResult(write_yolo(data, folder), data.left_out, data.findings)
+    return ConvertResult(write_yolo(data, folder), data.skipped, data.findings)

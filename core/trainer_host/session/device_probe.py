@@ -1,4 +1,4 @@
-"""Looks for devices: a process of its own, since importing a damaged library may end the process.
+"""Looks for devices: a separate process, since importing a damaged library may end the process.
 
     python -m trainer_host.session.device_probe
 

@@ -1,4 +1,4 @@
-"""What a bug report needs: versions, the engine's state, devices, limits, plugins, and what is wrong with them."""
+"""Facts for a bug report: versions, the engine's state, devices, limits, plugins, and their problems."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _look_at_devices(found: Diagnosis) -> None:
         found.of_environment.append(Problem(f"{name} cannot be imported: {reason}.", f"reinstall {name}"))
     devices = [d["device"] for d in found.devices.get("devices", ())]
     if devices == ["cpu"] and GPU_DRIVER.exists():
-        what = "there is an NVIDIA driver, but torch cannot use a GPU."
+        what = "an NVIDIA driver is installed, but torch cannot use a GPU."
         fix = "install torch for CUDA: https://pytorch.org/get-started/locally"
         if found.devices.get("cuda"):
             fix = "check nvidia-smi, CUDA_VISIBLE_DEVICES, and whether the driver supports this CUDA release"

@@ -57,5 +57,5 @@ def request_problems(request: Request, registry: Registry, engine: Engine, comma
     if request.options.images and command == "predict":
         problems.append(Problem("images= is not a setting of predict.", f"write source={request.options.images[0]}"))
     if "model" not in settings and not is_meant("model", problems):
-        problems.append(Problem("no model is given.", "write model=best.pt"))
+        problems.append(Problem("no model given.", "write model=best.pt"))
     return problems

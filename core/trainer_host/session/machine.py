@@ -1,4 +1,4 @@
-"""What the machine offers a training: processors, memory and disks, with the limits that a container sets."""
+"""Resources of the machine: processors, memory and disks, with the limits that a container sets."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _refuse_absent_objects(request: Request, present: Collection[str | None]) ->
     problems = []
     for name, kind in absent.items():
         again = f"plugins=[{kind.rpartition('.')[2]}()]" if name in named else f"{name}=..."
-        what = f"the run had {name!r} as an object of the class {kind}, which a file cannot hold."
+        what = f"{name!r} was given to the run as an object of the class {kind}, which a file cannot store."
         fix = f"call trainer_host.run(settings_file={str(request.file)!r}, {again})"
         problems.append(Problem(what, fix, str(request.file)))
     if problems:

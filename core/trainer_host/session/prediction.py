@@ -11,6 +11,7 @@ from trainer_host.base.errors import Problem, SettingsError, TrainerError
 from trainer_host.base.findings import DatasetError
 from trainer_host.base.results import PredictResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
+from trainer_host.base.wording import counted
 from trainer_host.engine.error_translation import blamed
 from trainer_host.session.evaluation import request_problems
 from trainer_host.session.model_opening import open_model
@@ -127,7 +128,8 @@ def nothing_read(unreadable: Sequence[UnreadableImage]) -> DatasetError:
     """Return the error of a source of which nothing can be read."""
     problems = [Problem(f"{u.reason}.", f"{u.fix}", str(u.path)) for u in unreadable[:SHOWN]]
     if len(unreadable) > SHOWN:
-        problems.append(Problem(f"{len(unreadable) - SHOWN} more images cannot be read.", "--json lists them"))
+        more = counted(len(unreadable) - SHOWN, "more image")
+        problems.append(Problem(f"{more} cannot be read.", "--json lists them"))
     return DatasetError(*problems)
 
 
@@ -138,7 +140,7 @@ def warn_of_unreadable(unreadable: Sequence[UnreadableImage], source: Source, re
     for image in unreadable[:SHOWN]:
         reporter.warn(f"{image.path} cannot be read: {image.reason}.")
     if len(unreadable) > SHOWN:
-        reporter.warn(f"{len(unreadable) - SHOWN} more images cannot be read.")
+        reporter.warn(f"{counted(len(unreadable) - SHOWN, 'more image')} cannot be read.")
 
 
 def _tried(outputs: Sequence[Path], source: Any) -> dict[Path, Path]:

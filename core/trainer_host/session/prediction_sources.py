@@ -50,7 +50,7 @@ def find_source(source: Any, offline: bool, data: Any = None) -> Source:
     """
     if source is None:
         fix = f"source={data}" if isinstance(data, str) and Path(data).is_dir() else None
-        raise SettingsError(Problem("no source is given.", fix or "add source=IMAGE, a folder, or a video"))
+        raise SettingsError(Problem("no source given.", fix or "add source=IMAGE, a folder, or a video"))
     if isinstance(source, str) and not source.strip():
         raise SettingsError(Problem("source= has no value.", "write source=VALUE"))
     if isinstance(source, (list, tuple)):
@@ -89,7 +89,7 @@ def _named(text: str, offline: bool) -> Source:
     if path.is_dir():
         return _in_folder(path)
     if not path.is_file():
-        what = f"{text} is a device, a pipe or a socket, and not a file."
+        what = f"{text} is a device, a pipe or a socket, not a file."
         camera = CAMERA.fullmatch(text)
         fix = f"source={camera[1]} for the camera" if camera else "give an image, a folder, or a video"
         raise SettingsError(Problem(what, fix))
@@ -97,7 +97,7 @@ def _named(text: str, offline: bool) -> Source:
         refuse_addresses(path, offline)
         return listed_streams(path) if text.lower().endswith(STREAMS) else listed_in_table(path)
     if suffix_of(path) not in SUFFIXES | VIDEOS:
-        what = f"{text} is neither an image nor a video, by its ending."
+        what = f"{text} is neither an image nor a video: unsupported file extension."
         raise SettingsError(Problem(what, _instead_of(text)))
     return Source([path.absolute()])
 
@@ -114,7 +114,7 @@ def _address(text: str, offline: bool) -> Source:
         what = f"source={text}: addresses that begin with {scheme}:// are not supported."
         raise SettingsError(Problem(what, "download the file, and give its path"))
     if offline:
-        raise UnsafeError(Problem(f"{text} would be fetched, and the run is offline.", "give a local file"))
+        raise UnsafeError(Problem(f"{text} would have to be fetched, but the run is offline.", "give a local file"))
     return Source(stream=text)
 
 

@@ -33,7 +33,7 @@ def try_output(path: Path) -> Path:
         target = path.resolve()
         if target.exists():
             if target.is_dir():
-                raise StorageError(Problem("this is a folder.", fix, str(path)))
+                raise StorageError(Problem("not a file, but a folder.", fix, str(path)))
             if not os.access(target, os.W_OK):
                 raise StorageError(Problem("no permission to overwrite the file.", fix, str(path)))
             if not target.is_file():

@@ -41,7 +41,7 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train", ma
     _sweep_runs(base)
     wanted = str(settings.get("name") or name)
     if Path(wanted).name != wanted or wanted in {".", ".."}:
-        raise SettingsError(Problem(f"name={wanted} is not the name of a folder.", _split(wanted)))
+        raise SettingsError(Problem(f"name={wanted} is not a valid folder name.", _split(wanted)))
     if settings.get("exist_ok"):
         return _make((base / wanted).resolve(), True, made)
     for number in range(1, MOST_RUNS):
@@ -105,11 +105,11 @@ def _make(folder: Path, exist_ok: bool, made: list[Path] | None) -> Path:
         folder.mkdir(parents=True, exist_ok=exist_ok)
     except FileExistsError:
         if exist_ok:
-            raise StorageError(Problem("the run's folder is a file.", "give another one", str(folder))) from None
+            raise StorageError(Problem("the run folder is a file.", "give another one", str(folder))) from None
         raise
     except OSError as error:
         fix = "give another folder with project=DIR"
-        raise StorageError(Problem(f"the run's folder cannot be made: {error.strerror}.", fix, str(folder))) from error
+        raise StorageError(Problem(f"cannot create the run folder: {error.strerror}.", fix, str(folder))) from error
     if made is not None:
         made += missing
     return folder

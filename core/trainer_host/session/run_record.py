@@ -56,7 +56,7 @@ def _head(resolved: ResolvedRun) -> str:
     """Return the comment that says how to run it again."""
     if resolved.objects:
         kinds = escaped(", ".join(resolved.objects.values()))
-        return f"# A run of trainer-host. It cannot be run again from this file alone, which cannot hold {kinds}.\n"
+        return f"# A run of trainer-host. It cannot be run again from this file alone, which cannot store {kinds}.\n"
     # Escaped, because a line break in a name would end the comment.
     files = "".join(f" --plugin {escaped(shlex.quote(name))}" for name in resolved.plugins if is_file(name))
     return f"# A run of trainer-host. To run it again: trainer run {FILE}{files}\n"

@@ -72,7 +72,7 @@ def _draw_sample(chain: Chain, folder: Path) -> dict[str, Any]:
 
 
 def _put_sample(work: Path, folder: Path, drawn: dict[str, Any]) -> None:
-    """Move a sample to its place, unless another run has put the same there; what stands there is kept aside."""
+    """Move a sample to its place, unless another run has put the same there; other content is renamed."""
     if _read_mark(folder / MARK).get("by") == drawn["by"]:
         return
     if folder.exists():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainer_host.base.request import Request
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-"""How an address begins; the engine takes one with a single slash too. One letter is a drive of Windows."""
+"""Beginning of an address; the engine takes one with a single slash too. One letter is a drive of Windows."""
 FETCHED = (".ndjson",)
 """Datasets that are lists of addresses."""
 

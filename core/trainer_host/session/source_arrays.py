@@ -1,4 +1,4 @@
-"""Images that are given as arrays of numpy or as pictures of Pillow."""
+"""Images that are given as arrays of numpy or as Pillow images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainer_host.base.results import LoadedImage
 
 
 def loaded_image(given: Any, number: int) -> LoadedImage:
-    """Return an array or a picture of Pillow as an image with a name.
+    """Return an array or a Pillow image as an image with a name.
 
     Raises:
         SettingsError: If it is something else, or of another shape or type.
@@ -34,7 +34,7 @@ def loaded_image(given: Any, number: int) -> LoadedImage:
             raise SettingsError(Problem(what, "use another one")) from error
     if not isinstance(given, np.ndarray):
         kind = f"{type(given).__module__}.{type(given).__qualname__}".removeprefix("builtins.")
-        fix = "give a path, an array of numpy (height x width x BGR, uint8), a picture of Pillow, or a list of these"
+        fix = "give a path, an array of numpy (height x width x BGR, uint8), a Pillow image, or a list of these"
         if isinstance(given, (Iterator, Set)) and not hasattr(given, "read"):  # an open file iterates too
             fix = "give a list: list(source)"
         raise SettingsError(Problem(f"an object of type {kind} is not a source.", f"{fix}"))

@@ -56,7 +56,7 @@ def listed_streams(file: Path) -> Source:
 
 
 def listed_in_python(given: Sequence[Any], offline: bool) -> Source:
-    """Return the source of a list in Python: of paths, arrays and pictures of Pillow."""
+    """Return the source of a list in Python: of paths, arrays and Pillow images."""
     if not given:
         raise SettingsError(Problem("the list of sources is empty.", "give paths of images, or arrays"))
     source = Source()

@@ -75,7 +75,7 @@ def task_of(request: Request, registry: Registry, reporter: Reporter, engine: En
         return inferred
     if absent:
         raise SettingsError(*absent)
-    what = "cannot infer the task from the model or the dataset." if model or data else "no task is given."
+    what = "cannot infer the task from the model or the dataset." if model or data else "no task given."
     raise SettingsError(Problem(what, f"add --task NAME (installed: {installed})"))
 
 

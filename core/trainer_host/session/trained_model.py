@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.plain_setting import plain_setting
 from trainer_host.base.results import ImagePrediction, UnreadableImage
+from trainer_host.base.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -91,13 +92,13 @@ class TrainedModel:
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """What the host wrote about the training into the file; empty for a file of another program."""
+        """The host's record of the training in the file; empty for a file of another program."""
         return MappingProxyType(self._model.checkpoint.record)
 
     def __repr__(self) -> str:
         """Return the file, the task, the classes and the device."""
         classes = len(self.names)
-        about = f"{self.task}, {classes} class{'es' * (classes != 1)}, on {self.device}"
+        about = f"{self.task}, {counted(classes, 'class', 'classes')}, on {self.device}"
         return f"<{type(self).__name__} {str(self.path)!r}: {about}>"
 
     def predict(self, source: Any, **settings: Any) -> Predictions:
@@ -105,7 +106,7 @@ class TrainedModel:
 
         Args:
             source: As `trainer_host.predict` takes it: a path, a pattern, an address, a camera, an array of numpy
-                (height x width x 3 in BGR, or height x width, uint8), a picture of Pillow, or a list of these.
+                (height x width x 3 in BGR, or height x width, uint8), a Pillow image, or a list of these.
             settings: Settings of the engine for this prediction, such as ``conf=0.5, imgsz=640``.
 
         Returns:
@@ -124,8 +125,8 @@ class TrainedModel:
             given = {key: plain_setting(key, value) for key, value in settings.items()}
             problems = self._problems(given, "predict")
             if Wanted.of(given, given.get("save") is True).any():
-                fix = "trainer_host.predict writes them; plot() of a prediction returns its picture"
-                problems.append(Problem("predict of a loaded model writes no files.", fix))
+                fix = "call trainer_host.predict, or plot() of a prediction"
+                problems.append(Problem("predict of a loaded model does not write files.", fix))
             found = checked_source(problems, {**given, "source": source}, self._model.run.options.offline)
             if found.problem is not None:
                 raise SettingsError(found.problem)
@@ -208,7 +209,7 @@ class TrainedModel:
     def _typed(self, found: Prediction, draw: Callable[[ImagePrediction], Image | None]) -> ImagePrediction:
         if isinstance(found, ImagePrediction):
             return replace(found, names=found.names or self.names, drawn=draw)
-        about: dict[str, Any] = {"frame": found.frame, "fps": found.fps}  # of a predictor with a class of its own
+        about: dict[str, Any] = {"frame": found.frame, "fps": found.fps}  # of a predictor with its own class
         return ImagePrediction(found.path, found.image, found.objects, **about, names=self.names, drawn=draw)
 
 
@@ -248,7 +249,7 @@ class Predictions(Iterator[ImagePrediction]):
 def in_steps(
     values: Generator[T, None, None], context: Callable[[], AbstractContextManager[None]]
 ) -> Generator[T, None, None]:
-    """Yield the values of a generator, and compute each of them in a context of its own.
+    """Yield the values of a generator, and compute each of them in its own context.
 
     In between, whoever takes the values finds the process as it was: a ``with`` around the loop would keep its changes.
     """

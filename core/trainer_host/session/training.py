@@ -180,7 +180,7 @@ class _Work:
         except StoppedError:
             raise
         except Exception as error:  # also whatever a plugin's predictor raises
-            self.reporter.warn(f"no picture of predictions was drawn: {error}")
+            self.reporter.warn(f"cannot draw the pictures of predictions: {error}")
             return None
 
 

@@ -67,7 +67,7 @@ class VideoFile:
         """Finish the file, read it again, and give it its name.
 
         Raises:
-            StorageError: If it does not hold every frame: the writer reports no error of its own.
+            StorageError: If it does not hold every frame: the writer reports no errors.
         """
         self._writer.release()
         try:

@@ -162,7 +162,7 @@ class Bench:
         stop_after: int | None = None,
         measure: bool = False,
         plugins: Sequence[str] | None = None,
-        beside: Mapping[str, object] | None = None,
+        others: Mapping[str, object] | None = None,
     ) -> ObservedRun:
         """Train, or return the training of this name; an error is raised each time.
 
@@ -172,12 +172,12 @@ class Bench:
             stop_after: The epoch after which it ends.
             measure: Whether to measure losses, memory and validation as well.
             plugins: The extensions, if they are not those of the subject.
-            beside: Further extensions by name, which ``plugins`` can name.
+            others: Further extensions by name, which ``plugins`` can name.
         """
         if key not in self._trainings:
             names = self.subject.plugins if plugins is None else plugins
             try:
-                self._trainings[key] = self._train(key, seed, stop_after, measure, names, beside or {})
+                self._trainings[key] = self._train(key, seed, stop_after, measure, names, others or {})
             except Exception as error:  # reported by the check that is about it
                 self._trainings[key] = error
         found = self._trainings[key]
@@ -192,7 +192,7 @@ class Bench:
         stop_after: int | None,
         measure: bool,
         plugins: Sequence[str],
-        beside: Mapping[str, object],
+        others: Mapping[str, object],
     ) -> ObservedRun:
         from trainer_host.testing.leftovers import watched
         from trainer_host.testing.training_probe import NAME, Probe
@@ -204,7 +204,7 @@ class Bench:
         settings = {**keys, "epochs": EPOCHS, "seed": seed, "data": str(dataset.file)}
         save_dir = self.folder / "runs" / key
         watch = [self.work, dataset.folder] if dataset.folder else [self.work]
-        extra = [record_of_object(plugin, name) for name, plugin in {NAME: probe, **beside}.items()]
+        extra = [record_of_object(plugin, name) for name, plugin in {NAME: probe, **others}.items()]
         with ExitStack() as stack:
             stack.enter_context(self.surroundings())
             stack.enter_context(watched(self.subject.engine, self.changed.setdefault(key, []), watch))

@@ -79,7 +79,7 @@ def parametrize_with_checks(
         plugins: Tasks and extensions, or the names of installed ones.
         checks: The names of the checks to run; all if omitted.
         given: Further arguments of `check_task` and `check_extension`: ``name``, ``task``, ``data``, ``options``,
-            ``settings``, ``beside``.
+            ``settings``, ``others``.
     """
     import pytest
 

@@ -114,7 +114,7 @@ def installed_subject(name: str, task: str | None = None) -> Subject:
     record = registry.find(name)
     if record.kind == "command":
         raise PluginError(Problem(f"{record.name!r} is a command.", hint="Checks are for tasks and extensions."))
-    # The records that share its name are left out, so that it can be used by its name alone.
+    # The records that share its name are omitted, so that it can be used by its name alone.
     others = [r for r in registry.records if r.name != record.name]
     registry = Registry.of([record, *others])
     base = record.name if record.kind == "task" else task or _task_with_sample(registry)
@@ -140,17 +140,17 @@ def given_subject(
     plugin: Any,
     name: str | None = None,
     task: str | TaskSpec | None = None,
-    beside: Mapping[str, Spec] | None = None,
+    others: Mapping[str, Spec] | None = None,
 ) -> Subject:
     """Return a plugin that is given as an object, or the path of its file, as a subject.
 
-    Its registry has nothing else but ``beside`` and the tasks that it builds on.
+    Its registry has nothing else but ``others`` and the tasks that it builds on.
 
     Args:
         plugin: The plugin.
         name: Its name; if omitted, that of the installed plugin that it is, or of its module or class.
         task: For an extension the task that it is tried with, by name or as an object.
-        beside: Further plugins by name.
+        others: Further plugins by name.
     """
     installed = Registry.installed()
     if isinstance(plugin, Path):
@@ -158,7 +158,7 @@ def given_subject(
     else:
         same = (r for r in installed.available("task", "extension") if not name and _is(r, plugin))
         own = next(same, None) or record_of_object(plugin, name)
-    records = [own, *(record_of_object(spec, key) for key, spec in (beside or {}).items())]
+    records = [own, *(record_of_object(spec, key) for key, spec in (others or {}).items())]
     if isinstance(task, TaskSpec):
         records.append(record_of_object(task))
         base = records[-1].name

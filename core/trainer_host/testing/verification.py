@@ -38,7 +38,7 @@ def check_task(
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    beside: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
+    others: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
     checks: Collection[str] = (),
 ) -> list[CheckOutcome]:
     """Run all checks of a task.
@@ -50,7 +50,7 @@ def check_task(
         options: Values by plugin and option.
         settings: Engine keys that take precedence over those of the kit, such as ``model``. Paths are relative to the
             working folder.
-        beside: Further plugins by name, such as tasks that it builds on and that are not installed.
+        others: Further plugins by name, such as tasks that it builds on and that are not installed.
         checks: The checks to run; all if omitted.
 
     Returns:
@@ -59,7 +59,7 @@ def check_task(
     Raises:
         VerificationError: If one of them failed.
     """
-    with workbench(task, name=name, data=data, options=options, settings=settings, beside=beside) as bench:
+    with workbench(task, name=name, data=data, options=options, settings=settings, others=others) as bench:
         return _raised(list(run_checks(bench, checks)))
 
 
@@ -71,7 +71,7 @@ def check_extension(
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    beside: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
+    others: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
     checks: Collection[str] = (),
 ) -> list[CheckOutcome]:
     """Run all checks of an extension, with a task.
@@ -85,7 +85,7 @@ def check_extension(
         options: Values by plugin and option.
         settings: Engine keys that take precedence over those of the kit, such as ``model``. Paths are relative to the
             working folder.
-        beside: Further plugins by name.
+        others: Further plugins by name.
         checks: The checks to run; all if omitted.
 
     Returns:
@@ -95,7 +95,7 @@ def check_extension(
         VerificationError: If one of them failed.
     """
     with workbench(
-        extension, name=name, task=task, data=data, options=options, settings=settings, beside=beside
+        extension, name=name, task=task, data=data, options=options, settings=settings, others=others
     ) as bench:
         return _raised(list(run_checks(bench, checks)))
 
@@ -109,15 +109,15 @@ def workbench(
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    beside: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
+    others: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
 ) -> Iterator[Bench]:
     """Yield what the checks of a plugin share: its trainings, and a folder that is removed on leaving."""
     if isinstance(plugin, str) and plugin.endswith(".py"):
-        subject = given_subject(Path(plugin).expanduser().resolve(), None, task, beside)
+        subject = given_subject(Path(plugin).expanduser().resolve(), None, task, others)
     elif isinstance(plugin, str):
         subject = installed_subject(plugin, task if isinstance(task, str) else None)
     else:
-        subject = given_subject(plugin, name, task, beside)
+        subject = given_subject(plugin, name, task, others)
     engine_keys = dict(settings or {})
     source = engine_keys.pop("data", None) if data is None else data
     source = str(Path(source).absolute()) if source is not None else None

@@ -9,6 +9,7 @@ import numpy as np
 from ultralytics.utils.instance import Instances
 
 from trainer_host import AnnotatedImage, PluginError, Problem
+from trainer_host.data import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,20 +79,21 @@ class Augment:
         image = after.image
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != before.image.shape:
             got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise _WrongError(f"an image that is {got}, where it was given uint8 {before.image.shape}")
+            raise _WrongError(f"an image that is {got} instead of uint8 {before.image.shape}")
         boxes = _array("boxes", after.boxes, (4,))
         classes = _array("classes", after.classes, ())
         if ((classes < 0) | (classes >= self.classes) | (classes % 1 != 0)).any():
-            raise _WrongError(f"a class that is none of the {self.classes}")
+            raise _WrongError(f"a class that is not one of 0 to {self.classes - 1}")
         points = after.points
         if (points is None) != (before.points is None):
-            raise _WrongError(f"{'no points' if points is None else 'points'}, unlike what it was given")
+            raise _WrongError("no points, but was given points" if points is None else "points, but was given none")
         if points is not None and before.points is not None:
             points = _array("points", points, before.points.shape[1:])
         counts = {len(boxes), len(classes), len(boxes if points is None else points)}
         if len(counts) > 1:
-            numbers = f"{len(boxes)} boxes and {len(classes)} classes"
-            raise _WrongError(f"{numbers}{'' if points is None else f' and points of {len(points)} objects'}")
+            numbers = [counted(len(boxes), "box", "boxes"), counted(len(classes), "class", "classes")]
+            numbers += [] if points is None else [f"points of {counted(len(points), 'object')}"]
+            raise _WrongError(", ".join(numbers))
         return replace(after, boxes=boxes, classes=classes, points=points, flip_idx=self.flip_idx)
 
 
@@ -110,7 +112,7 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float32]
     try:
         array = np.array(value, np.float32)
     except (TypeError, ValueError) as error:
-        raise _WrongError(f"{name} that are no array of numbers") from error
+        raise _WrongError(f"{name} that are not an array of numbers") from error
     if not array.size:
         array = array.reshape(0, *shape)
     if array.shape[1:] != shape or not array.ndim:

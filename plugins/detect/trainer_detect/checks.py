@@ -1,6 +1,6 @@
 """Checks of boxes and classes: columns, ranges, duplicates, and what the training images say of the classes.
 
-The limits are the engine's: it leaves an image out where a coordinate is above 1.01 or below -0.01.
+The limits are the engine's: it drops an image if a coordinate is above 1.01 or below -0.01.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trainer_detect.rows import (
     row_kind,
 )
 from trainer_host import Finding
-from trainer_host.data import class_names, listed
+from trainer_host.data import class_names, counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     Found = Iterator[tuple[int, Finding]]
 
 TOLERANCE = 0.01
-"""How far a coordinate may lie outside the range from 0 to 1."""
+"""Distance that a coordinate may lie outside the range from 0 to 1."""
 LARGE = 2
 """Fraction of the image beyond which a number is probably meant in pixels, not a slip."""
 IMBALANCE = 100
-"""How many times more objects the most frequent class may have than the rarest."""
+"""Largest ratio of the objects of the most frequent class to those of the rarest."""
 SHOWN = 5
 """Names that a message lists before it counts the others."""
 BOX = "class, x, y, width, height"
@@ -84,7 +84,7 @@ def numbers(values: Iterable[float]) -> str:
 
 def amount(found: int) -> str:
     """Return how many numbers a row has, as a message says it."""
-    return f"{found} number{'s' * (found != 1)}"
+    return counted(found, "number")
 
 
 def line_text(split: Split, row: int) -> str:
@@ -142,7 +142,7 @@ def _mixed(split: Split, boxes: Boxes) -> Found:
 
 @dataclass(frozen=True)
 class _Classes:
-    """How many classes there are, if that is known and matters, and whether labels count them from 1."""
+    """The number of classes, if that is known and matters, and whether labels count them from 1."""
 
     count: int | None
     from_one: bool = False

@@ -104,21 +104,21 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
             return transforms
         if self.use_segments or self.use_obb:
             what = "augmentations of plugins change boxes and points, not the outlines that this task trains on."
-            raise PluginError(Problem(what, "leave the plugin out, or wrap its hook build_dataset instead"))
+            raise PluginError(Problem(what, "remove the plugin, or wrap its hook build_dataset instead"))
         flip_idx = self.data.get("flip_idx") or () if self.use_keypoints else ()
         transforms.insert(-1, Augment(self.augmentations, len(self.data["names"]), flip_idx))
         return transforms
 
     @property
     def npy_files(self) -> list[Path]:
-        """Where decoded images are kept with ``cache=disk``: in the user's cache folder, never next to the images."""
+        """Folder of decoded images with ``cache=disk``: in the user's cache folder, never next to the images."""
         if self._arrays is None:
             kept = self.cache == "disk"
             self._arrays = [self._array(f) if kept else NOWHERE for f in self.im_files]
         return self._arrays
 
     @npy_files.setter
-    def npy_files(self, beside: Any) -> None:
+    def npy_files(self, files: Any) -> None:
         """Ignore the engine's choice."""
 
     def _array(self, file: str) -> Path:

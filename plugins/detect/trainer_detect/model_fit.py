@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_detect.checks import SHOWN
 from trainer_detect.rows import description
-from trainer_host.data import class_names, listed
+from trainer_host.data import class_names, counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def _sides(data: dict[int, str], model: dict[int, str], name: str) -> str:
         same = sorted(map(_plain, data.values())) == sorted(map(_plain, model.values()))
         order = ", in another order" if same else ""
         return f"the classes of the dataset are {own}, those of the model {name} {given}{order}"
-    many = f"{len(data)} class{'es' * (len(data) != 1)}"
+    many = f"{counted(len(data), 'class', 'classes')}"
     return f"the dataset has {many} ({own}), the model {name} has {len(model)} ({given})"
 
 
@@ -133,7 +133,7 @@ def _trained_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:
 def _overridden_classes(data: Description, model: ModelFacts) -> Iterator[Finding]:
     own, given = len(class_names(data.get("names"))), model.keys.get("nc")
     if own and type(given) is int and own != given:
-        message = f"the dataset has {own} class{'es' * (own != 1)} and the architecture {model.name} says nc: {given};"
+        message = f"the dataset has {counted(own, 'class', 'classes')}, but {model.name} has nc: {given};"
         message += f" a model for {own} is built."
         fix = f"write nc: {own} in {model.name}, or ignore this"
         yield data.of_key("names", "model-classes", message, fix, "warning")

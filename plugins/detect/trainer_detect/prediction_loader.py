@@ -16,7 +16,7 @@ from ultralytics.utils import NUM_THREADS
 from ultralytics.utils.patches import PIL_FALLBACK_SUFFIXES, imread
 
 from trainer_host import LoadedImage, Problem, SettingsError, TrainerError, UnreadableImage
-from trainer_host.data import plain_path
+from trainer_host.data import counted, plain_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,12 +140,12 @@ class FileLoader(LoadImagesAndVideos):
             if images:
                 yield [str(path)] * len(images), images, [f"{path}: "] * len(images)
         if seen and not read:
-            what = f"the video has {seen} frame{'s' * (seen > 1)}, and vid_stride={self.vid_stride} passes over them"
+            what = f"the video has {counted(seen, 'frame')}, and vid_stride={self.vid_stride} skips them"
             self.unreadable.append(UnreadableImage(path, what, f"write vid_stride={seen} or less"))
-        counted = path.suffix[1:].lower() in COUNTED
+        has_count = path.suffix[1:].lower() in COUNTED
         if not seen:
             self._note(path, "no frame of the video can be read")
-        elif counted and seen < claimed * (1 - MISSING_FRAMES) and seen < claimed - 1:
+        elif has_count and seen < claimed * (1 - MISSING_FRAMES) and seen < claimed - 1:
             self._note(path, f"the video ends after frame {seen} of {claimed}")
 
     def taken(self) -> Iterator[UnreadableImage]:

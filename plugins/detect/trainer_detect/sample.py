@@ -206,7 +206,7 @@ class Layer:
 
 
 def mask_box(mask: Mask) -> tuple[int, int, int, int]:
-    """Return the box (left, top, right, bottom) around a mask, all zero where it is empty."""
+    """Return the box (left, top, right, bottom) around a mask, all zero if it is empty."""
     import numpy as np
 
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))

@@ -155,7 +155,7 @@ def _figure(name: str, value: Any) -> float:
         raise PluginError(Problem(what, "return a float from compute()")) from error
     if not math.isfinite(figure):
         what = f"the metric {name!r} is {figure}."
-        raise PluginError(Problem(what, "return a number, also where nothing was found or there are no labels"))
+        raise PluginError(Problem(what, "return a number even if nothing is found or labelled"))
     return figure
 
 
@@ -189,7 +189,7 @@ def with_plugin_metrics(metrics: Any, names: Mapping[str, Any]) -> Any:
         PluginError: If one of them has the name of the engine's own.
     """
     if taken := [name for name in names if name in {*metrics.keys, "fitness"}]:
-        raise PluginError(Problem(f"the metric {taken[0]!r} is measured by the task itself.", "rename it"))
+        raise PluginError(Problem(f"the task itself already has the metric {taken[0]!r}.", "rename it"))
     kind = type(metrics)
     extended: Any = object.__new__(type(kind.__name__, (PluginColumnsMixin, kind), {"__module__": __name__}))
     vars(extended).update(vars(metrics), figures=dict.fromkeys(names, 0.0))

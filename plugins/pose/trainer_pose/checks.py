@@ -1,6 +1,6 @@
 """Checks of keypoints: the keys that describe them, the rows that hold them, and all of them together.
 
-The limits are the engine's: it leaves an image out where a keypoint is above 1.01 or below -0.01, even one that is
+The limits are the engine's: it drops an image if a keypoint is above 1.01 or below -0.01, even one that is
 not visible, and trains on any visibility but 0 as if it were 1.
 """
 
@@ -82,7 +82,7 @@ def _columns(split: Split, shape: tuple[int, int], fits: bool, own: Mapping[int,
         split: The split.
         shape: Number of keypoints, and of numbers for each.
         fits: Whether any row of the dataset has the right length.
-        own: The number of keypoints of classes that have one of their own.
+        own: The number of keypoints of classes that have their own.
     """
     keypoints, dims = shape
     required = 5 + keypoints * dims
@@ -300,7 +300,7 @@ def _statistics(data: Description, split: Split, points: Keypoints) -> Iterator[
     labelled, count = points.labelled, len(points.rows)
     blind = np.flatnonzero(~labelled.any(axis=1))
     if len(blind) == count:
-        return  # which is an error of its own
+        return  # which is a separate error
     if len(blind):
         row = int(points.rows[blind[0]])
         file = os.path.relpath(split.label_files[split.image[row]], Path(data.file).parent)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_detect.checks import SHOWN, shapes_text
 from trainer_detect.rows import keypoint_shape
-from trainer_host.data import MISSING_KEY, Description, class_names, listed
+from trainer_host.data import MISSING_KEY, Description, class_names, counted, listed
 from trainer_pose.suggestions import (
     LEARNING_SIGMA,
     LEAST_SIGMA,
@@ -115,7 +115,8 @@ def _flip_fault(value: Any, keypoints: int) -> tuple[str, str] | None:
     if not isinstance(value, (list, tuple)) or not all(type(i) is int for i in value):
         return "flip-idx-type", f"flip_idx is {value!r:.80}, not a list of whole numbers."
     if len(value) != keypoints:
-        return "flip-idx-length", f"flip_idx has {len(value)} entries for {keypoints} keypoints."
+        entries = counted(len(value), "entry", "entries")
+        return "flip-idx-length", f"flip_idx has {entries} for {counted(keypoints, 'keypoint')}."
     outside = [i for i in value if not 0 <= i < keypoints]
     if outside:
         return "flip-idx-range", f"flip_idx has {outside[0]}, but the keypoints are 0 to {keypoints - 1}."
@@ -181,7 +182,7 @@ def _names_of_class(data: Description, number: Any, names: Any, keypoints: int) 
         message = f"kpt_names of class {number} is {names!r:.80}, not a list of names."
         yield data.of_key(key, "kpt-names", message, f"write a list of {keypoints} names")
     elif len(names) != keypoints:
-        message = f"kpt_names of class {number} has {len(names)} names for {keypoints} keypoints."
+        message = f"kpt_names of class {number} has {counted(len(names), 'name')} for {counted(keypoints, 'keypoint')}."
         fix = f"write {keypoints} names, or correct kpt_shape"
         if len(names) < keypoints:
             fix += "; a class with fewer keypoints gets names such as unused_1, and rows with 0 0 0 for them"
@@ -199,7 +200,7 @@ def _are_names(value: Any) -> bool:
 def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
     value, keypoints = data.get("kpt_oks_sigmas"), shape[0]
     if value is None:
-        # The engine has sigmas of its own for [17, 3] alone, which it takes for a person.
+        # The engine has its own sigmas for [17, 3] alone, which it takes for a person.
         if 1 / keypoints < LEAST_SIGMA and shape != (len(PERSON_SIGMAS), 3):
             message = f"kpt_oks_sigmas is not set: loss and metrics use 1/{keypoints} = {1 / keypoints:.4g} for each"
             yield _small_sigmas(data, f"{message} keypoint", keypoints)
@@ -216,7 +217,7 @@ def _sigmas(data: Description, shape: tuple[int, int]) -> Iterator[Finding]:
     if not isinstance(value, (list, tuple)) or not all(type(v) in {int, float} for v in value):
         yield data.of_key("kpt_oks_sigmas", "sigmas", f"kpt_oks_sigmas is {value!r:.80}, not a list of numbers.", fix)
     elif len(value) != keypoints:
-        message = f"kpt_oks_sigmas has {len(value)} numbers for {keypoints} keypoints."
+        message = f"kpt_oks_sigmas has {counted(len(value), 'number')} for {counted(keypoints, 'keypoint')}."
         yield data.of_key("kpt_oks_sigmas", "sigmas", message, fix)
     elif not all(0 < v < math.inf for v in value):
         wrong = next(v for v in value if not 0 < v < math.inf)

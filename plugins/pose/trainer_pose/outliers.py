@@ -24,7 +24,7 @@ NEAR = 0.25
 USUAL = 0.9
 """Fraction of the rows that says where a keypoint usually is; what more rows than that have is not a slip."""
 BEYOND = 2.0
-"""How many times further than usual is far."""
+"""Multiple of the usual distance that counts as far."""
 ENOUGH = 10
 """Rows from which on they say where a keypoint usually is."""
 APART = 1.0

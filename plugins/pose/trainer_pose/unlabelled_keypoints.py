@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainer_host import Finding
+from trainer_host.data import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +32,7 @@ def unlabelled_splits(data: Description, points: Mapping[str, Keypoints]) -> Ite
         labelled = found.labelled
         if not len(labelled) or (labelled & _placed(found)).any():
             continue
-        rows = f"{len(labelled)} {name} row{'s' * (len(labelled) != 1)}"
+        rows = counted(len(labelled), f"{name} row")
         what = f"no keypoint is labelled in the {rows}"
         if labelled.any():
             what = f"every labelled keypoint of the {rows} is at 0 0, the image's corner"

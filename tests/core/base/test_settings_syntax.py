@@ -157,16 +157,16 @@ def test_a_file_gives_what_it_holds(content: dict[str, Any]) -> None:
 @given(st.lists(st.from_regex(r"[a-z]+[0-9]?=[^\s'\"\\=#]+", fullmatch=True), max_size=5))
 def test_a_file_says_the_same_as_the_command(words: list[str]) -> None:
     words = list({word.partition("=")[0]: word for word in words}.values())
-    told = from_command("run", words, {})
-    task = {"task": told.options.task} if told.options.task else {}
-    file = as_yaml({**task, **told.values, "record": {"status": "done"}})
+    reported = from_command("run", words, {})
+    task = {"task": reported.options.task} if reported.options.task else {}
+    file = as_yaml({**task, **reported.values, "record": {"status": "done"}})
     reread = read(file)
     lists = {
-        k: list(v) if isinstance(v, tuple) else v for k, v in told.values.items() if k not in {"plugins", "record"}
+        k: list(v) if isinstance(v, tuple) else v for k, v in reported.values.items() if k not in {"plugins", "record"}
     }
-    if "plugins" not in told.settings:
+    if "plugins" not in reported.settings:
         assert (reread.options.task, {k: listed(v) for k, v in reread.values.items()}) == (
-            told.options.task,
+            reported.options.task,
             {k: listed(v) for k, v in lists.items()},
         )
 
@@ -204,11 +204,11 @@ def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "- a\n- b\n", "text", "5"])
 def test_a_file_must_be_a_mapping(content: str) -> None:
-    with pytest.raises(SettingsError, match="a settings file is a mapping"):
+    with pytest.raises(SettingsError, match="the settings file is not a mapping"):
         read(content)
 
 
-def test_a_dataset_is_told_from_a_settings_file() -> None:
+def test_a_dataset_is_distinguished_from_a_settings_file() -> None:
     with pytest.raises(SettingsError, match="this is a dataset"):
         read("train: images/train\nval: images/val\nnames: {0: x}\n")
 

@@ -35,7 +35,7 @@ def names(folder: Path) -> list[str]:
     return sorted(f.name for f in folder.iterdir())
 
 
-def test_a_process_is_told_from_another_of_its_id(tmp_path: Path) -> None:
+def test_a_process_is_distinguished_from_another_of_its_id(tmp_path: Path) -> None:
     here = Process.current()
     assert Process.parse(str(here)) == here
     assert not here.is_dead

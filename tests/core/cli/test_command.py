@@ -159,9 +159,9 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "device=0,1"], 3, ["device=0,1", "several devices", "device=0"]),
         ([*FINE, "device=[0,1]"], 3, ["several devices"]),
         ([*FINE, "resume=True"], 3, ["resume=True is not supported yet"]),
-        ([*FINE, "name=../x"], 3, ["name=../x is not the name of a folder"]),
-        ([*FINE, "name=a/b"], 3, ["name=a/b is not the name of a folder"]),
-        ([*FINE, "name=a/"], 3, ["name=a/ is not the name of a folder. Fix: write name=a"]),
+        ([*FINE, "name=../x"], 3, ["name=../x is not a valid folder name"]),
+        ([*FINE, "name=a/b"], 3, ["name=a/b is not a valid folder name"]),
+        ([*FINE, "name=a/"], 3, ["name=a/ is not a valid folder name. Fix: write name=a"]),
         ([*FINE, "project=~no-such-user"], 3, ["unknown user 'no-such-user'", "write project=~/runs"]),
         ([*FINE, "best.pt"], 3, ["'best.pt' is not a setting. Fix: write model=best.pt"]),
         (["resume=runs/last.pt"], 3, ["Fix: start a new run from the checkpoint: model=runs/last.pt"]),
@@ -172,7 +172,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "scale=['a','b']"], 3, ["scale=['a', 'b'] is not valid. Fix: write the smallest"]),
         ([*FINE, "pretrained=yolo11n.yaml"], 3, ["write pretrained=FILE.pt"]),
         (["--task", "pose", "model=folder.pt"], 3, ["model=folder.pt is a folder."]),
-        ([*FINE, "name=.."], 3, ["name=.. is not the name of a folder"]),
+        ([*FINE, "name=.."], 3, ["name=.. is not a valid folder name"]),
         ([*FINE, "optimizer=Addam"], 3, ["optimizer", "Adam"]),
         ([*FINE, "batch=0"], 3, ["batch=0"]),
         ([*FINE, "imgsz=big"], 3, ["imgsz=big"]),
@@ -182,7 +182,7 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "--no-plugin", "detect"], 5, ["'detect'", "switched off"]),
         (["none.yaml"], 3, ["settings file none.yaml not found"]),
         (["syntax.yaml"], 3, ["syntax.yaml:2: YAML syntax"]),
-        (["list.yaml"], 3, ["list.yaml: a settings file is a mapping"]),
+        (["list.yaml"], 3, ["list.yaml: the settings file is not a mapping"]),
         (["plain.yaml"], 3, ["this is a dataset", "data=plain.yaml"]),
     ],
 )
@@ -196,7 +196,7 @@ CHECKPOINTS = [
     ("none.pt", 3, "not found"),
     ("damaged.pt", 3, "damaged.pt: cannot read the checkpoint: it is not a checkpoint, or the file is corrupted."),
     ("cut.pt", 3, "cut.pt: cannot read the checkpoint: the file is corrupted."),
-    ("no-model.pt", 3, "no-model.pt: cannot read the checkpoint: it holds no model."),
+    ("no-model.pt", 3, "no-model.pt: cannot read the checkpoint: it contains no model."),
     ("trap.pt", 6, "trap.pt: refused: loading it in full could execute arbitrary code"),
     ("old-trap.pt", 3, "old-trap.pt: cannot read the checkpoint: it has the format of torch before 1.6"),
 ]
@@ -335,11 +335,16 @@ def test_nothing_is_left_of_a_run_with_wrong_settings(trainer: Trainer, data: Pa
 )
 def test_an_error_as_json_is_one_object(trainer: Trainer, files: Path, words: list[str], code: int, kind: str) -> None:
     done = trainer("run", *words, "--json")
-    told = done.json
-    assert (told["status"], told["error"], told["exit_code"], told["retryable"]) == ("error", kind, code, False)
+    reported = done.json
+    assert (reported["status"], reported["error"], reported["exit_code"], reported["retryable"]) == (
+        "error",
+        kind,
+        code,
+        False,
+    )
     assert done.code == code
-    assert len(told["problems"]) == len(done.problems) >= 1
-    for problem, line in zip(told["problems"], done.problems, strict=True):
+    assert len(reported["problems"]) == len(done.problems) >= 1
+    for problem, line in zip(reported["problems"], done.problems, strict=True):
         assert set(problem) == {"message", "fix", "hint", "where"}
         assert problem["message"] in line
 
@@ -427,7 +432,7 @@ def test_the_command_goes_before_the_file_and_the_environment_below_it(
         (["epochs=3"], None),
     ],
 )
-def test_a_learning_rate_that_has_no_effect_is_told(
+def test_a_learning_rate_that_has_no_effect_is_reported(
     trainer: Trainer, data: Path, words: list[str], warned: str | None
 ) -> None:
     done = trainer("run", *FINE, f"data={data}", *words, "--dry-run")
@@ -436,13 +441,13 @@ def test_a_learning_rate_that_has_no_effect_is_told(
     assert [warned in line for line in warnings] == ([True] if warned else [])
 
 
-def test_the_task_is_told_by_the_model(trainer: Trainer, data: Path) -> None:
+def test_the_task_is_inferred_from_the_model(trainer: Trainer, data: Path) -> None:
     done = trainer("run", f"data={data}", "model=yolo11n.yaml", "--dry-run")
     assert done.out.startswith("task: detect\n")
     assert "Task: detect (inferred from the model yolo11n.yaml)" in done.err
 
 
-def test_the_task_is_told_by_the_dataset(trainer: Trainer, files: Path, data: Path) -> None:
+def test_the_task_is_inferred_from_the_dataset(trainer: Trainer, files: Path, data: Path) -> None:
     done = trainer("run", f"data={data}", "model=rtdetr-l.yaml", "--dry-run")
     assert done.out.startswith("task: pose\n")
     assert f"Task: pose (inferred from the dataset {data})" in done.err
@@ -450,7 +455,7 @@ def test_the_task_is_told_by_the_dataset(trainer: Trainer, files: Path, data: Pa
 
 
 def test_nothing_tells_the_task(trainer: Trainer, files: Path) -> None:
-    refused(trainer("run"), 3, "no task is given", "--task NAME")
+    refused(trainer("run"), 3, "no task given", "--task NAME")
     refused(
         trainer("run", "data=nothing.yaml"), 3, "cannot infer the task from the model or the dataset", "--task NAME"
     )
@@ -481,10 +486,10 @@ def test_a_broken_plugin_is_in_nobodys_way(trainer: Trainer, installed: Callable
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["val"], ["no model is given. Fix: write model=best.pt"]),
+        (["val"], ["no model given. Fix: write model=best.pt"]),
         (["val", "model=yolo11n.yaml"], ["yolo11n.yaml is not a .pt file."]),
         (["val", "model=damaged.pt", "imgzs=3"], ["unknown setting 'imgzs'. Did you mean 'imgsz'?"]),
-        (["predict", "model=damaged.pt"], ["no source is given."]),
+        (["predict", "model=damaged.pt"], ["no source given."]),
         (["predict", "model=damaged.pt", "source=nowhere"], ["file or folder nowhere not found."]),
         (["predict", "model=damaged.pt", "source=file", "--output", "x.txt"], ["x.txt is neither .json nor .csv."]),
     ],
@@ -560,7 +565,7 @@ def test_a_model_with_layers_of_a_plugin_file_names_the_file(trainer: Trainer, d
     record |= {"state_dict": {}, "cfg": GHOST, "needs": [str(file)]}
     torch.save({"model": torch.nn.Identity(), "trainer_host": record, "train_args": {"imgsz": 64}}, tmp_path / "own.pt")
     done = trainer("val", "model=own.pt", f"data={data}")
-    said = f"own.pt: the model cannot be built: unknown layer 'Ghost'. Fix: give it: --plugin {file}"
+    said = f"own.pt: cannot build the model: unknown layer 'Ghost'. Fix: give it: --plugin {file}"
     assert (done.code, done.problems) == (5, [said])
     assert "continuing without it" not in done.err
 
@@ -601,8 +606,8 @@ def test_an_error_in_a_plugins_code_names_it(tmp_path: Path, data: Path) -> None
     trace = done.err.splitlines()
     start = trace.index("Traceback (most recent call last):")
     assert trace[start + 1] == f'  File "{file}", line 4, in fail'
-    told = {k: done.json[k] for k in ("error", "exit_code", "plugin", "distribution", "hook", "retryable")}
-    assert told == {
+    reported = {k: done.json[k] for k in ("error", "exit_code", "plugin", "distribution", "hook", "retryable")}
+    assert reported == {
         "error": "PluginCrashError",
         "exit_code": 5,
         "plugin": "bug",

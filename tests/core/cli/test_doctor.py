@@ -92,13 +92,13 @@ def test_the_engine_is_looked_at(tmp_path: Path) -> None:
     assert len(done.json["warnings"]) == 1
 
 
-def test_an_environment_without_an_engine_is_told(tmp_path: Path) -> None:
+def test_an_environment_without_an_engine_is_reported(tmp_path: Path) -> None:
     code = (
         "import sys\nsys.modules['ultralytics'] = None\nfrom trainer_host import doctor\nfound = doctor(quick=True)\n"
         "print(int(found.exit_code), found.engine, found.problems[0])"
     )
-    told = "ultralytics is not installed. Fix: pip install"
-    assert python(code, cwd=tmp_path).startswith(f"3 {{}} {told}")
+    reported = "ultralytics is not installed. Fix: pip install"
+    assert python(code, cwd=tmp_path).startswith(f"3 {{}} {reported}")
 
 
 def test_a_requirement_that_is_not_met_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_a_requirement_that_is_not_met_is_a_problem(monkeypatch: pytest.MonkeyPa
     assert messages[1] == "no-such-package is not installed, and trainer-host needs no-such-package>=1."
 
 
-def test_devices_that_fail_or_are_not_used_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_devices_that_fail_or_are_not_used_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     driver = tmp_path / "version"
     driver.touch()
     monkeypatch.setattr(diagnosis, "GPU_DRIVER", driver)
@@ -122,7 +122,7 @@ def test_devices_that_fail_or_are_not_used_are_told(monkeypatch: pytest.MonkeyPa
     found = diagnose()
     assert found.problems == [Problem("cv2 cannot be imported: x.", "reinstall cv2")]
     assert [w.message for w in found.warnings] == [
-        "there is an NVIDIA driver, but torch cannot use a GPU.",
+        "an NVIDIA driver is installed, but torch cannot use a GPU.",
         "torch uses 8 threads, and the container is limited to 2 processors.",
     ]
 

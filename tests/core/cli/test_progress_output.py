@@ -25,7 +25,7 @@ METRICS = ("metrics/mAP50(B)", "metrics/mAP50-95(P)")
 
 
 class Listener(NullReporter):
-    """A reporter that remembers what it was told."""
+    """A reporter that remembers what it was given."""
 
     def __init__(self) -> None:
         self.standings: list[Progress] = []
@@ -105,10 +105,10 @@ def test_the_time_left_falls_to_nothing() -> None:
         run.epoch()
     left = [s.seconds_left for s in run.listener.standings]
     assert left[0] is None
-    told = [seconds for seconds in left if seconds is not None]
-    assert told == sorted(told, reverse=True)
-    assert told[0] == pytest.approx(19.0)
-    assert told[-1] == pytest.approx(0.0)
+    reported = [seconds for seconds in left if seconds is not None]
+    assert reported == sorted(reported, reverse=True)
+    assert reported[0] == pytest.approx(19.0)
+    assert reported[-1] == pytest.approx(0.0)
     assert [e.seconds_left for e in run.listener.epochs] == pytest.approx([15.0, 10.0, 5.0, 0.0])
 
 
@@ -197,7 +197,7 @@ def test_a_metric_without_its_group_is_shown_under_its_full_name() -> None:
     assert run.listener.epochs[0].metrics == {METRICS[0]: 0.5}
 
 
-def test_a_metric_that_is_missing_is_left_out() -> None:
+def test_a_metric_that_is_missing_is_skipped() -> None:
     run = Run()
     run.trainer.metrics = None
     run.begin()

@@ -93,7 +93,7 @@ def test_every_process_of_the_host_is_started_so() -> None:
     }  # whose code does the same
 
 
-def test_what_python_imports_before_is_told(tmp_path: Path) -> None:
+def test_what_python_imports_before_is_reported(tmp_path: Path) -> None:
     code = f"import sys; sys.path.remove({str(tmp_path)!r}); del sys.modules['contextlib']; from contextlib import *"
     (tmp_path / "contextlib.py").write_text(
         f"{code}\nfrom contextlib import contextmanager, suppress\n"

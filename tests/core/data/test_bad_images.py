@@ -58,7 +58,7 @@ class Listening(NullReporter):
 # Without training
 
 
-def test_each_stops_the_run_and_all_are_told(trainer: Trainer, data: Path, tmp_path: Path) -> None:
+def test_each_stops_the_run_and_all_are_reported(trainer: Trainer, data: Path, tmp_path: Path) -> None:
     spoil(data, "train/1", "train/2", "val/3", "val/4")
     done = trainer("run", "--task", "detect", f"data={data}", *QUICK)
     assert done.code == 4
@@ -131,7 +131,7 @@ def test_the_limit_is_a_share_of_each_split(tmp_path: Path, images: int, bad: in
     data = read_dataset(file)
     if passes:
         data = apply_tolerance(data, Tolerance.parse(given))
-        assert data.left_out == {"val": spoilt}
+        assert data.skipped == {"val": spoilt}
         assert len(data.splits["train"]) == images
         assert len(data.splits["val"]) == images - bad
         assert [f.severity for f in data.findings] == ["warning"] * bad
@@ -142,7 +142,7 @@ def test_the_limit_is_a_share_of_each_split(tmp_path: Path, images: int, bad: in
 
 
 @pytest.mark.parametrize("percent", [7, 14, 28, 29, 55, 57, 58])
-def test_just_as_many_as_are_allowed_may_be_left_out(tmp_path: Path, percent: int) -> None:
+def test_just_as_many_as_are_allowed_may_be_skipped(tmp_path: Path, percent: int) -> None:
     file = make(tmp_path / "data", 1)
     list_file = tmp_path / "data" / "list.txt"
     good, bad = (tmp_path / "data" / "images" / "good", tmp_path / "data" / "images" / "bad")
@@ -154,7 +154,7 @@ def test_just_as_many_as_are_allowed_may_be_left_out(tmp_path: Path, percent: in
     list_file.write_text("".join(f"{f}\n" for folder in (good, bad) for f in sorted(folder.iterdir())))
     write_yaml(tmp_path / "data", val="list.txt")
     data = apply_tolerance(read_dataset(file), Tolerance.parse(f"skip:{percent}%"))
-    assert len(data.left_out["val"]) == percent
+    assert len(data.skipped["val"]) == percent
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -192,26 +192,26 @@ def train(data: Path, **more: Any) -> tuple[dict[str, Any], list[str], trainer_h
 
 
 @pytest.mark.train
-def test_what_is_left_out_is_told_and_recorded(data: Path, tmp_path: Path) -> None:
+def test_what_is_skipped_is_reported_and_recorded(data: Path, tmp_path: Path) -> None:
     spoilt = spoil(data, "train/1", "val/3")
     run, warnings, result = train(data, bad="skip")
-    told = [w for w in warnings if "(--bad=" in w]
-    assert told == [
-        f"1 train image is skipped (--bad=skip): {spoilt[0]}",
-        f"1 val image is skipped (--bad=skip): {spoilt[1]}",
+    reported = [w for w in warnings if "(--bad=" in w]
+    assert reported == [
+        f"1 train image skipped (--bad=skip): {spoilt[0]}",
+        f"1 val image skipped (--bad=skip): {spoilt[1]}",
     ]
     assert sum("1.txt:2" in w for w in warnings) == 1
     assert run["bad"] == "skip"
-    assert run["record"]["dataset"]["left_out"] == {"train": [spoilt[0]], "val": [spoilt[1]]}
+    assert run["record"]["dataset"]["skipped"] == {"train": [spoilt[0]], "val": [spoilt[1]]}
     for split, image in zip(("train", "val"), spoilt, strict=True):
         listed = (result.save_dir / f"{split}.txt").read_text().splitlines()
         assert listed == [str(data.parent / "images" / split / f"{i}.png") for i in range(10) if str(i) != image[-5]]
     (data.parent / "images/train/1.png").unlink()
     (data.parent / "images/val/3.png").unlink()
-    mended, _, _ = train(data)
-    assert mended["record"]["dataset"]["fingerprint"] == run["record"]["dataset"]["fingerprint"]
-    assert "left_out" not in mended["record"]["dataset"]
-    assert "bad" not in mended
+    corrected, _, _ = train(data)
+    assert corrected["record"]["dataset"]["fingerprint"] == run["record"]["dataset"]["fingerprint"]
+    assert "skipped" not in corrected["record"]["dataset"]
+    assert "bad" not in corrected
 
 
 @pytest.mark.train
@@ -222,11 +222,11 @@ def test_the_settings_file_of_a_run_repeats_it(
     words = ("run", "--task", "detect", f"data={data}", *QUICK)
     first = trainer(*words, "--bad=skip:15%")
     assert first.code == 0, first.err
-    assert "1 train image is skipped (--bad=skip:15%)" in first.err
+    assert "1 train image skipped (--bad=skip:15%)" in first.err
     record = next(tmp_path.glob("runs/**/run.yaml"))
     again = trainer("run", str(record))
     assert again.code == 0, again.err
-    assert "1 train image is skipped (--bad=skip:15%)" in again.err
+    assert "1 train image skipped (--bad=skip:15%)" in again.err
     monkeypatch.setenv("TRAINER_BAD", "fail")
     stopped = trainer("run", str(record))
     assert stopped.code == 4
@@ -236,8 +236,8 @@ def test_the_settings_file_of_a_run_repeats_it(
 
 
 @pytest.mark.train
-def test_nothing_is_left_out_where_nothing_is_wrong(data: Path) -> None:
+def test_nothing_is_skipped_where_nothing_is_wrong(data: Path) -> None:
     run, warnings, result = train(data, bad="skip")
     assert not [w for w in warnings if "(--bad=" in w]
-    assert "left_out" not in run["record"]["dataset"]
+    assert "skipped" not in run["record"]["dataset"]
     assert not (result.save_dir / "train.txt").exists()

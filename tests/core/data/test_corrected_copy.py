@@ -48,7 +48,7 @@ def tree(root):
     return hashlib.sha256(repr(entries).encode()).hexdigest()
 
 
-def mended(file, folder, found=(), patch=None, proposal=None):
+def repaired(file, folder, found=(), patch=None, proposal=None):
     """Write the copy and return its lines and what reading it finds."""
     data = read_dataset(file)
     before = tree(file.parent)
@@ -64,7 +64,7 @@ def text_of(folder, place):
 def test_a_sound_dataset_is_copied_as_it_is(tmp_path):
     labels = {"train/a": ROW, "train/deep/b": ROW * 1, "train/none": "", "train/missing": None, "val/c": ROW}
     file = make(tmp_path / "mice", labels, f"{YAML}# a comment\nauthor: someone\ndate: 2024-02-03\n")
-    lines, copy = mended(file, tmp_path / "copy")
+    lines, copy = repaired(file, tmp_path / "copy")
     assert lines[0] == "The copy: 5 images as links, 4 label files."
     assert lines[1:] == ["still to do: label-missing (1)."]
     original = read_dataset(file)
@@ -90,7 +90,7 @@ def test_a_sound_dataset_is_copied_as_it_is(tmp_path):
 )
 def test_what_is_certain_is_mended(tmp_path, written, expected):
     file = make(tmp_path / "mice", {"train/a": written, "val/b": ROW})
-    lines, copy = mended(file, tmp_path / "copy")
+    lines, copy = repaired(file, tmp_path / "copy")
     if expected is None:
         assert "still to do: label-number (1)." in lines
         return
@@ -115,7 +115,7 @@ def test_what_is_certain_is_mended(tmp_path, written, expected):
 )
 def test_what_is_not_certain_is_left_and_named(tmp_path, written):
     file = make(tmp_path / "mice", {"train/a": written, "val/b": ROW})
-    lines, copy = mended(file, tmp_path / "copy")
+    lines, copy = repaired(file, tmp_path / "copy")
     assert (tmp_path / "copy" / "labels" / "train" / "a.txt").read_bytes() == written
     before = read_dataset(file)
     assert [(f.code, f.line, f.message) for f in copy.findings] == [
@@ -124,12 +124,12 @@ def test_what_is_not_certain_is_left_and_named(tmp_path, written):
     assert sum(line.startswith("still to do") for line in lines) == 1
 
 
-def test_repeated_rows_are_left_out_where_the_check_found_them(tmp_path):
+def test_repeated_rows_are_skipped_where_the_check_found_them(tmp_path):
     text = f"{ROW}1 0.5 0.5 0.2 0.2\n\n0 0.50 .5 2e-1 0.2\n{ROW}"
     file = make(tmp_path / "mice", {"train/a": text, "train/b": ROW * 2, "val/b": ROW})
     label = str(file.parent / "labels" / "train" / "a.txt")
     found = [Finding("duplicate-row", "repeats.", "delete it", label, n, "warning", "train") for n in (4, 5)]
-    lines, _ = mended(file, tmp_path / "copy", found)
+    lines, _ = repaired(file, tmp_path / "copy", found)
     assert text_of(tmp_path / "copy", "train/a") == f"{ROW}1 0.5 0.5 0.2 0.2\n\n"
     assert text_of(tmp_path / "copy", "train/b") == ROW * 2
     assert "fixed: repeated rows removed (2)." in lines
@@ -138,7 +138,7 @@ def test_repeated_rows_are_left_out_where_the_check_found_them(tmp_path):
 def test_keys_and_paths_of_the_yaml_are_mended(tmp_path):
     root = tmp_path / "mice"
     text = "path: .\ntrain: ../images/train\nvalidation: images/val\nnames:\n  0: mouse\nnc: 1\n"
-    lines, copy = mended(make(root, {"train/a": ROW, "val/b": ROW}, text), tmp_path / "copy")
+    lines, copy = repaired(make(root, {"train/a": ROW, "val/b": ROW}, text), tmp_path / "copy")
     assert read_document(tmp_path / "copy" / "data.yaml").content == {
         "train": "images/train",
         "val": "images/val",
@@ -157,7 +157,7 @@ def test_several_folders_lists_and_the_same_split_twice(tmp_path):
     (root / "data.yaml").write_text(
         "train: [images/one, images/two]\nval: [images/one, images/two]\ntest: some.txt\nnames: [a, b]\n"
     )
-    lines, copy = mended(root / "data.yaml", tmp_path / "copy")
+    lines, copy = repaired(root / "data.yaml", tmp_path / "copy")
     assert lines[0] == "The copy: 5 images as links, 5 label files."
     assert sorted(f.relative_to(tmp_path / "copy").as_posix() for f in (tmp_path / "copy").rglob("*.png")) == [
         *("images/test/one/a.png", "images/test/two/a.png"),
@@ -175,19 +175,19 @@ def test_an_image_that_a_list_names_twice_and_a_link_to_itself(tmp_path):
     )
     (file.parent / "a.txt").write_text("images/train/a.png\nimages/train/a.png\nimages/train/loop.png\n")
     (file.parent / "images" / "train" / "loop.png").symlink_to("loop.png")
-    lines, copy = mended(file, tmp_path / "copy")
+    lines, copy = repaired(file, tmp_path / "copy")
     assert lines[0] == "The copy: 3 images as links, 2 label files."
     assert [f.code for f in copy.findings if f.severity == "error"] == ["link-broken"]
 
 
-def test_orphans_are_left_out_and_faults_of_files_stay(tmp_path):
+def test_orphans_are_skipped_and_faults_of_files_stay(tmp_path):
     file = make(tmp_path / "mice", {"train/a": ROW, "train/b": ROW, "train/c": ROW, "val/b": ROW})
     root = file.parent
     (root / "labels" / "train" / "orphan.txt").write_text(ROW)
     (root / "images" / "train" / "b.png").write_bytes(b"")
     (root / "labels" / "train" / "c.txt").unlink()
     (root / "labels" / "train" / "c.txt").mkdir()
-    lines, copy = mended(file, tmp_path / "copy")
+    lines, copy = repaired(file, tmp_path / "copy")
     assert "skipped: label-orphan (1)." in lines
     assert {"still to do: image-empty (1).", "still to do: label-directory (1)."} <= {*lines}
     assert sorted(f.code for f in copy.findings) == ["image-empty", "label-directory"]
@@ -196,9 +196,9 @@ def test_orphans_are_left_out_and_faults_of_files_stay(tmp_path):
 def test_suggestions_are_written_below_a_comment(tmp_path):
     file = make(tmp_path / "mice", {"train/a": ROW, "val/b": ROW}, f"{YAML}flip_idx: [1, 2]\n")
     patch = {"flip_idx": [1, 0], "kpt_oks_sigmas": [0.5, 0.5]}
-    _, copy = mended(file, tmp_path / "copy", patch=patch)
+    _, copy = repaired(file, tmp_path / "copy", patch=patch)
     text = (tmp_path / "copy" / "data.yaml").read_text()
-    assert text.endswith(f"see that it is right.\n{patch_text(patch)}")
+    assert text.endswith(f"check it.\n{patch_text(patch)}")
     assert patch_text(patch) == "flip_idx: [1, 0]\nkpt_oks_sigmas: [0.5, 0.5]\n"
     assert copy["flip_idx"] == [1, 0]
     assert [f.code for f in copy.findings] == []
@@ -206,7 +206,7 @@ def test_suggestions_are_written_below_a_comment(tmp_path):
 
 def test_a_key_given_twice_is_said_to_be_settled(tmp_path):
     file = make(tmp_path / "mice", {"train/a": ROW, "val/b": ROW}, f"{YAML}names: [rat]\n")
-    lines, _ = mended(file, tmp_path / "copy")
+    lines, _ = repaired(file, tmp_path / "copy")
     assert [line for line in lines if "line 4" in line and "names" in line and "first" in line]
 
 
@@ -219,7 +219,7 @@ def test_the_proposed_split_is_written_as_lists(tmp_path):
     picture.save(root / "val" / "x.png", compress_level=1)
     data = read_dataset(tmp_path / "mice" / "data.yaml")
     pixels = inspect_pixels(data)
-    lines, copy = mended(tmp_path / "mice" / "data.yaml", tmp_path / "copy", proposal=pixels.proposal)
+    lines, copy = repaired(tmp_path / "mice" / "data.yaml", tmp_path / "copy", proposal=pixels.proposal)
     assert len(copy.splits["val"]) == 2
     better = read_dataset(tmp_path / "copy" / "data-split.yaml")
     assert sum(map(len, better.splits.values())) == 10
@@ -247,7 +247,7 @@ def test_the_folder_is_refused(tmp_path, place):
 
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "copy").mkdir()
-    mended(make(tmp_path / "mice", {"train/a": ROW, "val/b": ROW}), tmp_path / "copy")
+    repaired(make(tmp_path / "mice", {"train/a": ROW, "val/b": ROW}), tmp_path / "copy")
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["copy", "mice"]
 
 
@@ -267,7 +267,7 @@ def test_images_are_copied_where_links_are_not_possible(tmp_path, monkeypatch):
         raise OSError("no links here")
 
     monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
-    _, copy = mended(make(tmp_path / "mice", {"train/a": ROW, "val/b": ROW}), tmp_path / "copy")
+    _, copy = repaired(make(tmp_path / "mice", {"train/a": ROW, "val/b": ROW}), tmp_path / "copy")
     assert not copy.findings
     assert not (tmp_path / "copy" / "images" / "train" / "a.png").is_symlink()
 

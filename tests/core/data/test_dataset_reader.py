@@ -105,7 +105,7 @@ def test_lists_of_images(tmp_path: Path, text: bytes, expected: list[str]) -> No
     assert codes(data) == [], "the images that are not listed are there"
 
 
-def test_every_line_of_a_list_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+def test_every_line_of_a_list_that_leads_nowhere_is_reported(tmp_path: Path) -> None:
     make(tmp_path)
     text = "./images/train/0.png\n./images/train/none.png\n\n./data.yaml\n./images/train/1.png\n"
     (tmp_path / "list.txt").write_text(text)

@@ -142,7 +142,7 @@ def test_the_same_picture_saved_otherwise_is_found(tmp_path):
     assert first.split == "val"
 
 
-def test_a_copy_that_is_told_already_is_not_told_again(tmp_path):
+def test_a_copy_that_is_reported_already_is_not_told_again(tmp_path):
     copy = encoded(scene(1), "JPEG")
     data = dataset(tmp_path, train={"a.jpg": copy, "b.jpg": scene(2)}, val={"c.jpg": copy, "d.jpg": scene(3)})
     file = str(tmp_path / "images" / "val" / "c.jpg")
@@ -179,7 +179,7 @@ def test_the_proposal_keeps_pairs_together(tmp_path):
     assert len(place) == 26
     assert all(place[f"{letter}.jpg"] == place[f"{letter}_again.jpg"] for letter in "abcd")
     assert pixels.moved == 4
-    assert "move 4 images" in pixels.findings[-1].fix
+    assert "moves 4 images" in pixels.findings[-1].fix
 
 
 def test_the_proposal_keeps_videos_whole():

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "reference" / "findings.md"
 SOURCES = sorted(p for folder in ("core", "plugins") for p in (ROOT / folder).rglob("*.py"))
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| ([^|]+) \|", re.MULTILINE)
 CODE = re.compile(r"[a-z]+(-[a-z0-9]+)*")
-"""What a code looks like. One that is only returned or assigned in a tuple is told by its hyphen."""
+"""The form of a code. One that is only returned or assigned in a tuple is recognized by its hyphen."""
 
 
 def documented() -> dict[str, str]:

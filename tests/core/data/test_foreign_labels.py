@@ -136,7 +136,7 @@ def test_links_out_of_the_dataset_are_counted_once(data: Path, tmp_path: Path) -
         "train",
         str(images[0]),
     )
-    assert finding.message.startswith(f"3 of the {len(images)} train images are reached by links")
+    assert finding.message.startswith(f"3 of {len(images)} train images reached by links")
     assert str(tmp_path / "private" / images[0].name) in finding.message
 
 
@@ -158,7 +158,7 @@ def test_a_split_of_links_and_links_within_the_dataset_are_no_matter(data: Path,
 
 
 def test_images_elsewhere_whose_labels_stayed(data: Path, tmp_path: Path) -> None:
-    """Label files are read beside the images that a link leads to, as the engine reads them."""
+    """Label files are read next to the images that a link leads to, as the engine reads them."""
     (data.parent / "images").rename(tmp_path / "images")
     (data.parent / "images").symlink_to(tmp_path / "images")
     found = {f.message.split()[4]: f for f in read_dataset(data).findings if f.code == "labels-none"}

@@ -191,7 +191,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 def test_a_dataset_of_which_nothing_could_be_read(tmp_path: Path) -> None:
     data = Description({}, file=tmp_path / "data.yaml")
-    page = report(data, [Finding("yaml-syntax", "It is no YAML.", "mend it", str(tmp_path / "data.yaml"), 3)])
+    page = report(data, [Finding("yaml-syntax", "It is not YAML.", "fix it", str(tmp_path / "data.yaml"), 3)])
     assert "data.yaml:3" in page.text
     assert page.all("a") == [{"href": "#findings"}]
 
@@ -381,7 +381,7 @@ def test_all_splits_have_samples_and_bad_images_are_none(tmp_path: Path) -> None
     page = report(data, [bad])
     samples = [a["aria-label"] or "" for a in page.all("svg", role="img")]
     assert sum("v.png with" in s for s in samples) == 1
-    assert sum("00.png" in s for s in samples) == 1  # among those at fault
+    assert sum("00.png" in s for s in samples) == 1  # among the faulty ones
     assert len(page.all("figure")) == 6 + 1 + 1
 
 

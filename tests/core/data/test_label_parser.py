@@ -67,8 +67,8 @@ def agrees(contents: Sequence[bytes], rows: Rows) -> None:
     nan = np.isnan(values)
     assert np.isnan(rows.values).tolist() == nan.tolist()
     assert rows.values[~nan].tobytes() == values[~nan].tobytes()  # bit for bit: -0.0 is not 0.0
-    told = sorted((f.file, f.line, f.code) for f in rows.faults)
-    assert told == sorted((i, line, code) for i, one in enumerate(expected) for line, code, _, _ in one.faults)
+    reported = sorted((f.file, f.line, f.code) for f in rows.faults)
+    assert reported == sorted((i, line, code) for i, one in enumerate(expected) for line, code, _, _ in one.faults)
     by_place = {(f.file, f.line): f.message for f in rows.faults}
     for i, one in enumerate(expected):
         for line, _, column, count in one.faults:
@@ -153,11 +153,11 @@ def test_odd_files_among_others(contents: list[bytes]) -> None:
 def test_any_bytes(contents: list[bytes]) -> None:
     rows = parse_labels(contents)
     for i, content in enumerate(contents):
-        told = [f for f in rows.faults if f.file == i]
+        reported = [f for f in rows.faults if f.file == i]
         if is_text(content):
-            assert "label-encoding" not in {f.code for f in told}
+            assert "label-encoding" not in {f.code for f in reported}
         else:
-            assert [f.code for f in told] == ["label-encoding"]
+            assert [f.code for f in reported] == ["label-encoding"]
             assert i not in rows.file
     agrees([c if is_text(c) else b"" for c in contents], rows_of_text(contents, rows))
 
@@ -176,7 +176,7 @@ def rows_of_text(contents: Sequence[bytes], rows: Rows) -> Rows:
 
 
 @given(st.lists(st.lists(SHARE, min_size=1, max_size=5), max_size=5))
-def test_wide_text_is_told(lines: list[list[str]]) -> None:
+def test_wide_text_is_reported(lines: list[list[str]]) -> None:
     text = "\n".join(" ".join(words) for words in lines) + "\n"
     for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
         rows = parse_labels([b"0 0.5\n", text.encode(encoding)])

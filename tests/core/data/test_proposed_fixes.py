@@ -32,7 +32,7 @@ FOR_A_PERSON = (
     r"put the label files into .*",  # there are none
     r"open the folder in X-AnyLabeling .*",
     r"write the path of an image, with its ending",
-    r"move \d+ images as in the split that trainer check --deep --fix DIR writes",
+    r"use the split that trainer check --deep --fix DIR writes, which moves \d+ images?",
 )
 """Fixes that name one and need somebody who knows the data, or another program."""
 UNFINISHED = {"label-latin-1"}
@@ -57,7 +57,7 @@ def findings(case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
     return data, check(case, data).findings
 
 
-def told(found: list[Finding]) -> Iterator[Finding]:
+def reported(found: list[Finding]) -> Iterator[Finding]:
     """Yield one finding of each code."""
     yield from {f["code"]: f for f in reversed(found)}.values()
 
@@ -66,7 +66,7 @@ def told(found: list[Finding]) -> Iterator[Finding]:
 def test_a_fix_works_when_it_is_followed(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The finding is gone, and there is no error that was not there before."""
     _, before = findings(case, tmp_path / "first" / case.name, monkeypatch)
-    for wanted in told(before):
+    for wanted in reported(before):
         data, found = findings(case, tmp_path / wanted["code"] / case.name, monkeypatch)
         finding = next(f for f in found if f["code"] == wanted["code"])
         if not follow(data.parent, finding):
@@ -94,7 +94,7 @@ def test_a_fix_works_when_it_is_followed(case: Case, tmp_path: Path, monkeypatch
 def test_paths_of_another_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, train: str, val: str | None
 ) -> None:
-    """All fixes together lead to the images, which lie beside the YAML."""
+    """All fixes together lead to the images, which lie next to the YAML."""
     draw_base(tmp_path)
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "data.yaml"

@@ -209,7 +209,7 @@ def test_images_that_are_listed_twice_keep_their_rows(tmp_path: Path, settled: N
         assert data.splits["train"].image.tolist() == list(range(len(listed)))
 
 
-def test_a_broken_link_with_another_target_is_told_anew(tmp_path: Path, settled: None) -> None:
+def test_a_broken_link_with_another_target_is_reported_again(tmp_path: Path, settled: None) -> None:
     file = make(tmp_path)
     link = tmp_path / "images" / "train" / "1.png"
     for target, code in (("nowhere.png", "link-broken"), ("1.png", "link-loop"), ("elsewhere.png", "link-broken")):

@@ -68,12 +68,12 @@ def test_what_leaves_nothing_to_train_on_is_refused(data: Path, settings: dict[s
         trainer_host.check(data, task="detect", **settings)
 
 
-def test_a_validation_without_a_label_is_told(data: Path) -> None:
-    told = "val: no labels remain in val with classes=[1], so its metrics are 0."
-    assert selected(data, classes=[1]) == [told]
+def test_a_validation_without_a_label_is_reported(data: Path) -> None:
+    reported = "val: no labels remain in val with classes=[1], so its metrics are 0."
+    assert selected(data, classes=[1]) == [reported]
     assert selected(data, "train", classes=[1]) == []
-    told = "classes=[1] and fraction=0.1, which keeps 1 of 10 images, so its metrics are 0."
-    assert told in selected(data, "val", fraction=[1.0, 0.1], classes=[1])[0]
+    reported = "classes=[1] and fraction=0.1, which keeps 1 of 10 images, so its metrics are 0."
+    assert reported in selected(data, "val", fraction=[1.0, 0.1], classes=[1])[0]
     found = [f for f in trainer_host.check(data, task="detect", classes=[1]).findings if f.split == "val"]
     assert [(f.code, f.severity) for f in found] == [("selection-unlabelled", "warning")]
     assert found[0].fix == "choose classes that val has: 0 (one)"

@@ -130,7 +130,7 @@ def test_plain_data_stays_as_it_is(value: Any) -> None:
     assert found == lists(value)
 
 
-def test_everything_else_becomes_plain_or_is_left_out() -> None:
+def test_everything_else_becomes_plain_or_is_skipped() -> None:
     import numpy as np
     import torch
 
@@ -289,7 +289,7 @@ def test_something_else_that_torch_saved_is_no_checkpoint(tmp_path: Path, name: 
 
     path = tmp_path / "other.pt"
     torch.save({"list": [1, 2], "tensor": torch.ones(2), "nothing": None}[name], path)
-    with pytest.raises(SettingsError, match="it does not hold a dict with a model"):
+    with pytest.raises(SettingsError, match="it does not contain a dict with a model"):
         read_checkpoint(path)
 
 

@@ -85,7 +85,7 @@ def test_the_reason_is_found(state: dict[str, Any], ending: Ending) -> None:
         ),
         (
             {"save": False, "save_period": 2},
-            ["save=False writes checkpoints after the last epoch only; a training that ends before writes none."],
+            ["save=False writes checkpoints after the last epoch only; a training that ends earlier writes none."],
         ),
         ({"time": 0.5, "epochs": 100}, []),
     ],

@@ -12,12 +12,19 @@ import pytest
 import trainer_host
 from tests.support.command import Done
 from trainer_host.engine.ultralytics.engine_settings import engine_keys
-from trainer_host.engine.ultralytics.foreign_settings import EXAMPLES, INSTEAD, SAME_MEANING, unknown_settings
+from trainer_host.engine.ultralytics.foreign_settings import (
+    EXAMPLES,
+    INSTEAD,
+    NEEDLESS,
+    SAME_MEANING,
+    unknown_settings,
+)
 
-FOREIGN = [name for names in (*SAME_MEANING.values(), *INSTEAD.values()) for name in names.split()]
+TABLES = (SAME_MEANING, INSTEAD, NEEDLESS)
+FOREIGN = [name for table in TABLES for names in table.values() for name in names.split()]
 
 
-def told(key: str, value: Any) -> str:
+def reported(key: str, value: Any) -> str:
     (problem,) = unknown_settings({key: value})
     return str(problem)
 
@@ -63,7 +70,7 @@ def test_examples_are_valid() -> None:
 )
 def test_the_meaning_is_named(key: str, value: Any, write: str | None) -> None:
     expected = f"Fix: write {write}" if write else "Did you mean 'epochs'?"
-    assert told(key, value).startswith(f"unknown setting {key!r}. {expected}")
+    assert reported(key, value).startswith(f"unknown setting {key!r}. {expected}")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +78,7 @@ def test_the_meaning_is_named(key: str, value: Any, write: str | None) -> None:
     [("epohcs", "epochs"), ("patiance", "patience"), ("learning_rat", "lr0"), ("Close-Mosaic", "close_mosaic")],
 )
 def test_a_misspelling_is_recognised(key: str, near: str) -> None:
-    assert told(key, 1).endswith(f"Did you mean {near!r}?")
+    assert reported(key, 1).endswith(f"Did you mean {near!r}?")
 
 
 @pytest.mark.parametrize(
@@ -85,19 +92,19 @@ def test_a_misspelling_is_recognised(key: str, near: str) -> None:
     ],
 )
 def test_the_gain_of_a_part_of_the_loss_is_named(key: str, write: str) -> None:
-    assert told(key, 3) == f"unknown setting {key!r}. Fix: write {write}"
+    assert reported(key, 3) == f"unknown setting {key!r}. Fix: write {write}"
 
 
 @pytest.mark.parametrize("words", [["run", "--dry-run"], ["val", "model=best.pt"], ["check", "my.yaml"]])
 def test_keys_of_a_dataset_belong_in_its_yaml(trainer: Callable[..., Done], words: list[str]) -> None:
     for key, meant in (("kpt_shape", "kpt_shape"), ("oks_sigmas", "kpt_oks_sigmas"), ("flip-idx", "flip_idx")):
         done = trainer(*words, "--task", "pose", f"{key}=[1,2]")
-        told = f"unknown setting {key!r}. Fix: write it in the dataset YAML: {meant}: [1, 2]"
-        assert (done.code, told in done.problems) == (3, True), done.err
+        reported = f"unknown setting {key!r}. Fix: write it in the dataset YAML: {meant}: [1, 2]"
+        assert (done.code, reported in done.problems) == (3, True), done.err
 
 
 def test_what_resembles_nothing_gets_no_advice() -> None:
-    assert told("xyzzy", 1) == "unknown setting 'xyzzy'."
+    assert reported("xyzzy", 1) == "unknown setting 'xyzzy'."
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_row_that_does_not_fit_is_named() -> None:
         build(having(1, -1, 1, "Mine", [64, "a"]), Mine=layer)
 
 
-def test_an_unknown_layer_is_told_with_the_nearest() -> None:
+def test_an_unknown_layer_is_reported_with_the_nearest() -> None:
     from trainer_host.engine.ultralytics.architecture import vet_architecture
 
     cfg = having(1, -1, 1, "SPDCnov", [64])
@@ -220,7 +220,7 @@ def test_names_are_claimed_once() -> None:
     assert asked(one=Brings("A", layer), two=Brings("B", layer)).layers == {"A": layer, "B": layer}
     with pytest.raises(PluginError, match=r"extension 'one' and extension 'two' both provide the layer 'A'\."):
         asked(one=Brings("A", layer), two=Brings("A", layer))
-    with pytest.raises(PluginError, match=r"extension 'one' adds the layer 'C2f', which ultralytics has itself\."):
+    with pytest.raises(PluginError, match=r"extension 'one' adds the layer 'C2f', which is a layer of ultralytics\."):
         asked(one=Brings("C2f", layer))
     with pytest.raises(PluginError, match=r"extension 'one' adds the layer 'A' as type\. Fix: return a Layer"):
         asked(one=Brings("A", partial))

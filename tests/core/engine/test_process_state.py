@@ -47,7 +47,7 @@ def inside(request: pytest.FixtureRequest) -> Callable[[Callable[[], None]], Non
 
 
 @pytest.fixture(autouse=True)
-def mended() -> Iterator[None]:
+def corrected() -> Iterator[None]:
     """Put everything back that a failing test may leave changed."""
     from ultralytics.utils.torch_utils import unset_deterministic
 

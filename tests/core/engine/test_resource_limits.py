@@ -86,10 +86,10 @@ def system(name: str, *file: str) -> OSError:
         ),
     ],
 )
-def test_what_ran_out_is_told(tmp_path: Path, raised: Exception, expected: type[TrainerError], said: str) -> None:
-    told = known_error(raised, tmp_path)
-    assert type(told) is expected
-    assert said.replace("FOLDER", str(tmp_path)) in str(told)
+def test_what_ran_out_is_reported(tmp_path: Path, raised: Exception, expected: type[TrainerError], said: str) -> None:
+    reported = known_error(raised, tmp_path)
+    assert type(reported) is expected
+    assert said.replace("FOLDER", str(tmp_path)) in str(reported)
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,12 @@ def test_opencv_has_an_error_of_its_own() -> None:
 
 def test_an_image_that_is_there_is_said_to_be_changed(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
-    told = known_error(FileNotFoundError(f"Image Not Found {tmp_path / 'a.jpg'}"))
-    assert isinstance(told, DatasetError)
-    assert "cannot decode the image" in str(told)
+    reported = known_error(FileNotFoundError(f"Image Not Found {tmp_path / 'a.jpg'}"))
+    assert isinstance(reported, DatasetError)
+    assert "cannot decode the image" in str(reported)
 
 
 def test_a_run_whose_folder_is_gone_says_so(tmp_path: Path) -> None:
-    told = known_error(system("ENOENT", str(tmp_path / "gone" / "results.csv")), tmp_path / "gone")
-    assert isinstance(told, StorageError)
-    assert str(told).startswith(f"{tmp_path / 'gone'}: the run's folder disappeared")
+    reported = known_error(system("ENOENT", str(tmp_path / "gone" / "results.csv")), tmp_path / "gone")
+    assert isinstance(reported, StorageError)
+    assert str(reported).startswith(f"{tmp_path / 'gone'}: the run's folder disappeared")

@@ -1,4 +1,4 @@
-"""Trainer classes of the engine as tasks: what is told by the class, and whose word comes when."""
+"""Trainer classes of the engine as tasks: what is inferred from the class, and whose word comes when."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Own(BaseTrainer):  # type: ignore[misc, unused-ignore]
     ("trainer", "base", "kind"),
     [(Mine, "pose", "pose"), (SegmentationTrainer, "detect", "segment"), (Own, None, None)],
 )
-def test_base_and_kind_are_told_by_the_class(trainer: type[Any], base: str | None, kind: str | None) -> None:
+def test_base_and_kind_are_inferred_from_the_class(trainer: type[Any], base: str | None, kind: str | None) -> None:
     spec = task_from_trainer(trainer, metrics=("a",))
     assert (spec.base, spec.engine_task, spec.trainer, spec.metrics) == (base, kind, trainer, ("a",))
 
@@ -63,7 +63,7 @@ FINE = task_from_trainer("{__name__}:Mine", base="pose")
     with pytest.raises(PluginError) as caught:
         Registry.installed().chain("late")
     assert str(caught.value) == (
-        "task 'late' from p 1.0 is broken: it needs a base, as its trainer nowhere.trainer:Mine is imported late. "
+        "task 'late' from p 1.0 is broken: its trainer is given as text (nowhere.trainer:Mine), but it has no base. "
         "Fix: name the task that 'late' builds on: task_from_trainer(..., base=NAME)"
     )
     assert Registry.installed().chain("fine").attribute("base") == "pose", (
@@ -94,7 +94,7 @@ def test_a_class_that_needs_more_arguments_is_named(installed: Callable[..., Pat
     )
 
 
-def test_a_text_that_names_no_class_is_told() -> None:
+def test_a_text_that_names_no_class_is_reported() -> None:
     assert load_trainer(f"{__name__}:Mine") is Mine
     with pytest.raises(PluginError, match="is not a trainer class"):
         load_trainer("pathlib")

@@ -286,7 +286,7 @@ def test_a_chain_of_three_is_loaded_base_first(installed: Install) -> None:
     assert Registry.installed().chain("p:two").name == "two"
 
 
-def test_a_task_without_a_kind_is_told_by_its_own_name(installed: Install) -> None:
+def test_a_task_without_a_kind_is_known_by_its_own_name(installed: Install) -> None:
     code = "from trainer_host import TaskSpec\nTASK = TaskSpec(hooks=object())\n"
     installed("p", tasks={"alone": "alone:TASK"}, modules={"alone": code})
     assert Registry.installed().chain("alone").engine_task == "alone"
@@ -316,7 +316,7 @@ def test_bases_in_a_circle_are_refused(installed: Install) -> None:
         Registry.installed().chain("own")
 
 
-def test_a_missing_base_is_told_with_who_needs_it(installed: Install) -> None:
+def test_a_missing_base_is_reported_with_who_needs_it(installed: Install) -> None:
     installed("p", tasks={"two": "two:TASK", "three": "three:TASK"}, modules=THREE)
     with pytest.raises(PluginError) as caught:
         Registry.installed().chain("three")
@@ -519,7 +519,7 @@ def test_a_file_may_be_its_own_hooks(file: Path) -> None:
     ("code", "said"),
     [("x = 1\n1 / 0\n", ":2: .*ZeroDivisionError"), ("x = (\n", "SyntaxError"), ("exit(3)", "SystemExit")],
 )
-def test_a_broken_file_is_told_with_its_line(file: Path, code: str, said: str) -> None:
+def test_a_broken_file_is_reported_with_its_line(file: Path, code: str, said: str) -> None:
     file.write_text(code)
     with pytest.raises(PluginError, match=rf"mine\.py.*{said}|mine\.py{said}"):
         Registry.installed().chain("one", [str(file)])
@@ -610,7 +610,7 @@ def test_options_of_a_base_are_given_by_its_name(optional: Any) -> None:
         ({"opt": {"kind": "mean"}}, "opt.kind='mean': input should be 'Mean' or 'Sum'."),
         ({"cbam": {"gain": -1}}, "cbam.gain=-1: input should be greater than or equal to 0."),
         ({"cbam": {"xyz": 1}}, "unknown option of plugin 'cbam': 'xyz'. Known: gain, on."),
-        ({"none": {"x": 1}}, "options of 'none', which is not part of this run. Fix: add --plugin none"),
+        ({"none": {"x": 1}}, "plugin 'none' has options, but is not part of this run. Plugins of this run:"),
     ],
 )
 def test_one_problem_of_options(given: dict[str, dict[str, Any]], said: str) -> None:
@@ -629,7 +629,7 @@ def test_all_problems_of_options_are_reported() -> None:
         "opt.steps",
         "cbam.on",
         "unknown option of plugin 'bare': 'z'",
-        "options of 'none', which is not part of this run",
+        "plugin 'none' has options, but is not part of this run",
     ]
 
 

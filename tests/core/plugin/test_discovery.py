@@ -1,4 +1,4 @@
-"""Which plugins are installed, told by metadata alone; and which one a user means."""
+"""Which plugins are installed, by metadata alone; and which one a user means."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_package_that_is_there_twice_counts_once(
     assert one("hand").version == "2.0"
 
 
-def test_an_extension_of_the_group_always_is_told_as_such(installed: Install) -> None:
+def test_an_extension_of_the_group_always_is_reported_as_such(installed: Install) -> None:
     groups = (
         "[trainer_host.plugins]\nasked = p:A\n[trainer_host.always]\nmarks = p:B\n[trainer_host.tasks]\nhand = p:T\n"
     )
@@ -245,7 +245,7 @@ def test_a_user_chooses_between_two_by_distribution(installed: Install) -> None:
         (
             "off",
             "extension",
-            r"off.* from q 1\.0 cannot be used \(disabled\): switched off\. Fix: omit --no-plugin",
+            r"off.* from q 1\.0 cannot be used \(disabled\): switched off\. Fix: remove --no-plugin",
         ),
     ],
 )

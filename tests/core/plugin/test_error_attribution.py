@@ -44,16 +44,16 @@ def managed(tmp_path: Path) -> Callable[..., HookManager]:
 @contextmanager
 def crash(manager: HookManager) -> Iterator[Any]:
     """Expect a plugin to fail; say which, in what, and the functions of its traceback."""
-    told = SimpleNamespace()
+    reported = SimpleNamespace()
     with pytest.raises(PluginCrashError) as caught, blamed(manager):
-        yield told
+        yield reported
     error = caught.value
     assert error.__cause__ is not None
     step, functions = error.__cause__.__traceback__, []
     while step is not None:
         functions.append(step.tb_frame.f_code.co_name)
         step = step.tb_next
-    told.plugin, told.hook, told.functions, told.text = error.plugin, error.hook, functions, str(error)
+    reported.plugin, reported.hook, reported.functions, reported.text = error.plugin, error.hook, functions, str(error)
     assert error.trace.startswith("Traceback (most recent call last):\n")
     assert error.trace.rpartition("Traceback (most recent call last):\n")[2].count("  File ") == len(functions)
 
@@ -70,11 +70,11 @@ def log_metrics(ctx):
 
 def test_a_hook_is_named_with_its_plugin(managed: Callable[..., HookManager], tmp_path: Path) -> None:
     manager = managed(ordinary=ORDINARY)
-    with crash(manager) as told:
+    with crash(manager) as reported:
         manager.hook.log_metrics(ctx=CTX)
-    assert (told.plugin, told.hook, told.functions) == ("ordinary", "log_metrics", ["log_metrics", "deep"])
+    assert (reported.plugin, reported.hook, reported.functions) == ("ordinary", "log_metrics", ["log_metrics", "deep"])
     where = f"extension 'ordinary' from {tmp_path / 'ordinary.py'} failed in its hook log_metrics"
-    assert told.text == f"{where}: KeyError: 'nothing'. Fix: correct the file"
+    assert reported.text == f"{where}: KeyError: 'nothing'. Fix: correct the file"
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_a_wrapper_is_named_for_what_it_raises_itself(
         **({"fails": ORDINARY} if "except" in body else {}),
         wraps=f"@hookimpl(wrapper=True)\ndef log_metrics(ctx):\n{body}\n",
     )
-    with crash(manager) as told:
+    with crash(manager) as reported:
         manager.hook.log_metrics(ctx=CTX)
-    assert (told.plugin, told.hook) == ("wraps", "log_metrics")
-    assert cause in told.text
+    assert (reported.plugin, reported.hook) == ("wraps", "log_metrics")
+    assert cause in reported.text
 
 
 OLD_STYLE = """
@@ -112,9 +112,9 @@ def log_metrics(ctx):
 @pytest.mark.filterwarnings("ignore::pluggy.PluggyTeardownRaisedWarning")
 def test_a_wrapper_of_the_old_style_is_named(managed: Callable[..., HookManager]) -> None:
     manager = managed(old=OLD_STYLE)
-    with crash(manager) as told:
+    with crash(manager) as reported:
         manager.hook.log_metrics(ctx=CTX)
-    assert (told.plugin, told.hook, told.functions) == ("old", "log_metrics", ["log_metrics"])
+    assert (reported.plugin, reported.hook, reported.functions) == ("old", "log_metrics", ["log_metrics"])
     manager = managed(old=OLD_STYLE.replace("ctx.nothing", "ctx.batch"))
     assert manager.hook.log_metrics(ctx=CTX) == [-1]
 
@@ -157,9 +157,9 @@ def log_metrics(ctx):
 @pytest.mark.parametrize("wrapper", [PASSES, CATCHES])
 def test_a_wrapper_that_lets_an_error_pass_is_not_blamed(managed: Callable[..., HookManager], wrapper: str) -> None:
     manager = managed(outer=wrapper, ordinary=ORDINARY, inner=wrapper)
-    with crash(manager) as told:
+    with crash(manager) as reported:
         manager.hook.log_metrics(ctx=CTX)
-    assert (told.plugin, told.functions) == ("ordinary", ["log_metrics", "deep"])
+    assert (reported.plugin, reported.functions) == ("ordinary", ["log_metrics", "deep"])
 
 
 def test_wrappers_of_a_built_in_tasks_error_are_not_blamed(managed: Callable[..., HookManager]) -> None:
@@ -173,18 +173,18 @@ def test_what_a_plugin_calls_of_a_built_in_task_is_its_own_mistake(managed: Call
         "@hookimpl\ndef log_metrics(ctx):\n    from trainer_detect.rows import keypoint_shape\n    keypoint_shape(3)\n"
     )
     manager = managed(calls=code)
-    with crash(manager) as told:
+    with crash(manager) as reported:
         manager.hook.log_metrics(ctx=CTX)
-    assert (told.plugin, told.functions) == ("calls", ["log_metrics", "keypoint_shape"])
+    assert (reported.plugin, reported.functions) == ("calls", ["log_metrics", "keypoint_shape"])
 
 
 def test_what_only_called_the_host_is_not_blamed_for_what_is_below(managed: Callable[..., HookManager]) -> None:
     manager = managed(
         above="@hookimpl\ndef load_state_dict(ctx, state):\n    ctx.hook.log_metrics(ctx=ctx)\n", ordinary=ORDINARY
     )
-    with crash(manager) as told:
+    with crash(manager) as reported:
         manager.hook.load_state_dict(ctx=manager, state={})
-    assert told.plugin == "ordinary"
+    assert reported.plugin == "ordinary"
 
 
 def test_a_callback_is_named_by_its_function(managed: Callable[..., HookManager]) -> None:
@@ -192,28 +192,28 @@ def test_a_callback_is_named_by_its_function(managed: Callable[..., HookManager]
     code += "@hookimpl\ndef callbacks(ctx):\n    return {'on_train_end': Rates().write}\n"
     manager = managed(calls=code)
     (events,) = manager.hook.callbacks(ctx=CTX)
-    with crash(manager) as told:
+    with crash(manager) as reported:
         events["on_train_end"](None)
-    assert (told.plugin, told.hook, told.functions) == ("calls", None, ["write"])
-    assert "failed in its function " in told.text
+    assert (reported.plugin, reported.hook, reported.functions) == ("calls", None, ["write"])
+    assert "failed in its function " in reported.text
 
 
 def test_a_generator_fails_after_its_hook_was_called(managed: Callable[..., HookManager]) -> None:
     manager = managed(checks="@hookimpl\ndef check_dataset(ctx):\n    yield ctx.batch\n    yield ctx.nothing\n")
-    with crash(manager) as told:
+    with crash(manager) as reported:
         list(*manager.subset_hook_caller("check_dataset", [manager.get_plugin("task:detect")])(ctx=CTX))
-    assert (told.plugin, told.hook, told.functions) == ("checks", "check_dataset", ["check_dataset"])
+    assert (reported.plugin, reported.hook, reported.functions) == ("checks", "check_dataset", ["check_dataset"])
 
 
 def test_decorators_do_not_hide_a_hook(managed: Callable[..., HookManager]) -> None:
     code = "import torch\n@hookimpl\n@torch.no_grad()\ndef log_metrics(ctx):\n    ctx.nothing\n"
     manager = managed(decorated=code)
-    with crash(manager) as told:
+    with crash(manager) as reported:
         manager.hook.log_metrics(ctx=CTX)
-    assert (told.plugin, told.hook, told.functions) == ("decorated", "log_metrics", ["log_metrics"])
+    assert (reported.plugin, reported.hook, reported.functions) == ("decorated", "log_metrics", ["log_metrics"])
 
 
-def test_objects_of_one_class_are_told_apart(managed: Callable[..., HookManager]) -> None:
+def test_objects_of_one_class_are_distinguished(managed: Callable[..., HookManager]) -> None:
     code = "class Hooks:\n    def __init__(self, fails):\n        self.fails = fails\n"
     code += "    @hookimpl\n    def log_metrics(self, ctx):\n        assert not self.fails\nFIRST = Hooks(False)\n"
     manager = managed(one=code + "from trainer_host import ExtensionSpec\nE = ExtensionSpec(hooks=FIRST)\n")
@@ -223,9 +223,9 @@ def test_objects_of_one_class_are_told_apart(managed: Callable[..., HookManager]
     for name, fails in (("good", False), ("bad", True)):
         each = replace(member.record, name=name)
         register(manager, Member(each, replace(member.spec, hooks=type(hooks)(fails))))
-    with crash(manager) as told:
+    with crash(manager) as reported:
         manager.hook.log_metrics(ctx=CTX)
-    assert told.plugin == "bad"
+    assert reported.plugin == "bad"
 
 
 @pytest.mark.parametrize(
@@ -308,6 +308,6 @@ def test_a_command_is_named_by_the_module_that_it_is_in(installed: Install) -> N
     try:
         greet.callback()
     except ZeroDivisionError as error:
-        told = crash_of_command(error, Registry.installed())
-    assert told is not None
-    assert str(told).startswith("command 'greet' from trainer-greetings 1.0 failed in its function greet: ")
+        reported = crash_of_command(error, Registry.installed())
+    assert reported is not None
+    assert str(reported).startswith("command 'greet' from trainer-greetings 1.0 failed in its function greet: ")

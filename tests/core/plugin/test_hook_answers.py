@@ -69,12 +69,12 @@ REFUSED = {
     "state": (ANSWER.format(hook="state_dict", answer="{'a': [1, {2}]}"), r"'plugin'.*state\['a'\]\[1\] is a set"),
     "state-list": (
         ANSWER.format(hook="state_dict", answer="[1]"),
-        "'plugin' answers the hook 'state_dict' with a list",
+        "the hook 'state_dict' of extension 'plugin' returned a list",
     ),
-    "metrics": (ANSWER.format(hook="metrics", answer="['a']"), "'plugin' answers the hook 'metrics' with a list"),
+    "metrics": (ANSWER.format(hook="metrics", answer="['a']"), "'plugin' returned a list"),
     "metric": (
         ANSWER.format(hook="metrics", answer="{'metrics/x': 5}"),
-        "brings the metric 'metrics/x', of type int, without reset",
+        "the metric 'metrics/x' of extension 'plugin' is a int, which lacks reset",
     ),
     "callback": (ANSWER.format(hook="callbacks", answer="{'on_train_end': 3}"), "the callback of on_train_end"),
     "augmentations": (ANSWER.format(hook="augmentations", answer="lambda found: found"), "return a list of functions"),

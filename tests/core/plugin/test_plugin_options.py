@@ -84,12 +84,12 @@ def test_a_file_is_shown_as_a_package_is(trainer: Callable[..., Any], tmp_path: 
         "    rates.by=epoch  (one of epoch, batch)",
         "        When it acts.",
     ]
-    told = trainer("plugins", "show", "./rates.py", "--json").json
+    reported = trainer("plugins", "show", "./rates.py", "--json").json
     expected = {
         "type": "Literal['epoch', 'batch']",
         "default": "epoch",
         "help": "When it acts.",
         "allowed": "epoch, batch",
     }
-    assert told["options"] == {"by": expected}
+    assert reported["options"] == {"by": expected}
     assert trainer("plugins", "show", "./none.py").code == 5

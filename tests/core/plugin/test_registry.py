@@ -164,9 +164,9 @@ def test_an_object_without_hooks_is_refused() -> None:
 
 
 def test_two_plugins_of_one_name_are_refused() -> None:
-    with pytest.raises(PluginError, match=r"the object .*HalfRate has the name of extension 'half-rate' from the"):
+    with pytest.raises(PluginError, match=r"the object .*HalfRate has the same name as extension 'half-rate' from the"):
         Registry.of([]).with_plugins([HalfRate(), HalfRate()])
-    with pytest.raises(PluginError, match=r"has the name of task 'pose' from trainer-host .* Fix: rename the class"):
+    with pytest.raises(PluginError, match=r"the same name as task 'pose' from trainer-host .* Fix: rename the class"):
         Registry.installed().with_plugins([ExtensionSpec(hooks=HalfRate(), name="pose")])
 
 
@@ -244,7 +244,7 @@ def test_objects_train_validate_and_predict(
     assert len(discovered) == 1
     record = (run.save_dir / "run.yaml").read_text()
     assert record.startswith(
-        "# A run of trainer-host. It cannot be run again from this file alone, which cannot hold "
+        "# A run of trainer-host. It cannot be run again from this file alone, which cannot store "
         "tests.core.plugin.test_registry.PawHooks, "
     )
 
@@ -265,7 +265,7 @@ def test_objects_train_validate_and_predict(
         f"{run.best} was trained for the task 'paws', which was given as an object. "
         "Fix: give it again from Python: plugins=[TASK]"
     )
-    with pytest.raises(SettingsError, match="the run had 'paws' as an object of the class"):
+    with pytest.raises(SettingsError, match="'paws' was given to the run as an object of the class"):
         trainer_host.run(settings_file=run.save_dir / "run.yaml", plugins=["./rates.py"])
     again = trainer_host.run(settings_file=run.save_dir / "run.yaml", plugins=[*plugins, "./rates.py"])
     assert again.metrics == run.metrics

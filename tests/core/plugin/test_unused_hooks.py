@@ -44,7 +44,7 @@ def test_a_file_without_a_hook_is_refused(file: Path, code: str, fix: str) -> No
     with pytest.raises(PluginError) as caught:
         Registry.installed().chain("one", [str(file)])
     (problem,) = caught.value.problems
-    assert problem.message == f"extension 'mine' from {file} implements no hook."
+    assert problem.message == f"extension 'mine' from {file} implements no hooks."
     assert problem.fix is not None
     assert problem.fix.startswith(fix)
 

@@ -118,7 +118,7 @@ def test_images_of_one_name_get_names_of_their_own(tmp_path: Path) -> None:
     assert contents == {Path(i).read_bytes() for i in data.splits["train"].images}
 
 
-def test_crowds_are_left_out_and_counted_and_missing_labels_stay_missing(tmp_path: Path) -> None:
+def test_crowds_are_skipped_and_counted_and_missing_labels_stay_missing(tmp_path: Path) -> None:
     row = [0.0, 0.5, 0.5, 0.1, 0.1]
     images = [picture(tmp_path / "source" / f"{i}.png") for i in range(3)]
     split, _ = Split.from_rows(
@@ -164,10 +164,10 @@ def test_a_dataset_is_converted_by_the_command(call: Callable[..., Done], tmp_pa
     done = call(source, "new", "images=photos", "--task", "detect", "--json")
     assert done.code == 0, done.err
     assert done.json["images"] == {"train": 2, "val": 2}
-    assert (done.json["rows"]["train"], done.json["crowds_left_out"]) == (1, 2)
+    assert (done.json["rows"]["train"], done.json["crowds_skipped"]) == (1, 2)
     assert Path(done.json["data"]) == tmp_path / "new" / "data.yaml"
     assert (tmp_path / "new" / "labels" / "train" / "a.txt").read_text() == "0 0.25 0.25 0.25 0.25\n"
-    assert "2 rows that mark crowds are skipped" in done.err
+    assert "skipped 2 crowd rows" in done.err
     assert "Use it: trainer run data=new/data.yaml" in done.err
 
 

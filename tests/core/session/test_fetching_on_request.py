@@ -112,7 +112,7 @@ def test_the_engine_has_a_module_for_every_tracker() -> None:
     assert tracker_problems(["platform"]) == []
 
 
-def test_an_integration_that_the_engine_cannot_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_integration_that_the_engine_cannot_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ultralytics.utils.callbacks.wb", SimpleNamespace(callbacks={}))
     with pytest.raises(SettingsError, match="the engine cannot use tracker wandb"):
         engine_callbacks(["wandb"])
@@ -221,7 +221,7 @@ def test_weights_are_fetched_where_the_engine_thinks_itself_offline(monkeypatch:
 
 def test_datasets_of_the_engine_are_refused_offline(trainer: Trainer) -> None:
     done = trainer("run", "--task", "pose", "model=yolo11n-pose.yaml", "data=coco8-pose.yaml", "--offline")
-    refused(done, 6, "the images of coco8-pose.yaml are not here", "offline")
+    refused(done, 6, "the images of coco8-pose.yaml are not on this machine", "offline")
 
 
 def test_a_layer_that_fetches_weights_is_refused() -> None:

@@ -91,18 +91,19 @@ def test_a_run_with_objects_cannot_be_made_from_its_file_alone(trainer: Any, tmp
     RunRecord(tmp_path, run)
     head = (tmp_path / "run.yaml").read_text().splitlines()[0]
     assert head == (
-        "# A run of trainer-host. It cannot be run again from this file alone, which cannot hold notebook.Mine, "
+        "# A run of trainer-host. It cannot be run again from this file alone, which cannot store notebook.Mine, "
         "builtins.list."
     )
     record = ResolvedRun.read(tmp_path / "run.yaml").record()
     assert (record["reproducible"], record["objects"]) == (False, objects)
     assert trainer("run", "run.yaml", "--dry-run").problems == [
         (
-            "run.yaml: the run had 'mine' as an object of the class notebook.Mine, which a file cannot hold. "
+            "run.yaml: 'mine' was given to the run as an object of the class notebook.Mine, which a file cannot store. "
             "Fix: call trainer_host.run(settings_file='run.yaml', plugins=[Mine()])"
         ),
         (
-            "run.yaml: the run had 'augmentations' as an object of the class builtins.list, which a file cannot hold. "
+            "run.yaml: 'augmentations' was given to the run as an object of the class builtins.list, which a file "
+            "cannot store. "
             "Fix: call trainer_host.run(settings_file='run.yaml', augmentations=...)"
         ),
     ]

@@ -69,5 +69,5 @@ def test_a_name_that_is_a_path_is_refused(here: Path, name: str, fix: str) -> No
     with pytest.raises(SettingsError) as caught:
         claim_folder("any", {"name": name})
     (problem,) = caught.value.problems
-    assert (problem.message, problem.fix) == (f"name={name} is not the name of a folder.", fix)
+    assert (problem.message, problem.fix) == (f"name={name} is not a valid folder name.", fix)
     assert list(here.iterdir()) == []

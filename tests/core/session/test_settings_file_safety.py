@@ -32,7 +32,7 @@ SHARED = {"task": "detect", "model": "yolo11n.yaml", "imgsz": 32, "epochs": 1}
 
 @pytest.fixture
 def exp(trainer: Trainer, tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes a settings file for a dataset, beside a plugin's file."""
+    """Return a function that writes a settings file for a dataset, next to a plugin's file."""
     data = detect_dataset(tmp_path / "data", 2)
     (tmp_path / "x.py").write_text(PLUGIN)
 
@@ -136,7 +136,7 @@ def test_folders_elsewhere_are_written_over_by_the_users_word_alone(
     assert trainer("run", "exp.yaml", "--dry-run", f"{key}={content[key]}").code == 0
 
 
-def test_all_that_is_refused_is_told_at_once(trainer: Trainer, exp: Callable[..., Path]) -> None:
+def test_all_that_is_refused_is_reported_at_once(trainer: Trainer, exp: Callable[..., Path]) -> None:
     exp(plugins=["./x.py", "./y.py"], model="https://127.0.0.1:9/yolo11n.pt", save_dir="/elsewhere")
     assert len(trainer("run", "exp.yaml").problems) == 4
 
@@ -165,13 +165,13 @@ def test_a_settings_file_that_is_too_large_or_no_file(trainer: Trainer, tmp_path
         file.truncate(100 << 20)
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "device.yaml").symlink_to("/dev/zero")
-    for name, said in (("large", "100 MiB"), ("pipe", "no regular file"), ("device", "no regular file")):
+    for name, said in (("large", "100 MiB"), ("pipe", "not a regular file"), ("device", "not a regular file")):
         done = trainer("run", f"{name}.yaml")
         assert (done.code, len(done.problems)) == (3, 1)
         assert said in done.err
 
 
-def test_a_key_that_is_given_twice_is_told(tmp_path: Path) -> None:
+def test_a_key_that_is_given_twice_is_reported(tmp_path: Path) -> None:
     (tmp_path / "exp.yaml").write_text("epochs: 1\nepochs: 2\n")
     with pytest.raises(SettingsError, match=r"exp\.yaml:2: the key 'epochs' is given twice"):
         from_file(tmp_path / "exp.yaml")

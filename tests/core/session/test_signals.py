@@ -100,8 +100,8 @@ def test_a_run_stops_with_a_checkpoint(
     assert checkpoint.content["optimizer"] is not None
     assert str(folder / "weights" / "last.pt") in err
     assert record_of(folder)["status"] == "stopped"
-    told = yaml.safe_load(out)
-    assert (told["status"], told["exit_code"], told["retryable"]) == ("stopped", code, True)
+    reported = yaml.safe_load(out)
+    assert (reported["status"], reported["exit_code"], reported["retryable"]) == ("stopped", code, True)
     assert [f.name for f in folder.rglob("*.part")] == []
 
 
@@ -188,8 +188,8 @@ def test_a_signal_in_the_midst_of_an_import_ends_the_command(
     done = process(sys.executable, script, "check", "x.yaml", "--json", cwd=tmp_path)
     assert done.code == code, done.err
     assert done.err == f"trainer: stopped by {number.name}: the command was still starting.\n"
-    told = json.loads(done.out)
-    assert (told["status"], told["error"], told["exit_code"], told["retryable"]) == (
+    reported = json.loads(done.out)
+    assert (reported["status"], reported["error"], reported["exit_code"], reported["retryable"]) == (
         *("stopped", "StoppedError"),
         *(code, True),
     )

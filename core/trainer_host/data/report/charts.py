@@ -9,7 +9,8 @@ import numpy as np
 from markupsafe import Markup
 
 from trainer_host.base.annotations import Histogram
-from trainer_host.data.report.templating import counted, render
+from trainer_host.base.wording import counted
+from trainer_host.data.report.templating import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,10 @@ import numpy as np
 
 from trainer_host.base.annotations import Box, Point
 from trainer_host.base.contexts import LabelContext, RunContext
+from trainer_host.base.wording import counted
 from trainer_host.data.report.overlay import draw, draw_mirrored
 from trainer_host.data.report.pictures import MAX_SHAPES, WHOLE, Picture, closest_view, detail_view, load_picture
-from trainer_host.data.report.templating import counted, render
+from trainer_host.data.report.templating import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer_host.base.atomic_io import atomic_write
+from trainer_host.base.wording import counted
 from trainer_host.data.description import EMPTY, FOUND, MISSING
 from trainer_host.data.report.charts import chart, own_histograms, size_chart
 from trainer_host.data.report.gallery import Gallery
-from trainer_host.data.report.templating import counted, render
+from trainer_host.data.report.templating import render
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def write_report(
         facts={"file": data.file, "task": ctx.task, **({"fingerprint": data.fingerprint()} if data.splits else {})},
         errors=errors,
         verdict=" and ".join(verdict),
-        titles=_TITLES if any(data.left_out.values()) else _TITLES[:-1],
+        titles=_TITLES if any(data.skipped.values()) else _TITLES[:-1],
         counts=_counts(data),
         sections={title: body for title, body in sections.items() if body},
     )
@@ -77,8 +78,8 @@ def _counts(data: Description) -> dict[str, list[int]]:
     for name, split in data.splits.items():
         labelled = [int(np.count_nonzero(split.labelled == kind)) for kind in (FOUND, EMPTY, MISSING)]
         counts[name] = [len(split), *labelled, len(split.row_lengths)]
-        if any(data.left_out.values()):
-            counts[name].append(len(data.left_out.get(name, ())))
+        if any(data.skipped.values()):
+            counts[name].append(len(data.skipped.get(name, ())))
     return counts
 
 

@@ -9,15 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from trainer_host.base.display import escaped_lines
+from trainer_host.base.wording import counted
 
 _COLOURS = 720
 _HUE_STEP = 137.5
 _LIGHTNESS = (45, 72, 32)
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun, such as ``1 error`` or ``1,200 errors``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def colour(number: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer_host.base.errors import Problem, SettingsError, UnsafeError
-from trainer_host.base.wording import listed
+from trainer_host.base.wording import counted, listed
 from trainer_host.engine.checkpoint.inert_objects import TensorRef, UnreadableError
 from trainer_host.engine.checkpoint.plain_values import Budget, plain
 from trainer_host.engine.checkpoint.record import RECORD, STATE, record_problem
@@ -133,7 +133,7 @@ class Checkpoint:
         found = {name: self.tensor(ref) for name, ref in refs.items()}
         faulty = [n for n, t in found.items() if t.is_floating_point() and not _is_finite(t)]
         if faulty:
-            many = f" and {len(faulty) - 1} more tensors" if len(faulty) > 1 else ""
+            many = f" and {counted(len(faulty) - 1, 'more tensor')}" if len(faulty) > 1 else ""
             what = f"the weights are not finite: {faulty[0]}{many} contain NaN or infinity."
             raise SettingsError(Problem(what, "use an earlier checkpoint", str(self.path)))
         return found
@@ -150,7 +150,7 @@ class Checkpoint:
                 raise unreadable(self.path, "its state_dict is not a mapping of names to tensors")
             return self.tensors(kept)
         if self.model is None:
-            raise SettingsError(Problem("the file holds no model.", "use another file", str(self.path)))
+            raise SettingsError(Problem("the file contains no model.", "use another file", str(self.path)))
         if self.model.incomplete:
             what = f"{self.model.incomplete[0]} is not a tensor of a supported kind"
             raise unreadable(self.path, what)
@@ -196,17 +196,17 @@ def read_checkpoint(path: Path | str, form: CheckpointFormat, parsed: ParsedFile
             _refuse_code(path, described, checkpoint.model, form)
             _ = checkpoint.record, checkpoint.settings  # whether they are within the limits
             if checkpoint.model is None and not checkpoint.in_state_form:
-                raise UnreadableError("it holds no model")
+                raise UnreadableError("it contains no model")
         else:
             _refuse_code(path, described, SavedModel.of(content, form), form)
-            raise UnreadableError("it does not hold a dict with a model, but something else")
+            raise UnreadableError("it does not contain a dict with a model")
     except UnreadableError as error:
         raise unreadable(path, str(error)) from error
     if (problem := record_problem(checkpoint.record, path)) is not None:
         raise SettingsError(problem)
     if any(content.get(key) is not None for key in form.refused):
         fix = "export the model, or train again without quantize"
-        what = "refused: it holds a quantization state, which can only be restored by executing it."
+        what = "refused: it contains a quantization state, which can only be restored by executing it."
         raise UnsafeError(Problem(what, fix, str(path)))
     return checkpoint
 
@@ -223,7 +223,7 @@ def _refuse_code(path: Path, described: Described, model: SavedModel | None, for
     if foreign:
         shown = listed(sorted(foreign))
         what = f"refused: loading it in full could execute arbitrary code ({shown}). Nothing was executed."
-        raise UnsafeError(Problem(what, "ask for the file as a state dict, or do not use it", str(path)))
+        raise UnsafeError(Problem(what, "ask its author for a state dict, or do not use the file", str(path)))
 
 
 def unreadable(path: Path, why: str) -> SettingsError:

@@ -66,7 +66,7 @@ def record_problem(record: Mapping[str, Any], path: Path) -> Problem | None:
     """Return the problem in a record that was read; None for a usable or absent one."""
     made = record.get("format", FORMAT)
     if isinstance(made, int) and made > FORMAT:
-        return Problem("a newer trainer-host wrote this file.", "upgrade trainer-host", str(path))
+        return Problem("the file was written by a newer trainer-host.", "upgrade trainer-host", str(path))
     for key, (is_valid, wanted) in FIELDS.items():
         if key in record and not is_valid(record[key]):
             what = f"the checkpoint's record is damaged: {key} is not {wanted}."

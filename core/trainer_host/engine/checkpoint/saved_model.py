@@ -123,10 +123,10 @@ class _Modules:
             self._settings[id(module)] = settings
             self._budget.spend(len(state))
         self.modules[prefix.removesuffix(".")] = str(module.name), settings
-        left_out = _entries(state.get("_non_persistent_buffers_set"))
-        self._budget.spend(len(left_out))
+        skipped = _entries(state.get("_non_persistent_buffers_set"))
+        self._budget.spend(len(skipped))
         for name, value in (*parts[0].items(), *parts[1].items()):
-            if value is None or name in left_out:
+            if value is None or name in skipped:
                 continue
             if type(value) is TensorRef and _is_part(name):
                 self.tensors[f"{prefix}{name}"] = value

@@ -97,9 +97,9 @@ def _not_plain(what: str, name: str | None, chain: Chain) -> PluginError:
         else next((m.record for m in reversed(chain.members) if m.record.target.partition(":")[0] in what), None)
     )
     who = (
-        f"plugin {blamed.name!r} from {blamed.origin} put something on the model"
+        f"plugin {blamed.name!r} from {blamed.origin} set an attribute of the model"
         if blamed
-        else "something on the model"
+        else "an attribute of the model"
     )
     return PluginError(
         Problem(f"{who} that is not plain data: {what}", "set numbers, text, lists, dicts and tensors only")

@@ -34,7 +34,7 @@ def malformed(cfg: Mapping[str, Any], where: str | None) -> Problem | None:
         return Problem(what, "use a model YAML with backbone and head, such as yolo11n.yaml", where)
     rows = [row for part in PARTS for row in rows_of(cfg, part)]
     if (long := next((t for t in _texts(dict(cfg)) if len(t) > MAX_TEXT), None)) is not None:
-        return Problem(f"the architecture has a text of {len(long):,} characters: {long[:40]}...", None, where)
+        return Problem(f"the architecture has a string of {len(long):,} characters: {long[:40]}...", None, where)
     for row in rows:
         if not _is_row(row):
             what = f"invalid row in the architecture: {str(row)[:80]}."

@@ -64,7 +64,9 @@ def dataset_yaml(ctx: DataContext) -> Path:
 
 def _fetched(ctx: DataContext) -> Path:
     if ctx.offline:
-        raise UnsafeError(Problem(f"{ctx.source} would be fetched, and the run is offline.", "give a local file"))
+        raise UnsafeError(
+            Problem(f"{ctx.source} would have to be fetched, but the run is offline.", "give a local file")
+        )
     name = ctx.source.partition("?")[0].lower()
     if name.endswith(YAML):
         what = f"{ctx.source} is refused: a dataset YAML from the network can run its download."
@@ -113,6 +115,6 @@ def _with_images(ctx: DataContext, file: Path) -> Path:
     if all((root / str(entry)).exists() for entry in entries if isinstance(entry, str)):
         return file
     if ctx.offline:
-        what = f"the images of {ctx.source} are not here, and the run is offline."
+        what = f"the images of {ctx.source} are not on this machine, and the run is offline."
         raise UnsafeError(Problem(what, f"put them at {root}, or give another dataset: data=my.yaml"))
     return _by_engine(str(file), autodownload=True)

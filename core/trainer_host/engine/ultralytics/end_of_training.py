@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainer_host.base.results import Ending
+from trainer_host.base.wording import counted
 
 if TYPE_CHECKING:
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
@@ -14,14 +15,14 @@ def ending_of(trainer: HostTrainer) -> Ending:
     """Return how a training ended. The engine itself does not record why."""
     limit, done = trainer.args.time, trainer.epoch + 1
     planned = None if limit else trainer.planned_epochs
-    trained = _epochs(done) if limit else f"{done} of {_epochs(trainer.planned_epochs)}"
+    trained = counted(done, "epoch") if limit else f"{done} of {counted(trainer.planned_epochs, 'epoch')}"
     if trainer.interrupted:
         return Ending("signal", f"stopped by a signal after {trained}", planned)
     if done >= trainer.planned_epochs and (not limit or done == 1):  # with a limit the engine counts the first only
         return Ending("epochs", None, planned)
     if waited := _waited(trainer):
         best = trainer.best_epoch or trainer.stopper.best_epoch
-        since = f"for {_epochs(waited)}" if best == done - waited else f"since epoch {done - waited}"
+        since = f"for {counted(waited, 'epoch')}" if best == done - waited else f"since epoch {done - waited}"
         what = f"stopped early after {trained}: no improvement {since} (patience={trainer.args.patience})"
         return Ending("patience", f"{what}, best at epoch {best}", planned)
     if limit and (_seconds(trainer) > limit * 3600 or done >= trainer.epochs):
@@ -40,7 +41,3 @@ def _waited(trainer: HostTrainer) -> int:
 def _seconds(trainer: HostTrainer) -> float:
     """Return how long the epochs took; the engine notes the time at the end of each."""
     return float(trainer.epoch_time_start - trainer.train_time_start)
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'s' * (count != 1)}"

@@ -85,11 +85,11 @@ class UltralyticsSettings:
 
         return unused_settings(settings, command, engine_task, where, lacking)
 
-    def instead_of_option(self, name: str, value: Any) -> str | None:
-        """Return what to write for a setting given as an option (``--epochs 3``); None for an unknown name."""
-        from trainer_host.engine.ultralytics.foreign_settings import what_to_write
+    def option_problem(self, message: str, name: str, value: Any) -> Problem | None:
+        """Return a problem for a setting given as an option (``--epochs 3``), with a fix; None for an unknown name."""
+        from trainer_host.engine.ultralytics.foreign_settings import option_problem
 
-        return what_to_write(name, value)
+        return option_problem(message, name, value)
 
 
 class UltralyticsCheckpoints:

@@ -210,34 +210,30 @@ INSTEAD: dict[str, str] = {
     "write the values as settings, such as lr0=0.01, or name a settings file: trainer run exp.yaml": (
         "hyp hyps hyperparameters hyperparams hparams config config_file opts cfg_options"
     ),
-    "leave it out: every epoch is evaluated. val=False evaluates the last one only": (
+}
+"""Fixes for settings that the engine does differently, each with the names of other frameworks."""
+
+NEEDLESS: dict[str, str] = {
+    "Every epoch is evaluated; with val=False only the last.": (
         "val_interval val_period val_freq val_every eval_interval eval_every eval_freq eval_period eval_steps "
         "evaluation_strategy check_val_every_n_epoch val_check_interval"
     ),
-    "leave it out: the engine always clips gradients at a norm of 10": (
+    "The engine always clips gradients at a norm of 10.": (
         "grad_clip clip_grad max_norm max_grad_norm gradient_clip_val clip_grad_norm gradient_clipping"
     ),
-    "leave it out: the engine always keeps an EMA of the weights": "ema ema_decay use_ema model_ema",
-    "leave it out: the engine's models have no anchors": "anchors anchor anchor_t noautoanchor autoanchor",
-    "leave it out: the engine no longer supports it": (
-        "label_smoothing save_hybrid crop_fraction keras fl_gamma obj obj_pw quad"
-    ),
-    "leave it out: the dataset YAML defines it": (
-        "nc num_classes n_classes number_of_classes class_names names train test path"
-    ),
-    "leave it out: best.pt and last.pt are saved unless save=False": "save_best save_best_only save_last",
-    "leave it out: the host does not search for hyperparameters": "evolve tune",
-    "leave it out: training goes on one device": (
-        "sync_bn syncbn local_rank world_size rank num_nodes nodes strategy ddp distributed"
-    ),
-    "leave it out: quantize the model when you export it": "int8",
-    "leave it out: the command is the mode (trainer run, val, predict)": "mode",
-    "leave it out: results of a video or a stream are never all in memory, unless --json or --output ask for them": (
-        "stream"
-    ),
-    "leave it out: objects are not tracked over frames": "persist track tracking",
+    "The engine always keeps an EMA of the weights.": "ema ema_decay use_ema model_ema",
+    "The engine's models have no anchors.": "anchors anchor anchor_t noautoanchor autoanchor",
+    "The engine no longer supports it.": ("label_smoothing save_hybrid crop_fraction keras fl_gamma obj obj_pw quad"),
+    "The dataset YAML defines it.": ("nc num_classes n_classes number_of_classes class_names names train test path"),
+    "best.pt and last.pt are saved unless save=False.": "save_best save_best_only save_last",
+    "Hyperparameter search is not supported.": "evolve tune",
+    "Training uses one device.": ("sync_bn syncbn local_rank world_size rank num_nodes nodes strategy ddp distributed"),
+    "A model is quantized when it is exported.": "int8",
+    "The command is the mode: trainer run, val, predict.": "mode",
+    "Videos and streams are always read frame by frame.": "stream",
+    "Tracking is not supported.": "persist track tracking",
 }
-"""Fixes for settings that the engine does differently or not at all, each with the names of other frameworks."""
+"""Reasons why a setting can be removed, each with the names of other frameworks."""
 
 
 def unknown_settings(
@@ -254,10 +250,15 @@ def unknown_settings(
     """
     known = engine_keys()
     return [
-        advised(f"unknown setting {key!r}.", _of_dataset(key, value, of_datasets) or _instead(key, value), where(key))
+        described(f"unknown setting {key!r}.", _of_dataset(key, value, of_datasets) or _instead(key, value), where(key))
         for key, value in settings.items()
         if key not in known
     ]
+
+
+def described(message: str, advice: str | None, where: str | None = None) -> Problem:
+    """Return a problem with advice; a setting that is not needed has the reason as its hint."""
+    return Problem(message, "remove it", where, advice) if advice in NEEDLESS else advised(message, advice, where)
 
 
 def _of_dataset(key: str, value: Any, of_datasets: Collection[str]) -> str | None:
@@ -294,16 +295,18 @@ def _instead(key: str, value: Any) -> str | None:
     return f"Did you mean {found!r}?" if found in engine_keys() else found
 
 
-def what_to_write(key: str, value: Any) -> str | None:
-    """Return what to write for a key that was given as an option, or None for an unknown name.
+def option_problem(message: str, key: str, value: Any) -> Problem | None:
+    """Return a problem that says what to write for a key that was given as an option; None for an unknown name.
 
     Args:
+        message: The message of the problem.
         key: The name, which may be a key of the engine.
         value: The value; None if there was none.
     """
     if key in engine_keys():
-        return f"write {key}={'VALUE' if value is None else value}"
-    return _instead(key, value) if _folded(key) in _names() else None
+        return Problem(message, f"write {key}={'VALUE' if value is None else value}")
+    advice = _instead(key, value) if _folded(key) in _names() else None
+    return described(message, advice) if advice else None
 
 
 def _shown(key: str, value: Any) -> Any:
@@ -320,9 +323,12 @@ def _folded(name: str) -> str:
 
 @cache
 def _foreign() -> dict[str, str]:
-    """Return for each foreign name, folded, the engine's key, or a fix."""
+    """Return for each foreign name, folded, the engine's key, a fix, or why it can be removed."""
     same = {_folded(name): key for key, names in SAME_MEANING.items() for name in names.split()}
-    return {**same, **{_folded(name): fix for fix, names in INSTEAD.items() for name in names.split()}}
+    other = {
+        _folded(name): text for table in (INSTEAD, NEEDLESS) for text, names in table.items() for name in names.split()
+    }
+    return {**same, **other}
 
 
 @cache

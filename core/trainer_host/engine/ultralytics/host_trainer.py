@@ -95,7 +95,7 @@ class HostTrainer(ModelTrainer):
         refuse_several_devices(overrides.get("device", getattr(cfg, "device", None)))
         refuse_quantization(overrides.get("quantize", getattr(cfg, "quantize", None)))
         if not run.drop_in:
-            overrides.setdefault("model", "")  # a task may build a model of its own; the engine needs a text
+            overrides.setdefault("model", "")  # a task may build its own model; the engine needs a text
         super().__init__(cfg, overrides, _callbacks)
         self.planned_epochs: int = self.epochs  # which the engine estimates again under a time limit
         refuse_several_devices(self.args.device)

@@ -85,14 +85,16 @@ def saved_architecture(checkpoint: Checkpoint, layers: Collection[str]) -> dict[
     """
     where, model = str(checkpoint.path), checkpoint.model
     if model is None:
-        raise SettingsError(Problem("the file holds no model of the engine.", "use another file", where))
+        raise SettingsError(Problem("the file contains no model of the engine.", "use another file", where))
     if model.yaml is None:
         what = f"the model ({model.kind}) has no architecture (the attribute yaml), so it cannot be built."
         raise SettingsError(Problem(what, "use a checkpoint of a model that was built from a model YAML", where))
     cfg = without_weights(deepcopy(model.yaml))
     vet_architecture(cfg, where, layers)
     if not isinstance(cfg.get("nc"), int) or not isinstance(channels_of(cfg), int):
-        raise SettingsError(Problem("the architecture does not say its number of classes.", "use another file", where))
+        raise SettingsError(
+            Problem("the architecture does not define nc, the number of classes.", "use another file", where)
+        )
     return cfg
 
 
@@ -152,15 +154,15 @@ def _of_plugins(checkpoint: Checkpoint, build: Callable[[ModelContext], Module],
         model = build_guarded(checkpoint, vetted, state, fill=True)
     except SettingsError as error:
         if files := [f"--plugin {name}" for name in needs if is_file(name)]:
-            said = " ".join(p.message for p in error.problems)  # what they advise is not known where they are raised
+            said = " ".join(p.message for p in error.problems)  # their fixes do not know the needs
             others = [name for name in needs if not is_file(name)]
             fix = " ".join(["give it:", *files, *(["and install", *others] if others else [])])
-            raise PluginError(Problem(f"the model cannot be built: {said}", fix, path)) from error
-        raise PluginError(*error.problems, Problem("the model cannot be built.", None, path, hint)) from error
+            raise PluginError(Problem(f"cannot build the model: {said}", fix, path)) from error
+        raise PluginError(*error.problems, Problem("cannot build the model.", None, path, hint)) from error
     except TrainerError:
         raise
     except ENGINE_ERRORS as error:
-        what = f"the model cannot be built from its architecture in the file: {type(error).__name__}: {error}."
+        what = f"cannot build the model from its architecture in the file: {type(error).__name__}: {error}."
         raise SettingsError(Problem(" ".join(what.split()), None, path, hint)) from error
     match_class_width(
         model, state, lambda nc: build_guarded(checkpoint, lambda: build(_for_classes(ctx, nc)), state, fill=True)
@@ -204,7 +206,7 @@ def refuse_other_task(checkpoint: Checkpoint, chain: Chain) -> None:
     kind = checkpoint.settings.get("task")
     if kind in TASKS and chain.engine_task in TASKS and kind != chain.engine_task:
         what = f"the task is {chain.name}, but the model was trained for {checkpoint.task or kind}."
-        fix = f"drop --task, or give a model for {chain.name}"
+        fix = f"remove --task, or give a model for {chain.name}"
         raise SettingsError(Problem(what, fix, str(checkpoint.path)))
 
 

@@ -32,7 +32,7 @@ def with_layers(manager: HookManager, ctx: ModelContext) -> ModelContext:
     found = claimed(manager, "layers", "layer", ctx=ctx)
     for name, (who, layer) in found.items():
         if is_layer(name):
-            what = f"{who} adds the layer {name!r}, which ultralytics has itself."
+            what = f"{who} adds the layer {name!r}, which is a layer of ultralytics."
             raise PluginError(Problem(what, "give it another name"))
         if not isinstance(layer, Layer):
             what = f"{who} adds the layer {name!r} as {type(layer).__name__}."

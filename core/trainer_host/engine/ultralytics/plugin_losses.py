@@ -38,7 +38,7 @@ class JoinedLoss:
         total, parts = loss.sum(), dict(items)
         for name, term in self.terms.items():
             if name in items:
-                raise PluginError(Problem(f"the loss has a part {name!r} already.", "rename the term"))
+                raise PluginError(Problem(f"the loss already has a part named {name!r}.", "rename the term"))
             value = term(preds, batch)
             if getattr(value, "ndim", None) != 0:
                 what = f"the loss term {name!r} returned {type(value).__name__}, not a tensor without dimensions."

@@ -1,4 +1,4 @@
-"""The dataset of a run: read, checked, and handed to the engine as a YAML in the run's folder."""
+"""The dataset of a run: read, checked, and passed to the engine as a YAML in the run's folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from trainer_host.base.atomic_io import display_path
 from trainer_host.base.display import escaped
 from trainer_host.base.errors import SettingsError, unknown
 from trainer_host.base.findings import SHOWN, grouped
+from trainer_host.base.wording import counted
 from trainer_host.data.check_runner import apply_tolerance, read_and_check, write_normalised
 from trainer_host.data.subset_settings import check_selection, share_of
 
@@ -29,7 +30,7 @@ def prepare_dataset(run: LiveRun, ctx: DataContext, folder: Path, used: Abstract
     Args:
         run: The plugins, and how to handle images that cannot be used.
         ctx: What is to be read.
-        folder: Where the normalised YAML goes, which is all that the engine learns of the dataset.
+        folder: The folder of the normalised YAML, from which the engine knows the dataset.
         used: The splits that are used; errors in the others are warnings.
 
     Raises:
@@ -47,10 +48,10 @@ def prepare_dataset(run: LiveRun, ctx: DataContext, folder: Path, used: Abstract
             LOGGER.warning(f"fraction={share} of {total} {name} images is less than one image: using one.")
     for problem in grouped(data.findings):
         LOGGER.warning(str(problem))
-    for name, images in data.left_out.items():
+    for name, images in data.skipped.items():
         shown = ", ".join(display_path(Path(f)) for f in images[:SHOWN])
         more = f" and {len(images) - SHOWN} more, all named in run.yaml" if len(images) > SHOWN else ""
-        count = f"{len(images)} {name} image{'s are' if len(images) > 1 else ' is'}"
+        count = counted(len(images), f"{name} image")
         LOGGER.warning(escaped(f"{count} skipped (--bad={run.options.bad.text}): {shown}{more}"))
     if data.splits:  # what a task reads by itself, it may read again from where it was
         data = write_normalised(data, folder, ctx)

@@ -21,6 +21,6 @@ def setting_warnings(args: TrainingArgs) -> list[str]:
         found.append(f"val=False evaluates the last epoch only, so best.pt is the last epoch{also}.")
     if not args.save and several:
         found.append(
-            "save=False writes checkpoints after the last epoch only; a training that ends before writes none."
+            "save=False writes checkpoints after the last epoch only; a training that ends earlier writes none."
         )
     return found

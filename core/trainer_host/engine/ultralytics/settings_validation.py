@@ -202,7 +202,7 @@ def _classes(value: Any) -> str | None:
 
 def _cache(value: Any) -> str | None:
     good = isinstance(value, bool) or value in ("ram", "disk", None)
-    return None if good else "write cache=ram, cache=disk, or leave it out"
+    return None if good else "write cache=ram or cache=disk, or remove it"
 
 
 def _compile(value: Any) -> str | None:

@@ -85,7 +85,7 @@ def refuse_remote_trackers(names: Sequence[str]) -> None:
         address = os.environ.get("MLFLOW_TRACKING_URI", "") if name == "mlflow" else ""
         if not TRACKERS[name].local:
             what = f"tracker {name} needs a network, but the run is offline."
-            problems.append(Problem(what, f"drop --offline or --tracker {name}. Trackers that work offline: {local}"))
+            problems.append(Problem(what, f"remove --offline or --tracker {name}. Trackers that work offline: {local}"))
         elif not LOCAL_STORE.match(address):
             what = f"tracker mlflow would send to MLFLOW_TRACKING_URI={address}, but the run is offline."
             problems.append(Problem(what, "unset MLFLOW_TRACKING_URI, or name a folder"))

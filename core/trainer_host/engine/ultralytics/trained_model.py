@@ -74,7 +74,7 @@ class UltralyticsModel:
 
     @property
     def _data(self) -> dict[str, Any]:
-        """What the host wrote about the dataset of the training."""
+        """The host's record of the dataset of the training."""
         return self.checkpoint.record.get("data") or {}
 
     def _fixed(self, command: Command) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class UltralyticsModel:
         """Return a predictor with these settings; the model is not built again.
 
         Raises:
-            PluginError: If the task does not predict.
+            PluginError: If the task cannot predict.
             SettingsError: If ``classes`` are not those of the model.
         """
         use = self._use("predict", settings, save_dir)
@@ -166,7 +166,7 @@ class UltralyticsPredictor:
         run: The run, with its plugins.
 
     Raises:
-        PluginError: If the task does not predict.
+        PluginError: If the task cannot predict.
     """
 
     def __init__(self, ctx: PredictionContext, run: LiveRun) -> None:
@@ -175,7 +175,7 @@ class UltralyticsPredictor:
         self.ctx = replace(ctx, postprocess=self._kept)
         self._predictor = self.chain.manager.hook.build_predictor(ctx=self.ctx)
         if self._predictor is None:
-            raise PluginError(f"task {run.chain.name!r} does not predict.")
+            raise PluginError(f"task {run.chain.name!r} cannot predict.")
 
     def __call__(self, source: Any) -> Iterator[Prediction | UnreadableImage]:
         """Yield what the model finds, image by image."""

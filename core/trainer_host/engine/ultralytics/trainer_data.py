@@ -32,7 +32,7 @@ class DataTrainer(HookedTrainer):
         models = starting_models(self.args)
         ctx = self.context(DataContext, source=str(self.args.data), split=self.args.split, models=models)
         data = prepare_dataset(self.host_run, ctx, self.save_dir, {"train", self.args.split or "val"})
-        if data.left_out.get("train") and not (data.splits["train"].labelled == FOUND).any():
+        if data.skipped.get("train") and not (data.splits["train"].labelled == FOUND).any():
             raise DatasetError(Problem("no train image with labels is left.", "correct the images: see trainer check"))
         self.args.data = data.get("yaml_file", self.args.data)
         self.description = data

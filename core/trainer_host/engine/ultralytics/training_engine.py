@@ -8,6 +8,7 @@ import torch
 
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.results import TrainingOutcome
+from trainer_host.base.wording import counted
 from trainer_host.data.description import Description
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
@@ -77,7 +78,7 @@ class TrainingEngine:
         if not self.run.options.exact:
             self._use_wanted_threads()
         data = Description.of(self.trainer.description)
-        return {"fingerprint": data.fingerprint(), **({"left_out": dict(data.left_out)} if data.left_out else {})}
+        return {"fingerprint": data.fingerprint(), **({"skipped": dict(data.skipped)} if data.skipped else {})}
 
     def _use_wanted_threads(self) -> None:
         """Use the number of threads that the user set on a CPU; the engine resets it when it validates."""
@@ -101,7 +102,7 @@ class TrainingEngine:
         trainer = self._prepared()
         model = self.values.get("model")
         name = f"model {model}" if model else "its own model"
-        epochs = f"{trainer.args.epochs} epoch{'s' * (trainer.args.epochs != 1)}"
+        epochs = counted(trainer.args.epochs, "epoch")
         length = f"{trainer.args.time:g} h" if trainer.args.time else epochs
         return f"on {trainer.device}: {name}, {length} at {_size_text(trainer.args.imgsz)}"
 

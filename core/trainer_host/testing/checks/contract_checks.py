@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError
+from trainer_host.base.wording import counted
 from trainer_host.plugin.chain import Member, hook_names
 from trainer_host.plugin.discovery import HOST, normal
 from trainer_host.plugin.hookspecs import HOOKS
@@ -52,8 +53,8 @@ def hooks(bench: Bench) -> str:
         names = ", ".join(unmarked)
         raise CheckFailedError(f"{names}: not marked as a hook, so never called.", "put @hookimpl above it")
     if not found:
-        raise CheckFailedError("the plugin implements no hook.", "give an object with @hookimpl methods")
-    return f"{len(found)} hooks: {', '.join(found)}."
+        raise CheckFailedError("the plugin implements no hooks.", "give an object with @hookimpl methods")
+    return f"{counted(len(found), 'hook')}: {', '.join(found)}."
 
 
 def _takes_a_context(attribute: object) -> bool:
@@ -114,7 +115,7 @@ def options(bench: Bench) -> str:
         raise CheckFailedError(f"{', '.join(loose)}: accepts any value.")
     if not parse_options(name, declared, {"no_such_option_1": 1})[1]:
         raise CheckFailedError("an unknown option is not refused.")
-    return f"{len(described)} options, with defaults that are valid, and wrong values refused."
+    return f"{counted(len(described), 'option')}: defaults are valid, wrong values are refused."
 
 
 def _refuses(name: str, declared: type[Any], option: Option) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from trainer_host.testing.bench import Bench
 
-BESIDE = "does-nothing"
+OTHER = "does-nothing"
 
 
 def _passing(_: object) -> Generator[None, Any, Any]:
@@ -33,10 +33,10 @@ def composes(bench: Bench) -> str:
     subject = bench.subject
     names = hook_names(Member(subject.record, subject.spec))
     wrapper = type("DoesNothing", (), {name: hookimpl(wrapper=True)(_passing) for name in names})()
-    beside = {BESIDE: wrapper}
-    for where, plugins in (("before", [BESIDE, subject.name]), ("after", [subject.name, BESIDE])):
+    others = {OTHER: wrapper}
+    for where, plugins in (("before", [OTHER, subject.name]), ("after", [subject.name, OTHER])):
         try:
-            seen = bench.training(where, stop_after=1, plugins=plugins, beside=beside).recording
+            seen = bench.training(where, stop_after=1, plugins=plugins, others=others).recording
         except Exception as error:
             raise CheckFailedError(f"with a wrapper that does nothing {where} it: {reason(error)}.") from error
         if seen.weights[0] != bench.first().recording.weights[0]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host import api
 from trainer_host.base.errors import SettingsError, TrainerError
+from trainer_host.base.wording import counted
 from trainer_host.testing.bench import reason
 from trainer_host.testing.check_outcome import CheckFailedError, CheckSkippedError, check
 
@@ -42,7 +43,7 @@ def metrics_finite_json(bench: Bench) -> str:
                 raise CheckFailedError(f"{name} {when} is a {kind}, which JSON cannot hold.") from error
             if not math.isfinite(value):
                 raise CheckFailedError(f"{name} {when} is {value}.")
-    return f"{len(training.result.metrics)} metrics, all finite."
+    return f"{counted(len(training.result.metrics), 'metric')}, all finite."
 
 
 @check(
@@ -74,7 +75,7 @@ def metrics_same_after_reload(bench: Bench) -> str:
     if different:
         name, before, after = different[0]
         raise CheckFailedError(f"{name} is {before:.5g} at the end of the training, and {after:.5g} for best.pt.")
-    return f"{len(found)} metrics of best.pt equal those of the training."
+    return f"{counted(len(found), 'metric')} of best.pt as in the training."
 
 
 def _different(before: Mapping[str, float], after: Mapping[str, float]) -> list[tuple[str, float, float]]:
@@ -107,7 +108,7 @@ def checkpoint_plain(bench: Bench) -> str:
             continue  # not a checkpoint of the host
         except TrainerError as error:
             raise CheckFailedError(f"{shown} does not load safely: {error}") from error
-    return f"{len(files)} files with plain data and classes of torch, NumPy and the engine only."
+    return f"{counted(len(files), 'file')} with plain data and classes of torch, NumPy and the engine only."
 
 
 @check(

@@ -102,7 +102,7 @@ def _note_unnamed(source: Source, coco: CocoFile) -> None:
         if a.content.get("keypoints") and not coco.categories[a.content["category_id"]].content.get("keypoints")
     ]
     if unnamed:
-        what = f"{counted(len(unnamed), 'annotation')} with keypoints that no category names; they are not read."
+        what = f"{counted(len(unnamed), 'annotation')} with keypoints that no category names, not used."
         fix = 'write "keypoints": [NAMES] into the category'
         where = str(coco.path), unnamed[0].line
         source.findings.append(Finding("coco-keypoint-names", what, fix, *where, severity="warning"))

@@ -1,4 +1,4 @@
-"""Where a dataset of labels in files is: the files of each split, and the folder of its images."""
+"""The parts of a dataset of labels in files: the files of each split, and the folder of its images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.kinds import COCO, YAMLS, files_in, has_yaml
 from trainer_host import Finding
-from trainer_host.data import MISSING_KEY, SPLITS, display_path, existing_tail, path_parts, quote_path
+from trainer_host.data import MISSING_KEY, SPLITS, counted, display_path, existing_tail, path_parts, quote_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Source:
         file: The file that describes the dataset: the YAML, or the first file of labels.
         kind: The kind of these files.
         files: The file of each split; of kinds with a file for each image, the folder of these.
-        folders: For each split the folder of its images, where that is said; a missing split has the one of all.
+        folders: For each split the folder of its images, if that is given; a missing split has the one of all.
         keys: The other keys of a YAML.
         lines: The line of each key of the YAML.
         findings: The problems of what was given.
@@ -87,7 +87,7 @@ def find_source(source: str, images: Sequence[str | Path], kind: Kind = COCO) ->
     elif len(images) == len(found.files):
         found.folders = {s: Path(f) for s, f in zip(found.files, images, strict=True)}
     elif images:
-        what = f"{len(images)} folders of images were given for {len(found.files)} {kind.noun}s."
+        what = f"images= names {counted(len(images), 'folder')}, but data= {counted(len(found.files), kind.noun)}."
         found.add(kind.codes.images, what, "give images=DIR, or one folder for each file, separated by commas")
     return found
 
@@ -135,7 +135,7 @@ def _from_paths(paths: Sequence[str], kind: Kind) -> Source:
     found = Source(Path(paths[0]).absolute(), kind)
     found.files = {s: Path(p).absolute() for s, p in zip(SPLITS, paths, strict=False)}
     if len(paths) > len(SPLITS):
-        what = f"{len(paths)} {kind.noun}s were given for three splits."
+        what = f"data= names {len(paths)} {kind.noun}s, but there are three splits."
         found.add(kind.codes.files, what, "give the files of train, val and test, separated by commas")
     return found
 
@@ -161,14 +161,14 @@ def _from_yaml(path: Path, kind: Kind) -> Source:
     document = read_document(path)
     content, found = dict(document.content), Source(path.absolute(), kind, lines=document.lines)
     found.findings += document.findings
-    beside, given = found.file.parent, str(content.pop("path", None) or "")
-    folder = beside / given
+    yaml_folder, given = found.file.parent, str(content.pop("path", None) or "")
+    folder = yaml_folder / given
     if not os.path.isdir(folder):  # noqa: PTH112 - of any name
         named = [v for s in SPLITS if isinstance(v := content.get(s), str)]
-        near = any(existing_tail(v, [beside]) for v in named)
+        near = any(existing_tail(v, [yaml_folder]) for v in named)
         fix = "remove path:" if near else "correct it; it is relative to the YAML"
         found.add("split-missing-path", f"path: folder {given} not found.", fix, "path")
-        folder = beside
+        folder = yaml_folder
     for split in SPLITS:
         value = content.pop(split, None)
         if _is_of(kind, value, folder):
@@ -204,7 +204,7 @@ def find_folder(source: Source, split: str, images: Sequence[Item]) -> Path | No
     file = source.files.get(split) or source.files["train"]
     given = source.folders.get(split) or source.folders.get("train")
     bases = [given] if given else [file.parent, file.parent / "images", file.parent.parent / "images"]
-    # Beside a file of one split, the images may lie in a folder of that split's name.
+    # Next to a file of one split, the images may lie in a folder of that split's name.
     stem = [p for p in (file.stem, file.stem.rpartition("_")[2]) if p != file.stem or len(bases) > 1]
     places = [b / part for b in bases for part in dict.fromkeys(["", split, *stem])]
     probed = [i.content["file_name"] for i in images[:PROBED]]

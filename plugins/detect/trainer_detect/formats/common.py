@@ -24,7 +24,7 @@ MILLION = 1e6
 LEAST = 0.05
 """The least side of a box that is made from points, as a fraction of the image's longer side."""
 MARGIN = 0.1
-"""How far such a box reaches beyond its points on each side, as a fraction of their longer extent."""
+"""Distance that such a box reaches beyond its points on each side, as a fraction of their longer extent."""
 
 
 def shares(pixels: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ FRAME_SUFFIXES = (".png", ".PNG", ".jpg", ".JPG", ".jpeg", ".JPEG")
 MOST_FRAMES = 200_000
 HOW = "give the shapes of one object a group in CVAT, or label it as a skeleton"
 SHAPES = frozenset({"box", "points", "skeleton", "polygon", "mask", "ellipse", "polyline", "cuboid", "tag"})
-SKIPPED = {"polyline": "polylines", "cuboid": "cuboids", "tag": "tags"}
+SKIPPED = frozenset({"polyline", "cuboid", "tag"})
 _EDGE = re.compile(r"<line\b[^>]*>")
 _NODE = re.compile(r"<circle\b[^>]*>")
 _ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*["']([^"']*)["']""")
@@ -77,8 +77,8 @@ class _Reader:
             fix = "give the annotations.xml of CVAT for images 1.1 or CVAT for video 1.1"
             labels.add(CVAT.codes.key, "the file has neither images nor tracks.", fix, 1)
         # Frames that nothing but the range of a task names are background, if there is one task, as a video.
-        listed = "image" in self.seen or any(task for task, _ in self.frames)
-        self.images += [frame for _, frame in sorted(self.frames.items()) if frame.picture.line or not listed]
+        named = "image" in self.seen or any(task for task, _ in self.frames)
+        self.images += [frame for _, frame in sorted(self.frames.items()) if frame.picture.line or not named]
         for image in self.images:
             self.finish(image)
             labels.pictures.append(image.picture)
@@ -115,7 +115,7 @@ class _Reader:
         self.labels.remedy = extract if videos else "export with images, or give their folder: images=DIR"
 
     def add_frames(self, task: Element) -> None:
-        """Note the frames of a video, which are background where no track is."""
+        """Note the frames of a video, which are background without a track."""
         first, last = task.said("start_frame"), task.said("stop_frame")
         step = re.search(r"step=(\d{1,6})", task.said("frame_filter"))
         if first.isdecimal() and last.isdecimal() and len(last) < 9:
@@ -180,7 +180,7 @@ class _Reader:
     def take_shape(self, image: _Marks, shape: Element, label: str, group: str | None, who: str) -> None:
         group = group if group not in {None, "", "0"} else None
         if shape.tag in SKIPPED:
-            self.labels.skipped[SKIPPED[shape.tag]] += 1
+            self.labels.skipped[shape.tag] += 1
             return
         try:
             if not label:
@@ -210,14 +210,14 @@ class _Reader:
     def box_of(self, shape: Element) -> Box:
         """Return the box of a shape, or the box around it."""
         if shape.tag == "polygon":
-            self.labels.boxed["polygons"] += 1
+            self.labels.boxed["polygon"] += 1
             return hull(_places(shape))
         if shape.tag == "mask":
-            self.labels.boxed["masks"] += 1
+            self.labels.boxed["mask"] += 1
             left, top, width, height = (_number(shape, k) for k in ("left", "top", "width", "height"))
             return left, top, width, height
         if shape.tag == "ellipse":
-            self.labels.boxed["ellipses"] += 1
+            self.labels.boxed["ellipse"] += 1
             x, y, rx, ry = (_number(shape, k) for k in ("cx", "cy", "rx", "ry"))
             turned = math.radians(_number(shape, "rotation", "0"))
             wide = math.hypot(rx * math.cos(turned), ry * math.sin(turned))
@@ -227,7 +227,7 @@ class _Reader:
         angle = _number(shape, "rotation", "0") % 360
         if not angle:
             return left, top, right - left, bottom - top
-        self.labels.boxed["rotated boxes"] += 1
+        self.labels.boxed["rotated rectangle"] += 1
         x, y, w, h = (left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2
         c, s = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
         wide, high = w * c + h * s, w * s + h * c

@@ -106,7 +106,7 @@ class Kind(NamedTuple):
         noun: Its name in messages.
         suffix: The ending of its files.
         codes: The codes of findings.
-        for_each_image: Whether each image has a file of its own.
+        for_each_image: Whether each image has its own file.
     """
 
     plugin: str
@@ -118,7 +118,7 @@ class Kind(NamedTuple):
     def claims(self, path: Path) -> bool:
         """Return whether a file is of this kind, or a folder where each image has a file of this kind.
 
-        A file that is missing is so by its ending, and is COCO's where several kinds have that ending.
+        A file that is missing is so by its ending, and is COCO's if several kinds have that ending.
         """
         if self.for_each_image and os.path.isdir(path):  # noqa: PTH112 - of any name
             return not has_yaml(path) and any(_holds(folder, self) for folder in (path, *_folders_in(path)))
@@ -131,7 +131,7 @@ class Kind(NamedTuple):
         return self.plugin != COCO.plugin or _COCO.search(_head(path)) is not None
 
     def files_of(self, path: Path) -> list[Path]:
-        """Return the files that a path stands for: itself, those below a folder, or those beside a ``*``."""
+        """Return the files that a path stands for: itself, those below a folder, or those next to a ``*``."""
         if "*" in path.name:
             return files_in(path.parent, self.suffix)
         if not self.for_each_image or not path.is_dir():

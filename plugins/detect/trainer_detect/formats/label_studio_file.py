@@ -131,7 +131,7 @@ def _full_task(line: int, content: dict[str, Any], annotation: dict[str, Any]) -
 
 
 def _short_task(line: int, content: dict[str, Any]) -> _Task:
-    """Return a task of JSON-MIN, whose regions stand beside its data, by the names of their tags."""
+    """Return a task of JSON-MIN, whose regions stand next to its data, by the names of their tags."""
     regions = {k: v for k, v in content.items() if isinstance(v, list) and any(map(_is_region, v))}
     task = _Task(line, content.get("id"), {k: v for k, v in content.items() if k not in regions})
     task.regions = [dict(r) for found in regions.values() for r in found if isinstance(r, dict)]
@@ -218,7 +218,7 @@ def _marks(labels: Labels, task: _Task, picture: Picture) -> list[Mark]:
         if shape:
             shapes.setdefault(key, (shape, region))
         elif not label and str(region.get("type", "")).lower() not in IGNORED:
-            labels.skipped["regions of other kinds"] += 1
+            labels.skipped["other region"] += 1
     ends = [pair for pair in task.relations if all(isinstance(end, (str, int)) for end in pair)]
     related = {b: a for pair in ends for a, b in (pair, pair[::-1]) if _is_box(shapes, a)}
     marks = []
@@ -226,7 +226,7 @@ def _marks(labels: Labels, task: _Task, picture: Picture) -> list[Mark]:
         who = f"task {task.number}, region {region.get('id') or key}"
         label = named.get(key, OBJECT)
         if shape == "brush":
-            labels.skipped["brush masks"] += 1
+            labels.skipped["brush mask"] += 1
             continue
         fault = _fault(region, shape)
         if fault:
@@ -290,13 +290,13 @@ def _pixels(region: dict[str, Any], x: float, y: float) -> tuple[float, float]:
 def _box(labels: Labels, region: dict[str, Any], shape: str) -> Box:
     """Return the box of a region in pixels, or the box around it."""
     if shape == "polygon":
-        labels.boxed["polygons"] += 1
+        labels.boxed["polygon"] += 1
         return hull([_pixels(region, *p) for p in region["points"]])
     x, y = _pixels(region, region["x"], region["y"])
     angle = math.radians(region.get("rotation") or 0)
     c, s = math.cos(angle), math.sin(angle)
     if shape == "ellipse":
-        labels.boxed["ellipses"] += 1
+        labels.boxed["ellipse"] += 1
         rx, ry = _pixels(region, region["radiusX"], region["radiusY"])
         wide, high = math.hypot(rx * c, ry * s), math.hypot(rx * s, ry * c)
         return x - wide, y - high, 2 * wide, 2 * high
@@ -304,6 +304,6 @@ def _box(labels: Labels, region: dict[str, Any], shape: str) -> Box:
     if not angle:
         return x, y, width, height
     # A rectangle is rotated around its upper left corner.
-    labels.boxed["rotated rectangles"] += 1
+    labels.boxed["rotated rectangle"] += 1
     corners = [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)]
     return hull([(x + u * c - v * s, y + u * s + v * c) for u, v in corners])

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 HOW = "in labelme, give the rectangle and the points of one object the same group id"
 FIX = "open the file in labelme, and correct it"
 BOXED = {
-    "polygon": "polygons",
-    "mask": "masks",
-    "oriented_rectangle": "oriented rectangles",
-    "circle": "circles",
+    "polygon": "polygon",
+    "mask": "mask",
+    "oriented_rectangle": "oriented rectangle",
+    "circle": "circle",
 }
-SKIPPED = {"line": "lines", "linestrip": "line strips", "points": "sets of points"}
+SKIPPED = {"line": "line", "linestrip": "line strip", "points": "point set"}
 COUNTS = {"point": 1, "rectangle": 2, "mask": 2, "circle": 2}
-"""How many points a shape of a type has."""
+"""Number of points of a shape, by its type."""
 NOT_SEEN = frozenset({"occluded", "hidden", "invisible"})
 """Flags of a point that mean that it is hidden."""
 
@@ -105,7 +105,7 @@ def _mark(labels: Labels, picture: Picture, shape: Any, line: int, who: str) -> 
         picture.faults.append(ShapeFault("annotation-entry", f"{who} is not a shape.", FIX, line))
         return None
     if kind in SKIPPED or (kind not in BOXED and kind not in COUNTS):
-        labels.skipped[SKIPPED.get(kind, "shapes of other types")] += 1
+        labels.skipped[SKIPPED.get(kind, "other shape")] += 1
         return None
     label, group, points = shape.get("label"), shape.get("group_id"), _points(shape.get("points"))
     wrong = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from trainer_host import Finding
+from trainer_host.data import counted
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -64,7 +65,7 @@ class Picture:
         size: Width and height in pixels, if the file says them.
         objects: Its objects.
         faults: The faults of its labels.
-        file: The file of its labels, where each image has its own.
+        file: The file of its labels, if each image has its own.
         group: The video or task that it is from.
         subset: The subset that the tool has it in.
         optional: Whether it may be missing, as a frame of a video may.
@@ -123,16 +124,16 @@ class Labels:
     def note_counts(self) -> None:
         """Note how many labels are not read, and how many are read as boxes."""
         if self.skipped:
-            what = f"not read: {_listed(self.skipped)}."
+            what = f"labels of other kinds are skipped: {_listed(self.skipped)}."
             fix = "label objects with boxes or keypoints to train on them"
             self.add("annotation-skipped", what, fix, severity="warning")
         if self.boxed:
-            what = f"read as the box around each: {_listed(self.boxed)}."
+            what = f"labels of other kinds become the box around each: {_listed(self.boxed)}."
             self.add("annotation-boxed", what, "check in the report that the boxes fit", severity="warning")
 
 
 def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{n} {word}" for word, n in sorted(counts.items()))
+    return ", ".join(counted(n, word) for word, n in sorted(counts.items()))
 
 
 class Mark(NamedTuple):

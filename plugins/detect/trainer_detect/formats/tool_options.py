@@ -9,7 +9,7 @@ class ToolOptions(BaseModel, frozen=True):
     """The options of every tool.
 
     Attributes:
-        holdout: The fraction of the images that is held out for validation if the labels have no splits; left out,
+        holdout: The fraction of the images that is held out for validation if the labels have no splits; by default,
             whole videos or tasks if there are several, else a fifth of the images.
         margin: How far the box of an object without one reaches beyond its keypoints on each side, as a fraction
             of their longer extent.

@@ -14,7 +14,7 @@ CONFIG = "config.yaml"
 FOLDER = "labeled-data"
 MULTI = "MULTI!"
 PICTURES = "_labeled"
-"""How the folders end that hold pictures of frames with their labels drawn in."""
+"""Endings of folders that hold pictures of frames with their labels drawn in."""
 
 Kind = Literal["CSV", "H5"]
 

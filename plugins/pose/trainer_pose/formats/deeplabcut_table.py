@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainer_host.data import counted
 from trainer_pose.formats.hdf5 import MOST_BYTES, part_of, text_of, values_of
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _table(heads: dict[str, list[str]], rows: list[tuple[int, list[str]]]) -> Ta
 
 def _row_fault(line: int, row: list[str], columns: int, name: str, seen: dict[str, int]) -> TableFault | None:
     if len(row) != columns:
-        what = f"the line has {len(row)} cells; the head of the table has {columns}."
+        what = f"the line has {counted(len(row), 'cell')}, but the head of the table has {columns}."
         return TableFault(line, "dlc-columns", what, "write a cell for each column, empty if nothing is labelled")
     if not name:
         return TableFault(line, "dlc-frame", "the line has no frame.", "write the path of the frame")

@@ -162,7 +162,7 @@ def _take_frames(labels: Labels, file: Any, skeletons: list[Skeleton], videos: l
         picture.objects = objects
         labels.pictures.append(picture)
     if predicted:
-        labels.skipped["predicted instances"] += predicted
+        labels.skipped["predicted instance"] += predicted
     if unlabelled:
         what = f"{counted(unlabelled, 'frame')} without a labelled instance, not used."
         labels.add("annotation-unlabelled", what, "label them, or mark them as negative", severity="warning")

@@ -36,7 +36,7 @@ PROBE = "nn.BatchNorm2d"
 
 @dataclass(frozen=True)
 class Scale:
-    """How a model YAML scales its rows."""
+    """Scales of the rows of a model YAML."""
 
     depth: float
     width: float
@@ -178,7 +178,7 @@ def _channels(cfg: Mapping[str, Any], rows: Sequence[Any], sources: Sequence[int
 
 
 def _scale(cfg: Mapping[str, Any]) -> str:
-    """Return the name of an architecture's scale: the first of its ``scales`` where it says none."""
+    """Return the name of an architecture's scale: the first of its ``scales`` if it says none."""
     return str(cfg.get("scale") or next(iter(cfg.get("scales") or ()), ""))
 
 

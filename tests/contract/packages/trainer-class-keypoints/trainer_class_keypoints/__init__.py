@@ -1,7 +1,7 @@
 """Keypoints with a set of their own for each class: what differs from the pose task.
 
 ``kpt_shape`` counts the keypoints of all classes together, and ``kpt_sets`` says which of them each class has. Labels
-have visibility 0 for the others, so that these are not trained; predictions leave them out.
+have visibility 0 for the others, so that these are not trained; predictions omit them.
 """
 
 from __future__ import annotations

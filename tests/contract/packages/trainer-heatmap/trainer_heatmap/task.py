@@ -46,7 +46,7 @@ class HeatmapHooks:
     def build_model(self, ctx: host.ModelContext) -> network.HeatmapNet:
         """Return the network, with those of the given weights that fit it."""
         if isinstance(ctx.cfg, str):
-            raise host.SettingsError(f"model={ctx.cfg}: heatmap has a network of its own. Leave model= out.")
+            raise host.SettingsError(host.Problem(f"model={ctx.cfg}: heatmap has its own network.", "remove model="))
         channels = (ctx.cfg or {}).get("channels") or ctx.options_for(Options).channels
         model = network.HeatmapNet(len(ctx.data["names"]), channels)
         if ctx.weights is not None:
@@ -78,7 +78,7 @@ class HeatmapHooks:
 
     @hookimpl
     def evaluate_best(self, ctx: host.RunContext) -> dict[str, float]:
-        """Measure the best checkpoint, and keep the error of each point beside it."""
+        """Measure the best checkpoint, and keep the error of each point next to it."""
         metrics: dict[str, float] = ctx.engine.measure_best()
         if ctx.save_dir is not None:
             errors = [f"{name},{metrics[f'metrics/error_{name}']:.5f}\n" for name in ctx.data["names"].values()]

@@ -38,7 +38,7 @@ class PointTableHooks:
 
     @hookimpl
     def read_dataset(self, ctx: DataContext) -> Description | None:
-        """Read the CSV and the images beside it."""
+        """Read the CSV and the images next to it."""
         if not ctx.source.endswith(".csv"):
             return None
         return read(Path(ctx.source), ctx.options_for(PointTable))
@@ -56,7 +56,7 @@ def read(file: Path, options: PointTable) -> Description:
                 points.setdefault(row["image"], {})[row["part"]] = number, float(row["x"]), float(row["y"])
             except (KeyError, TypeError, ValueError):
                 fix = "write image, part, x and y"
-                findings.append(Finding("point-table-row", "the line is no point.", fix, str(file), number))
+                findings.append(Finding("point-table-row", "the line is not a point.", fix, str(file), number))
     parts = sorted({part for found in points.values() for part in found})
     images = [str(file.parent / name) for name in points]
     facts, _ = read_images("train", images)

@@ -1,4 +1,4 @@
-"""The extension `spd-conv`: the layer `SPDConv`, which halves an image without leaving a pixel out.
+"""The extension `spd-conv`: the layer `SPDConv`, which halves an image without losing a pixel.
 
 trainer run --task pose --plugin spd-conv model=yolo11n-pose-spd.yaml
 """

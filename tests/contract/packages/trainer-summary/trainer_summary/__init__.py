@@ -19,7 +19,7 @@ RESULTS, RECORD = "results.csv", "run.yaml"
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--by", metavar="METRIC", help="The metric that tells the best epoch; the largest is the best.")
+@click.option("--by", metavar="METRIC", help="Metric that selects the best epoch; the largest is the best.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def summary(folder: Path, by: str | None, as_json: bool) -> None:
     """Show the best epoch of the run in FOLDER."""
@@ -49,6 +49,6 @@ def summary(folder: Path, by: str | None, as_json: bool) -> None:
 def read_epochs(file: Path) -> list[dict[str, float]]:
     """Return the rows of ``results.csv``, one for each epoch."""
     if not file.is_file():
-        raise SettingsError(Problem(f"there is no {file}.", "give the folder of a run that trained an epoch"))
+        raise SettingsError(Problem(f"{file} not found.", "give the folder of a run that trained an epoch"))
     with file.open(newline="", encoding="utf-8") as lines:
         return [{name.strip(): float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
