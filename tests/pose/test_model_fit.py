@@ -163,7 +163,7 @@ def test_the_command_tells_of_unused_keypoints_small_sigmas_and_the_device(place
 @pytest.mark.parametrize("use", [trainer_host.val, trainer_host.predict])
 def test_a_model_of_another_task_is_refused(place: Path, use: Any) -> None:
     given = {"data": str(place / "points/data.yaml")} if use is trainer_host.val else {"source": str(place / "points")}
-    with pytest.raises(SettingsError, match=r"the model was trained for detect. Fix: remove --task"):
+    with pytest.raises(SettingsError, match=r"the task is pose, but .* for detect\. Fix: remove --task"):
         use(place / "boxes.pt", task="pose", project=str(place / "runs"), **given)
 
 
