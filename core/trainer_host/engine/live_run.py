@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.resolved_run import ResolvedRun
@@ -24,11 +24,13 @@ class LiveRun:
         resolved: What the run does.
         chain: Its plugins.
         drop_in: Whether its trainer stands in for one of the engine's own.
+        repeats: The record of the run that it repeats, as far as the user changed nothing of it; else empty.
     """
 
     resolved: ResolvedRun
     chain: Chain
     drop_in: bool = False
+    repeats: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_chain(

@@ -10,6 +10,7 @@ from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.results import TrainingOutcome
 from trainer_host.data.description import Description
 from trainer_host.engine.progress import ProgressCallbacks
+from trainer_host.engine.state_files import StateFiles
 from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
 from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
@@ -19,12 +20,15 @@ from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.live_run import LiveRun
+    from trainer_host.engine.resumption import Resumption
+    from trainer_host.engine.state_files import StateEntry
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 
@@ -51,9 +55,20 @@ class TrainingEngine:
         save_dir: The run's folder; it exists.
         reporter: Shows the progress.
         stop: A request to end the run early.
+        resume: The state that it goes on from; None for a new run.
+        record: Records the state files that are there, the newest last.
     """
 
-    def __init__(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> None:
+    def __init__(
+        self,
+        run: LiveRun,
+        save_dir: Path,
+        reporter: Reporter,
+        stop: StopRequest,
+        resume: Resumption | None = None,
+        record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
+    ) -> None:
+        self.resume, self.states = resume, StateFiles(save_dir / "weights", record=record)
         self.run, self.values, self.save_dir = run, run.resolved.settings, save_dir
         self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
         self.trainer: HostTrainer | None = None
