@@ -53,12 +53,13 @@ class FakeTraining:
         self.plan, self.run, self.stop, self.save_dir = plan, run, stop, save_dir
         self.states = StateFiles(save_dir / "weights", record=record)
         if resume is not None:
-            self.states.entries = list(resume.entries)
+            self.states.newest(resume.entries)
         plan.begun.append(resume)
         plan.runs.append(run)
 
     def prepare(self) -> dict[str, Any]:
         (self.save_dir / "args.yaml").write_text("task: detect\n")
+        (self.save_dir / "weights").mkdir(exist_ok=True)
         return {"fingerprint": self.plan.fingerprint}
 
     def describe(self) -> str:
@@ -74,14 +75,15 @@ class FakeTraining:
         return None
 
     def save(self, epoch: int, batch: int = 0) -> StateEntry:
-        return self.states.write({"epoch": epoch}, epoch=epoch, batch=batch, phase="batches")
+        return self.states.write({"batches": 40}, epoch=epoch, batch=batch, phase="batches")
 
     def train(self) -> TrainingOutcome:
         self.stop.waits = True
+        (self.save_dir / "weights" / f"owner-{os.getpid()}").touch()
         stopped = self.plan.work(self.save, self.stop)
         epochs = int(self.run.resolved.settings.get("epochs", 100))
         if not stopped:
-            self.states.write({"epoch": epochs}, epoch=epochs, batch=0, phase="finished")
+            self.states.write({"batches": 40}, epoch=epochs, batch=0, phase="finished")
             for name in ("last.pt", "best.pt"):
                 (self.save_dir / "weights" / name).write_bytes(b"weights")
         weights = self.save_dir / "weights"

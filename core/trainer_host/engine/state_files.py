@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainer_host.base.atomic_io import atomic_write
+from trainer_host.base.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,8 +61,8 @@ class StateFiles:
         self, folder: Path, keep: int = 2, record: Callable[[Sequence[StateEntry]], None] = lambda _: None
     ) -> None:
         self.folder, self.keep, self.record = folder, keep, record
-        self.entries: list[StateEntry] = []
-        self.skipped: list[str] = []
+        self.entries: tuple[StateEntry, ...] = ()
+        self.skipped: tuple[Problem, ...] = ()
 
     def write(self, content: Mapping[str, Any], *, epoch: int, batch: int, phase: str) -> StateEntry:
         """Write a state, record it, and remove those that are no longer needed."""
@@ -69,9 +70,9 @@ class StateFiles:
         torch.save(dict(content), buffer)
         data = buffer.getvalue()
         name = f"state-{epoch:04d}-{batch:06d}.pt"
-        atomic_write(self.folder / name, data, parents=True)
+        atomic_write(self.folder / name, data)
         entry = StateEntry(name, hashlib.sha256(data).hexdigest(), len(data), epoch, batch, phase)
-        self.entries = [*(e for e in self.entries if e.file != name), entry][-self.keep :]
+        self.entries = (*(e for e in self.entries if e.file != name), entry)[-self.keep :]
         self.record(self.entries)
         for path in self.folder.glob("state-*.pt"):
             if path.name not in {e.file for e in self.entries}:
@@ -80,21 +81,23 @@ class StateFiles:
 
     def newest(self, entries: Sequence[StateEntry]) -> tuple[StateEntry, dict[str, Any]] | None:
         """Return the newest state that verifies; ``skipped`` says which it did not take, and why."""
-        self.skipped = []
-        for entry in reversed(entries):
+        self.skipped = ()
+        for i, entry in reversed(list(enumerate(entries))):
             path = self.folder / os.path.basename(entry.file)  # noqa: PTH119
             try:
                 data = path.read_bytes()
             except OSError as error:
-                self.skipped.append(f"{path}: {error.strerror}.")
+                self.skipped += (Problem(f"the training state cannot be read: {error.strerror}.", where=str(path)),)
                 continue
             if hashlib.sha256(data).hexdigest() != entry.sha256:
-                self.skipped.append(f"{path}: the file is damaged.")
+                self.skipped += (Problem("the training state is damaged.", where=str(path)),)
                 continue
+            self.entries = tuple(entries[: i + 1])
             return entry, torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         return None
 
     def remove(self) -> None:
-        """Remove all state files."""
+        """Remove all state files, from the record first."""
+        self.record(())
         for path in self.folder.glob("state-*.pt"):
             path.unlink(missing_ok=True)

@@ -85,8 +85,8 @@ class RecordedRun:
         listed = self.record.get("states")
         try:
             return tuple(StateEntry.of_data(one) for one in listed or ())
-        except (KeyError, TypeError, AttributeError) as error:
-            what = f"record.states cannot be read ({error!r})."
+        except (SettingsError, KeyError, TypeError, AttributeError) as error:
+            what = "record.states does not describe state files."
             raise SettingsError(Problem(what, "restore the file", str(self.folder / FILE))) from error
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,14 +217,20 @@ def report_changes(
         )
 
 
-def position(entry: StateEntry, epochs: Any) -> str:
-    """Return where a state stands, for people."""
+def position(entry: StateEntry, epochs: Any, batches: Any = None) -> str:
+    """Return where a state stands, for people.
+
+    Args:
+        entry: The state.
+        epochs: Epochs of the run, if they are known.
+        batches: Batches of an epoch, if they are known.
+    """
     of = f" of {epochs}" if epochs else ""
     if entry.phase == "finished":
         return f"after epoch {entry.epoch}{of}, before the final evaluation"
     if entry.phase == "validation":
         return f"at the end of epoch {entry.epoch + 1}{of}, before its validation"
-    batch = f", batch {entry.batch + 1}" if entry.batch else ""
+    batch = f", batch {entry.batch + 1}{f' of {batches}' if batches else ''}" if entry.batch else ""
     return f"at epoch {entry.epoch + 1}{of}{batch}"
 
 
@@ -233,37 +239,48 @@ def as_data(entry: StateEntry) -> dict[str, Any]:
     return {"epoch": entry.epoch + 1, "batch": entry.batch}
 
 
-def good_state(run: RecordedRun, reporter: Reporter) -> StateEntry | None:
-    """Return the newest state that verifies, and say which newer ones do not.
+@dataclass(frozen=True)
+class GoodState:
+    """A state that verifies.
+
+    Attributes:
+        entry: The state.
+        batches: Batches of an epoch; None if it does not say.
+    """
+
+    entry: StateEntry
+    batches: Any = None
+
+
+def good_state(run: RecordedRun, reporter: Reporter) -> GoodState | None:
+    """Return the newest state that verifies, and say which newer ones do not; None for a run without any state.
 
     Raises:
         SettingsError: If there are states or checkpoints, but none to go on from.
     """
     from trainer_host.engine.state_files import StateFiles
 
-    entries = run.state_entries
-    files = StateFiles(run.folder / "weights")
-    found = files.newest(entries)
-    entry = found[0] if found is not None else None
-    skipped = [str(one) for one in files.skipped]
-    for text in skipped if entry is not None else ():
-        reporter.warn(f"{text} Going back to an older state.")
-    if entry is not None:
-        return entry
+    entries, files = run.state_entries, StateFiles(run.folder / "weights")
+    if (found := files.newest(entries)) is not None:
+        for problem in files.skipped:
+            reporter.warn(f"{problem} Going back to an older state.")
+        return GoodState(found[0], found[1].get("batches"))
     if entries or run.weights is not None:
-        why = f"no state of {run.shown} can be read ({' '.join(skipped)})" if entries else f"{run.shown} has no state"
+        damage = " ".join(map(str, files.skipped))
+        why = f"no state of {run.shown} can be used ({damage})" if entries else f"{run.shown} has no state"
         what = f"{why}, and starting from the beginning would replace its checkpoints."
         raise SettingsError(Problem(what, f"start a new run from the weights: {new_run(run)}"))
     return None
 
 
-def announce(run: RecordedRun, entry: StateEntry | None, epochs: Any, reporter: Reporter) -> None:
+def announce(run: RecordedRun, state: GoodState | None, epochs: Any, reporter: Reporter) -> None:
     """Say where a run goes on."""
-    if entry is None:
+    if state is None:
         reporter.note(f"{run.shown} has no state yet: starting from the beginning.")
         return
-    saved = datetime.fromtimestamp((run.folder / "weights" / entry.file).stat().st_mtime).astimezone()
-    reporter.note(f"Resuming {run.shown} {position(entry, epochs)} (state of {saved:%Y-%m-%d %H:%M}).")
+    saved = datetime.fromtimestamp((run.folder / "weights" / state.entry.file).stat().st_mtime).astimezone()
+    place = position(state.entry, epochs, state.batches)
+    reporter.note(f"Resuming {run.shown} {place} (state of {saved:%Y-%m-%d %H:%M}).")
 
 
 def refuse_more_epochs(run: RecordedRun, more: int) -> None:

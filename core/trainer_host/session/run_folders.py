@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.base.folder_lock import FolderLock, clear_dead_lock
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from trainer_host.base.reporting import Reporter
 
-IfExists = Literal["resume", "fail"]
 MOST_RUNS = 100_000
 MOST_SWEPT = 1000
 """Folders of earlier runs that are looked into."""
@@ -61,13 +60,13 @@ def _named(task: str, settings: Mapping[str, Any], name: str) -> tuple[Path, str
     return base, wanted
 
 
-def claim_named_folder(task: str, settings: Mapping[str, Any], if_exists: IfExists) -> tuple[Path, bool]:
+def claim_named_folder(task: str, settings: Mapping[str, Any], if_exists: str) -> tuple[Path, bool]:
     """Make the folder of a run under just the name that was given; return it, and whether it was made.
 
     Args:
         task: The task's name.
         settings: ``project``, ``name`` and ``save_dir`` as the engine knows them.
-        if_exists: How to handle a folder that exists.
+        if_exists: How to handle a folder that exists: ``resume`` or ``fail``.
 
     Raises:
         SettingsError: If there is no name, or if the folder exists and that is refused.

@@ -80,15 +80,20 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
                 request, folder = split_resume(request)
                 if folder is not None:
                     return resume(folder, request, registry, reporter, stop)
-                run = resolve(request, registry, reporter)
-                if (if_exists := request.options.if_exists) in (None, "new"):
-                    return train(run, reporter, stop)
-                folder, is_new = claim_named_folder(run.chain.name, run.resolved.settings, if_exists)
-                if is_new:
-                    return _train_in(folder, run, reporter, stop)
-                return resume(folder, in_its_folder(request), registry, reporter, stop)
+                return begin(resolve(request, registry, reporter), request, registry, reporter, stop)
             finally:
                 reporter.close()
+
+
+def begin(run: LiveRun, request: Request, registry: Registry, reporter: Reporter, stop: StopRequest) -> RunResult:
+    """Train in the folder that the request chooses, or go on with the run that is in it."""
+    if_exists = request.options.if_exists
+    if if_exists is None or if_exists == "new":
+        return train(run, reporter, stop)
+    folder, is_new = claim_named_folder(run.chain.name, run.resolved.settings, if_exists)
+    if is_new:
+        return _train_in(folder, run, reporter, stop)
+    return resume(folder, in_its_folder(request), registry, reporter, stop)
 
 
 def train(run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:
@@ -129,10 +134,11 @@ def resume(folder: Path, request: Request, registry: Registry, reporter: Reporte
         registry = registry.without(joined.off)
         refuse_absent_objects(joined, {*objects_of(registry), *request.settings}, "resume({file!r}")
         run = replace(resolve(joined, registry, reporter), repeats=recorded.record)
-        entry = good_state(recorded, reporter)
+        state = good_state(recorded, reporter)
+        entry = state.entry if state is not None else None
         found = differences(run, joined.off)
         accept(found, request.options.allow, reporter)
-        announce(recorded, entry, run.resolved.settings.get("epochs"), reporter)
+        announce(recorded, state, run.resolved.settings.get("epochs"), reporter)
         report_changes(changed, more, entry, reporter)
         before = {each.name for each in folder.iterdir()}
         record = RunRecord(folder, run.resolved, recorded.record)

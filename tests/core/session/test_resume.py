@@ -58,7 +58,7 @@ def test_a_killed_run_goes_on_in_its_folder(trainer: Trainer, plan: Plan, name: 
     assert done.code == 0, done.err
     (resumption,) = plan.begun
     assert resumption is not None and [(e.epoch, e.batch) for e in resumption.entries] == [(2, 11)]
-    assert told(done)[0].startswith(f"Resuming {FOLDER} at epoch 3 of 10, batch 12 (state of 20")
+    assert told(done)[0].startswith(f"Resuming {FOLDER} at epoch 3 of 10, batch 12 of 40 (state of 20")
     assert done.json["resumed_from"] == {"epoch": 3, "batch": 11}
     assert (done.json["save_dir"], done.json["nothing_done"]) == (str(Path(FOLDER).resolve()), False)
     after = record()
@@ -152,7 +152,7 @@ def test_checkpoints_are_not_replaced_by_a_start_from_the_beginning(trainer: Tra
         state.write_bytes(b"damaged")
     before = Path(FOLDER, "run.yaml").read_bytes()
     (problem,) = trainer("resume", FOLDER).problems
-    assert problem.startswith(f"no state of {FOLDER} can be read (")
+    assert problem.startswith(f"no state of {FOLDER} can be used (")
     assert problem.endswith(f"Fix: start a new run from the weights: trainer run {FOLDER}/run.yaml "
                             f"model={FOLDER}/weights/last.pt")  # fmt: skip
     assert ((weights / "last.pt").read_bytes(), Path(FOLDER, "run.yaml").read_bytes()) == (b"good", before)
@@ -339,7 +339,7 @@ def test_a_scheduler_repeats_one_command(trainer: Trainer, plan: Plan) -> None:
     kill_one(plan, (3, 2), words=SCHEDULED)
     done = trainer(*SCHEDULED, "--json")
     assert done.code == 0, done.err
-    assert told(done)[0].startswith(f"Resuming {night} at epoch 4 of 10, batch 3 (")
+    assert told(done)[0].startswith(f"Resuming {night} at epoch 4 of 10, batch 3 of 40 (")
     done = trainer(*SCHEDULED, "--json")
     assert (done.code, done.json["nothing_done"], told(done)) == (0, True, [f"{night} is finished: nothing to do."])
     assert len(record(night)["resumed"]) == 2
@@ -402,8 +402,9 @@ def test_a_record_that_somebody_edited_is_no_traceback(trainer: Trainer, plan: P
     content = yaml.safe_load(path.read_text())
     content["record"]["states"] = [5]
     path.write_text(yaml.safe_dump(content))
-    (problem,) = trainer("resume", FOLDER).problems
-    assert problem.startswith(f"{path.resolve()}: record.states cannot be read (")
+    assert trainer("resume", FOLDER).problems == [
+        f"{path.resolve()}: record.states does not describe state files. Fix: restore the file"
+    ]
     path.write_text("task: detect\n")
     assert trainer("resume", FOLDER).problems == [
         f"{path.resolve()}: not the record of a run. Fix: give the folder of a run"
