@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from trainer_host.base.temporaries import naming, sweep_once, temporary_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a disk or a quota that is used up."""
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -25,6 +28,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     return str(value) if isinstance(value, Path) else None
+
+
+class DiskFullError(OSError):
+    """A file does not fit on the disk.
+
+    Attributes:
+        needed: Bytes of the file.
+    """
+
+    def __init__(self, error: OSError, needed: int) -> None:
+        super().__init__(error.errno, error.strerror, error.filename)
+        self.needed = needed
 
 
 @contextmanager
@@ -56,8 +71,13 @@ def appearing_whole(path: Path, parents: bool = False) -> Iterator[IO[bytes]]:
 
 def atomic_write(path: Path, content: bytes, parents: bool = False) -> None:
     """Write a file so that it appears whole or not at all; ``parents`` makes its folder."""
-    with appearing_whole(path, parents) as file:
-        file.write(content)
+    try:
+        with appearing_whole(path, parents) as file:
+            file.write(content)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise DiskFullError(error, len(content)) from error
 
 
 def display_path(path: Path) -> str:

@@ -14,6 +14,7 @@ from trainer_host.base.errors import (
     PluginError,
     SettingsError,
     StoppedError,
+    StorageError,
     TrainerError,
     UnsafeError,
 )
@@ -283,8 +284,8 @@ class _Work:
         if isinstance(error, TrainerError) and self.record.outcome.get("states"):
             command = shlex.join(["trainer", "resume", display_path(self.save_dir)])
             error.details |= {"save_dir": str(self.save_dir), "resume": command}
-            if isinstance(error, StoppedError):
-                error.problems = tuple(replace(p, fix=p.fix or f"to continue, {command}") for p in error.problems)
+            if isinstance(error, (StoppedError, StorageError)):
+                error.problems = tuple(replace(p, fix=_then(p.fix, command)) for p in error.problems)
         return error
 
     def record_result(self, outcome: TrainingOutcome, predictions: Path | None) -> RunResult:
@@ -345,6 +346,12 @@ class _Work:
         except Exception as error:  # also whatever a plugin's predictor raises
             self.reporter.warn(f"no picture of predictions was drawn: {error}")
             return None
+
+
+def _then(fix: str | None, command: str) -> str:
+    """Return a fix that ends with the command which goes on."""
+    first = (fix or "").partition(", ")[0]  # the alternative is for a run that cannot go on
+    return f"{first}, then {command}" if first else f"to continue, {command}"
 
 
 def _status(error: BaseException) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.support.command import Done
 from tests.support.fake_training import Plan, in_a_fork, killed, plan, signalled
 from tests.support.recording_reporter import RecordingReporter
 from trainer_host import SettingsError, hookimpl
+from trainer_host.base.atomic_io import DiskFullError
 from trainer_host.base.folder_lock import FolderLock
 from trainer_host.cli.main import guarded
 from trainer_host.session import recorded_environment
@@ -274,6 +277,46 @@ def test_a_warning_of_the_scheduler_saves_and_goes_on(trainer: Trainer, plan: Pl
     kept = signal.getsignal(signal.SIGUSR1)
     assert trainer(*NEW).code == 0
     assert (asked, signal.getsignal(signal.SIGUSR1)) == ([True], kept)
+
+
+@pytest.mark.parametrize(("number", "missing"), [(errno.ENOSPC, "9000000000000.0 MB"), (errno.EROFS, None)])
+def test_a_disk_that_cannot_be_written_leaves_a_run_that_can_be_resumed(
+    trainer: Trainer, plan: Plan, number: int, missing: str | None
+) -> None:
+    def work(save: Any, _stop: Any) -> bool:
+        save(2, 0)
+        last = Path(FOLDER, "weights/last.pt").resolve()
+        error = OSError(number, os.strerror(number), str(last))
+        raise DiskFullError(error, 9 * 10**18) if missing else error
+
+    plan.work = work
+    done = trainer(*NEW, "--json")
+    (problem,) = done.problems
+    assert (done.code, done.json["retryable"], done.json["resume"]) == (9, True, f"trainer resume {FOLDER}")
+    assert problem.startswith(f"{Path(FOLDER).resolve()}/weights/last.pt: cannot ")
+    assert os.strerror(number) in problem and problem.endswith(f", then trainer resume {FOLDER}")
+    if missing:
+        assert "cannot write 9000000000000.0 MB: " in problem and " MB free). Fix: free 8" in problem
+    assert record()["status"] == "failed"
+    plan.work = Plan().work
+    assert trainer("resume", FOLDER, "--json").json["resumed_from"] == {"epoch": 3, "batch": 0}
+
+
+def test_a_folder_that_disappears_is_not_made_again(trainer: Trainer, plan: Plan) -> None:
+    def work(save: Any, _stop: Any) -> bool:
+        save(2, 0)
+        shutil.rmtree(FOLDER)
+        save(3, 0)
+        return False
+
+    plan.work = work
+    done = trainer(*NEW, "--json")
+    assert (done.code, done.json["retryable"]) == (9, True)
+    assert done.problems[0].startswith(f"{Path(FOLDER).resolve()}: the run's folder disappeared during the run.")
+    assert not Path(FOLDER).exists()
+    assert trainer("resume", FOLDER).problems == [
+        f"run {FOLDER} not found. Fix: give the folder of a run, such as runs/TASK/train"
+    ]
 
 
 def test_a_living_run_is_not_resumed(trainer: Trainer, plan: Plan) -> None:
