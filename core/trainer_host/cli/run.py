@@ -63,10 +63,10 @@ def finish(request: Request, result: RunResult, reporter: ConsoleReporter) -> No
 def _resolved(request: Request, registry: Registry, reporter: Reporter) -> ResolvedRun:
     from trainer_host.engine.error_translation import translated
     from trainer_host.engine.factory import make_engine
-    from trainer_host.session.resolution import resolve
+    from trainer_host.session.training import resolve_only
 
     with translated(), make_engine().log(reporter, request.options.verbose):
-        return resolve(request, registry, reporter).resolved
+        return resolve_only(request, registry, reporter)
 
 
 def _print_settings(resolved: ResolvedRun, as_json: bool) -> None:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from trainer_host.base.folder_lock import FolderLock
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
+    from trainer_host.base.resolved_run import ResolvedRun
     from trainer_host.base.results import TrainingOutcome
     from trainer_host.engine.live_run import LiveRun
     from trainer_host.engine.protocol import Training
@@ -147,6 +148,15 @@ def resume(folder: Path, request: Request, registry: Registry, reporter: Reporte
         return _Work(run, folder, record, reporter, stop, lock, before, resumed).carry_out()
     finally:
         lock.release()
+
+
+def resolve_only(request: Request, registry: Registry, reporter: Reporter) -> ResolvedRun:
+    """Return what `run` would carry out, also for a run that is resumed; nothing is trained or written."""
+    request, folder = split_resume(request)
+    if folder is not None:
+        request, _ = joined_request(request, RecordedRun.read(folder, request), make_engine())
+        registry = registry.without(request.off)
+    return resolve(request, registry, reporter).resolved
 
 
 def _finished(recorded: RecordedRun, reporter: Reporter) -> RunResult:

@@ -91,6 +91,14 @@ def test_the_setting_of_the_engine_does_the_same(trainer: Trainer, plan: Plan, w
     assert "resume" not in plan.runs[0].resolved.settings
 
 
+def test_a_dry_run_prints_the_run_that_would_go_on(trainer: Trainer, plan: Plan) -> None:
+    kill_one(plan, (1, 0))
+    before = Path(FOLDER, "run.yaml").read_bytes()
+    settings = yaml.safe_load(trainer("run", f"resume={FOLDER}", "epochs=20", "--dry-run").out)
+    assert (settings["epochs"], settings["model"], "resume" in settings) == (20, "yolo26n.yaml", False)
+    assert (Path(FOLDER, "run.yaml").read_bytes(), plan.begun) == (before, [])
+
+
 def test_it_is_resumed_from_python(trainer: Trainer, plan: Plan) -> None:
     kill_one(plan, (1, 3))
     result = trainer_host.resume(Path(FOLDER), workers=0, plots=False)
