@@ -18,7 +18,9 @@ class Resumption:
     Attributes:
         entries: State files, the newest last.
         history: Earlier resumes, as the record of the run has them.
+        more_epochs: Whether more epochs were asked for than before, so that a training that was finished goes on.
     """
 
     entries: tuple[StateEntry, ...]
     history: tuple[Mapping[str, Any], ...] = ()
+    more_epochs: bool = False

@@ -264,7 +264,8 @@ def good_state(run: RecordedRun, reporter: Reporter) -> GoodState | None:
     if (found := files.newest(entries)) is not None:
         for problem in files.skipped:
             reporter.warn(f"{problem} Going back to an older state.")
-        return GoodState(found[0], found[1].get("batches"))
+        content = found[1].get("tree", found[1])  # the part without tensors
+        return GoodState(found[0], content.get("batches") if isinstance(content, dict) else None)
     if entries or run.weights is not None:
         damage = " ".join(map(str, files.skipped))
         why = f"no state of {run.shown} can be used ({damage})" if entries else f"{run.shown} has no state"

@@ -186,7 +186,10 @@ class _Resumed:
     @property
     def resumption(self) -> Resumption | None:
         """The same for the engine; None if it begins."""
-        return Resumption((self.entry,), tuple(self.recorded.resumes)) if self.entry is not None else None
+        if self.entry is None:
+            return None
+        more = any(one.name == "epochs" for one in self.differences)  # which can only become more
+        return Resumption((self.entry,), tuple(self.recorded.resumes), more)
 
 
 @dataclass

@@ -122,9 +122,12 @@ def test_a_finished_run_cannot_have_more_epochs_without_its_state(trainer: Train
     assert trainer(*NEW).code == 0
     assert list(Path(FOLDER).glob("weights/state-*")) == []
     assert trainer("resume", FOLDER, "epochs=20").problems == [
-        f"{FOLDER} is finished, and its state was removed when it was done, so it cannot go on to 20 epochs. Fix: start "
-        f"a new run from its weights: trainer run {FOLDER}/run.yaml model={FOLDER}/weights/last.pt; next time add "
-        "--keep-state"
+        (
+            f"{FOLDER} is finished, and its state was removed when it was done, so it cannot go on to 20 epochs. Fix: "
+            f"start a new run from its weights: trainer run {FOLDER}/run.yaml "
+            f"model={FOLDER}/weights/last.pt; next time add "
+            "--keep-state"
+        )
     ]
     assert trainer("resume", FOLDER, "epochs=5").code == 0
 
@@ -136,9 +139,13 @@ def test_a_finished_run_goes_on_with_more_epochs_from_a_state_that_was_kept(trai
     assert done.code == 0, done.err
     assert told(done)[1:3] == [
         "Changed: epochs=10 -> 20 (changes the result).",
-        "Schedule: from epoch 11 on, the learning rate and all else that depends on the number of epochs are those of a "
-        "run of 20 epochs.",
+        (
+            "Schedule: from epoch 11 on, the learning rate and all else that depends on the number of "
+            "epochs are those of a "
+            "run of 20 epochs."
+        ),
     ]
+    assert [r.more_epochs for r in plan.begun if r] == [True]
     assert record()["resumed"][0]["differences"] == [{"name": "epochs", "recorded": 10, "now": 20}]
     assert yaml.safe_load(Path(FOLDER, "run.yaml").read_text())["epochs"] == 20
     assert trainer("resume", FOLDER, "epochs=20").said[-1] == f"{FOLDER} is finished: nothing to do."
@@ -231,15 +238,20 @@ def test_what_would_change_the_result_is_refused_unless_it_is_allowed_by_name(tr
     assert (done.code, done.problems) == (
         3,
         [
-            f"torch: 1.0 in the run's record, {here}, which would change the result. {fix} torch (from Python: "
-            "allow=['torch'])"
+            (
+                f"torch: 1.0 in the run's record, {here}, which would change the result. {fix} torch (from Python: "
+                "allow=['torch'])"
+            )
         ],
     )
     assert any(line.startswith("Differs from the record: python: 3.0") for line in done.said)
     done = trainer("resume", FOLDER, "--allow", "torch")
     assert done.problems == [
-        f"dataset: aaaaaaaaaaaa in the run's record, bbbbbbbbbbbb here, which would change the result. {fix} dataset "
-        "(from Python: allow=['dataset'])"
+        (
+            f"dataset: aaaaaaaaaaaa in the run's record, bbbbbbbbbbbb here, which would change the result. "
+            f"{fix} dataset "
+            "(from Python: allow=['dataset'])"
+        )
     ]
     assert record()["status"] == "running" and "resumed" not in record()
     done = trainer("resume", FOLDER, "--allow", "torch", "--allow", "dataset")
@@ -263,7 +275,10 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(trainer: Trainer, plan: Plan)
     assert (done.code, done.problems) == (
         143,
         [
-            f"stopped by SIGTERM: the state is saved at epoch 3 of 10, batch 6. Fix: to continue, trainer resume {FOLDER}"
+            (
+                "stopped by SIGTERM: the state is saved at epoch 3 of 10, batch 6. "
+                f"Fix: to continue, trainer resume {FOLDER}"
+            )
         ],
     )
     assert (done.json["retryable"], done.json["resume"]) == (True, f"trainer resume {FOLDER}")
@@ -359,12 +374,18 @@ def test_a_living_run_is_not_resumed(trainer: Trainer, plan: Plan) -> None:
         (("nowhere",), "run nowhere not found. Fix: give the folder of a run, such as runs/TASK/train"),
         (
             ("data.yaml",),
-            "data.yaml is not part of a run that can be resumed: run.yaml not found in .. Fix: give the folder of a run",
+            (
+                "data.yaml is not part of a run that can be resumed: run.yaml not found in .. Fix: give the folder of a "
+                "run"
+            ),
         ),
         (
             ("old.pt",),
-            "old.pt is not part of a run that can be resumed: run.yaml not found in .. Fix: to train from its weights, "
-            "trainer run model=old.pt",
+            (
+                "old.pt is not part of a run that can be resumed: run.yaml not found in .. Fix: to train from "
+                "its weights, "
+                "trainer run model=old.pt"
+            ),
         ),
     ],
 )
