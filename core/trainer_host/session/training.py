@@ -141,7 +141,9 @@ class _Work:
             weights=outcome.weights,
         )
         facts = result.as_json()
-        self.record.end("done", **{key: facts[key] for key in FACTS}, threads=outcome.threads)
+        happened = {"recoveries": [dict(r) for r in outcome.recoveries], "reduced_batch": outcome.reduced_batch}
+        more = {key: value for key, value in happened.items() if value}
+        self.record.end("done", **{key: facts[key] for key in FACTS}, **more, threads=outcome.threads)
         return result
 
     def tidy(self, error: BaseException, before: Collection[str]) -> None:

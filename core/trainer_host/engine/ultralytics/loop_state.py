@@ -24,7 +24,6 @@ class LoopState:
         oom_retries: Attempts of the first epoch that ran out of memory.
         attempt: Recoveries from values that are not finite.
         elapsed: Seconds trained until the state was saved.
-        epochs: Epochs that a time limit allows, as estimated last; None without a limit.
         stop: Whether the training ends with this epoch.
     """
 
@@ -37,5 +36,4 @@ class LoopState:
     oom_retries: int = 0
     attempt: int = 0
     elapsed: float = 0.0
-    epochs: int | None = None
     stop: bool = False

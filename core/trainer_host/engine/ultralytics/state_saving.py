@@ -132,7 +132,6 @@ class StateSaver:
         require_finite_weights(trainer)
         loop = trainer.loop
         loop.elapsed, loop.stop = time.time() - trainer.train_time_start, bool(trainer.stop)
-        loop.epochs = trainer.epochs if trainer.args.time else None
         entry = self.files.write(capture(trainer, generators), epoch=loop.epoch, batch=loop.batch, phase=loop.phase)
         self._entries = [*(e for e in self._entries if e.file != entry.file), entry]
 

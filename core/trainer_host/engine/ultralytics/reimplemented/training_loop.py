@@ -123,8 +123,6 @@ class TrainingLoop:
         loop = trainer.loop
         trainer.train_time_start = time.time() - loop.elapsed
         trainer.stop = loop.stop
-        if trainer.args.time and loop.epochs:
-            self._set_epochs(loop.epochs)
         self._size_up()
         self.closed_before = loop.mosaic_closed and bool(trainer.args.time)  # an estimate never opens it again
         loop.mosaic_closed = not trainer.args.close_mosaic  # the loader of this process may have it open
@@ -203,6 +201,7 @@ class TrainingLoop:
         trainer, loop = self.trainer, self.trainer.loop
         if trainer.order is not None:
             trainer.order.begin(loop.epoch, loop.batch, loop.attempt)
+            return trainer.order.batches()  # type: ignore[no-any-return]
         if loop.batch and isinstance(trainer.train_loader, InfiniteDataLoader):
             return islice(trainer.train_loader, self.batches - loop.batch)  # it would go on with the next epoch
         return trainer.train_loader  # type: ignore[no-any-return]
@@ -274,7 +273,7 @@ class TrainingLoop:
         trainer, loop = self.trainer, self.trainer.loop
         loop.oom_retries += 1
         before = trainer.batch_size
-        trainer.args.batch = trainer.batch_size = max(before // 2, 1)
+        trainer.args.batch = trainer.batch_size = trainer.reduced_batch = max(before // 2, 1)
         LOGGER.warning(
             f"{lack} with batch={before}. "
             f"Reducing to batch={trainer.batch_size} and retrying ({loop.oom_retries}/{MOST_RETRIES})."
@@ -340,7 +339,8 @@ class TrainingLoop:
         trainer.epoch_time_start = now
         if trainer.args.time:
             mean = (now - trainer.train_time_start) / (loop.epoch - trainer.start_epoch + 1)
-            self._set_epochs(math.ceil(trainer.args.time * 3600 / mean))
+            trainer.epochs = trainer.args.epochs = math.ceil(trainer.args.time * 3600 / mean)
+            trainer._setup_scheduler()
             self.warmup = trainer._get_warmup_iterations(self.batches)
             trainer.scheduler.last_epoch = trainer.epoch
             trainer.stop |= loop.epoch >= trainer.epochs
@@ -348,11 +348,6 @@ class TrainingLoop:
         self._clear_memory()
         loop.epoch, loop.batch, loop.phase = loop.epoch + 1, 0, "finished" if trainer.stop else "batches"
         trainer.saver.after_epoch(trainer)
-
-    def _set_epochs(self, epochs: int) -> None:
-        """Plan for so many epochs, under a time limit."""
-        self.trainer.epochs = self.trainer.args.epochs = epochs
-        self.trainer._setup_scheduler()
 
     def _rates(self) -> dict[str, float]:
         return {f"lr/pg{i}": group["lr"] for i, group in enumerate(self.trainer.optimizer.param_groups)}
