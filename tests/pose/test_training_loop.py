@@ -125,7 +125,7 @@ def test_entering_anywhere_ends_the_same(tmp_path: Path, data: str, more: dict[s
     for position in POSITIONS:
         content = files.states[position]
         entered, events = train(tmp_path, overrides, StateSaver(content=content))
-        epoch, batch, phase = position
+        epoch, batch, _ = position
         left = 3 * BATCHES - epoch * BATCHES - batch
         assert events.count("on_train_batch_end") == left, position
         found = tensors(entered)
