@@ -76,7 +76,7 @@ class RunRecord:
         if not self.is_written:
             return
         text = self.resolved.text({**self.outcome, "dataset": self.dataset})
-        atomic_write(self.path, (_head(self.resolved) + text).encode())
+        atomic_write(self.path, (_head(self.resolved) + text).encode(), durable=True)
 
 
 def _now() -> str:

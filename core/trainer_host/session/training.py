@@ -316,10 +316,12 @@ class _Work:
             weights=outcome.weights,
             resumed_from=as_data(resumed.entry) if (resumed := self.resumed) and resumed.entry else None,
         )
+        happened = {"recoveries": [dict(r) for r in outcome.recoveries], "reduced_batch": outcome.reduced_batch}
+        more = {key: value for key, value in happened.items() if value}
         facts, keep = result.as_json(), self.run.options.keep_state
         if not keep:  # first, so that no record names a file that is gone
             self.record.outcome.pop("states", None)
-        self.record.end("done", **{key: facts[key] for key in FACTS}, threads=outcome.threads)
+        self.record.end("done", **{key: facts[key] for key in FACTS}, **more, threads=outcome.threads)
         if not keep:
             StateFiles(self.save_dir / "weights").remove()
         return result

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 def ending_of(trainer: HostTrainer) -> Ending:
     """Return how a training ended. The engine itself does not record why."""
-    limit, done = trainer.args.time, trainer.epoch + 1
+    limit = trainer.args.time
+    done = trainer.loop.epoch if trainer.interrupted else trainer.epoch + 1
     planned = None if limit else trainer.planned_epochs
     trained = _epochs(done) if limit else f"{done} of {_epochs(trainer.planned_epochs)}"
     if trainer.interrupted:

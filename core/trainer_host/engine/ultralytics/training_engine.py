@@ -17,6 +17,7 @@ from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.fonts import settle_fonts
 from trainer_host.engine.ultralytics.model_selection import shown_metrics
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
+from trainer_host.engine.ultralytics.state_saving import StateSaver
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class TrainingEngine:
         resume: Resumption | None = None,
         record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
     ) -> None:
-        self.resume, self.states = resume, StateFiles(save_dir / "weights", record=record)
+        self.resume, self.states, self.stop = resume, StateFiles(save_dir / "weights", record=record), stop
         self.run, self.values, self.save_dir = run, run.resolved.settings, save_dir
         self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
         self.trainer: HostTrainer | None = None
@@ -85,6 +86,7 @@ class TrainingEngine:
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
             settle_fonts()  # the final evaluation asks for one, also without plots
+        self.trainer.saver = self._saver(bool(self.trainer.args.save))
         if not self.run.options.exact:
             self._use_wanted_threads()
         data = Description.of(self.trainer.description)
@@ -101,6 +103,20 @@ class TrainingEngine:
 
         use(None)
         self.trainer.callbacks["on_val_start"].append(use)
+
+    def _saver(self, saves: bool) -> StateSaver:
+        entries = self.resume.entries if self.resume is not None else ()
+        found = self.states.newest(entries) if entries else None
+        every = getattr(self.run.options, "checkpoint_every", None)
+        return StateSaver(
+            self.states if saves else None,
+            self.stop,
+            batches=every.batches if every is not None else None,
+            seconds=every.seconds if every is not None else None,
+            entries=entries,
+            content=found[1] if found is not None else None,
+            keep=True,  # the session removes the files once the record no longer names them
+        )
 
     def _prepared(self) -> HostTrainer:
         if self.trainer is None:
@@ -134,8 +150,9 @@ class TrainingEngine:
         """Train, and return the outcome."""
         trainer = self._prepared()
         trainer.train()
+        done = trainer.loop.epoch if trainer.interrupted else trainer.epoch + 1
         return TrainingOutcome(
-            epochs=trainer.epoch + 1 - trainer.start_epoch,
+            epochs=done - trainer.start_epoch,
             metrics={k: float(v) for k, v in (trainer.metrics or {}).items()},
             best=trainer.best if trainer.wrote(trainer.best) else None,
             last=trainer.last if trainer.wrote(trainer.last) else None,
@@ -145,4 +162,6 @@ class TrainingEngine:
             best_epoch=trainer.best_epoch,
             ending=trainer.ending,
             weights=trainer.starting_weights,
+            recoveries=tuple(trainer.recoveries),
+            reduced_batch=trainer.reduced_batch,
         )
