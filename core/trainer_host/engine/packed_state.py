@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from trainer_host.base.type_aliases import Tensor
 
 PLAIN = frozenset({bool, int, float, str, bytes, type(None)})
+UNPACKED = frozenset({torch.uint8})
+"""Types of tensors that have a buffer each: a generator of torch reads its state from the start of the buffer."""
 
 
 def packed(content: Any, place: str = "state") -> Any:
-    """Return a copy of nested plain data on the CPU, whose tensors of one type share one buffer.
+    """Return a copy of nested plain data on the CPU, whose tensors of one type share a buffer.
 
     A file of torch has a record for each buffer: a few large ones are written several times faster than thousands of
     small ones. Values and strides are kept, because optimizers compute in the order of memory.
@@ -37,7 +39,7 @@ def packed(content: Any, place: str = "state") -> Any:
         for stand_in, tensor in found:
             start = ends[tensor.dtype]
             ends[tensor.dtype] += tensor.numel()
-            stand_in.set_(buffers[tensor.dtype].untyped_storage(), start, tensor.shape, _strides(tensor))  # type: ignore[no-untyped-call]
+            stand_in.set_(buffers[tensor.dtype].untyped_storage(), start, tensor.shape, _strides(tensor))
             stand_in.copy_(tensor)
     return shaped
 
@@ -52,6 +54,8 @@ def _shaped(value: Any, place: str, found: list[tuple[Tensor, Tensor]], sizes: d
     if type(value) in PLAIN:
         return value
     if isinstance(value, torch.Tensor):
+        if value.dtype in UNPACKED:
+            return value.detach().to("cpu", copy=True)
         stand_in = torch.empty(0, dtype=value.dtype)
         found.append((stand_in, value.detach()))
         sizes[value.dtype] = sizes.get(value.dtype, 0) + value.numel()
@@ -65,8 +69,8 @@ def _shaped(value: Any, place: str, found: list[tuple[Tensor, Tensor]], sizes: d
         return items if isinstance(value, list) else tuple(items)
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, tuple(PLAIN - {type(None)})):  # a subclass, such as an enumeration
-        return next(kind(value) for kind in (int, float, str, bytes) if isinstance(value, kind))
+    if isinstance(value, (int, float, str)):  # a subclass, such as an enumeration
+        return next(kind(value) for kind in (int, float, str) if isinstance(value, kind))
     raise _unstorable(place, value)
 
 

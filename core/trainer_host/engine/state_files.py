@@ -157,7 +157,8 @@ class StateFiles:
             entries: The states that the record names, oldest first.
         """
         self._named = {e.file for e in entries}
-        self.entries, skipped = (), []
+        self.entries = ()
+        skipped: list[Problem] = []
         for i, entry in reversed(list(enumerate(entries))):
             content, damage = _read(self.folder / entry.file, entry)
             if content is not None:
