@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FunctionType, MethodType, ModuleType
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import cv2
@@ -69,7 +69,7 @@ def _inside(thing: Any) -> Iterable[Any]:
         return thing.values() if len(thing) <= MOST_ITEMS else ()
     if isinstance(thing, functools.partial):
         return (thing.func, *thing.args, *thing.keywords.values())
-    if isinstance(thing, MethodType):
+    if isinstance(thing, (MethodType, BuiltinMethodType)):
         return (thing.__self__,)
     if isinstance(thing, FunctionType):
         return [value for cell in thing.__closure__ or () if (value := _content(cell)) is not None]

@@ -25,13 +25,19 @@ class MosaicWindow(list[int]):
     def append(self, index: int) -> None:
         """Record an image that was cached."""
         self.cached.add(index)
+        if not self:  # mosaic has to draw from something, when an item is asked for outside of a batch
+            super().append(index)
 
     def move(self, dataset: Any, indices: Sequence[int], keep: bool = True) -> None:
         """Make these the window of a dataset, and evict the images outside; all of them unless ``keep``."""
         self[:] = indices
-        for index in self.cached.difference(indices if keep else ()):
+        self.evict(dataset, indices if keep else ())
+
+    def evict(self, dataset: Any, kept: Sequence[int]) -> None:
+        """Evict all images but these."""
+        for index in self.cached.difference(kept):
             dataset.ims[index] = dataset.im_hw0[index] = dataset.im_hw[index] = None
-        self.cached.intersection_update(indices if keep else ())
+        self.cached.intersection_update(kept)
 
 
 class MosaicWindows:
@@ -59,6 +65,11 @@ class MosaicWindows:
                 part.buffer.move(part, local(recent)[: _length(part)])
             else:  # unknown which images these are: all of them, so that it depends on no worker
                 part.buffer.move(part, range(part.ni), keep=False)
+
+    def evict(self) -> None:
+        """Evict the images outside."""
+        for part, _ in self._parts:
+            part.buffer.evict(part, part.buffer)
 
 
 def mosaic_datasets(dataset: Any) -> list[Any]:

@@ -38,7 +38,7 @@ class EpochOrder:
     """Sets the position of the loader at the start of each epoch."""
 
     def on_train_epoch_start(self, trainer: HostTrainer) -> None:
-        """Set it; an epoch that is repeated, after a loss that was not finite, gets other random numbers."""
+        """Set it; an epoch that is repeated after a loss that was not finite gets other augmentations."""
         trainer.order.begin(trainer.epoch, attempt=trainer.nan_recovery_attempts)
 
 

@@ -27,7 +27,7 @@ class SampleOrder(Protocol):
         Args:
             epoch: The epoch, counted from 0.
             batch: Batches of it that are done.
-            attempt: Recoveries so far, which get other random numbers in the seeded mode.
+            attempt: Recoveries so far; in the seeded mode each has other augmentations, of the same batches.
         """
         ...
 

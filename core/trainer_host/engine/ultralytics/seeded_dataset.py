@@ -116,7 +116,9 @@ class SeededDataset:
         return iter(self._seeded_loading.dataset)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._seeded_loading.dataset[index]
+        item = self._seeded_loading.dataset[index]
+        self._seeded_loading.windows.evict()  # no batch follows that would
+        return item
 
 
 def loading_of(dataset: SeededDataset) -> _Loading:

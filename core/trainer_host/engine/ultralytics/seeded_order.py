@@ -93,7 +93,7 @@ class _SeededBatches(BatchSource):
 
     def _epoch(self, epoch: int, attempt: int) -> Iterator[SeededBatch]:
         before = self._end(epoch - 1)
-        order = self._order(epoch, attempt)
+        order = self._order(epoch)
         images = _images(order)
         self.ends[epoch] = _end(images or (), self.window)
         history, end = [*before, *(images or ())], len(before)
@@ -117,10 +117,10 @@ class _SeededBatches(BatchSource):
         if epoch < 0 or not self.window:
             return []
         if epoch not in self.ends:
-            self.ends[epoch] = _end(_images(self._order(epoch, 0)) or (), self.window)
+            self.ends[epoch] = _end(_images(self._order(epoch)) or (), self.window)
         return self.ends[epoch]
 
-    def _order(self, epoch: int, attempt: int) -> list[list[Any]]:
+    def _order(self, epoch: int) -> list[list[Any]]:
         """Return the batches of an epoch; drawn at once, so that nothing else comes between its random numbers."""
         for sampler in (self.batches, getattr(self.batches, "sampler", None)):
             if hasattr(sampler, "set_epoch"):
@@ -128,7 +128,7 @@ class _SeededBatches(BatchSource):
         held = held_generators(self._generator, self.batches, without=self._dataset)
         found: list[list[Any]] = []
         with preserved_generators(held):
-            seed_all(held, seed_of(ORDER, self.seed, epoch, attempt))
+            seed_all(held, seed_of(ORDER, self.seed, epoch))
             while len(found) < len(self):  # the engine's loader repeats a sampler that yields less than its length
                 more = [list(indices) for indices in islice(iter(self.batches), len(self) - len(found))]
                 found += more
