@@ -64,7 +64,12 @@ class Noise:
     def __call__(self, image: AnnotatedImage) -> AnnotatedImage:
         own: Any = self.parts
         drawn = [self.numpy.random(), self.python.random(), own[1].rand()]
-        drawn += [torch.rand(1, generator=own[0]["torch"]).item(), random.random(), float(np.random.rand()), torch.rand(1).item()]
+        drawn += [
+            torch.rand(1, generator=own[0]["torch"]).item(),
+            random.random(),
+            float(np.random.rand()),
+            torch.rand(1).item(),
+        ]
         image.image[0, : len(drawn), 0] = [int(value * 255) for value in drawn]
         return image
 

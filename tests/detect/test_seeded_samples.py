@@ -194,7 +194,9 @@ def test_it_travels_to_another_process(pose: Path) -> None:
     fed.order.begin(0)
     loader = fed.loader
     dataset, collate, batches = pickle.loads(
-        pickle.dumps((loader.dataset, loader.collate_fn, [b for b, _ in zip(loader.batch_sampler, wanted, strict=False)]))
+        pickle.dumps(
+            (loader.dataset, loader.collate_fn, [b for b, _ in zip(loader.batch_sampler, wanted, strict=False)])
+        )
     )
     assert isinstance(dataset, SeededDataset)
     assert_same([collate(dataset.__getitems__(indices)) for indices in batches], wanted)

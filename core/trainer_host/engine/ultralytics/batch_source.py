@@ -51,3 +51,10 @@ def remaining(loader: Any, source: BatchSource, done: int) -> Iterator[Any]:
     """Yield the batches of an epoch of which some are done."""
     # The engine's loader always yields as many batches as an epoch has; torch's ends with its batch sampler.
     return islice(iter(loader), len(source) - done) if source.endless and done else iter(loader)
+
+
+def set_epoch(epoch: int, source: Any) -> None:
+    """Have a sampler or a loader, and the sampler in it, know the epoch, as those of torch for several processes do."""
+    for part in (source, getattr(source, "sampler", None)):
+        if callable(function := getattr(part, "set_epoch", None)):
+            function(epoch)

@@ -6,17 +6,19 @@ import functools
 import hashlib
 import random
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import torch
 
 from trainer_host.base.errors import Problem, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MOST_ITEMS = 64
 """Longer lists and dicts hold data, such as labels, rather than transforms."""
@@ -86,7 +88,7 @@ def _content(cell: Any) -> Any:
 def seed_generator(generator: Any, seed: int) -> None:
     """Seed a generator."""
     if isinstance(generator, torch.Generator):
-        generator.manual_seed(seed)  # unlike torch.manual_seed, which also seeds devices
+        generator.manual_seed(seed)
     elif isinstance(generator, np.random.Generator):
         bits: Any = generator.bit_generator
         bits.state = type(bits)(seed).state
@@ -98,7 +100,10 @@ def seed_generator(generator: Any, seed: int) -> None:
 
 def seed_all(held: Iterable[Any], seed: int) -> None:
     """Seed the generators of the process, and others."""
-    for generator in (*PROCESS, *held):
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+    torch.default_generator.manual_seed(seed)  # unlike torch.manual_seed, which also seeds devices
+    for generator in held:
         seed_generator(generator, seed)
     cv2.setRNGSeed(seed & 0x7FFFFFFF)  # it cannot be read, so it is not put back
 

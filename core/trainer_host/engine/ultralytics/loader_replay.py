@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.engine.ultralytics.batch_source import set_epoch
 from trainer_host.engine.ultralytics.held_generators import (
     PROCESS,
     held_generators,
@@ -39,9 +40,7 @@ class LoaderReplay:
         if self._now is not None:
             set_plain_states(self._held(), self._now, "loader")
             self._now = None
-        for part in (self._loader, getattr(self._loader, "sampler", None)):
-            if hasattr(part, "set_epoch"):
-                part.set_epoch(epoch)
+        set_epoch(epoch, self._loader)
         if batch:
             return
         if self._seed is not None:
@@ -55,7 +54,7 @@ class LoaderReplay:
         before = [(generator, state_of(generator)) for generator in PROCESS]
         if self._start is not None:
             set_plain_states([*PROCESS, *self._held()], self._start, "loader")
-        batches = iter(self._loader)
+        batches: Iterator[Any] = iter(self._loader)
         for _ in range(self._done):
             next(batches, None)
         for generator, state in before:

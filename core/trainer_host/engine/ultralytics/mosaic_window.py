@@ -8,14 +8,15 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset, Subset
 
-Mapping = Callable[[Sequence[int]], list[int]]
+Local = Callable[[Sequence[int]], list[int]]
+"""Turns indices of a dataset into those of a dataset in it, without those of others."""
 
 
 class MosaicWindow(list[int]):
     """Stands in for the engine's buffer: its items are the window, and `append` records what the engine caches.
 
-    The engine caches each image that it loads, and evicts one when the buffer is full. The window is never full, so that
-    images leave the memory when they leave the window.
+    The engine caches each image that it loads, and evicts one when the buffer is full. The window never is, so that
+    images leave memory when they leave the window.
     """
 
     def __init__(self, cached: Sequence[int] = ()) -> None:
@@ -81,7 +82,7 @@ def _length(dataset: Any) -> int:
     return max(1, int(dataset.max_buffer_length) - 1)  # at its length the engine would evict
 
 
-def _mosaic_datasets(dataset: Any, local: Mapping | None) -> Iterator[tuple[Any, Mapping | None]]:
+def _mosaic_datasets(dataset: Any, local: Local | None) -> Iterator[tuple[Any, Local | None]]:
     """Yield the datasets that keep a buffer, with the mapping to their own indices, None if it is unknown."""
     if all(hasattr(dataset, name) for name in ("buffer", "ims", "im_hw0", "im_hw", "max_buffer_length")):
         if dataset.cache != "ram" and dataset.max_buffer_length:
@@ -98,7 +99,7 @@ def _mosaic_datasets(dataset: Any, local: Mapping | None) -> Iterator[tuple[Any,
         yield from _mosaic_datasets(inner, local if _length_of(inner) == _length_of(dataset) else None)
 
 
-def _part(local: Mapping | None, ends: Sequence[int], number: int) -> Mapping | None:
+def _part(local: Local | None, ends: Sequence[int], number: int) -> Local | None:
     if local is None:
         return None
     start = ends[number - 1] if number else 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer_host.engine.ultralytics.held_generators import held_generators, preserved_generators, seed_all
 from trainer_host.engine.ultralytics.mosaic_window import MosaicWindows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class SeededBatch(list[Any]):
@@ -146,4 +148,3 @@ class SeededCollate:
         with preserved_generators(self._held):
             seed_all(self._held, samples.seed)
             return self.function(list(samples))
-

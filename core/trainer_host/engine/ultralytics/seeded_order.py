@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.engine.ultralytics.batch_source import BatchSource, is_live, remaining, replace
+from trainer_host.engine.ultralytics.batch_source import BatchSource, is_live, remaining, replace, set_epoch
 from trainer_host.engine.ultralytics.held_generators import (
     held_generators,
     preserved_generators,
@@ -109,8 +109,13 @@ class _SeededBatches(BatchSource):
             place += len(indices)
             batch.seeds = [seed_of(SAMPLE, self.seed, epoch, attempt, *key) for key in keys]
             if images is not None and self.window:
-                batch.recent = list(dict.fromkeys(reversed(history[max(0, end + place - self.window) : end + place])))
+                batch.recent = self._recent(history, end + place)
             yield batch
+
+    def _recent(self, history: Sequence[int], end: int) -> list[int]:
+        """Return the images before a place in the order, the newest first, each once."""
+        # Twice as many as wanted, because an image of this epoch may be among the last of the one before.
+        return list(dict.fromkeys(reversed(history[max(0, end - 2 * self.window) : end])))[: self.window]
 
     def _end(self, epoch: int) -> list[int]:
         """Return the last images of an epoch, which may lie before this process."""
@@ -122,9 +127,7 @@ class _SeededBatches(BatchSource):
 
     def _order(self, epoch: int) -> list[list[Any]]:
         """Return the batches of an epoch; drawn at once, so that nothing else comes between its random numbers."""
-        for sampler in (self.batches, getattr(self.batches, "sampler", None)):
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(epoch)
+        set_epoch(epoch, self.batches)
         held = held_generators(self._generator, self.batches, without=self._dataset)
         found: list[list[Any]] = []
         with preserved_generators(held):
