@@ -37,10 +37,10 @@ class ProgressCallbacks:
         self.began = self.epoch_began = 0.0
         self.first: float | None = None
 
-    def events(self) -> dict[str, Callable[[Any], None]]:
-        """Return the functions by event."""
+    def events(self, resumed: bool = False) -> dict[str, Callable[[Any], None]]:
+        """Return the functions by event; a resumed training does not report weights, which come from its state."""
         return {
-            "on_pretrain_routine_end": self.on_pretrain_routine_end,
+            **({} if resumed else {"on_pretrain_routine_end": self.on_pretrain_routine_end}),
             "on_train_start": self.on_train_start,
             "on_train_epoch_start": self.on_train_epoch_start,
             "on_train_batch_end": self.on_train_batch_end,

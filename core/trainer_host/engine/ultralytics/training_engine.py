@@ -79,7 +79,7 @@ class TrainingEngine:
         """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
         refuse_device(self.values.get("device"))
         events = engine_callbacks(self.run.options.trackers, self.run.options.offline)
-        for event, function in self.progress.events().items():
+        for event, function in self.progress.events(resumed=self.resume is not None).items():
             events[event] = [*events[event], function]
         overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
         with gc_paused():  # torch imports its compiler for deterministic algorithms
@@ -107,14 +107,18 @@ class TrainingEngine:
     def _saver(self, saves: bool) -> StateSaver:
         entries = self.resume.entries if self.resume is not None else ()
         found = self.states.newest(entries) if entries else None
-        every = getattr(self.run.options, "checkpoint_every", None)
+        content = found[1] if found is not None else None
+        if content is not None and self.resume is not None and self.resume.more_epochs:
+            finished = content["loop"]["phase"] == "finished"  # by the epochs of before, or by patience
+            content["loop"] |= {"phase": "batches", "stop": False} if finished else {}
+        every = self.run.options.checkpoint_every
         return StateSaver(
             self.states if saves else None,
             self.stop,
             batches=every.batches if every is not None else None,
             seconds=every.seconds if every is not None else None,
             entries=entries,
-            content=found[1] if found is not None else None,
+            content=content,
             keep=True,  # the session removes the files once the record no longer names them
         )
 
