@@ -41,7 +41,6 @@ from trainer_host.session.resume import (
     more_epochs,
     position,
     refuse_more_epochs,
-    report_changes,
     split_resume,
 )
 from trainer_host.session.run_folders import claim_folder, claim_named_folder, hold_folder
@@ -140,8 +139,7 @@ def resume(folder: Path, request: Request, registry: Registry, reporter: Reporte
         entry = state.entry if state is not None else None
         found = differences(run, joined.off)
         accept(found, request.options.allow, reporter)
-        announce(recorded, state, run.resolved.settings.get("epochs"), reporter)
-        report_changes(changed, more, entry, reporter)
+        announce(recorded, state, run.resolved.settings.get("epochs"), changed, reporter)
         before = {each.name for each in folder.iterdir()}
         record = RunRecord(folder, run.resolved, recorded.record)
         resumed = _Resumed(recorded, entry, [*changed, *found], request.options.allow)
