@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from trainer_host.engine.live_run import LiveRun
 
@@ -31,23 +31,14 @@ class Difference:
     changes_result: bool = True
 
 
-def differences(run: LiveRun, switched_off: Collection[str] = ()) -> list[Difference]:
+def differences(run: LiveRun, fingerprint: str | None = None) -> list[Difference]:
     """Return what differs from the record of the run that a run repeats; nothing for one that repeats none.
 
     Args:
         run: The run. Its own fields describe what is here.
-        switched_off: Plugins and distributions that the user switched off.
+        fingerprint: That of its dataset, once it is read.
     """
-    return [*_versions(run), *_plugins(run, switched_off)]
-
-
-def dataset_differences(run: LiveRun, fingerprint: str | None) -> list[Difference]:
-    """Return the difference of a dataset that was read from the recorded one."""
-    dataset = run.repeats.get("dataset")
-    recorded = dataset.get("fingerprint") if isinstance(dataset, dict) else None
-    if recorded is None or fingerprint is None or recorded == fingerprint:
-        return []
-    return [Difference("dataset", str(recorded)[:12], fingerprint[:12])]
+    return [*_versions(run), *_plugins(run), *_dataset(run, fingerprint)]
 
 
 def _versions(run: LiveRun) -> Iterator[Difference]:
@@ -58,12 +49,12 @@ def _versions(run: LiveRun) -> Iterator[Difference]:
             yield Difference(name, recorded[name], now[name], name not in EQUAL_RESULTS)
 
 
-def _plugins(run: LiveRun, switched_off: Collection[str]) -> Iterator[Difference]:
+def _plugins(run: LiveRun) -> Iterator[Difference]:
     listed = run.repeats.get("plugins")
     recorded = dict(map(_origin, listed if isinstance(listed, list) else ()))
     now = dict(map(_origin, run.resolved.used))
     for name in recorded | now if recorded else ():
-        if recorded.get(name) != now.get(name) and name not in switched_off:
+        if recorded.get(name) != now.get(name) and name not in run.options.no_plugins:
             yield Difference(f"plugin {name}", recorded.get(name), now.get(name))
 
 
@@ -71,3 +62,10 @@ def _origin(used: Any) -> tuple[str, str]:
     """Return name and origin of a plugin that is written as ``NAME (ORIGIN)``."""
     name, _, origin = str(used).partition(" (")
     return name, origin.removesuffix(")")
+
+
+def _dataset(run: LiveRun, fingerprint: str | None) -> Iterator[Difference]:
+    dataset = run.repeats.get("dataset")
+    recorded = dataset.get("fingerprint") if isinstance(dataset, dict) else None
+    if recorded is not None and fingerprint is not None and recorded != fingerprint:
+        yield Difference("dataset", str(recorded)[:12], fingerprint[:12])

@@ -203,20 +203,6 @@ def accept(found: Sequence[Difference], allowed: Collection[str], reporter: Repo
         raise SettingsError(*problems)
 
 
-def report_changes(
-    changed: Sequence[Difference], more: int | None, entry: StateEntry | None, reporter: Reporter
-) -> None:
-    """List the settings that the user changes, and state the schedule of more epochs."""
-    for one in changed:
-        effect = " (changes the result)" if one.changes_result else ""
-        reporter.note(f"Changed: {one.name}={shown_value(one.recorded)} -> {shown_value(one.now)}{effect}.")
-    if more is not None and entry is not None:
-        reporter.note(
-            f"Schedule: from epoch {entry.epoch + 1} on, the learning rate and all else that depends on the number of "
-            f"epochs are those of a run of {more} epochs."
-        )
-
-
 def position(entry: StateEntry, epochs: Any, batches: Any = None) -> str:
     """Return where a state stands, for people.
 
@@ -274,14 +260,26 @@ def good_state(run: RecordedRun, reporter: Reporter) -> GoodState | None:
     return None
 
 
-def announce(run: RecordedRun, state: GoodState | None, epochs: Any, reporter: Reporter) -> None:
-    """Say where a run goes on."""
+def announce(
+    run: RecordedRun, state: GoodState | None, epochs: Any, changed: Sequence[Difference], reporter: Reporter
+) -> None:
+    """Say where a run goes on, and which settings the user changes; for more epochs, state the schedule."""
+    more = any(one.name == "epochs" for one in changed)  # which can only become more
     if state is None:
         reporter.note(f"{run.shown} has no state yet: starting from the beginning.")
-        return
-    saved = datetime.fromtimestamp((run.folder / "weights" / state.entry.file).stat().st_mtime).astimezone()
-    place = position(state.entry, epochs, state.batches)
-    reporter.note(f"Resuming {run.shown} {place} (state of {saved:%Y-%m-%d %H:%M}).")
+    else:
+        at = replace(state.entry, phase="batches") if more and state.entry.phase == "finished" else state.entry
+        saved = datetime.fromtimestamp((run.folder / "weights" / at.file).stat().st_mtime).astimezone()
+        place = position(at, epochs, state.batches)
+        reporter.note(f"Resuming {run.shown} {place} (state of {saved:%Y-%m-%d %H:%M}).")
+    for one in changed:
+        effect = " (changes the result)" if one.changes_result else ""
+        reporter.note(f"Changed: {one.name}={shown_value(one.recorded)} -> {shown_value(one.now)}{effect}.")
+    if more and state is not None:
+        reporter.note(
+            f"Schedule: from epoch {state.entry.epoch + 1} on, the learning rate and all else that depends on the "
+            f"number of epochs are those of a run of {epochs} epochs."
+        )
 
 
 def refuse_more_epochs(run: RecordedRun, more: int) -> None:

@@ -28,7 +28,7 @@ from trainer_host.engine.resumption import Resumption
 from trainer_host.engine.state_files import StateEntry, StateFiles
 from trainer_host.engine.task_engine import engine_of_chain
 from trainer_host.session.opening import objects_of, refuse_absent_objects
-from trainer_host.session.recorded_environment import dataset_differences, differences
+from trainer_host.session.recorded_environment import differences
 from trainer_host.session.recorded_run import RecordedRun
 from trainer_host.session.resolution import resolve
 from trainer_host.session.resume import (
@@ -41,7 +41,6 @@ from trainer_host.session.resume import (
     more_epochs,
     position,
     refuse_more_epochs,
-    report_changes,
     split_resume,
 )
 from trainer_host.session.run_folders import claim_folder, claim_named_folder, hold_folder
@@ -138,10 +137,9 @@ def resume(folder: Path, request: Request, registry: Registry, reporter: Reporte
         run = replace(resolve(joined, registry, reporter), repeats=recorded.record)
         state = good_state(recorded, reporter)
         entry = state.entry if state is not None else None
-        found = differences(run, joined.off)
+        found = differences(run)
         accept(found, request.options.allow, reporter)
-        announce(recorded, state, run.resolved.settings.get("epochs"), reporter)
-        report_changes(changed, more, entry, reporter)
+        announce(recorded, state, run.resolved.settings.get("epochs"), changed, reporter)
         before = {each.name for each in folder.iterdir()}
         record = RunRecord(folder, run.resolved, recorded.record)
         resumed = _Resumed(recorded, entry, [*changed, *found], request.options.allow)
@@ -245,9 +243,10 @@ class _Work:
         """
         if (resumed := self.resumed) is None:
             return
-        found = dataset_differences(self.run, dataset.get("fingerprint"))
+        known = resumed.differences
+        found = [one for one in differences(self.run, dataset.get("fingerprint")) if one not in known]
         accept(found, resumed.allowed, self.reporter)
-        self.record.resume(resumed.entry, [*resumed.differences, *found])
+        self.record.resume(resumed.entry, [*known, *found])
         if resumed.entry is None:  # rows of a run that saved no state
             (self.save_dir / engine_of_chain(self.run.chain).results_file).unlink(missing_ok=True)
 

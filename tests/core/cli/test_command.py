@@ -110,7 +110,7 @@ def test_the_version(trainer: Trainer, option: str) -> None:
     ("words", "said"),
     [
         (["rum"], "unknown command 'rum'. Did you mean 'run'?"),
-        (["xyzzy"], "unknown command 'xyzzy'. Commands: run, val, predict"),
+        (["xyzzy"], "unknown command 'xyzzy'. Commands: run, resume, val, predict"),
         (["run", "--epoch", "3"], "--epoch"),
         (["run", "a.yaml", "b.yml"], "only one settings file can be given, not a.yaml, b.yml."),
         (["plugins", "shw"], "shw"),

@@ -137,6 +137,7 @@ def test_a_finished_run_goes_on_with_more_epochs_from_a_state_that_was_kept(trai
     assert [p.name for p in Path(FOLDER).glob("weights/state-*")] == ["state-0010-000000.pt"]
     done = trainer("resume", FOLDER, "epochs=20", "--json")
     assert done.code == 0, done.err
+    assert told(done)[0].startswith(f"Resuming {FOLDER} at epoch 11 of 20 (state of ")
     assert told(done)[1:3] == [
         "Changed: epochs=10 -> 20 (changes the result).",
         (
@@ -375,7 +376,8 @@ def test_a_living_run_is_not_resumed(trainer: Trainer, plan: Plan) -> None:
         (
             ("data.yaml",),
             (
-                "data.yaml is not part of a run that can be resumed: run.yaml not found in .. Fix: give the folder of a "
+                "data.yaml is not part of a run that can be resumed: run.yaml not found in .. Fix: give "
+                "the folder of a "
                 "run"
             ),
         ),
