@@ -33,8 +33,8 @@ def run(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
-    exact: bool = False,
-    offline: bool = False,
+    exact: bool | None = None,
+    offline: bool | None = None,
     bad: str | None = None,
     images: str | Path | Sequence[str | Path] = (),
     best_metric: str | None = None,
@@ -157,7 +157,7 @@ def val(
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
     images: str | Path | Sequence[str | Path] = (),
-    offline: bool = False,
+    offline: bool | None = None,
     registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
@@ -197,7 +197,7 @@ def predict(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
-    offline: bool = False,
+    offline: bool | None = None,
     registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
@@ -243,7 +243,7 @@ def load(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
-    offline: bool = False,
+    offline: bool | None = None,
     reporter: Reporter | None = None,
     registry: Registry | None = None,
     **settings: Any,
@@ -276,14 +276,14 @@ def check(
     data: str | Path,
     *,
     task: str | TaskSpec | None = None,
-    deep: bool = False,
+    deep: bool | None = None,
     report: str | Path | None = None,
     fix: str | Path | None = None,
     images: str | Path | Sequence[str | Path] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
-    offline: bool = False,
+    offline: bool | None = None,
     registry: Registry | None = None,
     reporter: Reporter | None = None,
     **settings: Any,
@@ -332,7 +332,7 @@ def convert(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
-    offline: bool = False,
+    offline: bool | None = None,
     registry: Registry | None = None,
     reporter: Reporter | None = None,
 ) -> ConvertResult:
@@ -421,7 +421,7 @@ class _Call:
 
         known = {name: one for name, one in declared(command).items() if one.keyword or name in arguments}
         given = {**arguments, **arguments.get("settings", {})}
-        options = {k: v for k, v in given.items() if k in known and not _is_default(v, known[k].default)}
+        options = {k: v for k, v in given.items() if k in known and not _is_absent(v)}
         task = options.pop("task") if isinstance(given.get("task"), TaskSpec) else None
         positional = {k: given[k] for k in ("model", "data", "source") if k in given}
         settings = {**arguments.get("settings", {}), **positional}
@@ -432,9 +432,9 @@ class _Call:
         return cls(request, registry, given["reporter"] or NullReporter())
 
 
-def _is_default(value: Any, default: Any) -> bool:
+def _is_absent(value: Any) -> bool:
     """Return whether an argument was not given; arrays and other objects have equality of their own."""
-    return value is None or (isinstance(value, (bool, tuple, list)) and not value and not default)
+    return value is None or (isinstance(value, (tuple, list)) and not value)
 
 
 def _is_image(key: str, value: Any) -> bool:

@@ -63,7 +63,8 @@ def _flag(one: RunOption) -> str:
     if not one.flag:
         return f"`{one.name}={one.example}`"
     short = f"`{one.short}`, " if one.short else ""
-    return f"{short}`{one.flag}{f' {one.metavar}' if one.metavar else ''}`".replace("|", "\\|")
+    off = f", `{one.off_flag}`" if one.off_flag else ""
+    return f"{short}`{one.flag}{f' {one.metavar}' if one.metavar else ''}`{off}".replace("|", "\\|")
 
 
 def _example(one: RunOption) -> object:

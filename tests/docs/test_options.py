@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.docs.options import BLOCK, DOCS, PAGES, page
 from trainer_host.base.option_declaration import COMMANDS
+from trainer_host.base.resolved_run import ResolvedRun
+from trainer_host.base.run_options import declared
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -25,3 +29,12 @@ def test_every_table_is_in_a_page() -> None:
             "environment",
         }
     )
+
+
+def test_an_option_of_a_run_is_recorded_or_documented_as_not_recorded() -> None:
+    text = (DOCS / "reference/settings.md").read_text(encoding="utf-8")
+    after = text.partition("These options are not recorded")[2]
+    documented = after.partition("\n\n")[2].partition("\n\n")[0]
+    recorded = {name for name, one in declared("run").items() if one.recorded or name in ResolvedRun.model_fields}
+    others = {one.flag for name, one in declared("run").items() if name not in recorded}
+    assert set(re.findall(r"`(?:-\w, )?([^`]+)`", documented)) == others

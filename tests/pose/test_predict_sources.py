@@ -216,7 +216,7 @@ def test_settings_and_source_are_reported_together(model: Path) -> None:
         predict(model, "nowhere.jpg", epoch=3, conf=7)
     assert [p.message.split(".")[0] for p in caught.value.problems] == [
         "unknown setting 'epoch'",
-        "'conf=7' is an invalid value",
+        "conf=7 is not valid",
         "file or folder nowhere",
     ]
     write("images/a.jpg")

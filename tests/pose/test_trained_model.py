@@ -157,7 +157,7 @@ def test_wrong_settings_and_sources_are_refused_at_once(file: Path, loaded: Trai
         (lambda: trainer_host.load(file.parent), "is a folder"),
         (lambda: loaded.predict("in", device=0), "device=0 cannot be changed once the model is loaded. Fix: give it"),
         (lambda: loaded.predict("in", cnf=0.5), "unknown setting 'cnf'. Did you mean 'conf'?"),
-        (lambda: loaded.predict("in", conf=7), "'conf=7' is an invalid value"),
+        (lambda: loaded.predict("in", conf=7), "conf=7 is not valid. Fix: write a number from 0 to 1"),
         (
             lambda: loaded.predict("in", save=True),
             "predict of a loaded model writes no files. Fix: trainer_host.predict",

@@ -51,6 +51,10 @@ class Problem:
         fix = f" Fix: {self.fix}" if self.fix else ""
         return escaped(" ".join(f"{where}{self.message}{hint}{fix}".splitlines()))
 
+    def as_json(self) -> dict[str, str | None]:
+        """Return the problem as JSON can hold it."""
+        return {"message": self.message, "fix": self.fix, "hint": self.hint, "where": self.where}
+
 
 QUESTION = "Did you mean"
 """The beginning of advice that is not a fix."""

@@ -184,6 +184,12 @@ class RunOption:
         """Whether the flag takes no value."""
         return self.kind is SWITCH
 
+    @property
+    def off_flag(self) -> str:
+        """The flag for ``False``, such as ``--no-exact``, if a file or the environment can say ``True``; else empty."""
+        weaker = self.in_file or self.environment
+        return f"--no-{self.flag.removeprefix('--')}" if self.is_switch and not self.off_help and weaker else ""
+
     def written(self, value: Any, origin: Origin) -> str:
         """Return the option as one writes it at a door."""
         if origin == "file":

@@ -36,7 +36,7 @@ class Request:
         plugin_options: Values by plugin and option.
         problems: Values of options that are not valid; `given` omits them.
         file: The settings file that is part of it.
-        objects: Classes of the plugins and settings that its file cannot hold, by name.
+        record: The record of the run that its file repeats; empty for any other file.
     """
 
     command: str = COMMANDS[0]
@@ -45,7 +45,7 @@ class Request:
     plugin_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     file: Path | None = None
-    objects: Mapping[str, str] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -86,6 +86,11 @@ class Request:
         """The plugins that are switched off, also those of ``TRAINER_NO_PLUGIN``."""
         return frozenset(self.options.no_plugins)
 
+    @property
+    def objects(self) -> dict[str, str]:
+        """Classes of the plugins and settings that its file cannot hold, by name."""
+        return {str(name): str(kind) for name, kind in part_of(self.record, "objects").items()}
+
     def where(self, key: str) -> str | None:
         """Return the place of a setting in the settings file, or None."""
         found = self.settings.get(key)
@@ -115,8 +120,14 @@ class Request:
             plugin_options=options,
             problems=under.problems + self.problems,
             file=self.file or under.file,
-            objects={**under.objects, **self.objects},
+            record=self.record or under.record,
         )
+
+
+def part_of(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return a mapping within a record, which somebody may have edited; empty if it is not one."""
+    found = record.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _of(given: Mapping[str, GivenValue], name: str) -> tuple[Any, ...]:
@@ -128,8 +139,8 @@ def _name(plugin: Any) -> Any:
 
 
 def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Return values without repetitions, in their order; an object need not be hashable."""
-    return tuple({value if isinstance(value, str) else id(value): value for value in values}.values())
+    """Return values in their order; of those with one name the last, such as of ``cbam`` and ``trainer-cbam:cbam``."""
+    return tuple({_name(value): value for value in values}.values())
 
 
 def _without(under: Mapping[str, GivenValue], over: Mapping[str, GivenValue]) -> dict[str, GivenValue]:
@@ -217,7 +228,6 @@ def from_file(path: Path, command: str = COMMANDS[0]) -> Request:
     """
     content, document = read_settings_file(path)
     record = content.pop("record", None)
-    objects = record.get("objects") if isinstance(record, dict) else None
 
     def where(key: str) -> str:
         return f"{path}:{document.lines.get(key, 1)}"
@@ -232,8 +242,7 @@ def from_file(path: Path, command: str = COMMANDS[0]) -> Request:
     if plugins:
         given["plugins"] = GivenValue(tuple(plugins), "file", where("plugins"))
     engine = {key: GivenValue(value, "file", where(key)) for key, value in settings.items()}
-    objects = {str(k): str(v) for k, v in objects.items()} if isinstance(objects, dict) else {}
-    return Request(command, engine, given, plugin_options, problems, path, objects)
+    return Request(command, engine, given, plugin_options, problems, path, record if isinstance(record, dict) else {})
 
 
 def _plugins(value: Any, where: Callable[[str], str]) -> dict[str, dict[str, Any]]:

@@ -13,12 +13,14 @@ from trainer_host.base.atomic_io import atomic_write, plain
 from trainer_host.base.display import is_plain
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.option_declaration import Origin  # noqa: TC001
-from trainer_host.base.request import from_file
+from trainer_host.base.request import from_file, part_of
 from trainer_host.base.run_options import RunOptions, recorded_options
-from trainer_host.base.settings import VERBATIM, name_of, parse_value, read_settings_file
+from trainer_host.base.settings import VERBATIM, name_of, parse_value
 
 FILES = frozenset({"data", "model"})
 """Settings that every engine has and that name files."""
+WIDTH = 118
+"""Columns of the YAML that is written."""
 
 
 class ResolvedRun(BaseModel):
@@ -26,7 +28,8 @@ class ResolvedRun(BaseModel):
 
     Attributes:
         task: Task, as it is selected.
-        settings: Settings of the engine; all others have the engine's defaults.
+        settings: Settings of the engine that a user, the sample or the task chose.
+        defaults: All other settings of the engine, with its defaults.
         options: Options of the host.
         plugins: Options by plugin, of every plugin that has to be named to have the same hooks in the same order.
         origins: Where each setting came from.
@@ -40,6 +43,7 @@ class ResolvedRun(BaseModel):
 
     task: str
     settings: Mapping[str, Any] = {}
+    defaults: Mapping[str, Any] = {}
     options: RunOptions = RunOptions()
     plugins: Mapping[str, Mapping[str, Any]] = {}
     origins: Mapping[str, Origin] = {}
@@ -64,6 +68,7 @@ class ResolvedRun(BaseModel):
             "versions": dict(self.versions),
             "plugins": list(self.used),
             "origins": dict(self.origins),
+            "defaults": _InLine({key: plain(value) for key, value in self.defaults.items()}),
         }
         return {**record, "reproducible": False, "objects": dict(self.objects)} if self.objects else record
 
@@ -83,9 +88,7 @@ class ResolvedRun(BaseModel):
             SettingsError: If it is not such a file.
         """
         request = from_file(path)
-        record = read_settings_file(path)[0].get("record")
-        record = record if isinstance(record, dict) else {}
-        problems = list(request.problems)
+        record, problems = request.record, list(request.problems)
         if request.options.task is None or not record:
             problems.append(Problem("not the record of a run.", "give the run.yaml of a run", str(path)))
         if problems:
@@ -96,6 +99,7 @@ class ResolvedRun(BaseModel):
             return cls(
                 task=str(request.options.task),
                 settings=request.values,
+                defaults=part_of(request.record, "defaults"),
                 options=type(request.options)(**options),
                 plugins=named,
                 origins=record.get("origins") or {},
@@ -128,13 +132,19 @@ def as_yaml(content: Mapping[str, Any]) -> str:
         if isinstance(value, str) and key not in VERBATIM and parse_value(value) != value
     }
     data = {**content, **quoted}
-    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
     # YAML has escapes of its own, which mean the same when the text is read.
-    return text if is_plain(text) else yaml.dump(data, Dumper=_Dumper, sort_keys=False)
+    return text if is_plain(text) else yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=WIDTH)
 
 
 class _Quoted(str):
     """A text that YAML or the host would read as something else."""
+
+    __slots__ = ()
+
+
+class _InLine(dict[str, Any]):
+    """A mapping of many short values, written in few lines."""
 
     __slots__ = ()
 
@@ -147,6 +157,9 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+_Dumper.add_representer(
+    _InLine, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=True)
+)
 _Dumper.add_representer(
     _Quoted, lambda dumper, data: dumper.represent_scalar("tag:yaml.org,2002:str", str(data), style="'")
 )

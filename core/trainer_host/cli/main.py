@@ -250,7 +250,7 @@ def _as_json(kind: str, code: int, problems: Iterable[Problem], retryable: bool 
         "status": "stopped" if code >= ExitCode.INTERRUPTED else "error",
         "error": kind,
         "exit_code": int(code),
-        "problems": [{"message": p.message, "fix": p.fix or p.hint, "where": p.where} for p in problems],
+        "problems": [problem.as_json() for problem in problems],
         "retryable": retryable,
     }
 

@@ -69,11 +69,11 @@ def declared_command(words: str) -> Callable[[Callable[..., Any]], click.Command
 
 def _click_option(one: RunOption) -> click.Option:
     """Return an option of the command; None means that it was not given."""
-    names = [one.flag, *([one.short] if one.short else []), one.name]
+    names = ["/".join(filter(None, [one.flag, one.off_flag])), *([one.short] if one.short else []), one.name]
     text = f"{one.help[:-1]}; repeatable." if one.repeatable else one.help
     if one.is_switch:
-        text, value = one.off_help or text, not one.off_help
-        return click.Option(names, is_flag=True, flag_value=value, default=None, type=bool, help=text)
+        value = {} if one.off_flag else {"flag_value": not one.off_help}
+        return click.Option(names, is_flag=True, default=None, type=bool, help=one.off_help or text, **value)
     kinds: dict[str, Any] = {
         "file": click.Path(path_type=Path, dir_okay=False),
         "folder": click.Path(path_type=Path, file_okay=False),

@@ -9,6 +9,7 @@ from trainer_host.base.errors import Problem
 
 SHOWN = 3
 """Changed functions that a message names; it counts the others."""
+SAME = "same source as "
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class EngineState:
     def as_data(self) -> Any:
         """Return the state as the record of a run has it."""
         if self.status == "same source":
-            return f"same source as {self.nearest}"
+            return f"{SAME}{self.nearest}"
         return {"changed": [*self.changed, *self.bypassed]} if self.status == "changed" else self.status
 
     def problem(self) -> Problem | None:
@@ -63,6 +64,18 @@ class EngineState:
         if self.bypassed:
             parts.append(f"the host re-implements {_listed(self.bypassed)} as in {self.nearest}, without the changes")
         return Problem(f"{self.engine} {self.release} {of_release}: {'; '.join(parts)}.", fix)
+
+
+def tested_source(release: Any, state: Any) -> str | None:
+    """Return the tested release whose source a recorded engine has; None if it has that of none.
+
+    Args:
+        release: Its version.
+        state: Its state, as `EngineState.as_data` gives it.
+    """
+    if not isinstance(state, str):
+        return None
+    return str(release) if state == "tested" else state.removeprefix(SAME) if state.startswith(SAME) else None
 
 
 def _listed(names: tuple[str, ...]) -> str:

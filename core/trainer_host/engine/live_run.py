@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.run_options import RunOptions
-from trainer_host.plugin.discovery import FILE
 from trainer_host.plugin.plugin_options import options_as_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from trainer_host.plugin.chain import Chain, Member
+    from trainer_host.plugin.chain import Chain
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,14 @@ class LiveRun:
         chain: Its plugins.
         drop_in: Whether its trainer stands in for one of the engine's own.
         repeats: The record of the run that it repeats, as far as the user changed nothing of it; else empty.
+        file: The settings file that it was made from, or None.
     """
 
     resolved: ResolvedRun
     chain: Chain
     drop_in: bool = False
     repeats: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
 
     @classmethod
     def of_chain(
@@ -40,6 +42,8 @@ class LiveRun:
         options: RunOptions | None = None,
         *,
         drop_in: bool = False,
+        repeats: Mapping[str, Any] | None = None,
+        file: Path | None = None,
         **more: Any,
     ) -> LiveRun:
         """Return a run of plugins that are loaded.
@@ -49,6 +53,8 @@ class LiveRun:
             settings: Settings of the engine.
             options: Options of the host.
             drop_in: See the class.
+            repeats: See the class.
+            file: See the class.
             more: Further fields of `ResolvedRun`.
         """
         again = [m for m in chain.again if m.options is not None or m not in chain.tasks]
@@ -57,19 +63,14 @@ class LiveRun:
                 "task": chain.name,
                 "settings": dict(settings or {}),
                 "options": options or RunOptions(),
-                "plugins": {named_by_user(m): options_as_data(m.options) for m in again},
-                "used": (*(f"{m.record.name} ({m.record.origin})" for m in chain.members), *chain.unasked),
+                "plugins": {m.named: options_as_data(m.options) for m in again},
+                "used": chain.used,
                 **more,
             }
         )
-        return cls(resolved, chain, drop_in)
+        return cls(resolved, chain, drop_in, repeats or {}, file)
 
     @property
     def options(self) -> RunOptions:
         """The options of the host."""
         return self.resolved.options
-
-
-def named_by_user(member: Member) -> str:
-    """Return the name that switches an extension on: its own, or the path of its file."""
-    return member.record.distribution if member.record.version == FILE else member.record.name

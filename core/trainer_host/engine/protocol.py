@@ -203,8 +203,12 @@ class Engine(Protocol):
         """
         ...
 
-    def model_problems(self, model: str, settings: Mapping[str, Any]) -> list[Problem]:
-        """Return the settings that do not fit a model file, as far as the file alone says it."""
+    def model_problems(self, run: LiveRun) -> list[Problem]:
+        """Return what is wrong with the model file of a run, and the settings that do not fit it; nothing is built.
+
+        Raises:
+            UnsafeError: If building it could execute code or fetch something.
+        """
         ...
 
     def shipped_dataset(self, name: str) -> Path | None:

@@ -12,6 +12,7 @@ from trainer_host.base.errors import PluginError, Problem, SettingsError, Stoppe
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.plugin.deprecation import deprecations_noted
 from trainer_host.plugin.discovery import (
+    FILE,
     HOST,
     PluginRecord,
     record_of_module,
@@ -95,11 +96,24 @@ class HookManager(pluggy.PluginManager):
 
 @dataclass(frozen=True)
 class Member:
-    """A plugin of a run: its record, its spec, and its options."""
+    """A plugin of a run.
+
+    Attributes:
+        record: Its record.
+        spec: Its spec.
+        options: Its options.
+        given: The name that the user gave it, such as ``DISTRIBUTION:NAME``; empty for its own.
+    """
 
     record: PluginRecord
     spec: TaskSpec | ExtensionSpec
     options: Any = None
+    given: str = ""
+
+    @property
+    def named(self) -> str:
+        """The name that switches it on again: the one that the user gave, or the path of its file."""
+        return self.record.distribution if self.record.version == FILE else self.given or self.record.name
 
 
 @dataclass(frozen=True)
@@ -139,6 +153,11 @@ class Chain:
     def unasked(self) -> tuple[str, ...]:
         """The third-party extensions that are always on, with their distributions, for records."""
         return tuple(f"{m.record.name} ({m.record.origin})" for m in self.always if m.record.distribution != HOST)
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The plugins that the user named or the host does not bring, with their distributions, for records."""
+        return (*(f"{m.record.name} ({m.record.origin})" for m in self.members), *self.unasked)
 
     @property
     def again(self) -> tuple[Member, ...]:
@@ -233,7 +252,8 @@ def load_chain(
             continue  # a settings file lists tasks with options and extensions in one place
         _refuse_file(name, tasks, disabled)
         loaded.append(load_named(name, records))
-    members = _with_options(loaded, options or {})
+    given = {name_of(name): name for name in extensions}
+    members = _with_options(loaded, options or {}, given)
     manager = HookManager()
     if defaults is not None:
         manager.register(defaults, name=DEFAULTS)
@@ -309,14 +329,16 @@ def load_formats(records: Sequence[PluginRecord], extensions: Iterable[str] = ()
 
 
 def _with_options(
-    loaded: list[tuple[PluginRecord, TaskSpec | ExtensionSpec]], options: Mapping[str, Mapping[str, Any]]
+    loaded: list[tuple[PluginRecord, TaskSpec | ExtensionSpec]],
+    options: Mapping[str, Mapping[str, Any]],
+    given: Mapping[str, str],
 ) -> list[Member]:
     problems: list[Problem] = []
     members = []
     for record, spec in loaded:
         value, wrong = parse_options(record.name, spec.options, options.get(record.name) or {})
         problems += wrong
-        members.append(Member(record, spec, value))
+        members.append(Member(record, spec, value, given.get(record.name, "")))
     names = {m.record.name for m in members}
     for name in options:
         if name not in names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -83,11 +82,6 @@ class PluginRecord:
         if self.version == OBJECT:
             return f"the object {self.target}"
         return self.distribution if self.version == FILE else f"{self.distribution} {self.version}"
-
-
-def disabled_by_environment() -> frozenset[str]:
-    """Return the names that ``TRAINER_NO_PLUGIN`` switches off, separated by commas or spaces."""
-    return frozenset(os.environ.get("TRAINER_NO_PLUGIN", "").replace(",", " ").split())
 
 
 def discover() -> Iterator[PluginRecord]:

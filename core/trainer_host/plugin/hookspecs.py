@@ -190,7 +190,7 @@ class HookSpecs:
     def layers(self, ctx: ModelContext) -> Mapping[str, Layer]:  # type: ignore[empty-body]
         """Return layers by the name that a model YAML gives them.
 
-        Called: before `build_model`.
+        Called: before `build_model`, and before that to check the model YAML, when the dataset is not read yet.
 
         .. versionadded:: 0.1
         """

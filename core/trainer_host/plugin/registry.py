@@ -10,12 +10,13 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError, Problem
+from trainer_host.base.option_declaration import COMMANDS
+from trainer_host.base.run_options import environment_values
 from trainer_host.plugin.discovery import (
     KINDS,
     Kind,
     PluginRecord,
     arranged,
-    disabled_by_environment,
     discover,
     named,
     select,
@@ -52,7 +53,8 @@ class Registry:
     @classmethod
     def of(cls, records: Iterable[PluginRecord], disabled: Collection[str] = ()) -> Registry:
         """Return the plugins of some records; ``disabled`` as for `installed`."""
-        off = disabled_by_environment().union(disabled)
+        _, by_environment = environment_values(COMMANDS[0], "call").get("no_plugins", ("", ()))
+        off = frozenset(by_environment).union(disabled)
         return cls(tuple(arranged(records, off)), off)
 
     def without(self, disabled: Collection[str]) -> Registry:

@@ -20,7 +20,7 @@ from trainer_host.session.resolution import unknown_of
 from trainer_host.session.task_inference import refuse_other_data, task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from trainer_host.base.findings import Finding
     from trainer_host.base.reporting import Reporter
@@ -214,32 +214,26 @@ def _prepared(request: Request, registry: Registry, reporter: Reporter) -> tuple
     return chain, ctx, inferred
 
 
-CHECKED: Mapping[str, tuple[type, ...]] = {
-    "fliplr": (int, float),
-    "flipud": (int, float),
-    "single_cls": (bool,),
-    "split": (str,),
-    "classes": (),
-    "data": (),
+def _is_probability(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1
+
+
+PLAINLY_VALID: Mapping[str, Callable[[Any], bool]] = {
+    "fliplr": _is_probability,
+    "flipud": _is_probability,
+    "single_cls": lambda value: isinstance(value, bool),
+    "split": lambda value: value in SPLITS,
+    "classes": lambda value: chosen_classes(value) is not None,
+    "data": lambda value: isinstance(value, str),
 }
-"""Settings that a check often has, with their types. Their values are checked without an import of the engine."""
+"""Settings that a check often has, with tests that need no import of the engine."""
 
 
 def _wrong_values(settings: Mapping[str, Any], engine: Engine) -> list[Problem]:
-    """Return problems of values; the engine is imported only for settings that a check seldom has."""
-    kinds = {key: kind for key, kind in CHECKED.items() if kind}
-    classes = settings.get("classes")
-    wrong = []
-    if classes is not None and chosen_classes(classes) is None:
-        wrong = [Problem(f"classes={classes} is not valid.", "write numbers of classes, such as classes=[0,2]")]
-    known = engine.settings.keys() - CHECKED.keys()
-    others = {key: value for key, value in settings.items() if key in known}
-    wrong += engine.settings.invalid(others) if others else []
-    return wrong + [
-        Problem(f"{key}={settings[key]} is not valid.", hint=f"Its default is {engine.settings.defaults()[key]}.")
-        for key, kind in kinds.items()
-        if key in settings and (not isinstance(settings[key], kind) or (key == "split" and settings[key] not in SPLITS))
-    ]
+    """Return problems of values; the engine is imported only for those that are not plainly valid."""
+    plain = {key for key, value in settings.items() if key in PLAINLY_VALID and PLAINLY_VALID[key](value)}
+    doubtful = (settings.keys() & engine.settings.keys()) - plain
+    return engine.settings.invalid({key: settings[key] for key in settings if key in doubtful}) if doubtful else []
 
 
 def count(data: Description) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Diagnosis:
         plugins: All plugins.
         environment: Environment variables that have an effect, without secrets.
         network: Whether fetching is refused, and the trackers and proxies that the environment sets.
-        problems: What keeps the installation from working.
+        of_environment: Problems of the environment that keep the installation from working.
         warnings: What may surprise.
     """
 
@@ -70,22 +70,31 @@ class Diagnosis:
     plugins: list[PluginRecord] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     network: dict[str, Any] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    of_environment: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that keeps the installation from working: problems of the environment, then of plugins."""
+        return self.of_environment + [
+            Problem(f"{r.kind} {r.name!r} is {r.state}: {r.reason}", "see: trainer plugins --check", r.origin)
+            for r in self.plugins
+            if r.state in UNUSABLE
+        ]
 
     @property
     def exit_code(self) -> ExitCode:
         """0, or the code with which a run would end: that of the environment before that of plugins."""
-        if len(self.problems) > sum(record.state in UNUSABLE for record in self.plugins):
+        if self.of_environment:
             return ExitCode.SETTINGS
         return ExitCode.PLUGIN if self.problems else ExitCode.DONE
 
     def as_json(self) -> dict[str, Any]:
         """Return the diagnosis as JSON can hold it."""
-        plain = dict(vars(self))
-        plain["plugins"] = [record.as_json() for record in self.plugins]
+        plain = {**vars(self), "problems": self.problems, "plugins": [record.as_json() for record in self.plugins]}
+        del plain["of_environment"]
         for kind in ("problems", "warnings"):
-            plain[kind] = [{"message": p.message, "fix": p.fix or p.hint, "where": p.where} for p in plain[kind]]
+            plain[kind] = [problem.as_json() for problem in plain[kind]]
         return plain
 
 
@@ -105,13 +114,9 @@ def diagnose(quick: bool = False) -> Diagnosis:
     _look_at_disks(found)
     registry = Registry.installed()
     found.plugins = list(registry.records) if quick else check_all(registry)
-    for record in found.plugins:
-        if record.state in UNUSABLE:
-            what = f"{record.kind} {record.name!r} is {record.state}: {record.reason}"
-            found.problems.append(Problem(what, "see: trainer plugins --check", record.origin))
     found.environment = _environment()
     given = from_environment("run")
-    found.problems += given.problems
+    found.of_environment += given.problems
     proxies = [name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
     found.network = {"offline": given.options.offline, "trackers": list(given.options.trackers), "proxies": proxies}
     return found
@@ -145,14 +150,14 @@ def _look_at_requirements(found: Diagnosis) -> None:
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             has = f"is {version}" if version else "is not installed"
             what = f"{requirement.name} {has}, and trainer-host needs {requirement.name}{requirement.specifier}."
-            found.problems.append(Problem(what, f'pip install "{requirement.name}{requirement.specifier}"'))
+            found.of_environment.append(Problem(what, f'pip install "{requirement.name}{requirement.specifier}"'))
 
 
 def _look_at_engine(found: Diagnosis) -> None:
     try:
         state = make_engine().state()
     except EnvironmentProblemError as error:
-        found.problems += error.problems
+        found.of_environment += error.problems
         return
     found.versions[state.engine] = state.release  # which another folder on the path may provide
     found.engine = {
@@ -163,13 +168,13 @@ def _look_at_engine(found: Diagnosis) -> None:
         "window": ENGINE_WINDOW,
     }
     if problem := state.problem():
-        (found.problems if state.missing else found.warnings).append(problem)
+        (found.of_environment if state.missing else found.warnings).append(problem)
 
 
 def _look_at_devices(found: Diagnosis) -> None:
     found.devices = probe()
     for name, reason in found.devices.get("failed", {}).items():
-        found.problems.append(Problem(f"{name} cannot be imported: {reason}.", f"reinstall {name}"))
+        found.of_environment.append(Problem(f"{name} cannot be imported: {reason}.", f"reinstall {name}"))
     devices = [d["device"] for d in found.devices.get("devices", ())]
     if devices == ["cpu"] and GPU_DRIVER.exists():
         what = "there is an NVIDIA driver, but torch cannot use a GPU."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.request import from_environment, from_file
+from trainer_host.base.settings import name_of
 from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.settings_file_safety import vetted
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
     from trainer_host.base.option_declaration import Origin
     from trainer_host.base.request import Request
+
+OF_DATASET = frozenset({"data", "images", "bad", "split", "classes", "single_cls", "fraction"})
+"""Settings and options on which it depends what is read of a dataset."""
 
 
 def open_request(
@@ -35,7 +40,8 @@ def open_request(
     """
     request = given.over(from_environment(given.command, door))
     if request.options.settings_file is not None:
-        request = request.over(vetted(from_file(request.options.settings_file, request.command), request))
+        file = from_file(request.options.settings_file, request.command)
+        request = request.over(replace(vetted(file, request), record=_repeated(file, request)))
     own = [*([] if task is None else [task]), *given.options.plugins]
     found = registry.without(request.off) if registry is not None else Registry.installed(request.off)
     registry, names = found.with_plugins(own)
@@ -47,6 +53,21 @@ def open_request(
         request = request.with_options(plugins=tuple(plugins))
     refuse_absent_objects(request, {*names, given.options.task, *given.settings})
     return request, registry
+
+
+def _repeated(file: Request, asked: Request) -> dict[str, Any]:
+    """Return the record of a settings file without the parts that do not hold for what a user asks for.
+
+    Args:
+        file: The request of the settings file.
+        asked: The request of the command line or the call.
+    """
+    kept = dict(file.record)
+    if name_of(asked.options.task or "") not in {"", name_of(file.options.task or "")}:
+        return {key: kept[key] for key in ("objects",) if key in kept}
+    if asked.settings.keys() & OF_DATASET or asked.given.keys() & OF_DATASET:
+        kept.pop("dataset", None)
+    return kept
 
 
 def objects_of(registry: Registry) -> list[str]:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.request import part_of
+from trainer_host.engine.engine_state import tested_source
+from trainer_host.engine.task_engine import engine_of_chain
+from trainer_host.plugin.discovery import HOST
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trainer_host.base.reporting import Reporter
     from trainer_host.engine.live_run import LiveRun
 
 EQUAL_RESULTS = frozenset({"python"})
 """Versions that are recorded for bug reports, and on which no result depends."""
+STATE = "engine"
+"""The version that says whether the engine has the source of a tested release."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,10 @@ class Difference:
     now: Any
     changes_result: bool = True
 
+    def __str__(self) -> str:
+        recorded = f"no {self.name}" if self.recorded is None else f"{self.name} {self.recorded}"
+        return f"{recorded} (now {'none' if self.now is None else self.now})"
+
 
 def differences(run: LiveRun, fingerprint: str | None = None) -> list[Difference]:
     """Return what differs from the record of the run that a run repeats; nothing for one that repeats none.
@@ -38,24 +51,56 @@ def differences(run: LiveRun, fingerprint: str | None = None) -> list[Difference
         run: The run. Its own fields describe what is here.
         fingerprint: That of its dataset, once it is read.
     """
-    return [*_versions(run), *_plugins(run), *_dataset(run, fingerprint)]
+    return [*_versions(run), *_plugins(run), *_defaults(run), *_dataset(run, fingerprint)]
+
+
+def report(found: Sequence[Difference], run: LiveRun, reporter: Reporter) -> None:
+    """Warn of what may change the results of a run that is made again.
+
+    Raises:
+        SettingsError: If the run is to be exact.
+    """
+    listed = ", ".join(str(one) for one in found if one.changes_result)
+    if not listed:
+        return
+    what, where = f"the run was recorded with {listed}", str(run.file) if run.file else None
+    if run.options.exact:
+        fix = "restore what differs, or accept other results with --no-exact (from Python: exact=False)"
+        raise SettingsError(Problem(f"--exact is refused: {what}.", fix, where))
+    reporter.warn(str(Problem(f"{what}, so results may differ.", "restore what differs to repeat its results", where)))
 
 
 def _versions(run: LiveRun) -> Iterator[Difference]:
-    recorded, now = run.repeats.get("versions"), run.resolved.versions
-    recorded = recorded if isinstance(recorded, dict) else {}
-    for name in sorted(recorded.keys() & now.keys()):
+    recorded, now = part_of(run.repeats, "versions"), run.resolved.versions
+    engine = engine_of_chain(run.chain).name
+    for name in sorted(recorded.keys() & now.keys() - {STATE, engine}):
         if recorded[name] != now[name]:
             yield Difference(name, recorded[name], now[name], name not in EQUAL_RESULTS)
+    before, here = ((of.get(engine), of.get(STATE)) for of in (recorded, now))
+    if before[0] is not None and before != here:
+        same = tested_source(*before) is not None and tested_source(*before) == tested_source(*here)
+        yield Difference(engine, _release(*before), _release(*here), not same)
+
+
+def _release(release: Any, state: Any) -> str:
+    changed = state.get("changed") if isinstance(state, dict) else None
+    return f"{release} with changed {', '.join(map(str, changed))}" if isinstance(changed, list) else str(release)
 
 
 def _plugins(run: LiveRun) -> Iterator[Difference]:
+    """Yield plugins of another version; and those that are always on, and were not, or no longer are.
+
+    One that the user switched on or off is not a difference.
+    """
     listed = run.repeats.get("plugins")
     recorded = dict(map(_origin, listed if isinstance(listed, list) else ()))
-    now = dict(map(_origin, run.resolved.used))
-    for name in recorded | now if recorded else ():
-        if recorded.get(name) != now.get(name) and name not in run.options.no_plugins:
-            yield Difference(f"plugin {name}", recorded.get(name), now.get(name))
+    now, unasked = dict(map(_origin, run.resolved.used)), dict(map(_origin, run.chain.unasked))
+    for name in recorded | unasked if recorded else ():
+        before, here = recorded.get(name), now.get(name)
+        built_in = all(origin is None or origin.startswith(f"{HOST} ") for origin in (before, here))
+        off = {name, (before or "").rpartition(" ")[0]}.intersection(run.options.no_plugins)
+        if before != here and not built_in and not off:
+            yield Difference(f"plugin {name}", before, here)
 
 
 def _origin(used: Any) -> tuple[str, str]:
@@ -64,8 +109,15 @@ def _origin(used: Any) -> tuple[str, str]:
     return name, origin.removesuffix(")")
 
 
+def _defaults(run: LiveRun) -> Iterator[Difference]:
+    """Yield the settings that one of both engines does not have."""
+    recorded, here = part_of(run.repeats, "defaults"), run.resolved.defaults
+    given = run.resolved.settings.keys() | part_of(run.repeats, "origins").keys()
+    for key in sorted((recorded.keys() ^ here.keys()) - given) if recorded else ():
+        yield Difference(f"setting {key}", recorded.get(key, "absent"), here.get(key, "absent"))
+
+
 def _dataset(run: LiveRun, fingerprint: str | None) -> Iterator[Difference]:
-    dataset = run.repeats.get("dataset")
-    recorded = dataset.get("fingerprint") if isinstance(dataset, dict) else None
+    recorded = part_of(run.repeats, "dataset").get("fingerprint")
     if recorded is not None and fingerprint is not None and recorded != fingerprint:
         yield Difference("dataset", str(recorded)[:12], fingerprint[:12])

@@ -11,7 +11,6 @@ from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.option_declaration import Origin
 from trainer_host.base.request import from_file
 from trainer_host.base.results import Ending, RunResult, StartingWeights
-from trainer_host.base.settings import read_settings_file
 from trainer_host.session.run_folders import project_folder
 from trainer_host.session.run_record import FILE
 from trainer_host.session.settings_file_safety import vetted
@@ -54,8 +53,9 @@ class RecordedRun:
             UnsafeError: If it asks for what only the user may ask for.
         """
         path = folder / FILE
-        request, record = from_file(path), read_settings_file(path)[0].get("record")
-        if request.options.task is None or not isinstance(record, dict):
+        request = from_file(path)
+        record = request.record
+        if request.options.task is None or not record:
             raise SettingsError(Problem("not the record of a run.", "give the folder of a run", str(path)))
         inside = {key: one for key, one in request.settings.items() if key not in FOLDER_KEYS}
         trusted = vetted(replace(request, settings=inside), asked)
@@ -65,7 +65,9 @@ class RecordedRun:
             key: replace(one, origin=origins[key]) if origins.get(key) in known else one
             for key, one in request.settings.items()
         }
-        return cls(folder, replace(trusted, settings=settings), record)
+        # Only the parts that the run is made of: what differs from the others is refused or accepted by name.
+        parts = {key: record[key] for key in ("defaults", "objects") if key in record}
+        return cls(folder, replace(trusted, settings=settings, record=parts), record)
 
     @property
     def shown(self) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import plain
-from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.base.errors import PluginCrashError, PluginError, Problem, SettingsError
 from trainer_host.base.findings import DatasetError
-from trainer_host.base.request import GivenValue
+from trainer_host.base.request import GivenValue, part_of
 from trainer_host.base.run_options import recorded_part
+from trainer_host.base.settings import name_of
 from trainer_host.data.source_recognition import dataset_as_model
 from trainer_host.engine.factory import make_engine
 from trainer_host.engine.live_run import LiveRun
@@ -20,15 +21,17 @@ from trainer_host.engine.task_engine import engine_of_task
 from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
+from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.sample_dataset import SAMPLE, sample_dataset
 from trainer_host.session.task_inference import refuse_other_data, task_of
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
+    from trainer_host.base.resolved_run import ResolvedRun
     from trainer_host.engine.protocol import Engine
     from trainer_host.plugin.chain import Chain
     from trainer_host.plugin.registry import Registry
@@ -54,7 +57,9 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
         hooks = engine.default_hooks()
         chain = registry.chain(inferred.name, options.plugins, request.plugin_options, hooks)
         refuse_other_data(chain, request.values.get("data"), inferred, engine)
-    except (SettingsError, DatasetError) as error:
+    except PluginCrashError:  # its traceback is worth more than a complete report
+        raise
+    except (SettingsError, DatasetError, PluginError) as error:
         failed = error
     problems = [*setting_problems(request, registry, engine), *_untested(request, reporter, engine)]
     settings = _known(request, engine)
@@ -72,8 +77,44 @@ def resolve(request: Request, registry: Registry, reporter: Reporter) -> LiveRun
         engine.refuse_remote_trackers(options.trackers)
     chosen = _with_data(request, chain, registry, reporter)
     for key, suited in _settings_of_chain(chain, engine).items():
-        chosen.setdefault(key, suited)
-    return _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
+        if key not in part_of(request.record, "defaults"):
+            chosen.setdefault(key, suited)
+    run = _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
+    _refuse_early(run, engine, reporter)
+    return run
+
+
+def _refuse_early(run: LiveRun, engine: Engine, reporter: Reporter) -> None:
+    """Refuse what can be refused before the dataset is read, which may take minutes.
+
+    Raises:
+        SettingsError: If the model cannot be built, or if an exact run is made again in another environment.
+    """
+    if run.options.exact:  # any other run warns once, when its dataset is compared too
+        report(differences(run), run, reporter)
+    if problems := engine.model_problems(run):
+        raise SettingsError(*problems)
+
+
+def load_run(resolved: ResolvedRun, registry: Registry) -> LiveRun:
+    """Load the plugins of a run that another process has resolved.
+
+    Raises:
+        PluginError: If a plugin cannot be used.
+        SettingsError: If an option of a plugin is not valid.
+    """
+    options = {name_of(name): values for name, values in resolved.plugins.items()}
+    tasks = {record.name for record, _ in registry.task_chain(resolved.task)}
+    extensions = [name for name in resolved.plugins if name not in tasks]
+    engine = engine_of_task(resolved.task, registry)
+    chain = registry.chain(resolved.task, extensions, options, engine.default_hooks())
+    defaults = _defaults(resolved.defaults, resolved.settings, engine)
+    here = {"versions": _versions(engine), "used": chain.used, "defaults": defaults}
+    return LiveRun(resolved.model_copy(update=here), chain, repeats=resolved.record())
+
+
+def _versions(engine: Engine) -> dict[str, Any]:
+    return {"trainer-host": __version__, "python": platform.python_version(), **engine.versions()}
 
 
 def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], engine: Engine) -> LiveRun:
@@ -87,8 +128,11 @@ def _run(request: Request, chain: Chain, settings: Mapping[str, GivenValue], eng
         recorded_part(request.options),
         task=task if ":" in task else chain.name,
         origins={key: one.origin for key, one in settings.items()},
-        versions={"trainer-host": __version__, "python": platform.python_version(), **engine.versions()},
+        defaults=_defaults(part_of(request.record, "defaults"), settings, engine),
+        versions=_versions(engine),
         objects=objects,
+        repeats=request.record,
+        file=request.file,
     )
 
 
@@ -112,6 +156,7 @@ def setting_problems(request: Request, registry: Registry, engine: Engine) -> li
         *request.problems,
         *unknown_of(request, registry, engine),
         *engine.settings.invalid(_known(request, engine), where=request.where),
+        *engine.settings.invalid(_other_defaults(request, engine), where=lambda _: str(request.file)),
         *engine.tracker_problems(request.options.trackers),
     ]
 
@@ -131,6 +176,19 @@ def unknown_of(request: Request, registry: Registry, engine: Engine) -> list[Pro
 def _known(request: Request, engine: Engine) -> dict[str, Any]:
     keys = engine.settings.keys()
     return {key: value for key, value in request.values.items() if key in keys}
+
+
+def _defaults(recorded: Mapping[str, Any], chosen: Collection[str], engine: Engine) -> dict[str, Any]:
+    """Return the settings that nobody chose, with the defaults of the run that is made again, else the engine's."""
+    defaults = engine.settings.defaults()
+    known = engine.settings.keys().intersection(defaults).difference(chosen)
+    return {key: recorded.get(key, value) for key, value in defaults.items() if key in known}
+
+
+def _other_defaults(request: Request, engine: Engine) -> dict[str, Any]:
+    """Return the recorded defaults that are not those of this engine."""
+    kept = _defaults(part_of(request.record, "defaults"), request.settings, engine)
+    return {key: value for key, value in kept.items() if value != engine.settings.defaults()[key]}
 
 
 def _untested(request: Request, reporter: Reporter, engine: Engine) -> list[Problem]:
@@ -191,8 +249,4 @@ def _with_weights(
             engine.checkpoints.read(path)  # before any work, and for --dry-run
         elif problem := engine.missing_model(path):
             raise SettingsError(problem)
-    if "model" in found:  # before the dataset is read, which may take minutes
-        values = {key: one.value for key, one in found.items()}
-        if problems := engine.model_problems(str(values["model"]), values):
-            raise SettingsError(*problems)
     return found

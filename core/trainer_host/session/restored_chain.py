@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError
 from trainer_host.base.settings import is_file, name_of
@@ -10,6 +10,8 @@ from trainer_host.engine.factory import make_engine
 from trainer_host.plugin.discovery import FILE, OBJECT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
     from trainer_host.engine.checkpoint.reading import Checkpoint
@@ -27,7 +29,8 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
     from trainer_host.engine.checkpoint.record import extensions_of, options_of
 
     given, path, record = request.options, checkpoint.path, checkpoint.record
-    task = given.task or checkpoint.task
+    chosen = _of_two_packages(record, registry)
+    task = given.task or chosen.get(checkpoint.task or "", checkpoint.task)
     if task is None:
         raise SettingsError(Problem(f"cannot infer the task from {path}.", "add --task NAME"))
     if given.task is None:
@@ -36,16 +39,16 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
     options = {k: v for k, v in options_of(record).items() if k not in request.off} if ours else {}
     for name, values in request.plugin_options.items():
         options.setdefault(name, {}).update(values)
-    installed = {r.name for r in registry.available("extension")}
+    installed = {r.name for r in registry.available("extension")} | chosen.keys()
     known = {r.name for r in registry.records}
     recorded = [name for name in extensions_of(record) if name not in request.off]
     files = {p["name"]: p["distribution"] for p in record.get("plugins", ()) if p.get("version") == FILE}
     objects = {p["name"] for p in record.get("plugins", ()) if p.get("version") == OBJECT}
     # An extension that was trained with but is gone matters only where the model is made of it.
-    again = {name_of(name) for name in given.plugins}
+    again = {name_of(name): name for name in given.plugins}
     missing = [name for name in recorded if name not in installed or name in files]
     needs = record.get("needs") or []
-    for name in set(missing) - again:
+    for name in set(missing) - again.keys():
         options.pop(name, None)
         if files.get(name) in needs or (name in objects and OBJECT in needs):
             continue  # the model cannot be built without it, and the error says so
@@ -56,7 +59,7 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
         else:
             warning = f"plugin {name!r}, which is not installed; continuing without it."
         reporter.warn(f"{path} was trained with the {warning}")
-    extensions = [*(name for name in recorded if name not in missing), *given.plugins]
+    extensions = [*({**chosen, **again}.get(name, name) for name in recorded if name not in missing), *given.plugins]
     try:
         chain = registry.chain(task, extensions, options, make_engine().default_hooks())
     except PluginError as error:
@@ -75,3 +78,10 @@ def restored_chain(checkpoint: Checkpoint, request: Request, registry: Registry,
     for problem in chain.notices:
         reporter.warn(str(problem))
     return chain
+
+
+def _of_two_packages(record: Mapping[str, Any], registry: Registry) -> dict[str, str]:
+    """Return, for each plugin of the record whose name two packages bring, the name of the one that it was."""
+    used = {(p["name"], p["distribution"]) for p in record.get("plugins", ())}
+    conflicts = [r for r in registry.records if r.state == "conflict" and r.kind != "command"]
+    return {r.name: f"{r.distribution}:{r.name}" for r in conflicts if (r.name, r.distribution) in used}

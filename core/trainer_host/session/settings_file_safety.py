@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, UnsafeError
+from trainer_host.base.request import part_of
 from trainer_host.base.settings import is_file, name_of
 from trainer_host.engine.factory import make_engine
 from trainer_host.session.run_record import FILE
@@ -46,7 +47,8 @@ def vetted(file_request: Request, asked: Request) -> Request:
     before = file_request.options.plugins
     plugins = [named.get(_real(p), p) if is_file(p) else p for p in before]
     foreign = [p for p in plugins if is_file(p) and p not in named.values() and name_of(p) not in switched_off]
-    own = {key: value for key, value in file_request.values.items() if key not in asked.settings}
+    every = {**part_of(file_request.record, "defaults"), **file_request.values}
+    own = {key: value for key, value in every.items() if key not in asked.settings}
     problems = [_plugin_file(p, file) for p in foreign]
     problems += _addresses(own, file)
     problems += _folders(own, {**own, **asked.values}, file)

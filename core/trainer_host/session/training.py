@@ -28,7 +28,7 @@ from trainer_host.engine.resumption import Resumption
 from trainer_host.engine.state_files import StateEntry, StateFiles
 from trainer_host.engine.task_engine import engine_of_chain
 from trainer_host.session.opening import objects_of, refuse_absent_objects
-from trainer_host.session.recorded_environment import differences
+from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.recorded_run import RecordedRun
 from trainer_host.session.resolution import resolve
 from trainer_host.session.resume import (
@@ -153,8 +153,10 @@ def resolve_only(request: Request, registry: Registry, reporter: Reporter) -> Re
     request, folder = split_resume(request)
     if folder is not None:
         request, _ = joined_request(request, RecordedRun.read(folder, request), make_engine())
-        registry = registry.without(request.off)
-    return resolve(request, registry, reporter).resolved
+        return resolve(request, registry.without(request.off), reporter).resolved
+    run = resolve(request, registry, reporter)
+    report(differences(run), run, reporter)
+    return run.resolved
 
 
 def _finished(recorded: RecordedRun, reporter: Reporter) -> RunResult:
@@ -260,6 +262,8 @@ class _Work:
         with blamed(chain.manager):
             dataset = training.prepare()
             self.record.read(dataset)
+            if self.resumed is None:
+                report(differences(self.run, dataset.get("fingerprint")), self.run, self.reporter)
             self.resume(dataset)
             extensions = ", ".join(m.record.name for m in chain.extensions)
             also = f" with {extensions}" if extensions else ""

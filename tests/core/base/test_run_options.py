@@ -16,9 +16,10 @@ from tests.support.command import Done
 from trainer_host import SettingsError
 from trainer_host.base import run_options
 from trainer_host.base.option_declaration import COMMANDS, TEXT, option
-from trainer_host.base.request import Request, from_file
+from trainer_host.base.request import Request, from_environment, from_file
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.run_options import RunOptions, declared
+from trainer_host.session import opening
 
 
 def test_every_declaration_is_complete() -> None:
@@ -54,6 +55,7 @@ def test_the_python_api_has_the_options_of_the_command(command: str) -> None:
         assert documented[name].startswith(known[name].help), name
         default = parameters[name].default
         assert default in (known[name].default, None) or not (default or known[name].default), name
+        assert default is None or not known[name].is_switch, f"{name}=False would be the same as nothing"
 
 
 def _args(function: Any) -> str:
@@ -120,6 +122,36 @@ def test_an_option_is_added_by_its_declaration(
     assert "| `--colour NAME` | `TRAINER_COLOUR` | Colour of the run. |" in table("run")
 
 
+SWITCHES = [(command, name) for command in COMMANDS for name, one in declared(command).items() if one.off_flag]
+
+
+@pytest.mark.parametrize(("command", "name"), SWITCHES)
+def test_what_a_weaker_source_switches_on_is_switched_off(
+    command: str, name: str, trainer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, seen = declared(command)[name], []
+
+    def note(given: Request, door: str, *_: Any) -> Any:
+        seen.append(getattr(given.over(from_environment(command)).over(weaker).options, name))
+        raise SettingsError("stop")
+
+    weaker = Request.of(command, origin="file", **{name: True})
+    monkeypatch.setattr(opening, "open_request", note)
+    words = {"convert": ("data.yaml", "new")}.get(command, ())
+    monkeypatch.setenv(one.environment, "1")
+    trainer(command, *words, one.off_flag)
+    trainer(command, *words)
+    monkeypatch.setenv(one.environment, "0")
+    trainer(command, *words)
+    trainer(command, *words, one.flag)
+    assert seen == [False, True, False, True]
+    if one.keyword:
+        places = {"val": ("m.pt",), "predict": ("m.pt", "a"), "check": ("d",), "convert": ("d", "new")}
+        with pytest.raises(SettingsError, match="stop"):
+            getattr(trainer_host, command)(*places.get(command, ()), **{name: False})
+        assert seen[4:] == [False]
+
+
 def test_problems_of_several_doors_are_reported_together(trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("exp.yaml").write_text("best_metric: [a]\nthreads: 0\nepoch: 3\n")
     monkeypatch.setenv("TRAINER_OFFLINE", "maybe")
@@ -129,7 +161,7 @@ def test_problems_of_several_doors_are_reported_together(trainer: Any, monkeypat
         "TRAINER_OFFLINE=maybe is neither true nor false. Fix: write TRAINER_OFFLINE=true",
         "--bad=some is not valid. Fix: write --bad=fail, --bad=skip, or --bad=skip:1%",
         "exp.yaml:3: unknown setting 'epoch'. Did you mean 'epochs'?",
-        "'lr0=-1' is an invalid value. Valid 'lr0' values are between 0.0 and 1.0.",
+        "lr0=-1 is not valid. Fix: write a number from 0 to 1, such as lr0=0.01",
     ]
 
 
@@ -166,4 +198,6 @@ def test_a_record_that_somebody_edited_is_no_traceback(tmp_path: Path) -> None:
 def test_a_wrong_value_of_a_settings_file_has_its_place(trainer: Callable[..., Done], tmp_path: Path) -> None:
     (tmp_path / "exp.yaml").write_text("task: detect\nepochs: -1\n")
     (problem,) = trainer("run", "exp.yaml", "--dry-run").problems
-    assert problem.startswith("exp.yaml:2: 'epochs=-1' is an invalid value.")
+    assert problem == (
+        "exp.yaml:2: epochs=-1 is not valid. Fix: write a whole number of at least 1, such as epochs=100"
+    )

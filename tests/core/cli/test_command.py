@@ -340,7 +340,7 @@ def test_an_error_as_json_is_one_object(trainer: Trainer, files: Path, words: li
     assert done.code == code
     assert len(told["problems"]) == len(done.problems) >= 1
     for problem, line in zip(told["problems"], done.problems, strict=True):
-        assert set(problem) == {"message", "fix", "where"}
+        assert set(problem) == {"message", "fix", "hint", "where"}
         assert problem["message"] in line
 
 

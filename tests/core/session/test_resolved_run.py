@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ RUNS = st.builds(
     options=OPTIONS,
     plugins=st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES, max_size=3), max_size=2),
     origins=st.dictionaries(KEYS, st.sampled_from(["command", "file", "sample", "task"]), max_size=3),
+    defaults=st.dictionaries(KEYS, VALUES, max_size=3),
     versions=st.dictionaries(KEYS, TEXTS, max_size=3),
     used=st.lists(TEXTS, max_size=2).map(tuple),
 )
@@ -115,8 +117,16 @@ def test_another_process_makes_the_same_run_to_the_bit(tmp_path: Path) -> None:
     first = command("run", "--task", "pose", "--exact", *words, "name=a", "--json", cwd=tmp_path)
     assert first.code == 0, first.err
     record = tmp_path / "runs/pose/a/run.yaml"
+    written = record.read_text()
+    assert "patience: 100," in written
+    record.write_text(written.replace("patience: 100,", "patience: 77,"))  # as an engine with another default would
     again = command("run", str(record), "name=b", "--json", cwd=tmp_path)
-    assert again.code == 0, again.err
+    assert (again.code, again.said[1:2]) == (0, ["Weights: random."]), again.err
+    assert "patience: 77\n" in (tmp_path / "runs/pose/b/args.yaml").read_text()
+    (tmp_path / "other.yaml").write_text(re.sub("fingerprint: .*", f"fingerprint: {'a' * 64}", written))
+    refused = command("run", "other.yaml", "name=d", cwd=tmp_path)
+    assert (refused.code, (tmp_path / "runs/pose/d").exists()) == (3, False)
+    assert "--exact is refused: the run was recorded with dataset aaaaaaaaaaaa (now " in refused.problems[0]
     (tmp_path / "rank.py").write_text(RANK)
 
     subprocess.run(
@@ -142,7 +152,7 @@ from trainer_host.base.reporting import NullReporter
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.factory import make_engine
-from trainer_host.engine.task_engine import load_run
+from trainer_host.session.resolution import load_run
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.training import train
 

@@ -127,11 +127,14 @@ class UltralyticsEngine:
         return engine_state()
 
     def versions(self) -> dict[str, Any]:
-        """Return the releases of ultralytics and torch, and whether the host was tested with them."""
+        """Return the releases of ultralytics and of what it computes with, and whether it is one that was tested."""
+        import cv2
+        import numpy as np
         import torch
 
         state = engine_state()
-        return {self.name: state.release, "engine": state.as_data(), "torch": str(torch.__version__)}
+        libraries = {"torch": str(torch.__version__), "numpy": np.__version__, "opencv": str(cv2.__version__)}
+        return {self.name: state.release, "engine": state.as_data(), **libraries}
 
     def missing_name(self, error: AttributeError | ImportError) -> EnvironmentProblemError | None:
         """Return the error of a release that lacks a name, if that is what ``error`` is about."""
@@ -193,15 +196,19 @@ class UltralyticsEngine:
 
         return find_weights(name, offline, scratch)
 
-    def model_problems(self, model: str, settings: Mapping[str, Any]) -> list[Problem]:
-        """Return the settings that do not fit a model file, as far as the file alone says it."""
+    def model_problems(self, run: LiveRun) -> list[Problem]:
+        """Return the unknown layers of a model YAML, and the settings that do not fit it; nothing is built."""
         from ultralytics.nn.tasks import yaml_model_load
 
         from trainer_host.engine.ultralytics.freeze_setting import freeze_problems
+        from trainer_host.engine.ultralytics.plugin_layers import unknown_layers
 
-        if not settings.get("freeze") or not model.lower().endswith((".yaml", ".yml")):
+        settings = run.resolved.settings
+        model = str(settings.get("model") or "")
+        if not model.lower().endswith((".yaml", ".yml")):
             return []
-        return freeze_problems(settings["freeze"], yaml_model_load(model))
+        freeze = settings.get("freeze")
+        return unknown_layers(model, run) + (freeze_problems(freeze, yaml_model_load(model)) if freeze else [])
 
     def shipped_dataset(self, name: str) -> Path | None:
         """Return the dataset YAML of this name that the engine ships, with or without its ending."""

@@ -35,8 +35,9 @@ def _known(text: str) -> TrainerError | None:
     if text.startswith("bfloat16 autocast requires"):
         what = "amp=bf16 needs a CUDA GPU that supports bfloat16."
         return SettingsError(Problem(what, "write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
-    if text.startswith("Invalid") and "device=" in text:
-        return SettingsError(Problem(text.strip().splitlines()[0], "leave device out, or write device=cpu"))
+    if device := re.match(r"Invalid (\w+) 'device=([^']*)'", text):
+        what = f"device={device[2]}: this machine has no such {device[1]} device."
+        return SettingsError(Problem(what, "remove device, or write device=cpu"))
     return None
 
 

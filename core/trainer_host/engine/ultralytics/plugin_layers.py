@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ultralytics.nn.tasks import DetectionModel
 
-from trainer_host.base.errors import PluginError, Problem
+from trainer_host.base.contexts import ModelContext
+from trainer_host.base.errors import PluginError, Problem, SettingsError, StoppedError
 from trainer_host.base.layer_spec import Layer
-from trainer_host.engine.ultralytics.architecture import is_layer
+from trainer_host.engine.ultralytics.architecture import is_layer, vet_model_file
 from trainer_host.engine.ultralytics.reimplemented.parse_model import initialise
+from trainer_host.engine.ultralytics.run_contexts import make_context
 from trainer_host.plugin.hook_collection import claimed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainer_host.base.contexts import ModelContext
+    from trainer_host.engine.live_run import LiveRun
     from trainer_host.plugin.chain import HookManager
 
 
@@ -35,6 +38,32 @@ def with_layers(manager: HookManager, ctx: ModelContext) -> ModelContext:
             what = f"{who} adds the layer {name!r} as {type(layer).__name__}."
             raise PluginError(Problem(what, "return a Layer(module=...)"))
     return replace(ctx, layers={name: layer for name, (_, layer) in found.items()})
+
+
+def unknown_layers(model: str, run: LiveRun) -> list[Problem]:
+    """Return the problems of a model YAML that show before the model is built, with those of its layers.
+
+    Args:
+        model: The file.
+        run: The plugins, which may add layers.
+
+    Raises:
+        UnsafeError: If building it could execute code or fetch something.
+    """
+    layers: Mapping[str, Layer] = {}
+    if run.chain.answers("layers"):
+        args: Any = SimpleNamespace(**{**run.resolved.defaults, **run.resolved.settings})
+        try:
+            layers = with_layers(run.chain.manager, make_context(ModelContext, run, args=args, cfg=model)).layers
+        except StoppedError:
+            raise
+        except Exception:  # a hook that needs the dataset, which is not read yet: it is called again with it
+            return []
+    try:
+        vet_model_file(model, layers)
+    except SettingsError as error:
+        return list(error.problems)
+    return []
 
 
 class LayeredModel(DetectionModel):

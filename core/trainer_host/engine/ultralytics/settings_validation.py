@@ -35,6 +35,12 @@ MAX_SEED = 2**32 - 1
 """The largest seed that NumPy takes."""
 PATHS = frozenset({"data", "model", "distill_model", "save_dir", "project", "name", "source"})
 """Settings that name files and folders, whose names may have any bytes if they are not written to a record."""
+ONE_OF: dict[str, tuple[str, ...]] = {
+    **CHOICES,
+    "amp": ("True", "False", "fp16", "bf16", "fp32"),
+    "quantize": ("16", "32"),
+}
+"""Values of settings that have few, for messages."""
 BOUNDS: dict[str, tuple[float, float]] = {
     "momentum": (0, 0.9999),
     "warmup_momentum": (0, 0.9999),
@@ -66,22 +72,39 @@ def check_values(
         shown = f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
         if not _is_text(value, any_bytes=command != "run" and key in PATHS):
             problems.append(Problem(f"{shown} is not valid text.", f"correct {key}", where(key)))
-        elif wanted := _general(key, value) or checks.get(key, _good)(value):
+        elif wanted := _general(key, value) or checks.get(key, _good)(value) or _instead_of_refused(key, value):
             problems.append(Problem(f"{shown} is not valid.", wanted, where(key)))
-        elif refusal := _refusal(key, value):
-            problems.append(Problem(refusal, where=where(key)))
         elif key == "augmentations":
             problems += wrong_augmentations(value)
     return problems
 
 
-def _refusal(key: str, value: Any) -> str | None:
-    """Return the engine's own message for a value that it refuses."""
+def _instead_of_refused(key: str, value: Any) -> str | None:
+    """Return what to write for a value that the engine refuses; None if it takes it."""
+    if _is_taken(key, value):
+        return None
+    if key in ONE_OF:
+        return f"write one of {', '.join(ONE_OF[key])}"
+    example = f"{key}={engine_defaults().get(key) or (1 if key in CFG_INT_KEYS else 0.5)}"
+    if key == "fraction":
+        return "write a fraction such as fraction=0.5, a number of images such as fraction=100, or one for each split"
+    if key in CFG_FRACTION_KEYS or key == "scale":
+        return f"write a number from 0 to 1, such as {example}"
+    if key in CFG_INT_KEYS:
+        least = "" if key in SIGNED else f" of at least {next((n for n in (0, 1) if _is_taken(key, n)), 0)}"
+        return f"write a whole number{least}, such as {example}"
+    if key in CFG_FLOAT_KEYS:
+        return f"write a number, such as {example}"
+    return f"write {key}=True or {key}=False" if key in CFG_BOOL_KEYS else f"write another value, such as {example}"
+
+
+def _is_taken(key: str, value: Any) -> bool:
+    """Return whether the engine's own check takes a value."""
     try:
         check_cfg({key: value})
-    except (TypeError, ValueError) as error:
-        return " ".join(str(error).split())
-    return None
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _general(key: str, value: Any) -> str | None:
@@ -93,7 +116,8 @@ def _general(key: str, value: Any) -> str | None:
         return f"write a number, such as {key}={engine_defaults().get(key) or 0.5}"
     if numeric and any(isinstance(v, bool) for v in numbers):
         return f"write a number, such as {key}={engine_defaults().get(key) or (1 if key in CFG_INT_KEYS else 0.5)}"
-    if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
+    has_check = not numeric and (key in CHECKS or key in CFG_BOOL_KEYS or key in ONE_OF)
+    if not has_check and any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
         return "write a finite number"
     if key in CFG_FLOAT_KEYS - SIGNED and any(v < 0 for v in numbers):
         return "write a number that is not negative"

@@ -14,6 +14,7 @@ from trainer_host.engine.state_files import StateFiles
 from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
 from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
+from trainer_host.engine.ultralytics.engine_settings import engine_defaults
 from trainer_host.engine.ultralytics.fonts import settle_fonts
 from trainer_host.engine.ultralytics.model_selection import shown_metrics
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
@@ -81,7 +82,10 @@ class TrainingEngine:
         events = engine_callbacks(self.run.options.trackers, self.run.options.offline)
         for event, function in self.progress.events(resumed=self.resume is not None).items():
             events[event] = [*events[event], function]
-        overrides = {**self.values, "mode": "train", "save_dir": str(self.save_dir)}
+        # Only a default that the engine no longer has: what it has itself is not given to its trainer again.
+        ours = engine_defaults()
+        kept = {key: value for key, value in self.run.resolved.defaults.items() if value != ours.get(key)}
+        overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.save_dir)}
         with gc_paused():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
