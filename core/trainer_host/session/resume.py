@@ -50,46 +50,47 @@ def in_its_folder(request: Request) -> Request:
     return replace(request, settings={key: one for key, one in request.settings.items() if key not in FOLDER_KEYS})
 
 
-def joined_request(asked: Request, run: RecordedRun, engine: Engine) -> tuple[Request, list[Difference]]:
+def joined_request(
+    asked: Request, run: RecordedRun, engine: Engine, problems: Sequence[Problem] = ()
+) -> tuple[Request, list[Difference]]:
     """Return the request of a run that is resumed, and the settings that the user changes.
 
     Args:
         asked: What the user asks for now.
         run: The run.
         engine: Its engine.
+        problems: Other problems of what the user asks for.
 
     Raises:
-        SettingsError: If a setting or an option cannot change any more; all of them are reported.
+        SettingsError: If there are problems, or if a setting or an option cannot change; all of them are reported.
     """
     known, may_change = engine.settings.keys(), engine.settings.on_resume()
     absent = run.request.objects
     given = {key: one for key, one in asked.settings.items() if key not in {"resume", "exist_ok"}}
     recorded = run.request.values
     changed: list[Difference] = []
-    problems: list[Problem] = []
+    found = list(problems)
     settings: dict[str, GivenValue] = {}
     for key, one in given.items():
         before = recorded.get(key, engine.settings.defaults().get(key))
         if key in absent:
             settings[key] = one
-        elif _same(key, one.value, before, run):
+        elif _same(key, one.value, before, run, engine):
             continue
         elif key in may_change:
             settings[key] = one
             exactly = key == "workers" and run.request.options.exact
             changed.append(Difference(key, before, one.value, may_change[key] or exactly))
         elif key in known:
-            problems.append(_refused_setting(key, one, before, run))
-        else:
-            settings[key] = one  # which is reported as unknown
+            found.append(_refused_setting(key, one, before, run))
     options, wrong = _options(asked, run)
-    problems += [*wrong, *_refused_plugin_options(asked, run)]
-    if problems:
-        raise SettingsError(*problems)
+    found += [*wrong, *_refused_plugin_options(asked, run)]
+    if found:
+        raise SettingsError(*found)
     return replace(asked, settings=settings, given=options).over(run.request), changed
 
 
-def _same(key: str, value: Any, before: Any, run: RecordedRun) -> bool:
+def _same(key: str, value: Any, before: Any, run: RecordedRun, engine: Engine) -> bool:
     """Return whether a setting that is given again is the recorded one."""
     if plain(value) == plain(before):
         return True
@@ -98,7 +99,7 @@ def _same(key: str, value: Any, before: Any, run: RecordedRun) -> bool:
     text = str(value)
     if key == "data" and text.startswith(SAMPLE):
         return run.request.settings["data"].origin == "sample"
-    if key in VERBATIM | {"pretrained", "distill_model"}:  # which the record has as absolute paths
+    if key in VERBATIM.union(engine.settings.model_keys):  # which the record has as absolute paths
         places = ",".join(str(Path(part).resolve()) for part in text.split(","))
         return places == before or (Path(text).name == text and Path(before).name == text)
     return False

@@ -30,7 +30,7 @@ from trainer_host.engine.task_engine import engine_of_chain
 from trainer_host.session.opening import objects_of, refuse_absent_objects
 from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.recorded_run import RecordedRun
-from trainer_host.session.resolution import resolve
+from trainer_host.session.resolution import resolve, setting_problems
 from trainer_host.session.resume import (
     accept,
     announce,
@@ -131,7 +131,7 @@ def resume(folder: Path, request: Request, registry: Registry, reporter: Reporte
             return _finished(recorded, reporter)
         if recorded.is_finished and more is not None:
             refuse_more_epochs(recorded, more)
-        joined, changed = joined_request(request, recorded, engine)
+        joined, changed = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
         registry = registry.without(joined.off)
         refuse_absent_objects(joined, {*objects_of(registry), *request.settings}, "resume({file!r}")
         run = replace(resolve(joined, registry, reporter), repeats=recorded.record)
@@ -152,7 +152,8 @@ def resolve_only(request: Request, registry: Registry, reporter: Reporter) -> Re
     """Return what `run` would carry out, also for a run that is resumed; nothing is trained or written."""
     request, folder = split_resume(request)
     if folder is not None:
-        request, _ = joined_request(request, RecordedRun.read(folder, request), make_engine())
+        engine, recorded = make_engine(), RecordedRun.read(folder, request)
+        request, _ = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
         return resolve(request, registry.without(request.off), reporter).resolved
     run = resolve(request, registry, reporter)
     report(differences(run), run, reporter)
