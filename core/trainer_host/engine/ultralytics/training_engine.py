@@ -115,6 +115,7 @@ class TrainingEngine:
             seconds=every.seconds if every is not None else None,
             entries=entries,
             content=found[1] if found is not None else None,
+            more_epochs=getattr(self.resume, "more_epochs", False),
             keep=True,  # the session removes the files once the record no longer names them
         )
 

@@ -78,7 +78,8 @@ def _compute_loss(trainer: HostTrainer, i: int, batch: Batch) -> None:
 def show(trainer: HostTrainer, bar: TQDM, batch: Batch, step: int) -> None:
     """Show the batch in the progress bar, and draw it if it is among the first."""
     epoch, memory = f"{trainer.loop.epoch + 1}/{trainer.epochs}", f"{trainer._get_memory():.3g}G"
-    values = (*trainer.tloss.values(), batch.get("cls", batch["img"]).shape[0], batch["img"].shape[-1])
+    instances = batch["cls"] if "cls" in batch else batch["img"]
+    values = (*trainer.tloss.values(), instances.shape[0], batch["img"].shape[-1])
     bar.set_description(("%11s" * 2 + "%11.4g" * len(values)) % (epoch, memory, *values))
     if trainer.args.plots and step in trainer.plot_idx:
         trainer.plot_training_samples(batch, step)

@@ -113,6 +113,8 @@ class TrainingLoop:
         trainer.train_loader.reset()  # it may be in the middle of an epoch
         restore(trainer, content)
         loop = trainer.loop
+        if loop.phase == "finished" and trainer.saver.more_epochs:
+            loop.phase, loop.stop = "batches", False
         trainer.train_time_start = time.time() - loop.elapsed
         trainer.stop = loop.stop
         self._size_up()
@@ -263,7 +265,7 @@ class TrainingLoop:
         return {f"lr/pg{i}": group["lr"] for i, group in enumerate(self.trainer.optimizer.param_groups)}
 
     def _time_is_up(self) -> bool:
-        return (time.time() - self.trainer.train_time_start) > self.trainer.args.time * 3600
+        return bool(time.time() - self.trainer.train_time_start > self.trainer.args.time * 3600)
 
     def _clear_memory(self) -> None:
         self.trainer._clear_memory(None if self.trainer.device.type == "mps" else 0.5)
