@@ -31,11 +31,13 @@ class StateSaver:
         seconds: The same in seconds.
         entries: States of an earlier process, the newest last.
         content: The state to resume; None for a new training.
+        more_epochs: Whether a training that was done goes on, because more epochs were asked for.
         keep: Whether the states of a training that is done stay.
         clock: Seconds of a clock that does not go back.
 
     Attributes:
         content: See above; the loop takes it.
+        more_epochs: See above.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class StateSaver:
         seconds: float | None = None,
         entries: Sequence[StateEntry] = (),
         content: Mapping[str, Any] | None = None,
+        more_epochs: bool = False,
         keep: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.files, self.stop, self.content, self.clock = files, stop, content, clock
+        self.more_epochs = more_epochs
         self.keep, self.every_batches, self.every_seconds = keep, batches, seconds
         self._entries = list(entries)
         self._since, self._saved_at = 0, clock()

@@ -111,10 +111,6 @@ class TrainingEngine:
     def _saver(self, saves: bool) -> StateSaver:
         entries = self.resume.entries if self.resume is not None else ()
         found = self.states.newest(entries) if entries else None
-        content = found[1] if found is not None else None
-        if content is not None and self.resume is not None and self.resume.more_epochs:
-            finished = content["loop"]["phase"] == "finished"  # by the epochs of before, or by patience
-            content["loop"] |= {"phase": "batches", "stop": False} if finished else {}
         every = self.run.options.checkpoint_every
         return StateSaver(
             self.states if saves else None,
@@ -122,7 +118,8 @@ class TrainingEngine:
             batches=every.batches if every is not None else None,
             seconds=every.seconds if every is not None else None,
             entries=entries,
-            content=content,
+            content=found[1] if found is not None else None,
+            more_epochs=getattr(self.resume, "more_epochs", False),
             keep=True,  # the session removes the files once the record no longer names them
         )
 

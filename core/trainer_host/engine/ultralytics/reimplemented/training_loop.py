@@ -13,12 +13,9 @@ import warnings
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from ultralytics.data.build import InfiniteDataLoader
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, TQDM, colorstr
-from ultralytics.utils.torch_utils import autocast, unwrap_model
+from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host.engine.ultralytics.end_of_training import ending_of
 from trainer_host.engine.ultralytics.generators import generator_states, set_generator_states
@@ -26,6 +23,7 @@ from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.loss_recovery import NotFiniteWatch
 from trainer_host.engine.ultralytics.not_finite import NotFiniteError
 from trainer_host.engine.ultralytics.reimplemented import reimplements
+from trainer_host.engine.ultralytics.reimplemented.training_batch import compute, show, shrink_batches, warm_up
 from trainer_host.engine.ultralytics.state_saving import TrainingInterrupted
 from trainer_host.engine.ultralytics.training_state import restore
 
@@ -35,12 +33,6 @@ if TYPE_CHECKING:
     from trainer_host.base.type_aliases import Batch
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
-SHORT_RAMP = "acc0" not in BaseTrainer._do_train.__code__.co_varnames
-"""Whether the engine's warm-up ends a batch earlier, and ramps to a number of batches between two steps of the
-optimizer that no limit applies to: so in 8.4.180, which has no variable for that limit."""
-MOST_RETRIES = 3
-MEMORY_ERRORS = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_INTERNAL_ERROR", "unable to find an engine")
-"""Texts of a device that lacks memory, besides ``out of memory``."""
 SHARED_WITH_EMA = ["yaml", "nc", "args", "names", "stride", "class_weights"]
 
 
@@ -121,6 +113,8 @@ class TrainingLoop:
         trainer.train_loader.reset()  # it may be in the middle of an epoch
         restore(trainer, content)
         loop = trainer.loop
+        if loop.phase == "finished" and trainer.saver.more_epochs:
+            loop.phase, loop.stop = "batches", False
         trainer.train_time_start = time.time() - loop.elapsed
         trainer.stop = loop.stop
         self._size_up()
@@ -171,11 +165,14 @@ class TrainingLoop:
         for i, batch in bar:
             trainer.run_callbacks("on_train_batch_start")
             step = i + self.batches * loop.epoch
-            self._warm_up(step)
-            if (lack := self._compute(i, batch)) is not None:
-                batch = None  # free it before a smaller one is tried
-                self._shrink_batches(lack)
+            warm_up(trainer, step, self.warmup)
+            batch = compute(trainer, i, batch)  # which frees the one of the loader
+            if isinstance(batch, str):
+                self.watch.began({})
+                shrink_batches(trainer, batch)
+                self._size_up()
                 return bool(trainer.stop)
+            self.watch.began(batch)
             due = step - loop.last_opt_step >= trainer.accumulate
             if due:
                 trainer.optimizer_step()
@@ -186,7 +183,7 @@ class TrainingLoop:
                     trainer.stop = self._time_is_up()
                     if trainer.stop:
                         break
-            self._show(bar, step)
+            show(trainer, bar, batch, step)
             trainer.run_callbacks("on_train_batch_end")
             loop.batch = i + 1
             if trainer.stop:
@@ -205,91 +202,6 @@ class TrainingLoop:
         if loop.batch and isinstance(trainer.train_loader, InfiniteDataLoader):
             return islice(trainer.train_loader, self.batches - loop.batch)  # it would go on with the next epoch
         return trainer.train_loader  # type: ignore[no-any-return]
-
-    def _warm_up(self, step: int) -> None:
-        """Ramp the accumulation, the learning rates and the momentum up to their nominal values."""
-        trainer, args, loop = self.trainer, self.trainer.args, self.trainer.loop
-        if not self.warmup or step > self.warmup - SHORT_RAMP:
-            return
-        xi = [0, self.warmup]
-        nominal = args.nbs / trainer.batch_size if SHORT_RAMP else loop.nominal_accumulate
-        trainer.accumulate = max(1, int(np.interp(step, xi, [1, nominal]).round()))
-        for group in trainer.optimizer.param_groups:
-            first = args.warmup_bias_lr if group.get("param_group") == "bias" else 0.0
-            group["lr"] = float(np.interp(step, xi, [first, group["initial_lr"] * trainer.lf(loop.epoch)]))
-            if "momentum" in group:
-                group["momentum"] = float(np.interp(step, xi, [args.warmup_momentum, args.momentum]))
-
-    def _compute(self, i: int, batch: Batch) -> str | None:
-        """Compute loss and gradients; return what the device lacks, if the epoch is to be tried in smaller batches."""
-        trainer = self.trainer
-        try:
-            with autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type):
-                self._compute_loss(i, batch)
-            trainer.scaler.scale(trainer.loss).backward()
-        except RuntimeError as error:
-            return self._lack_of_memory(error)
-        return None
-
-    def _compute_loss(self, i: int, batch: Batch) -> None:
-        trainer = self.trainer
-        batch = trainer.preprocess_batch(batch)
-        self.watch.began(batch)
-        if trainer.args.compile:  # apart from the model, which compiles better so
-            predictions = trainer.model(batch["img"])
-            loss, trainer.loss_items = unwrap_model(trainer.model).loss(batch, predictions)
-        else:
-            loss, trainer.loss_items = trainer.model(batch)
-        trainer.loss = loss.sum()
-        if not trainer.loss_names:
-            trainer.loss_names = tuple(trainer.loss_items)
-            LOGGER.info(trainer.progress_string())
-            trainer.metrics.update(dict.fromkeys(trainer.label_loss_items(prefix="val"), 0.0))
-        mean, items = trainer.tloss, trainer.loss_items
-        trainer.tloss = items if mean is None else {k: (mean[k] * i + v) / (i + 1) for k, v in items.items()}
-
-    def _show(self, bar: TQDM, step: int) -> None:
-        trainer, batch = self.trainer, self.watch.batch
-        epoch, memory = f"{trainer.loop.epoch + 1}/{trainer.epochs}", f"{trainer._get_memory():.3g}G"
-        values = (*trainer.tloss.values(), batch.get("cls", batch["img"]).shape[0], batch["img"].shape[-1])
-        bar.set_description(("%11s" * 2 + "%11.4g" * len(values)) % (epoch, memory, *values))
-        if trainer.args.plots and step in trainer.plot_idx:
-            trainer.plot_training_samples(batch, step)
-
-    # Lack of memory
-
-    def _lack_of_memory(self, error: RuntimeError) -> str | None:
-        """Return what to report, or raise an error that smaller batches do not help against."""
-        trainer, loop = self.trainer, self.trainer.loop
-        out = "out of memory" in str(error).lower()
-        if not out and not any(text in str(error) for text in MEMORY_ERRORS):
-            raise error
-        if loop.epoch > trainer.start_epoch or loop.oom_retries >= MOST_RETRIES:
-            raise error
-        return f"{trainer.device.type.upper()} out of memory" if out else "CUDA backend memory error"
-
-    def _shrink_batches(self, lack: str) -> None:
-        """Halve the batches, and prepare to start the epoch again."""
-        trainer, loop = self.trainer, self.trainer.loop
-        loop.oom_retries += 1
-        before = trainer.batch_size
-        trainer.args.batch = trainer.batch_size = trainer.reduced_batch = max(before // 2, 1)
-        LOGGER.warning(
-            f"{lack} with batch={before}. "
-            f"Reducing to batch={trainer.batch_size} and retrying ({loop.oom_retries}/{MOST_RETRIES})."
-        )
-        self.watch.batch = {}
-        trainer.loss = trainer.loss_items = trainer.tloss = None
-        if hasattr(trainer.train_loader, "close"):
-            trainer.train_loader.close()
-        trainer._clear_memory()
-        trainer._build_train_pipeline()  # the optimizer keeps its state
-        loop.mosaic_closed = not trainer.args.close_mosaic  # the new loader has it open
-        trainer.validator.dataloader = trainer.test_loader
-        trainer.scheduler.last_epoch = trainer.start_epoch - 1
-        self._size_up()
-        loop.batch, loop.last_opt_step, loop.nominal_accumulate = 0, -1, trainer.accumulate
-        trainer.optimizer.zero_grad()
 
     # The end of an epoch
 
@@ -353,7 +265,7 @@ class TrainingLoop:
         return {f"lr/pg{i}": group["lr"] for i, group in enumerate(self.trainer.optimizer.param_groups)}
 
     def _time_is_up(self) -> bool:
-        return (time.time() - self.trainer.train_time_start) > self.trainer.args.time * 3600
+        return bool(time.time() - self.trainer.train_time_start > self.trainer.args.time * 3600)
 
     def _clear_memory(self) -> None:
         self.trainer._clear_memory(None if self.trainer.device.type == "mps" else 0.5)
