@@ -11,8 +11,13 @@ from typing import Any
 
 import torch
 
+from trainer_host.engine.packed_state import packed, unpacked
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.training_state import capture, restore
+
+
+def copied(content: Any) -> Any:
+    return unpacked(packed(content))
 
 
 class LoaderOrder:
@@ -30,7 +35,7 @@ class LoaderOrder:
         torch.randperm(len(self.loader.dataset), generator=self.loader.generator)  # what the end of a pass draws
 
 
-class Reached(Exception):  # noqa: N818
+class Reached(Exception):
     """The training reached the point that a test needs."""
 
 
@@ -72,7 +77,7 @@ def train(kind: Any, overrides: dict[str, Any], at: int | None = None, after: An
             return
         if trainer.epoch + 1 == at:
             trainer.loop = LoopState(trainer.epoch + 1)
-            found["state"] = capture(trainer)
+            found["state"] = copied(capture(trainer))
         if trainer.epoch + 1 == trainer.epochs:
             found["learned"] = learned(trainer)
 
@@ -106,7 +111,7 @@ def at_batch(kind: Any, overrides: dict[str, Any], batch: int) -> tuple[Any, dic
         if done[0] == batch:
             trainer.order = None
             trainer.loop = LoopState(0, batch, last_opt_step=batch - 2)
-            found.update(capture(trainer))
+            found.update(copied(capture(trainer)))
             raise Reached
 
     trainer.add_callback("on_train_batch_end", count)
@@ -123,7 +128,7 @@ def restored(kind: Any, overrides: dict[str, Any], state: dict[str, Any], change
         if change is not None:
             change(trainer)
         restore(trainer, state)
-        found.update(capture(trainer))
+        found.update(copied(capture(trainer)))
         raise Reached
 
     trainer.add_callback("on_train_start", set_up)
