@@ -51,7 +51,7 @@ class Fault:
     log: list[str] = field(default_factory=list)
     dead: bool = False
     unsynced: dict[str, list[tuple[Path, bytes | None]]] = field(default_factory=dict)
-    """The files of each folder whose names changed since it was synced, with what they held before."""
+    """The files of each folder that were renamed since it was synced, with what the name held before."""
     written: set[str] = field(default_factory=set)
     """Files with data that were not synced."""
 
@@ -81,7 +81,7 @@ class Fault:
             self.unsynced.pop(path, None)
         elif what == "write":
             self.written.add(path)
-        elif what in {"rename", "remove"}:
+        elif what == "rename":  # a removal may well have reached the disk before
             target = Path(path)
             held = _held(target)
             self.unsynced.setdefault(str(target.parent), []).append((target, held))

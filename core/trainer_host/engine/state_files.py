@@ -144,7 +144,7 @@ class StateFiles:
                 path.unlink()
             what = "the training state was written, but other data were read back."
             raise StorageError(Problem(what, "check the disk", display_path(path)))
-        entries = (*self.entries[len(self.entries) - self.keep + 1 :], entry) if self.keep > 1 else (entry,)
+        entries = (*self.entries, entry)[-self.keep :]
         self._named |= {entry.file}
         self.record(entries)
         self.entries, self._named = entries, {e.file for e in entries}
