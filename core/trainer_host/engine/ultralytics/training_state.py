@@ -134,8 +134,7 @@ def _scheduler_state(scheduler: Any) -> dict[str, Any]:
 def _trainer_state(trainer: HostTrainer) -> dict[str, Any]:
     stopper, own = trainer.stopper, trainer.own
     return {
-        **{name: getattr(trainer, name) for name in (*NUMBERS, *TENSORS)},
-        "lr": getattr(trainer, "lr", None),
+        **{name: getattr(trainer, name, None) for name in (*NUMBERS, *TENSORS, "lr")},  # some begin with a batch
         "loss_names": list(trainer.loss_names),
         "evaluated_epoch": trainer.evaluated_epoch,
         "stopper": {k: getattr(stopper, k) for k in ("best_fitness", "best_epoch", "possible_stop")},
