@@ -122,6 +122,7 @@ class StateFiles:
         self.skipped: tuple[Problem, ...] = ()
         self._named: set[str] = set()
         """Files that the record may name: also after a failure in writing it, which leaves that open."""
+        self._knows_record = False
 
     def write(self, content: Mapping[str, Any], *, epoch: int, batch: int, phase: str) -> StateEntry:
         """Write a state, verify it, have it recorded, and remove what is too old.
@@ -136,6 +137,9 @@ class StateFiles:
             StorageError: If the disk is full, or returns other data than were written.
             OSError: If it cannot be written for another reason; the error names the file.
         """
+        if self._knows_record:  # what a killed process left takes space that this state may need
+            self._remove_others()
+            self._knows_record = False
         path, stored = self._free_path(epoch, batch), packed(content)
         checksum, size = self._write(path, stored)
         entry = StateEntry(path.name, checksum, size, epoch, batch, phase)
@@ -157,7 +161,7 @@ class StateFiles:
         Args:
             entries: The states that the record names, oldest first.
         """
-        self._named = {e.file for e in entries}
+        self._named, self._knows_record = {e.file for e in entries}, True
         self.entries = ()
         skipped: list[Problem] = []
         for i, entry in reversed(list(enumerate(entries))):
@@ -199,11 +203,11 @@ class StateFiles:
         return StorageError(Problem(what, f"free {_size(missing)}, then resume the run", display_path(path)))
 
     def _free_path(self, epoch: int, batch: int) -> Path:
-        """Return a path for a state that the record does not name, such as one of the same position."""
+        """Return a new path for a state: one of the same position may be recorded."""
         stem, number = f"state-{epoch:04}-{batch:06}", 0
-        while (name := f"{stem}{f'-{number}' * (number > 0)}.pt") in self._named:
+        while (path := self.folder / f"{stem}{f'-{number}' * (number > 0)}.pt").exists() or path.name in self._named:
             number += 1
-        return self.folder / name
+        return path
 
     def _remove_others(self) -> None:
         """Remove states that the record does not name: old ones, and those that a killed process left unrecorded."""

@@ -176,6 +176,23 @@ def test_older_states_are_removed_and_names_stay_apart(tmp_path: Path) -> None:
     assert run.recorded() == []
 
 
+def test_what_was_not_recorded_is_removed_before_it_is_in_the_way(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write(1)
+    with faulty(Fault("ENOSPC", 1, match="record.json")), pytest.raises(OSError, match=r"record\.json"):
+        run.write(2)
+    assert run.names() == ["state-0000-000000-1.pt", "state-0000-000000.pt"]  # it may have been recorded
+    run.start()
+    with faulty(Fault("ENOSPC", 1, match="weights")), pytest.raises(StorageError):
+        run.write(3)
+    assert run.names() == ["state-0000-000000.pt"]
+    # Without knowledge of the record nothing is removed before the record names the new state.
+    ignorant = StateFiles(tmp_path / "weights", 1, run.record)
+    with faulty(Fault("ENOSPC", 1, match="record.json")), pytest.raises(OSError, match=r"record\.json"):
+        ignorant.write(content(4), epoch=0, batch=0, phase="batches")
+    assert run.newest() == 1
+
+
 def test_a_damaged_state_is_skipped_and_reported(tmp_path: Path) -> None:
     run = Run(tmp_path, keep=4)
     entries = [run.write(n, epoch=n) for n in (1, 2, 3, 4)]
