@@ -6,13 +6,18 @@ mosaic, at the end of an epoch.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from trainer_host.engine.packed_state import packed, unpacked
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.training_state import capture, restore
+
+
+def copied(content: Any) -> Any:
+    return unpacked(packed(content))
 
 
 class LoaderOrder:
@@ -30,7 +35,7 @@ class LoaderOrder:
         torch.randperm(len(self.loader.dataset), generator=self.loader.generator)  # what the end of a pass draws
 
 
-class Reached(Exception):  # noqa: N818
+class Reached(Exception):
     """The training reached the point that a test needs."""
 
 
@@ -60,7 +65,7 @@ def train(kind: Any, overrides: dict[str, Any], at: int | None = None, after: An
     trainer = kind(overrides=overrides)
     found: dict[str, Any] = {}
 
-    def set_up(trainer: Any) -> None:
+    def begin(trainer: Any) -> None:
         trainer.order = LoaderOrder(trainer.train_loader)
         trainer.loop = LoopState(0)
         if after is not None:
@@ -72,11 +77,11 @@ def train(kind: Any, overrides: dict[str, Any], at: int | None = None, after: An
             return
         if trainer.epoch + 1 == at:
             trainer.loop = LoopState(trainer.epoch + 1)
-            found["state"] = capture(trainer)
+            found["state"] = copied(capture(trainer))
         if trainer.epoch + 1 == trainer.epochs:
             found["learned"] = learned(trainer)
 
-    trainer.add_callback("on_train_start", set_up)
+    trainer.add_callback("on_train_start", begin)
     trainer.add_callback("on_fit_epoch_end", end_of_epoch)
     trainer.train()
     return {**found, "trainer": trainer, "rows": rows(trainer)}
@@ -95,40 +100,37 @@ def differences(one: Any, other: Any, place: str = "") -> list[str]:
     return [] if type(one) is type(other) and one == other else [f"{place}: {one!r} and {other!r}"]
 
 
-def at_batch(kind: Any, overrides: dict[str, Any], batch: int) -> tuple[Any, dict[str, Any]]:
-    """Train until a batch of the first epoch is done, and return the trainer and its state there."""
+def at_batch(kind: Any, overrides: dict[str, Any], batch: int) -> dict[str, Any]:
+    """Train until a batch of the first epoch is done, and return the state there."""
     trainer = kind(overrides=overrides)
-    found: dict[str, Any] = {}
-    done = [0]
+    found: dict[str, Any] = {"done": 0}
 
     def count(trainer: Any) -> None:
-        done[0] += 1
-        if done[0] == batch:
-            trainer.order = None
+        found["done"] += 1
+        if found["done"] == batch:
             trainer.loop = LoopState(0, batch, last_opt_step=batch - 2)
-            found.update(capture(trainer))
+            found["state"] = copied(capture(trainer))
             raise Reached
 
     trainer.add_callback("on_train_batch_end", count)
     _until_reached(trainer)
-    return trainer, found
+    state: dict[str, Any] = found["state"]
+    return state
 
 
-def restored(kind: Any, overrides: dict[str, Any], state: dict[str, Any], change: Any = None) -> dict[str, Any]:
-    """Restore a state in a training that is set up, and return the state that it then has."""
+def set_up(kind: Any, overrides: dict[str, Any], use: Callable[[Any], Any]) -> Any:
+    """Set a training up, and return what a function makes of the trainer before the first epoch."""
     trainer = kind(overrides=overrides)
-    found: dict[str, Any] = {}
+    found = []
 
-    def set_up(trainer: Any) -> None:
-        if change is not None:
-            change(trainer)
-        restore(trainer, state)
-        found.update(capture(trainer))
+    def reached(trainer: Any) -> None:
+        trainer.loop = LoopState(0)
+        found.append(use(trainer))
         raise Reached
 
-    trainer.add_callback("on_train_start", set_up)
+    trainer.add_callback("on_train_start", reached)
     _until_reached(trainer)
-    return found
+    return found[0]
 
 
 def _until_reached(trainer: Any) -> None:
@@ -137,7 +139,3 @@ def _until_reached(trainer: Any) -> None:
     except Reached:
         return
     raise AssertionError("the training ended before the point")
-
-
-def results_of(folder: Path) -> str:
-    return (folder / "results.csv").read_text()

@@ -18,9 +18,10 @@ import torch
 
 from trainer_host.base.atomic_io import appearing_whole, display_path
 from trainer_host.base.errors import Problem, SettingsError, StorageError
+from trainer_host.engine.packed_state import packed, packed_bytes, same, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 NAME = re.compile(r"state-\d{4,}-\d{6,}(-\d+)?\.pt", re.ASCII)
@@ -121,6 +122,7 @@ class StateFiles:
         self.skipped: tuple[Problem, ...] = ()
         self._named: set[str] = set()
         """Files that the record may name: also after a failure in writing it, which leaves that open."""
+        self._knows_record = False
 
     def write(self, content: Mapping[str, Any], *, epoch: int, batch: int, phase: str) -> StateEntry:
         """Write a state, verify it, have it recorded, and remove what is too old.
@@ -135,15 +137,18 @@ class StateFiles:
             StorageError: If the disk is full, or returns other data than were written.
             OSError: If it cannot be written for another reason; the error names the file.
         """
-        path = self._free_path(epoch, batch)
-        checksum, size = self._write(path, content)
+        if self._knows_record:  # what a killed process left takes space that this state may need
+            self._remove_others()
+            self._knows_record = False
+        path, stored = self._free_path(epoch, batch), packed(content)
+        checksum, size = self._write(path, stored)
         entry = StateEntry(path.name, checksum, size, epoch, batch, phase)
-        if damage := _damage(path, entry):
+        if not _reads_as(path, stored):
             with suppress(OSError):
                 path.unlink()
-            what = f"the training state was written, but {damage} when it was read back."
+            what = "the training state was written, but other data were read back."
             raise StorageError(Problem(what, "check the disk", display_path(path)))
-        entries = (*self.entries[len(self.entries) - self.keep + 1 :], entry) if self.keep > 1 else (entry,)
+        entries = (*self.entries, entry)[-self.keep :]
         self._named |= {entry.file}
         self.record(entries)
         self.entries, self._named = entries, {e.file for e in entries}
@@ -156,7 +161,7 @@ class StateFiles:
         Args:
             entries: The states that the record names, oldest first.
         """
-        self._named = {e.file for e in entries}
+        self._named, self._knows_record = {e.file for e in entries}, True
         self.entries = ()
         skipped: list[Problem] = []
         for i, entry in reversed(list(enumerate(entries))):
@@ -175,21 +180,21 @@ class StateFiles:
         self.entries, self._named = (), set()
         self._remove_others()
 
-    def _write(self, path: Path, content: Mapping[str, Any]) -> tuple[str, int]:
+    def _write(self, path: Path, stored: Mapping[str, Any]) -> tuple[str, int]:
         try:
             with appearing_whole(path, durable=True) as file:
                 target = _Hashed(file)
-                torch.save(content, target)  # type: ignore[arg-type]
+                torch.save(stored, target)  # type: ignore[arg-type]
                 if target.error is not None:
                     raise target.error
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            raise self._full(error, content, path) from error
+            raise self._full(error, packed_bytes(stored), path) from error
         return target.hash.hexdigest(), target.size
 
-    def _full(self, error: OSError, content: Mapping[str, Any], path: Path) -> StorageError:
-        need, free = tensor_bytes(content) + MEGABYTE, 0
+    def _full(self, error: OSError, size: int, path: Path) -> StorageError:
+        need, free = size + MEGABYTE, 0
         with suppress(OSError):
             free = shutil.disk_usage(self.folder).free
         # A quota leaves free space that this user cannot have.
@@ -198,11 +203,11 @@ class StateFiles:
         return StorageError(Problem(what, f"free {_size(missing)}, then resume the run", display_path(path)))
 
     def _free_path(self, epoch: int, batch: int) -> Path:
-        """Return a path for a state that the record does not name, such as one of the same position."""
+        """Return a new path for a state: one of the same position may be recorded."""
         stem, number = f"state-{epoch:04}-{batch:06}", 0
-        while (name := f"{stem}{f'-{number}' * (number > 0)}.pt") in self._named:
+        while (path := self.folder / f"{stem}{f'-{number}' * (number > 0)}.pt").exists() or path.name in self._named:
             number += 1
-        return self.folder / name
+        return path
 
     def _remove_others(self) -> None:
         """Remove states that the record does not name: old ones, and those that a killed process left unrecorded."""
@@ -210,14 +215,6 @@ class StateFiles:
             for path in list(self.folder.iterdir()):
                 if NAME.fullmatch(path.name) and path.name not in self._named:
                     path.unlink()
-
-
-def tensor_bytes(content: Any) -> int:
-    """Return how many bytes the tensors in nested plain data have."""
-    if isinstance(content, torch.Tensor):
-        return content.numel() * content.element_size()
-    parts: Iterable[Any] = content.values() if isinstance(content, dict) else content
-    return sum(map(tensor_bytes, parts)) if isinstance(content, (dict, list, tuple)) else 0
 
 
 def _size(count: int) -> str:
@@ -231,7 +228,7 @@ def _read(path: Path, entry: StateEntry) -> tuple[dict[str, Any] | None, str]:
             if damage := _difference(file, entry):
                 return None, damage
             file.seek(0)
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            content = unpacked(torch.load(file, map_location="cpu", weights_only=True))
     except OSError as error:
         return None, f"cannot be read: {error.strerror or error}"
     except Exception as error:  # torch raises many kinds
@@ -239,17 +236,16 @@ def _read(path: Path, entry: StateEntry) -> tuple[dict[str, Any] | None, str]:
     return (content, "") if isinstance(content, dict) else (None, "is not a training state")
 
 
-def _damage(path: Path, entry: StateEntry) -> str | None:
-    """Return what is wrong with a state file; None if nothing is.
+def _reads_as(path: Path, stored: Mapping[str, Any]) -> bool:
+    """Return whether a file holds what was written to it, in a form that can be read safely.
 
-    It comes from the system's cache as a rule, which proves what was handed to the system. That the disk has it is what
+    It comes from the system's cache as a rule, which proves what was handed to the system; that the disk has it is what
     a successful fsync says.
     """
     try:
-        with path.open("rb") as file:
-            return _difference(file, entry)
-    except OSError as error:
-        return f"could not be read ({error.strerror or error})"
+        return same(torch.load(path, map_location="cpu", weights_only=True, mmap=True), stored)
+    except Exception:  # torch raises many kinds
+        return False
 
 
 def _difference(file: IO[bytes], entry: StateEntry) -> str | None:

@@ -39,8 +39,8 @@ def require_tensors(saved: Mapping[str, Tensor], current: Mapping[str, Tensor], 
     """
     found = [f"it lacks {name}" for name in current if name not in saved]
     found += [f"the model lacks {name}" for name in saved if name not in current]
-    for name in saved.keys() & current.keys():
-        one, other = saved[name], current[name]
+    for name, other in current.items():
+        one = saved.get(name, other)
         if one.shape != other.shape:
             found.append(f"{name} has the shape {_shape(one)} instead of {_shape(other)}")
         elif one.dtype != other.dtype:

@@ -14,7 +14,6 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.contexts import RunContext
-from trainer_host.engine.packed_state import packed
 from trainer_host.engine.plugin_states import restore_states, states
 from trainer_host.engine.ultralytics.generators import generator_states, set_generator_states
 from trainer_host.engine.ultralytics.loop_state import LoopState
@@ -47,7 +46,7 @@ SETTINGS = ("batch", "epochs", "imgsz", "lr0", "optimizer")
 
 
 def capture(trainer: HostTrainer, generators: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return a copy of the state of a training, as plain data and tensors on the CPU.
+    """Return the state of a training, as plain data and its own tensors: to be written before it goes on.
 
     Args:
         trainer: A training between two batches or epochs.
@@ -79,8 +78,7 @@ def capture(trainer: HostTrainer, generators: Mapping[str, Any] | None = None) -
     }
     # Last, because a plugin that is asked for its state may draw a number.
     content["generators"] = generators or generator_states(trainer.device)
-    snapshot: dict[str, Any] = packed(content)
-    return snapshot
+    return content
 
 
 def restore(trainer: HostTrainer, content: Mapping[str, Any]) -> None:
@@ -136,8 +134,7 @@ def _scheduler_state(scheduler: Any) -> dict[str, Any]:
 def _trainer_state(trainer: HostTrainer) -> dict[str, Any]:
     stopper, own = trainer.stopper, trainer.own
     return {
-        **{name: getattr(trainer, name) for name in (*NUMBERS, *TENSORS)},
-        "lr": getattr(trainer, "lr", None),
+        **{name: getattr(trainer, name, None) for name in (*NUMBERS, *TENSORS, "lr")},  # some begin with a batch
         "loss_names": list(trainer.loss_names),
         "evaluated_epoch": trainer.evaluated_epoch,
         "stopper": {k: getattr(stopper, k) for k in ("best_fitness", "best_epoch", "possible_stop")},
@@ -186,7 +183,7 @@ def _restore_optimizer(trainer: HostTrainer, content: Mapping[str, Any]) -> None
     for group, current in zip(groups, optimizer.param_groups, strict=True):
         if "fused" in group:  # the device of this process chooses the kernel, as in the engine's own resume
             group["fused"] = current.get("fused")
-    # A copy, because the optimizer keeps the tensors that it is given, and the state may be restored again.
+    # A copy, because the optimizer keeps the tensors that it is given, and they share a buffer.
     optimizer.load_state_dict({"state": _on_device(saved["state"], "cpu"), "param_groups": groups})
     if content["scaler"] and trainer.scaler.is_enabled():
         trainer.scaler.load_state_dict(content["scaler"])
