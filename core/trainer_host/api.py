@@ -60,7 +60,7 @@ def run(
         plugins: Extension to switch on: a name or the path of a Python file. A list of these and of objects: an object
             with hooks, an `ExtensionSpec`, or a class.
         no_plugins: Plugin or distribution to switch off.
-        exact: Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.
+        exact: Keep the stock engine's arithmetic and random numbers, bit for bit; refuse an untested engine.
         offline: Fetch nothing from a network.
         bad: How to handle images that cannot be used: fail (the default) stops, skip skips up to a tenth of each split,
             skip:1% up to 1%.

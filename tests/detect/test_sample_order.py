@@ -74,10 +74,35 @@ class Noise:
         return image
 
 
+class Composition:
+    """Has generators of its own, as compositions of albumentations do."""
+
+    def __init__(self) -> None:
+        self.seed: int | None = None
+        self.generator = np.random.default_rng()
+
+    def set_random_seed(self, seed: int) -> None:
+        self.seed, self.generator = seed, np.random.default_rng(seed)
+
+
+class Composed:
+    """Seeds a composition as the engine does."""
+
+    def __init__(self) -> None:
+        self.transform = Composition()
+
+    def __call__(self, image: AnnotatedImage) -> AnnotatedImage:
+        if self.transform.seed != torch.initial_seed():
+            self.transform.set_random_seed(torch.initial_seed())
+        image.image[1, 1] = int(self.transform.generator.random() * 255)
+        return image
+
+
 EXACT: dict[str, dict[str, Any]] = {
     "shuffled": {},
     "detect": {"task": "detect"},
     "own generators": {"changes": (Noise,)},
+    "a seed of its own": {"changes": (Composed,)},
     "sampler with a generator": {"sampler": weighted(True)},
     "sampler of the process's generator": {"sampler": weighted(False)},
     "without replacement": {"sampler": weighted(True, replacement=False)},

@@ -84,7 +84,7 @@ class RunOptions:
     )
     exact: bool = option(
         False,
-        "Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.",
+        "Keep the stock engine's arithmetic and random numbers, bit for bit; refuse an untested engine.",
         SWITCH,
         commands=TRAINING,
         recorded=True,

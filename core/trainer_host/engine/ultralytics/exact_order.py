@@ -12,6 +12,7 @@ from trainer_host.engine.ultralytics.held_generators import (
     held_generators,
     plain_states,
     preserved_generators,
+    seeded_transforms,
     set_plain_states,
     set_state,
     state_of,
@@ -36,6 +37,7 @@ class ExactOrder:
         self._loader, self._source = loader, _RecordedBatches(loader)
         self._done = 0
         self._held: Sequence[Mapping[str, Any]] | None = None
+        self._seeds: Sequence[int | None] = ()
 
     def begin(self, epoch: int, batch: int = 0, attempt: int = 0) -> None:
         """Set the position; only after `load` is there anything to do."""
@@ -44,6 +46,9 @@ class ExactOrder:
             return
         if self._keeps_iterator() and not is_live(self._loader) and not batch:
             self._source.replay = None  # the loader was reset, as mosaic ends: its new iterator begins a new pass
+        for transform, seed in zip(seeded_transforms(self._loader.dataset), self._seeds, strict=False):
+            if seed is not None and transform.seed != seed:
+                transform.set_random_seed(seed)  # or the engine would, and lose what is set now
         set_plain_states(self._generators(), self._held, "dataset and its loader")
         if (replay := self._source.replay) is not None:
             if self._loader.num_workers:  # then the sampler was ahead of the training
@@ -59,7 +64,8 @@ class ExactOrder:
         """Return the pass of the sampler that is in progress, the states of generators, and the images of mosaic."""
         buffers = [[int(i) for i in part.buffer] for part in mosaic_datasets(self._loader.dataset)]
         held = plain_states(self._generators())
-        return {"mode": "exact", "pass": self._source.state(), "generators": held, "buffers": buffers}
+        seeds = [transform.seed for transform in seeded_transforms(self._loader.dataset)]
+        return {"mode": "exact", "pass": self._source.state(), "generators": held, "seeds": seeds, "buffers": buffers}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a state, and load the images of mosaic."""
@@ -67,7 +73,7 @@ class ExactOrder:
             self._loader.reset()
         for part, indices in zip(mosaic_datasets(self._loader.dataset), state["buffers"], strict=False):
             _fill(part, indices)
-        self._held = state["generators"]
+        self._held, self._seeds = state["generators"], state["seeds"]
         self._source.replay = _Replay(state["pass"]) if state["pass"] is not None else None
         if self._keeps_iterator():
             self._loader.iterator = self._loader._get_iterator()  # gone when the loader is reset before `begin`

@@ -44,7 +44,19 @@ def held_generators(*roots: Any, without: Any = None) -> list[Any]:
         roots: The objects.
         without: An object that is not searched.
     """
-    found: list[Any] = []
+    return [thing for thing in _held(roots, without) if _is_generator(thing)]
+
+
+def seeded_transforms(*roots: Any) -> list[Any]:
+    """Return the objects that keep the seed of their own generators, as compositions of albumentations do.
+
+    The engine seeds these once, when it first sees that their seed is not that of torch.
+    """
+    return [thing for thing in _held(roots, None) if hasattr(thing, "set_random_seed") and hasattr(thing, "seed")]
+
+
+def _held(roots: Sequence[Any], without: Any) -> Iterator[Any]:
+    """Yield objects and what they hold, each once."""
     seen = {id(thing) for thing in (*PROCESS, without)}
     waiting = list(reversed(roots))
     while waiting and len(seen) < MOST_OBJECTS:
@@ -52,11 +64,9 @@ def held_generators(*roots: Any, without: Any = None) -> list[Any]:
         if thing is None or isinstance(thing, OPAQUE) or id(thing) in seen:
             continue
         seen.add(id(thing))
-        if _is_generator(thing):
-            found.append(thing)
-        else:
+        yield thing
+        if not _is_generator(thing):
             waiting += reversed(list(_inside(thing)))
-    return found
 
 
 def _is_generator(thing: Any) -> bool:
