@@ -1,8 +1,8 @@
 """Train vision models whose tasks, layers, losses and formats are plugins.
 
-`run`, `val`, `predict`, `load`, `check`, `convert`, `plugins` and `doctor` are for programs that train, the rest is for
-authors of plugins. `trainer_host.typing`, `trainer_host.data`, `trainer_host.ultralytics` and `trainer_host.testing`
-have more. Importing this module needs neither torch nor the engine.
+`run`, `resume`, `val`, `predict`, `load`, `check`, `convert`, `plugins` and `doctor` are for programs that train, the
+rest is for authors of plugins. `trainer_host.typing`, `trainer_host.data`, `trainer_host.ultralytics` and
+`trainer_host.testing` have more. Importing this module needs neither torch nor the engine.
 """
 
 # First, and without a future import, which would look for a file too: what is imported below is then Python's own.
@@ -12,7 +12,7 @@ import trainer_host._working_folder
 from typing import TYPE_CHECKING
 
 import trainer_host._early_signals  # noqa: F401
-from trainer_host.api import check, convert, doctor, load, plugins, predict, read_record, run, val
+from trainer_host.api import check, convert, doctor, load, plugins, predict, read_record, resume, run, val
 from trainer_host.base.annotations import Box, Histogram, Line, Point, Shape
 from trainer_host.base.contexts import (
     AutobatchHints,
@@ -166,6 +166,7 @@ __all__ = [
     "plugins",
     "predict",
     "read_record",
+    "resume",
     "run",
     "val",
 ]

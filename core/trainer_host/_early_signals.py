@@ -12,6 +12,7 @@ import sys
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAVING = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
 _process = os.getpid()
 
 
@@ -60,6 +61,8 @@ def install() -> None:
     try:
         for number in SIGNALS:
             signal.signal(number, leave)
+        for number in SAVING:  # a warning of a scheduler, which would end the process; there is nothing to save yet
+            signal.signal(number, signal.SIG_IGN)
     except ValueError:
         return
     atexit.register(_ignore)  # the first function that is registered is the last one to be called

@@ -40,6 +40,10 @@ def run(
     best_metric: str | None = None,
     trackers: Sequence[str] = (),
     threads: int | None = None,
+    checkpoint_every: int | str | None = None,
+    keep_state: bool = False,
+    if_exists: str | None = None,
+    allow: Sequence[str] = (),
     settings_file: str | Path | None = None,
     registry: Registry | None = None,
     reporter: Reporter | None = None,
@@ -56,7 +60,7 @@ def run(
         plugins: Extension to switch on: a name or the path of a Python file. A list of these and of objects: an object
             with hooks, an `ExtensionSpec`, or a class.
         no_plugins: Plugin or distribution to switch off.
-        exact: Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.
+        exact: Keep the stock engine's arithmetic and random numbers, bit for bit; refuse an untested engine.
         offline: Fetch nothing from a network.
         bad: How to handle images that cannot be used: fail (the default) stops; skip skips up to a tenth of each split,
             skip:1% up to 1%.
@@ -65,10 +69,17 @@ def run(
             better.
         trackers: Experiment tracker of the engine to switch on, such as tensorboard or mlflow. A list; none by default.
         threads: Threads that a training on a CPU uses; by default the engine's own number.
+        checkpoint_every: Also save the state within an epoch, every so many batches or after this time. Such as 100,
+            30s or 10min.
+        keep_state: Keep the state of the training when it is done, so that more epochs can follow.
+        if_exists: How to handle a run of this name that exists: resume continues it, new numbers the folder, fail
+            stops.
+        allow: Difference to accept although it changes the result of a resumed run, such as torch or dataset. A list.
         settings_file: Settings file; the command line and arguments take precedence over it.
         registry: The plugins to choose from; by default the installed ones.
         reporter: Shows the progress; nothing is shown without one.
-        settings: Settings of the engine, such as ``data="my.yaml", epochs=3``.
+        settings: Settings of the engine, such as ``data="my.yaml", epochs=3``. With ``resume`` an earlier run is
+            resumed, see `resume`: its folder, or True for the latest one.
 
     Returns:
         The outcome.
@@ -86,6 +97,54 @@ def run(
     from trainer_host.session.training import run as session
 
     call = _Call.of("run", locals())
+    return session(call.request, call.registry, call.reporter)
+
+
+@preserved_process()
+def resume(
+    run: str | Path,
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    plugins: Sequence[Any] = (),
+    no_plugins: Sequence[str] = (),
+    checkpoint_every: int | str | None = None,
+    keep_state: bool = False,
+    allow: Sequence[str] = (),
+    offline: bool = False,
+    registry: Registry | None = None,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> RunResult:
+    """Go on with a run that was stopped or killed, in its folder. A finished run is left as it is.
+
+    Task, settings, plugins and dataset come from the record of the run.
+
+    Args:
+        run: The run's folder, its ``run.yaml``, or a checkpoint in it.
+        options: Values by plugin and option, as the run has them.
+        plugins: Extension to switch on: a name or the path of a Python file. Needed only for the Python files and the
+            objects of the run.
+        no_plugins: Plugin or distribution to switch off. Those of the run cannot be.
+        checkpoint_every: Also save the state within an epoch, every so many batches or after this time. Such as 100,
+            30s or 10min.
+        keep_state: Keep the state of the training when it is done, so that more epochs can follow.
+        allow: Difference to accept although it changes the result of a resumed run, such as torch or dataset. A list.
+        offline: Fetch nothing from a network.
+        registry: The plugins to choose from; by default the installed ones.
+        reporter: Shows the progress; nothing is shown without one.
+        settings: Settings of the engine that may change: ``epochs`` (more), ``patience``, ``time``, ``device``,
+            ``workers``, ``plots``, ``save_period``.
+
+    Returns:
+        The outcome; ``nothing_done`` is true for a run that was finished before.
+
+    Raises:
+        SettingsError: If the run cannot be resumed, or if something differs that would change its result.
+        TrainerError: As `run` does.
+    """
+    from trainer_host.session.training import run as session
+
+    call = _Call.of("resume", {**locals(), "settings": {**settings, "resume": run}})
     return session(call.request, call.registry, call.reporter)
 
 

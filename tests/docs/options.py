@@ -19,7 +19,7 @@ BLOCK = re.compile(r"(<!-- options: (\w+) -->\n).*?(<!-- end of options -->\n)",
 def table(name: str) -> str:
     """Return a table: the options of a command, those of all commands, of settings files or of the environment."""
     options = [one for one in declared().values() if one.flag.startswith("--") or one.as_word]
-    shared = [one for one in options if one.commands == COMMANDS]
+    shared = [one for one in options if {*COMMANDS} - {"resume"} <= {*one.commands}]
     if name == "shared":
         return _command_table(shared)
     if name in COMMANDS:

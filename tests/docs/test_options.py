@@ -20,7 +20,7 @@ def test_the_tables_are_made_from_the_declarations(name: str) -> None:
 def test_every_table_is_in_a_page() -> None:
     found = [name for page in PAGES for _, name, _ in BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))]
     assert (
-        {"shared", "file", "environment", "run", "predict", "check", "convert"}
+        {"shared", "file", "environment", "run", "resume", "predict", "check", "convert"}
         <= set(found)
         <= {
             *COMMANDS,

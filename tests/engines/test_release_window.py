@@ -24,7 +24,7 @@ from trainer_host.version import ENGINE_WINDOW
 
 KNOWN = json.loads(KNOWN_SOURCES.read_text(encoding="utf-8"))
 NEWEST = KNOWN["releases"][-1]
-LOOP = ("engine/trainer.py", ("acc0 = self.accumulate  #", "acc0 = self.accumulate + 1  #"))
+WARMUP = ("engine/trainer.py", ("return round(warmup_epochs * num_batches)", "return int(warmup_epochs * num_batches)"))
 SAVE = ("engine/trainer.py", ("def save_model(self):\n", "def save_model(self, again=False):\n"))
 SIGMA = ("utils/metrics.py", ("OKS_SIGMA = (", "OKS_SIGMA = 1.0 * ("))
 BOX = ("cfg/default.yaml", ("\nbox: 7.5", "\nbox: 7"))
@@ -138,7 +138,7 @@ def test_an_untested_release_with_the_same_source_is_silent(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("file", "edit", "reported"),
     [
-        (*LOOP, "BaseTrainer._do_train"),
+        (*WARMUP, "BaseTrainer._get_warmup_iterations"),
         (*SIGMA, "OKS_SIGMA"),
         (
             "models/yolo/pose/train.py",
@@ -161,8 +161,8 @@ def test_a_change_is_named(tmp_path: Path, file: str, edit: tuple[str, str], rep
 
 
 def test_a_changed_copy_of_a_tested_release_is_noticed(tmp_path: Path) -> None:
-    state = compare(engine_copy(tmp_path, dict([LOOP]), NEWEST))
-    assert f"ultralytics {NEWEST} is modified: BaseTrainer._do_train" in str(state.problem())
+    state = compare(engine_copy(tmp_path, dict([WARMUP]), NEWEST))
+    assert f"ultralytics {NEWEST} is modified: BaseTrainer._get_warmup_iterations" in str(state.problem())
 
 
 def test_a_changed_reimplemented_method_has_its_own_sentence(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_changed_reimplemented_method_has_its_own_sentence(tmp_path: Path) -> 
 
 
 def test_many_changes_are_counted(tmp_path: Path) -> None:
-    state = compare(engine_copy(tmp_path, dict([LOOP, SIGMA, BOX, LOSS])))
+    state = compare(engine_copy(tmp_path, dict([WARMUP, SIGMA, BOX, LOSS])))
     assert len(state.changed) > 3
     assert f" and {len(state.changed) - 3} more differ from" in str(state.problem())
 
@@ -197,7 +197,7 @@ def test_a_name_that_is_missed_later_is_reported_too(tmp_path: Path, monkeypatch
     errors = [AttributeError("x", name="x", obj=owner) for owner in (Gone, Gone(), ModuleType("ultralytics.x"))]
     errors.append(ImportError("x", name="ultralytics.nn.x"))
     assert [missing_name(e) for e in errors] == [None] * 4  # with a tested release it is a bug
-    package = engine_copy(tmp_path, dict([LOOP]))
+    package = engine_copy(tmp_path, dict([WARMUP]))
     monkeypatch.setattr(release_window, "engine_folder", lambda: package)
     assert [type(missing_name(e)) for e in errors] == [EnvironmentProblemError] * 4
     others = [AttributeError("x", name="x", obj=Fraction), AttributeError("x"), ImportError("x", name="other")]
@@ -214,9 +214,9 @@ def dry_run(tmp_path: Path, edits: dict[str, tuple[str, str]], *words: str) -> D
 
 
 def test_a_run_warns_once(tmp_path: Path) -> None:
-    done = dry_run(tmp_path, dict([LOOP]))
+    done = dry_run(tmp_path, dict([WARMUP]))
     assert done.code == 0, done.err
-    assert done.err.count("ultralytics 8.4.191 is untested: BaseTrainer._do_train differ") == 1
+    assert done.err.count("ultralytics 8.4.191 is untested: BaseTrainer._get_warmup_iterations differ") == 1
 
 
 def test_an_exact_run_is_refused(tmp_path: Path) -> None:

@@ -92,7 +92,6 @@ def test_the_engines_defaults_are_never_reported(trainer: Trainer, tiny: Tiny, n
     ("name", "setting", "said"),
     [
         ("run", "cfg=other.yaml", "name the settings file itself: trainer run other.yaml"),
-        ("run", "resume=True", "start a new run from the checkpoint: model=last.pt"),
         ("predict", "show=True", "trainer predict opens no windows"),
         ("predict", "embed=[1]", "trainer predict returns detections, not features"),
         ("predict", "tracker=botsort.yaml", "objects are not tracked over frames"),

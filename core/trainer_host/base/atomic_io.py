@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from trainer_host.base.temporaries import naming, sweep_once, temporary_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a disk or a quota that is used up."""
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -27,13 +30,44 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else None
 
 
+class DiskFullError(OSError):
+    """A file does not fit on the disk.
+
+    Attributes:
+        needed: Bytes of the file.
+    """
+
+    def __init__(self, error: OSError, needed: int) -> None:
+        super().__init__(error.errno, error.strerror, error.filename)
+        self.needed = needed
+
+
+UNSYNCED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EISDIR})
+"""Errors of file systems that cannot sync a folder."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the system write the names in a folder to the disk, so that they survive a loss of power."""
+    if os.name == "nt":  # has no descriptors of folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNSYNCED:
+            raise
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
-def appearing_whole(path: Path, parents: bool = False) -> Iterator[IO[bytes]]:
+def appearing_whole(path: Path, parents: bool = False, durable: bool = False) -> Iterator[IO[bytes]]:
     """Open a file for writing and reading that appears under its name once it is whole, or not at all.
 
     Args:
         path: The file.
         parents: Whether to make the folder. One that was there before and is gone now stays gone without it.
+        durable: Whether the name too survives a loss of power: the folder is synced.
 
     Raises:
         OSError: If it cannot be written; it names the file.
@@ -49,15 +83,22 @@ def appearing_whole(path: Path, parents: bool = False) -> Iterator[IO[bytes]]:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
+            if durable:
+                sync_folder(path.parent)
     finally:
         with suppress(OSError):  # the folder may be gone, or have become read-only
             part.unlink(missing_ok=True)
 
 
-def atomic_write(path: Path, content: bytes, parents: bool = False) -> None:
+def atomic_write(path: Path, content: bytes, parents: bool = False, durable: bool = False) -> None:
     """Write a file so that it appears whole or not at all; ``parents`` makes its folder."""
-    with appearing_whole(path, parents) as file:
-        file.write(content)
+    try:
+        with appearing_whole(path, parents, durable) as file:
+            file.write(content)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise DiskFullError(error, len(content)) from error
 
 
 def display_path(path: Path) -> str:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.findings import Tolerance
+from trainer_host.base.save_interval import SaveInterval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Origin = Literal["command", "call", "environment", "file", "sample", "task"]
-COMMANDS = ("run", "val", "predict", "check", "convert")
+COMMANDS = ("run", "resume", "val", "predict", "check", "convert")
+IF_EXISTS = ("resume", "new", "fail")
 ON_OFF = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -73,6 +75,18 @@ def as_metric(value: Any) -> BestMetric:
     return value if isinstance(value, BestMetric) else BestMetric.parse(as_text(value))
 
 
+def as_save_interval(value: Any) -> SaveInterval:
+    """Return a number of batches, or a time."""
+    return value if isinstance(value, SaveInterval) else SaveInterval.parse(str(value))
+
+
+def as_if_exists(value: Any) -> str:
+    """Return one of the words for a folder that exists."""
+    if as_text(value) not in IF_EXISTS:
+        raise ValueError(value)
+    return str(value)
+
+
 def as_thread_count(value: Any) -> int:
     """Return a number from 1 to 9999."""
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,4}", str(value).strip()) or int(value) == 0:
@@ -106,6 +120,8 @@ FRACTION = Kind(float, "is not a number", ("0.2",))
 THREADS = Kind(as_thread_count, "is not a number of threads", ("4",))
 TOLERANCE = Kind(as_tolerance, examples=("fail", "skip", "skip:1%"))
 METRIC = Kind(as_metric, "is not a name")
+INTERVAL = Kind(as_save_interval, "is neither a number of batches nor a time", ("100", "30s", "10min"))
+EXISTING = Kind(as_if_exists, examples=("new", "fail", "resume"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +218,7 @@ class RunOption:
 
     def as_data(self, value: Any) -> Any:
         """Return a value as a file can hold it; `value_of` turns it back."""
-        if isinstance(value, (Tolerance, BestMetric)):
+        if isinstance(value, (Tolerance, BestMetric, SaveInterval)):
             return value.text
         if isinstance(value, tuple):
             return [str(item) for item in value]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from trainer_host.base.type_aliases import Array, Image
     from trainer_host.base.vision import Detections
@@ -78,6 +78,14 @@ class StartingWeights:
             "teacher": str(self.teacher) if self.teacher else None,
         }
 
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> StartingWeights:
+        """Return what `as_data` made this data of, as far as somebody left it as it was."""
+        path = {key: Path(data[key]) if data.get(key) else None for key in ("source", "architecture", "teacher")}
+        counts = {key: int(data.get(key) or 0) for key in ("tensors", "transferred", "partly")}
+        differences = {key: tuple(pair) for key, pair in (data.get("differences") or {}).items()}
+        return cls(**path, **counts, new=data.get("new") or {}, differences=differences)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -109,6 +117,8 @@ class TrainingOutcome:
         best_epoch: The epoch of the best checkpoint, counted from 1; None if none was written.
         ending: How the training ended.
         weights: The weights that it started from; None if the engine cannot say.
+        recoveries: Recoveries from values that were not finite, as plain data.
+        reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
     """
 
     epochs: int
@@ -121,6 +131,8 @@ class TrainingOutcome:
     best_epoch: int | None = None
     ending: Ending = Ending("epochs")
     weights: StartingWeights | None = None
+    recoveries: tuple[Mapping[str, Any], ...] = ()
+    reduced_batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +150,9 @@ class RunResult:
         best_epoch: The epoch of the best checkpoint, counted from 1; None if none was written.
         ending: How the training ended.
         weights: The weights that it started from; None if the engine cannot say.
+        resumed_from: The position that it was resumed from last: epoch in progress, counted from 1, and batches of it
+            that were done; None if it was not resumed.
+        nothing_done: Whether it was finished before, so that nothing was left to do.
     """
 
     task: str
@@ -150,6 +165,8 @@ class RunResult:
     best_epoch: int | None = None
     ending: Ending = Ending("epochs")
     weights: StartingWeights | None = None
+    resumed_from: Mapping[str, Any] | None = None
+    nothing_done: bool = False
 
     @property
     def metrics_of(self) -> str:
@@ -172,6 +189,8 @@ class RunResult:
             "metrics": self.metrics,
             "metrics_of": self.metrics_of,
             "weights": self.weights.as_data() if self.weights else None,
+            "resumed_from": dict(self.resumed_from) if self.resumed_from else None,
+            "nothing_done": self.nothing_done,
             "retryable": False,
         }
 

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.best_metric import BestMetric  # noqa: TC001
 from trainer_host.base.findings import FAIL, Tolerance
 from trainer_host.base.option_declaration import (
+    COMMANDS,
+    EXISTING,
     FOLDERS,
     FRACTION,
+    INTERVAL,
     METRIC,
     NAMES,
     PATH,
@@ -31,11 +34,13 @@ from trainer_host.base.option_declaration import (
     RunOption,
     option,
 )
+from trainer_host.base.save_interval import SaveInterval  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TRAINING = ("run",)
+RESUMED = ("run", "resume")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,7 @@ class RunOptions:
         None,
         "Task; inferred from the model or the dataset by default.",
         TEXT,
+        commands=tuple(name for name in COMMANDS if name != "resume"),
         metavar="NAME",
         environment_of=("run", "check", "convert"),
         as_word=True,
@@ -78,7 +84,7 @@ class RunOptions:
     )
     exact: bool = option(
         False,
-        "Keep the stock engine's arithmetic, bit for bit; refuse an untested engine.",
+        "Keep the stock engine's arithmetic and random numbers, bit for bit; refuse an untested engine.",
         SWITCH,
         commands=TRAINING,
         recorded=True,
@@ -127,6 +133,43 @@ class RunOptions:
         recorded=True,
         in_calls=True,
         details="With `--exact` it has no effect.",
+    )
+    checkpoint_every: SaveInterval | None = option(
+        None,
+        "Also save the state within an epoch, every so many batches or after this time.",
+        INTERVAL,
+        commands=RESUMED,
+        metavar="N|10min|30s",
+        recorded=True,
+        details="Without it, the state is saved after each epoch and [on a signal]"
+        "(../how-to/resume-a-run.md#in-the-middle-of-an-epoch).",
+    )
+    keep_state: bool = option(
+        False,
+        "Keep the state of the training when it is done, so that more epochs can follow.",
+        SWITCH,
+        commands=RESUMED,
+        recorded=True,
+        details="([how](../how-to/resume-a-run.md#more-epochs)).",
+    )
+    if_exists: str | None = option(
+        None,
+        "How to handle a run of this name that exists: resume continues it, new numbers the folder, fail stops.",
+        EXISTING,
+        commands=TRAINING,
+        metavar="resume|new|fail",
+        details="`resume` starts the run if there is none, and does nothing if it is finished "
+        "([how](../how-to/resume-a-run.md#one-command-for-schedulers)).",
+    )
+    allow: tuple[str, ...] = option(
+        (),
+        "Difference to accept although it changes the result of a resumed run, such as torch or dataset.",
+        NAMES,
+        commands=RESUMED,
+        metavar="NAME",
+        repeatable=True,
+        union=True,
+        details="([which](../how-to/resume-a-run.md#what-is-compared)).",
     )
     images: tuple[str, ...] = option(
         (),

@@ -1,4 +1,7 @@
-"""Stopping a run: the first SIGINT or SIGTERM waits for a checkpoint, the second does not."""
+"""Signals to a run: the first SIGINT or SIGTERM waits for its state to be saved, the second does not.
+
+SIGUSR1 and SIGUSR2, by which schedulers warn of the end of a job, save the state, and the run goes on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.errors import PluginCrashError, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+SAVING = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+"""Signals that save the state; Windows does not have them."""
 
 
 class StopRequest:
@@ -23,10 +30,11 @@ class StopRequest:
         waits: Whether the run will end by itself, with a checkpoint; otherwise the signal ends it at once.
         when: Where the run stands when it does not wait, for the message.
         over: Whether the outcome was reported, so that a signal changes nothing any more.
+        save_requested: Whether a signal asked for the state to be saved; whoever saves it sets this back.
     """
 
     def __init__(self, when: str = "before training began") -> None:
-        self.requested = self.terminated = self.waits = self.over = False
+        self.requested = self.terminated = self.waits = self.over = self.save_requested = False
         self.when = when
         self.process = os.getpid()
 
@@ -40,6 +48,9 @@ class StopRequest:
             self._handle_in_worker(number)
             return
         if self.over:
+            return
+        if number in SAVING:
+            self.save_requested = True
             return
         again, self.requested, self.terminated = self.requested, True, number == signal.SIGTERM
         if again or not self.waits:
@@ -70,18 +81,18 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
-        """Handle SIGINT and SIGTERM if this is the main thread, and restore the handlers on leaving."""
-        with handled_by(self.handle):
+        """Handle signals if this is the main thread, and restore the handlers on leaving."""
+        with handled_by(self.handle, (*STOPPING, *SAVING)):
             yield self
 
 
 @contextmanager
-def handled_by(handler: Callable[[int, Any], Any]) -> Iterator[None]:
-    """Have a function handle SIGINT and SIGTERM if this is the main thread, and restore the handlers on leaving."""
+def handled_by(handler: Callable[[int, Any], Any], numbers: Iterable[int] = STOPPING) -> Iterator[None]:
+    """Have a function handle signals if this is the main thread, and restore the handlers on leaving."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kept = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:

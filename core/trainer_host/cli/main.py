@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("trainer_host.cli.run", "Train a model."),
+    "resume": ("trainer_host.cli.resume", "Go on with a run that was stopped or killed."),
     "val": ("trainer_host.cli.val", "Evaluate a trained model."),
     "predict": ("trainer_host.cli.predict", "Find objects in images, folders or videos."),
     "check": ("trainer_host.cli.check", "Check a dataset, to the file and the line."),

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
     from trainer_host.base.resolved_run import ResolvedRun
+    from trainer_host.base.results import RunResult
+    from trainer_host.cli.console_reporter import ConsoleReporter
     from trainer_host.plugin.registry import Registry
 
 
@@ -29,7 +31,6 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
     The command line takes precedence over the file, the file over the task's defaults.
     """
     from trainer_host.cli.console_reporter import make_reporter
-    from trainer_host.cli.main import emit
 
     file, settings = split_file(words)
     reporter = make_reporter()
@@ -46,20 +47,23 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
     if request.options.dry_run:
         _print_settings(resolved, request.options.json)
         return
-    reporter.summary(result)
+    finish(request, result, reporter)
+
+
+def finish(request: Request, result: RunResult, reporter: ConsoleReporter) -> None:
+    """Show the outcome of a training."""
+    from trainer_host.cli.main import emit
+
+    if not result.nothing_done:
+        reporter.summary(result)
     if request.options.json:
         emit(result.as_json())
 
 
 def _resolved(request: Request, registry: Registry, reporter: Reporter) -> ResolvedRun:
-    from trainer_host.session.recorded_environment import differences, report
-    from trainer_host.session.resolution import resolve
-    from trainer_host.session.working_engine import working_engine
+    from trainer_host.session.training import resolve_only
 
-    with working_engine(request, registry, reporter) as engine:
-        run = resolve(request, registry, reporter, engine)
-        report(differences(run), run, reporter)
-        return run.resolved
+    return resolve_only(request, registry, reporter)
 
 
 def _print_settings(resolved: ResolvedRun, as_json: bool) -> None:

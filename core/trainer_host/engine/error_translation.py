@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.atomic_io import FULL
 from trainer_host.base.errors import (
     EnvironmentProblemError,
     Problem,
@@ -173,5 +175,23 @@ def _storage(error: OSError, text: str, folder: Path | None) -> StorageError:
     found = ERRNO.search(text)
     file = error.filename or (found and found["file"]) or folder
     reason = error.strerror or (found and found["reason"].strip()) or "input/output error"
-    fix = "free space, or give another folder with project=DIR"
-    return StorageError(Problem(f"cannot read or write: {reason}.", fix, str(file) if file else None))
+    where, elsewhere = str(file) if file else None, "or give another folder with project=DIR"
+    if _errno(error, text) not in FULL:
+        return StorageError(Problem(f"cannot read or write: {reason}.", f"free space, {elsewhere}", where))
+    needed, free = getattr(error, "needed", None), _free(file)
+    size = f" {_megabytes(needed)}" if needed else ""
+    left = f" ({_megabytes(free)} free)" if free is not None else ""
+    missing = _megabytes(needed - free) if needed and free is not None and free < needed else "space"
+    return StorageError(Problem(f"cannot write{size}: {reason}{left}.", f"free {missing}, {elsewhere}", where))
+
+
+def _free(file: Any) -> int | None:
+    """Return the free bytes where a file is to be written; None if the system does not say."""
+    try:
+        return shutil.disk_usage(Path(os.fsdecode(file)).parent).free
+    except (OSError, TypeError, ValueError):
+        return None
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class ProgressCallbacks:
-    """Callbacks of a training that report where it stands and heed a request to stop.
+    """Callbacks of a training that report where it stands, and say from when to when a request to stop waits.
 
     Args:
         reporter: Shows it.
-        stop: Whether the run is to end.
+        stop: The request, which the training itself heeds.
         metrics: Names of the metrics that belong in a summary.
         clock: Seconds of a clock that does not go back.
     """
@@ -36,11 +36,12 @@ class ProgressCallbacks:
         self.reporter, self.stop, self.metrics, self.clock = reporter, stop, tuple(metrics), clock
         self.batch, self.in_epoch = 0, False
         self.began = self.epoch_began = 0.0
+        self.first: float | None = None
 
-    def events(self) -> dict[str, Callable[[Any], None]]:
-        """Return the functions by event."""
+    def events(self, resumed: bool = False) -> dict[str, Callable[[Any], None]]:
+        """Return the functions by event; a resumed training does not report weights, which come from its state."""
         return {
-            "on_pretrain_routine_end": self.on_pretrain_routine_end,
+            **({} if resumed else {"on_pretrain_routine_end": self.on_pretrain_routine_end}),
             "on_train_start": self.on_train_start,
             "on_train_epoch_start": self.on_train_epoch_start,
             "on_train_batch_end": self.on_train_batch_end,
@@ -55,23 +56,22 @@ class ProgressCallbacks:
                 self.reporter.note(line)
 
     def on_train_start(self, trainer: Trainer) -> None:
-        """Start the clock; from here on a request to stop waits for a checkpoint."""
+        """Start the clock; from here on a request to stop waits for the state to be saved."""
         self.began = self.clock()
+        self.first = None
         self.stop.waits = True
-        if self.stop.requested:
-            self._end(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer) -> None:
-        """Note when the epoch began."""
-        self.batch, self.epoch_began, self.in_epoch = 0, self.clock(), True
+        """Note when the epoch began, or when a resumed training entered it."""
+        self.batch, self.epoch_began, self.in_epoch = trainer.loop.batch, self.clock(), True
+        if self.first is None:
+            self.first = self._done(trainer)
         self._show(trainer)
 
     def on_train_batch_end(self, trainer: Trainer) -> None:
-        """Report the batch, and end the epoch early on a request to stop."""
+        """Report the batch."""
         self.batch += 1
         self._show(trainer)
-        if self.stop.requested:
-            self._end(trainer)
 
     def on_fit_epoch_end(self, trainer: Trainer) -> None:
         """Report the epoch. The engine fires this once more after the final evaluation, which is not an epoch."""
@@ -87,26 +87,23 @@ class ProgressCallbacks:
                 epoch=trainer.epoch + 1,
                 epochs=trainer.epochs,
                 seconds=self.clock() - self.epoch_began,
-                seconds_left=self._left(trainer, trainer.epoch + 1 - trainer.start_epoch) or 0.0,
+                seconds_left=self._left(trainer, trainer.epoch + 1) or 0.0,
                 losses=self._losses(trainer),
                 metrics={k: float(metrics[k]) if evaluated else None for k in names},
                 best=evaluated and trainer.best_epoch == trainer.epoch + 1,
             )
         )
-        if self.stop.requested:
-            self._end(trainer)
 
     def on_train_end(self, trainer: Trainer) -> None:
         """Stop at once on a request from here on: there is no checkpoint to wait for."""
         self.stop.waits, self.stop.when = False, "after training; the model is saved"
 
-    @staticmethod
-    def _end(trainer: Trainer) -> None:
-        trainer.stop = trainer.interrupted = True
+    def _done(self, trainer: Trainer) -> float:
+        """Return the epochs that are done, with the fraction of the one in progress."""
+        return float(trainer.epoch + self.batch / max(len(trainer.train_loader), 1))
 
     def _show(self, trainer: Trainer) -> None:
-        batches = len(trainer.train_loader)
-        done = trainer.epoch - trainer.start_epoch + self.batch / max(batches, 1)
+        batches, done = len(trainer.train_loader), self._done(trainer)
         self.reporter.progress(
             Progress(
                 epoch=trainer.epoch + 1,
@@ -114,16 +111,17 @@ class ProgressCallbacks:
                 batch=self.batch,
                 batches=batches,
                 losses=self._losses(trainer) if self.batch else {},
-                seconds_left=self._left(trainer, done) if done >= 0.2 else None,
+                seconds_left=self._left(trainer, done) if done - (self.first or 0.0) >= 0.2 else None,
             )
         )
 
     def _left(self, trainer: Trainer, done: float) -> float | None:
-        """Return the seconds that the epochs still to come take, at the pace of those that are done."""
-        if done <= 0:
+        """Return the seconds that the epochs still to come take, at the pace of those of this process."""
+        here = done - (self.first or 0.0)
+        if here <= 0:
             return None
-        remaining: float = max(trainer.epochs - trainer.start_epoch - done, 0.0)
-        return (self.clock() - self.began) / done * remaining
+        remaining: float = max(trainer.epochs - done, 0.0)
+        return (self.clock() - self.began) / here * remaining
 
     @staticmethod
     def _losses(trainer: Trainer) -> dict[str, float]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
     from trainer_host.engine.process_state import EngineGlobals
+    from trainer_host.engine.resumption import Resumption
+    from trainer_host.engine.state_files import StateEntry
     from trainer_host.plugin.chain import Chain
 
 Command = Literal["run", "val", "predict"]
@@ -74,6 +76,10 @@ class EngineSettings(Protocol):
 
     def of_loading(self) -> frozenset[str]:
         """Return the settings that decide how a trained model computes, and are fixed once it is loaded."""
+        ...
+
+    def on_resume(self) -> Mapping[str, bool]:
+        """Return the settings that may change when a run is resumed, and whether they change its result."""
         ...
 
     def unknown(
@@ -243,8 +249,25 @@ class Engine(Protocol):
         """Return the file names of the dataset YAMLs that the engine ships."""
         ...
 
-    def training(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> Training:
-        """Return a training that has not begun."""
+    def training(
+        self,
+        run: LiveRun,
+        save_dir: Path,
+        reporter: Reporter,
+        stop: StopRequest,
+        resume: Resumption | None = ...,
+        record: Callable[[Sequence[StateEntry]], None] = ...,
+    ) -> Training:
+        """Return a training that has not begun.
+
+        Args:
+            run: What it does.
+            save_dir: Its folder.
+            reporter: Shows the progress.
+            stop: Whether it is to end early.
+            resume: The state that it goes on from; None for a new run.
+            record: Records the state files that are there, the newest last.
+        """
         ...
 
     def trained_model(self, checkpoint: Checkpoint, run: LiveRun, settings: Mapping[str, Any]) -> EngineModel:

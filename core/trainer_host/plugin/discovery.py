@@ -29,7 +29,7 @@ State = Literal["available", "disabled", "conflict", "incompatible", "broken"]
 
 HOST = "trainer-host"
 """The distribution whose plugins are built in."""
-BUILT_IN = frozenset({"run", "val", "predict", "check", "convert", "plugins", "doctor"})
+BUILT_IN = frozenset({"run", "resume", "val", "predict", "check", "convert", "plugins", "doctor"})
 """Names of commands that are reserved for the host."""
 FILE = "file"
 """The version of a plugin that is one file."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.request import from_environment, from_file
 from trainer_host.base.settings import name_of
+from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.settings_file_safety import vetted
 
@@ -50,7 +51,7 @@ def open_request(
         named = {id(plugin): name for plugin, name in zip(own, names, strict=True)}
         plugins = dict.fromkeys(named.get(id(plugin), plugin) for plugin in request.options.plugins)
         request = request.with_options(plugins=tuple(plugins))
-    _refuse_absent_objects(request, {*names, given.options.task, *given.settings})
+    refuse_absent_objects(request, {*names, given.options.task, *given.settings})
     return request, registry
 
 
@@ -69,8 +70,20 @@ def _repeated(file: Request, asked: Request) -> dict[str, Any]:
     return kept
 
 
-def _refuse_absent_objects(request: Request, present: Collection[str | None]) -> None:
+def objects_of(registry: Registry) -> list[str]:
+    """Return the names of the plugins that were given as objects."""
+    return [record.name for record in registry.records if record.version == OBJECT]
+
+
+def refuse_absent_objects(
+    request: Request, present: Collection[str | None], call: str = "run(settings_file={file!r}"
+) -> None:
     """Refuse the record of a run that had plugins or settings which no file can hold, unless they are given again.
+
+    Args:
+        request: The request that the record is part of.
+        present: Names of the plugins and settings that are given as objects.
+        call: The beginning of the call that gives them.
 
     Raises:
         SettingsError: If one is missing.
@@ -81,7 +94,7 @@ def _refuse_absent_objects(request: Request, present: Collection[str | None]) ->
     for name, kind in absent.items():
         again = f"plugins=[{kind.rpartition('.')[2]}()]" if name in named else f"{name}=..."
         what = f"{name!r} was given to the run as an object of the class {kind}, which a file cannot store."
-        fix = f"call trainer_host.run(settings_file={str(request.file)!r}, {again})"
+        fix = f"call trainer_host.{call.format(file=str(request.file))}, {again})"
         problems.append(Problem(what, fix, str(request.file)))
     if problems:
         raise SettingsError(*problems)

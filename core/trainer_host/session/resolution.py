@@ -68,7 +68,7 @@ def resolve(request: Request, registry: Registry, reporter: Reporter, engine: En
     settings = _known(request, engine)
     refused, unused = engine.settings.unused(settings, "run", chain.engine_task if chain else None, request.where)
     problems += refused
-    if refused and settings.keys() & {"resume", "cfg"} and "model" not in settings:
+    if refused and "cfg" in settings and "model" not in settings:
         failed = None  # what to write instead names the task
     if failed is not None and not problems:
         raise failed

@@ -37,11 +37,8 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train", ma
     """
     if settings.get("save_dir"):
         return _make(Path(os.path.expanduser(str(settings["save_dir"]))).resolve(), True, made)  # noqa: PTH111
-    base = _project(task, str(settings.get("project") or ""))
+    base, wanted = _named(task, settings, name)
     _sweep_runs(base)
-    wanted = str(settings.get("name") or name)
-    if Path(wanted).name != wanted or wanted in {".", ".."}:
-        raise SettingsError(Problem(f"name={wanted} is not a valid folder name.", _split(wanted)))
     if settings.get("exist_ok"):
         return _make((base / wanted).resolve(), True, made)
     for number in range(1, MOST_RUNS):
@@ -54,7 +51,45 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train", ma
     raise SettingsError(Problem(f"there are {MOST_RUNS} runs named {wanted}.", "give another name=NAME"))
 
 
-def _project(task: str, project: str) -> Path:
+def _named(task: str, settings: Mapping[str, Any], name: str) -> tuple[Path, str]:
+    """Return the folder of the project, and the name in it."""
+    base = project_folder(task, str(settings.get("project") or ""))
+    wanted = str(settings.get("name") or name)
+    if Path(wanted).name != wanted or wanted in {".", ".."}:
+        raise SettingsError(Problem(f"name={wanted} is not a valid folder name.", _split(wanted)))
+    return base, wanted
+
+
+def claim_named_folder(task: str, settings: Mapping[str, Any], if_exists: str) -> tuple[Path, bool]:
+    """Make the folder of a run under just the name that was given; return it, and whether it was made.
+
+    Args:
+        task: The task's name.
+        settings: ``project``, ``name`` and ``save_dir`` as the engine knows them.
+        if_exists: How to handle a folder that exists: ``resume`` or ``fail``.
+
+    Raises:
+        SettingsError: If there is no name, or if the folder exists and that is refused.
+        StorageError: If the folder cannot be made.
+    """
+    if settings.get("save_dir"):
+        folder = Path(os.path.expanduser(str(settings["save_dir"]))).resolve()  # noqa: PTH111
+    elif settings.get("name"):
+        base, wanted = _named(task, settings, "")
+        _sweep_runs(base)
+        folder = (base / wanted).resolve()
+    else:
+        raise SettingsError(Problem(f"--if-exists={if_exists} needs the name of a run.", "add name=NAME"))
+    try:
+        return _make(folder, False, None), True
+    except FileExistsError:
+        if if_exists == "resume" and folder.is_dir():
+            return folder, False
+    what = "the run's folder exists."
+    raise SettingsError(Problem(what, "give another name=NAME, or add --if-exists=resume", str(folder)))
+
+
+def project_folder(task: str, project: str) -> Path:
     """Return the folder of a project: a plain name is below ``runs/TASK``, a path is what it says."""
     path = Path(os.path.expanduser(project))  # noqa: PTH111 (which raises nothing for a user that does not exist)
     if str(path).startswith("~"):

@@ -6,36 +6,65 @@ import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.atomic_io import atomic_write
+from trainer_host.base.atomic_io import atomic_write, plain
 from trainer_host.base.display import escaped
 from trainer_host.base.settings import is_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trainer_host.base.resolved_run import ResolvedRun
+    from trainer_host.engine.state_files import StateEntry
+    from trainer_host.session.recorded_environment import Difference
 
 FILE = "run.yaml"
 
 
 class RunRecord:
-    """Writes ``run.yaml`` into a run's folder when it begins, and again when it ends.
+    """Writes ``run.yaml`` into a run's folder when it begins, with each state that is saved, and when it ends.
 
     Args:
         folder: The run's folder.
         resolved: What the run does.
+        earlier: The record of the run that is resumed. The file stays as it is until `resume` is called, so that a
+            resume which is refused changes nothing.
     """
 
-    def __init__(self, folder: Path, resolved: ResolvedRun) -> None:
+    def __init__(self, folder: Path, resolved: ResolvedRun, earlier: Mapping[str, Any] | None = None) -> None:
         self.path, self.resolved = folder / FILE, resolved
         self.dataset: dict[str, Any] = {"file": str(resolved.settings.get("data"))}
         self.outcome: dict[str, Any] = {"status": "running", "started": _now()}
+        self.is_written = earlier is None
+        if earlier is not None:
+            kept = {key: earlier[key] for key in ("started", "states", "resumed", "weights") if key in earlier}
+            self.outcome |= kept
         self._write()
 
     def read(self, dataset: Mapping[str, Any]) -> None:
         """Record what was read of the dataset, and what was skipped."""
         self.dataset |= dataset
+        self._write()
+
+    def resume(self, entry: StateEntry | None, differences: Sequence[Difference]) -> None:
+        """Record that the run goes on.
+
+        Args:
+            entry: The state that it goes on from; None for its beginning.
+            differences: What differs from the run as it was recorded.
+        """
+        place = {"epoch": entry.epoch + 1, "batch": entry.batch} if entry is not None else {"epoch": 1, "batch": 0}
+        found = [{"name": d.name, "recorded": plain(d.recorded), "now": plain(d.now)} for d in differences]
+        self.outcome["resumed"] = [
+            *self.outcome.get("resumed", ()),
+            {"at": _now(), "from": place, "differences": found},
+        ]
+        self.is_written = True
+        self._write()
+
+    def save_states(self, entries: Sequence[StateEntry]) -> None:
+        """Record the state files; with this a state that was written becomes the one to go on from."""
+        self.outcome["states"] = [entry.as_data() for entry in entries]
         self._write()
 
     def end(self, status: str, **facts: Any) -> None:
@@ -44,8 +73,10 @@ class RunRecord:
         self._write()
 
     def _write(self) -> None:
+        if not self.is_written:
+            return
         text = self.resolved.text({**self.outcome, "dataset": self.dataset})
-        atomic_write(self.path, (_head(self.resolved) + text).encode())
+        atomic_write(self.path, (_head(self.resolved) + text).encode(), durable=True)
 
 
 def _now() -> str:

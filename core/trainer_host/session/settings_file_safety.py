@@ -107,6 +107,7 @@ def _holds_files(folder: Path) -> bool:
 def _folders(own: dict[str, Any], settings: dict[str, Any], file: Path) -> Iterator[Problem]:
     """Yield what the file wants to be written over outside of the working folder; a new folder may be anywhere."""
     keys = ["save_dir"] if settings.get("save_dir") else ["project"] if settings.get("exist_ok") else []
+    keys += ["resume"] if isinstance(settings.get("resume"), str) else []
     here = os.path.join(os.path.realpath(Path.cwd()), "")  # noqa: PTH118
     for key in keys:
         value = own.get(key)

@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import shlex
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import LossError, PluginCrashError, PluginError, SettingsError, StoppedError, UnsafeError
+from trainer_host.base.atomic_io import display_path
+from trainer_host.base.errors import (
+    LossError,
+    PluginCrashError,
+    PluginError,
+    SettingsError,
+    StoppedError,
+    StorageError,
+    TrainerError,
+    UnsafeError,
+)
 from trainer_host.base.findings import DatasetError
+from trainer_host.base.folder_lock import FILE as LOCK
 from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error
 from trainer_host.engine.process_state import preserved_state
+from trainer_host.engine.resumption import Resumption
+from trainer_host.engine.state_files import StateEntry, StateFiles
+from trainer_host.session.opening import objects_of, refuse_absent_objects
 from trainer_host.session.recorded_environment import differences, report
-from trainer_host.session.resolution import resolve
-from trainer_host.session.run_folders import claim_folder, hold_folder
+from trainer_host.session.recorded_run import RecordedRun
+from trainer_host.session.resolution import resolve, setting_problems
+from trainer_host.session.resume import (
+    accept,
+    announce,
+    as_data,
+    good_state,
+    in_its_folder,
+    joined_request,
+    more_epochs,
+    position,
+    refuse_more_epochs,
+    split_resume,
+)
+from trainer_host.session.run_folders import claim_folder, claim_named_folder, hold_folder
 from trainer_host.session.run_record import FILE, RunRecord
 from trainer_host.session.working_engine import prepared, working_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
+    from trainer_host.base.folder_lock import FolderLock
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
+    from trainer_host.base.resolved_run import ResolvedRun
     from trainer_host.base.results import TrainingOutcome
-    from trainer_host.engine.protocol import LiveRun, Training
+    from trainer_host.engine.protocol import Engine, LiveRun, Training
     from trainer_host.plugin.registry import Registry
+    from trainer_host.session.recorded_environment import Difference
 
 PICTURES = 6
 FACTS = (
@@ -36,45 +67,152 @@ FACTS = (
 
 
 def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
-    """Train, and return the outcome. The process is left as it was found.
+    """Train, or resume a run, and return the outcome. The process is left as it was found.
 
     Raises:
         TrainerError: For every cause that is expected.
     """
     stop = StopRequest()
-    with working_engine(request, registry, reporter) as engine, stop.listening():
-        try:
+    try:
+        request, folder = split_resume(request)
+        with working_engine(_recorded(folder, request), registry, reporter) as engine, stop.listening():
+            if folder is not None:
+                return resume(folder, request, registry, reporter, stop, engine)
             run = resolve(request, registry, reporter, engine)
-            if run.engine is engine:
-                return train(run, reporter, stop)
-            with preserved_state(lambda: run.engine), prepared(run.engine, reporter, run.options.verbose):
-                return train(run, reporter, stop)
-        finally:
-            reporter.close()
+            with _prepared(run, engine, reporter):
+                return begin(run, request, registry, reporter, stop, engine)
+    finally:
+        reporter.close()
+
+
+def _recorded(folder: Path | None, request: Request) -> Request:
+    """Return the request of the run that is resumed, whose task decides on the engine; a new run's own."""
+    begun = folder is not None and (folder / FILE).exists()
+    return RecordedRun.read(folder, request).request if folder is not None and begun else request
+
+
+@contextmanager
+def _prepared(run: LiveRun, engine: Engine, reporter: Reporter) -> Iterator[None]:
+    """Prepare the engine of a run for work, if it is not the one that the request seemed to need."""
+    if run.engine is engine:
+        yield
+    else:
+        with preserved_state(lambda: run.engine), prepared(run.engine, reporter, run.options.verbose):
+            yield
+
+
+def begin(
+    run: LiveRun, request: Request, registry: Registry, reporter: Reporter, stop: StopRequest, engine: Engine
+) -> RunResult:
+    """Train in the folder that the request chooses, or go on with the run that is in it."""
+    if_exists = request.options.if_exists
+    if if_exists is None or if_exists == "new":
+        return train(run, reporter, stop)
+    folder, is_new = claim_named_folder(run.chain.name, run.resolved.settings, if_exists)
+    if is_new:
+        return _train_in(folder, run, reporter, stop)
+    return resume(folder, in_its_folder(request), registry, reporter, stop, engine)
 
 
 def train(run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:
     """Train in a new folder, which holds the record of the run."""
-    save_dir = claim_folder(run.chain.name, run.resolved.settings)
-    before = {entry.name for entry in save_dir.iterdir()}
-    lock = hold_folder(save_dir, reporter)
+    return _train_in(claim_folder(run.chain.name, run.resolved.settings), run, reporter, stop)
+
+
+def _train_in(folder: Path, run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:
+    """Train in a folder, which holds the record of the run."""
+    before = {entry.name for entry in folder.iterdir()}
+    lock = hold_folder(folder, reporter)
     try:
-        work = _Work(run, save_dir, RunRecord(save_dir, run.resolved), reporter, stop)
-        training = run.engine.training(run, save_dir, reporter, stop)
-        try:
-            outcome = work.train(training)
-            predictions = work.picture(outcome)
-        except BaseException as error:
-            shown = work.record_error(error, training)
-            lock.release()  # its file is the last one in a folder that is to go
-            if not work.began or isinstance(shown, SettingsError):
-                work.tidy(shown, before)
-            if shown is not error:
-                raise shown from error
-            raise
-        return work.record_result(outcome, predictions)
+        StateFiles(folder / "weights").remove()  # of an earlier run in the folder, whose record is replaced
+        return _Work(run, folder, RunRecord(folder, run.resolved), reporter, stop, lock, before).carry_out()
     finally:
         lock.release()
+
+
+def resume(
+    folder: Path, request: Request, registry: Registry, reporter: Reporter, stop: StopRequest, engine: Engine
+) -> RunResult:
+    """Go on with the run of a folder; a finished one is left as it is.
+
+    Raises:
+        SettingsError: If it cannot go on with what the user asks for.
+    """
+    lock = hold_folder(folder, reporter)
+    try:
+        if not (folder / FILE).exists() and not any(f.name != LOCK for f in folder.iterdir()):
+            # It was claimed by a process that ended before it wrote a record.
+            run = resolve(request, registry, reporter, engine)
+            with _prepared(run, engine, reporter):
+                return _Work(run, folder, RunRecord(folder, run.resolved), reporter, stop, lock, set()).carry_out()
+        recorded = RecordedRun.read(folder, request)
+        more = more_epochs(request, recorded, engine)
+        if recorded.is_finished and more is None:
+            return _finished(recorded, reporter)
+        if recorded.is_finished and more is not None:
+            refuse_more_epochs(recorded, more)
+        joined, changed = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
+        registry = registry.without(joined.off)
+        refuse_absent_objects(joined, {*objects_of(registry), *request.settings}, "resume({file!r}")
+        run = replace(resolve(joined, registry, reporter, engine), repeats=recorded.record)
+        state = good_state(recorded, reporter)
+        entry = state.entry if state is not None else None
+        found = differences(run)
+        accept(found, request.options.allow, reporter)
+        announce(recorded, state, run.resolved.settings.get("epochs"), changed, reporter)
+        before = {each.name for each in folder.iterdir()}
+        record = RunRecord(folder, run.resolved, recorded.record)
+        resumed = _Resumed(recorded, entry, [*changed, *found], request.options.allow)
+        with _prepared(run, engine, reporter):
+            return _Work(run, folder, record, reporter, stop, lock, before, resumed).carry_out()
+    finally:
+        lock.release()
+
+
+def resolve_only(request: Request, registry: Registry, reporter: Reporter) -> ResolvedRun:
+    """Return what `run` would carry out, also for a run that is resumed; nothing is trained or written."""
+    request, folder = split_resume(request)
+    with working_engine(_recorded(folder, request), registry, reporter) as engine:
+        if folder is not None:
+            recorded = RecordedRun.read(folder, request)
+            request, _ = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
+            return resolve(request, registry.without(request.off), reporter, engine).resolved
+        run = resolve(request, registry, reporter, engine)
+        report(differences(run), run, reporter)
+        return run.resolved
+
+
+def _finished(recorded: RecordedRun, reporter: Reporter) -> RunResult:
+    """Return the outcome of a run that is finished, with nothing done."""
+    reporter.note(f"{recorded.shown} is finished: nothing to do.")
+    if not recorded.request.options.keep_state:
+        StateFiles(recorded.folder / "weights").remove()  # in case the process was killed before it did
+    return recorded.result()
+
+
+@dataclass
+class _Resumed:
+    """What a run is resumed from.
+
+    Attributes:
+        recorded: The run as it was recorded.
+        entry: The state; None if there is none yet.
+        differences: What differs from the record, and was accepted.
+        allowed: Names of differences that are accepted.
+    """
+
+    recorded: RecordedRun
+    entry: StateEntry | None
+    differences: list[Difference]
+    allowed: Collection[str]
+
+    @property
+    def resumption(self) -> Resumption | None:
+        """The same for the engine; None if it begins."""
+        if self.entry is None:
+            return None
+        more = any(one.name == "epochs" for one in self.differences)  # which can only become more
+        return Resumption((self.entry,), tuple(self.recorded.resumes), more)
 
 
 @dataclass
@@ -87,6 +225,9 @@ class _Work:
         record: Its record.
         reporter: Shows the progress.
         stop: Whether it is to end early.
+        lock: The lock of the folder.
+        before: Names of what was in the folder before.
+        resumed: What it is resumed from; None for a new run.
         began: Whether it has trained.
     """
 
@@ -95,7 +236,44 @@ class _Work:
     record: RunRecord
     reporter: Reporter
     stop: StopRequest
+    lock: FolderLock
+    before: Collection[str]
+    resumed: _Resumed | None = None
     began: bool = False
+
+    def carry_out(self) -> RunResult:
+        """Train, and return the outcome."""
+        resumption = self.resumed.resumption if self.resumed is not None else None
+        training = self.run.engine.training(
+            self.run, self.save_dir, self.reporter, self.stop, resumption, self.record.save_states
+        )
+        try:
+            outcome = self.train(training)
+            predictions = self.picture(outcome)
+        except BaseException as error:
+            shown = self.record_error(error, training)
+            self.lock.release()  # its file is the last one in a folder that is to go
+            if not self.began or isinstance(shown, SettingsError):
+                self.tidy(shown, self.before)
+            if shown is not error:
+                raise shown from error
+            raise
+        return self.record_result(outcome, predictions)
+
+    def resume(self, dataset: Mapping[str, Any]) -> None:
+        """Compare the dataset with the recorded one, and record that the run goes on.
+
+        Raises:
+            SettingsError: If it differs, and that is not allowed.
+        """
+        if (resumed := self.resumed) is None:
+            return
+        known = resumed.differences
+        found = [one for one in differences(self.run, dataset.get("fingerprint")) if one not in known]
+        accept(found, resumed.allowed, self.reporter)
+        self.record.resume(resumed.entry, [*known, *found])
+        if resumed.entry is None:  # rows of a run that saved no state
+            (self.save_dir / self.run.engine.results_file).unlink(missing_ok=True)
 
     def train(self, training: Training) -> TrainingOutcome:
         """Prepare and train.
@@ -107,7 +285,9 @@ class _Work:
         with blamed(chain.manager, self.run.engine):
             dataset = training.prepare()
             self.record.read(dataset)
-            report(differences(self.run, dataset.get("fingerprint")), self.run, self.reporter)
+            if self.resumed is None:
+                report(differences(self.run, dataset.get("fingerprint")), self.run, self.reporter)
+            self.resume(dataset)
             extensions = ", ".join(m.record.name for m in chain.extensions)
             also = f" with {extensions}" if extensions else ""
             self.reporter.note(f"Training {chain.name}{also} {training.describe()}.")
@@ -116,19 +296,36 @@ class _Work:
             self.began = True
             outcome = training.train()
         if outcome.interrupted:
-            raise self.stop.error(f"last checkpoint {outcome.last or 'not saved'}")
+            raise self.stop.error(self.kept(outcome.last))
         return outcome
+
+    def kept(self, last: Path | None) -> str:
+        """Return what a run that ends early leaves behind, for its message."""
+        if states := self.record.outcome.get("states"):
+            place = position(StateEntry.of_data(states[-1]), self.run.resolved.settings.get("epochs"))
+            return f"the state is saved {place}"
+        return f"last checkpoint {last or 'not saved'}"
 
     def record_error(self, error: BaseException, training: Training) -> BaseException:
         """Record why the training ended, and return the error to show."""
         last = training.last_checkpoint()
         known = known_error(error, self.save_dir, self.run.engine) or error
-        shown = self.stop.instead_of(known, f"last checkpoint {last}" if last else "before training began")
+        shown = self.stop.instead_of(known, self.kept(last) if last or self.began else "before training began")
+        shown = self.with_way_on(shown)
         with suppress(OSError):  # such as a full disk: show the error itself, not that of its record
             start = training.starting_weights()
             facts = {"weights": start.as_data()} if start else {}
             self.record.end(_status(shown), error=str(shown) or type(shown).__name__, **facts)
         return shown
+
+    def with_way_on(self, error: BaseException) -> BaseException:
+        """Add to an error that ends a run which can be resumed where it is, and how to go on."""
+        if isinstance(error, TrainerError) and self.record.outcome.get("states"):
+            command = shlex.join(["trainer", "resume", display_path(self.save_dir)])
+            error.details |= {"save_dir": str(self.save_dir), "resume": command}
+            if isinstance(error, (StoppedError, StorageError)):
+                error.problems = tuple(replace(p, fix=_then(p.fix, command)) for p in error.problems)
+        return error
 
     def record_result(self, outcome: TrainingOutcome, predictions: Path | None) -> RunResult:
         """Record the outcome, and return it."""
@@ -143,9 +340,16 @@ class _Work:
             best_epoch=outcome.best_epoch,
             ending=outcome.ending,
             weights=outcome.weights,
+            resumed_from=as_data(resumed.entry) if (resumed := self.resumed) and resumed.entry else None,
         )
-        facts = result.as_json()
-        self.record.end("done", **{key: facts[key] for key in FACTS}, threads=outcome.threads)
+        happened = {"recoveries": [dict(r) for r in outcome.recoveries], "reduced_batch": outcome.reduced_batch}
+        more = {key: value for key, value in happened.items() if value}
+        facts, keep = result.as_json(), self.run.options.keep_state
+        if not keep:  # first, so that no record names a file that is gone
+            self.record.outcome.pop("states", None)
+        self.record.end("done", **{key: facts[key] for key in FACTS}, **more, threads=outcome.threads)
+        if not keep:
+            StateFiles(self.save_dir / "weights").remove()
         return result
 
     def tidy(self, error: BaseException, before: Collection[str]) -> None:
@@ -182,6 +386,12 @@ class _Work:
         except Exception as error:  # also whatever a plugin's predictor raises
             self.reporter.warn(f"cannot draw the pictures of predictions: {error}")
             return None
+
+
+def _then(fix: str | None, command: str) -> str:
+    """Return a fix that ends with the command which goes on."""
+    first = (fix or "").partition(", ")[0]  # the alternative is for a run that cannot go on
+    return f"{first}, then {command}" if first else f"to continue, {command}"
 
 
 def _status(error: BaseException) -> str:

@@ -110,7 +110,7 @@ def test_the_version(trainer: Trainer, option: str) -> None:
     ("words", "said"),
     [
         (["rum"], "unknown command 'rum'. Did you mean 'run'?"),
-        (["xyzzy"], "unknown command 'xyzzy'. Commands: run, val, predict"),
+        (["xyzzy"], "unknown command 'xyzzy'. Commands: run, resume, val, predict"),
         (["run", "--epoch", "3"], "--epoch"),
         (["run", "a.yaml", "b.yml"], "only one settings file can be given, not a.yaml, b.yml."),
         (["plugins", "shw"], "shw"),
@@ -158,13 +158,13 @@ FINE = ("--task", "pose", "model=yolo11n-pose.yaml")
         ([*FINE, "epochs="], 3, ["epochs= has no value."]),
         ([*FINE, "device=0,1"], 3, ["device=0,1", "several devices", "device=0"]),
         ([*FINE, "device=[0,1]"], 3, ["several devices"]),
-        ([*FINE, "resume=True"], 3, ["resume=True is not supported yet"]),
+        ([*FINE, "resume=True"], 3, ["no run to resume in runs/pose. Fix: give the run's folder: resume=DIR"]),
         ([*FINE, "name=../x"], 3, ["name=../x is not a valid folder name"]),
         ([*FINE, "name=a/b"], 3, ["name=a/b is not a valid folder name"]),
         ([*FINE, "name=a/"], 3, ["name=a/ is not a valid folder name. Fix: write name=a"]),
         ([*FINE, "project=~no-such-user"], 3, ["unknown user 'no-such-user'", "write project=~/runs"]),
         ([*FINE, "best.pt"], 3, ["'best.pt' is not a setting. Fix: write model=best.pt"]),
-        (["resume=runs/last.pt"], 3, ["Fix: start a new run from the checkpoint: model=runs/last.pt"]),
+        (["resume=runs/last.pt"], 3, ["run runs/last.pt not found. Fix: give the folder of a run"]),
         (["cfg=exp.yaml"], 3, ["Fix: name the settings file itself: trainer run exp.yaml"]),
         ([*FINE, "batch=auto"], 3, ["batch=auto is not valid. Fix: write a number of images such as batch=16"]),
         ([*FINE, "lr0=fast"], 3, ["lr0=fast is not valid. Fix: write a number, such as lr0=0.01"]),
@@ -262,10 +262,10 @@ def test_models_of_another_family(trainer: Trainer, data: Path, task: str, model
 
 
 def test_all_problems_are_reported_together(trainer: Trainer, data: Path) -> None:
-    wrong = ["epoch=3", "imgsx=64", "epochs=abc", "device=0,1", "pose.x=1", "pose.y=1", "resume=True"]
+    wrong = ["epoch=3", "imgsx=64", "epochs=abc", "device=0,1", "pose.x=1", "pose.y=1", "cfg=x.yaml"]
     done = trainer("run", *FINE, f"data={data}", *wrong)
     refused(done, 3, problems=7)
-    for text in ("'epoch'", "'imgsx'", "epochs=abc", "device=0,1", "'x'", "'y'", "resume="):
+    for text in ("'epoch'", "'imgsx'", "epochs=abc", "device=0,1", "'x'", "'y'", "cfg="):
         assert any(text in problem for problem in done.problems)
 
 

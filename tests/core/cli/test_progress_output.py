@@ -62,8 +62,7 @@ class Run:
             best_epoch=None,
             evaluated_epoch=None,
             starting_weights=None,
-            stop=False,
-            interrupted=False,
+            loop=SimpleNamespace(batch=0),
         )
 
     def fire(self, event: str) -> None:
@@ -78,8 +77,6 @@ class Run:
             self.now += seconds
             self.trainer.tloss = {"box_loss": 1.5, "cls_loss": 0.25}
             self.fire("on_train_batch_end")
-            if self.trainer.stop:
-                break
         if evaluated:
             self.trainer.evaluated_epoch = self.trainer.epoch + 1
         self.fire("on_fit_epoch_end")
@@ -205,37 +202,26 @@ def test_a_metric_that_is_missing_is_skipped() -> None:
     assert run.listener.epochs[0].metrics == {}
 
 
-def test_a_request_to_stop_ends_the_run_after_the_batch() -> None:
+def test_a_request_to_stop_waits_while_the_training_lasts() -> None:
     run = Run(epochs=4, batches=5)
     assert run.stop.waits is False
     run.begin()
     assert run.stop.waits is True
-    run.fire("on_train_epoch_start")
-    run.stop.requested = True
-    run.fire("on_train_batch_end")
-    assert (run.trainer.stop, run.trainer.interrupted) == (True, True)
+    run.epoch()
     run.fire("on_train_end")
     assert run.stop.waits is False
 
 
-@pytest.mark.parametrize("event", ["on_train_start", "on_train_batch_end"])
-def test_a_request_is_heeded_at_the_next_event(event: str) -> None:
-    run = Run()
-    run.stop.requested = True
-    run.trainer.tloss = {"box_loss": 1.0}
-    run.fire(event)
-    assert (run.trainer.stop, run.trainer.interrupted) == (True, True)
-
-
-def test_a_request_while_validating_is_heeded() -> None:
-    run = Run()
+def test_a_training_entered_in_the_middle_of_an_epoch_is_shown_from_there() -> None:
+    run = Run(epochs=4, batches=10, start=2)
     run.begin()
+    run.trainer.loop.batch = 5
     run.fire("on_train_epoch_start")
-    run.fire("on_train_batch_end")
-    run.trainer.tloss = {"box_loss": 1.0}
-    run.stop.requested = True
-    run.fire("on_fit_epoch_end")
-    assert run.trainer.interrupted is True
+    for _ in range(5):
+        run.now += 1
+        run.fire("on_train_batch_end")
+    shown = run.listener.standings[-1]
+    assert (shown.epoch, shown.batch, shown.seconds_left) == (3, 10, 10.0)
 
 
 # The console

@@ -29,6 +29,7 @@ def trainer(done: int = 3, **state: Any) -> Any:
         "evaluated_epoch": done,
         "best_epoch": stopper.best_epoch,
         "stopper": stopper,
+        "loop": SimpleNamespace(epoch=done - 1),
         "train_time_start": 0.0,
         "epoch_time_start": 60.0,
     }
@@ -60,7 +61,7 @@ def trainer(done: int = 3, **state: Any) -> Any:
         ({"time": 1.0, "epochs": 3}, Ending("time", "time limit of 1 h reached after 3 epochs")),
         ({"time": 1.0, "done": 12, "epochs": 12}, Ending("time", "time limit of 1 h reached after 12 epochs")),
         ({"time": 1.0, "done": 1, "planned_epochs": 1, "epochs": 60}, Ending("epochs", None)),
-        ({"interrupted": True}, Ending("signal", "stopped by a signal after 3 of 10 epochs", 10)),
+        ({"interrupted": True}, Ending("signal", "stopped by a signal after 2 of 10 epochs", 10)),
         ({}, Ending("plugin", "stopped early after 3 of 10 epochs by a callback of a plugin", 10)),
         ({"patience": 0}, Ending("plugin", "stopped early after 3 of 10 epochs by a callback of a plugin", 10)),
         ({"done": 1}, Ending("plugin", "stopped early after 1 of 10 epochs by a callback of a plugin", 10)),

@@ -105,6 +105,70 @@ def test_a_run_stops_with_a_checkpoint(
     assert [f.name for f in folder.rglob("*.part")] == []
 
 
+STOP = """
+import os
+from trainer_host import hookimpl
+
+count = []
+
+def stop(_):
+    count.append(1)
+    if len(count) == {which}:
+        os.kill(os.getpid(), {number})
+
+@hookimpl
+def callbacks(ctx):
+    return {{{event!r}: stop}}
+"""
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("event", "which", "position"),
+    [("on_train_batch_start", 1, "0, 1, 'batches'"), ("on_val_batch_start", 2, "1, 2, 'validation'")],
+)
+def test_a_run_stops_within_a_batch_with_its_state(
+    tmp_path: Path, data: Path, event: str, which: int, position: str
+) -> None:
+    (tmp_path / "stop.py").write_text(STOP.format(event=event, which=which, number=int(signal.SIGTERM)))
+    done = command(*RUN, "batch=4", f"data={data}", "--plugin", "./stop.py", cwd=tmp_path)
+    assert done.code == 143, done.err
+    assert "Traceback" not in done.err
+    folder = tmp_path / "runs" / "pose" / "train"
+    states = sorted((folder / "weights").glob("state-*.pt"))
+    script = f"import torch; s = torch.load({str(states[-1])!r}, weights_only=True)['loop']; "
+    assert python(script + "print(s['epoch'], s['batch'], repr(s['phase']), sep=', ')") == f"{position}\n"
+    rows = folder / "results.csv"
+    assert (len(rows.read_text().splitlines()) - 1 if rows.exists() else 0) == int(position[0])
+    assert record_of(folder)["status"] == "stopped"
+
+
+WARN = """
+import os, pathlib, signal
+from trainer_host import hookimpl
+
+def warn(trainer):
+    if trainer.loop.batch == 1:
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+def see(trainer):
+    pathlib.Path("seen.txt").write_text(str([f.name for f in trainer.wdir.glob("state-*.pt")]))
+
+@hookimpl
+def callbacks(ctx):
+    return {"on_train_batch_start": warn, "on_train_epoch_end": see}
+"""
+
+
+@pytest.mark.train
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system does not have the signal")
+def test_a_warning_of_a_scheduler_saves_the_state_and_the_run_goes_on(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "warn.py").write_text(WARN)
+    done = command(*RUN[:-2], "epochs=1", "batch=2", f"data={data}", "--plugin", "./warn.py", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert (tmp_path / "seen.txt").read_text() == "['state-0000-000002.pt']"
+
+
 @pytest.mark.train
 def test_a_second_signal_ends_a_run_at_once(tmp_path: Path, data: Path) -> None:
     stubborn = (

@@ -10,6 +10,7 @@ from trainer_host.base.best_metric import BestMetric
 from trainer_host.base.run_options import RunOptions
 from trainer_host.engine.error_translation import blamed
 from trainer_host.engine.live_run import run_of_chain
+from trainer_host.engine.ultralytics.drop_in_states import drop_in_saver
 from trainer_host.engine.ultralytics.engine import UltralyticsEngine
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.host_trainer import HostTrainer
@@ -52,6 +53,7 @@ class DropInTrainer(HostTrainer):
         with blamed(chain.manager, engine), engine_errors():
             run = run_of_chain(chain, engine, options=RunOptions(exact=True, best_metric=best), drop_in=True)
             super().__init__(cfg, overrides, _callbacks, run=run)
+        self.saver = drop_in_saver(self)
 
     def train(self) -> None:
         """Train.

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def ending_of(trainer: HostTrainer) -> Ending:
     """Return how a training ended. The engine itself does not record why."""
-    limit, done = trainer.args.time, trainer.epoch + 1
+    limit = trainer.args.time
+    done = trainer.loop.epoch if trainer.interrupted else trainer.epoch + 1
     planned = None if limit else trainer.planned_epochs
     trained = counted(done, "epoch") if limit else f"{done} of {counted(trainer.planned_epochs, 'epoch')}"
     if trainer.interrupted:

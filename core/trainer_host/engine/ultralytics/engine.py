@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         LiveRun,
         Training,
     )
+    from trainer_host.engine.resumption import Resumption
+    from trainer_host.engine.state_files import StateEntry
 
 
 class UltralyticsSettings:
@@ -49,6 +51,12 @@ class UltralyticsSettings:
         from trainer_host.engine.ultralytics.setting_effects import OF_LOADING
 
         return OF_LOADING
+
+    def on_resume(self) -> Mapping[str, bool]:
+        """Return the settings that may change when a run is resumed, and whether they change its result."""
+        from trainer_host.engine.ultralytics.setting_effects import ON_RESUME
+
+        return ON_RESUME
 
     def unknown(
         self,
@@ -217,11 +225,19 @@ class UltralyticsEngine:
         """Return the file names of the dataset YAMLs that the engine ships."""
         return [f.name for f in (engine_settings.engine_folder() / "cfg" / "datasets").glob("*.yaml")]
 
-    def training(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> Training:
+    def training(
+        self,
+        run: LiveRun,
+        save_dir: Path,
+        reporter: Reporter,
+        stop: StopRequest,
+        resume: Resumption | None = None,
+        record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
+    ) -> Training:
         """Return a training that has not begun."""
         from trainer_host.engine.ultralytics.training_engine import TrainingEngine
 
-        return TrainingEngine(run, save_dir, reporter, stop)
+        return TrainingEngine(run, save_dir, reporter, stop, resume, record)
 
     def trained_model(self, checkpoint: Checkpoint, run: LiveRun, settings: Mapping[str, Any]) -> EngineModel:
         """Return the model of a checkpoint, on its device."""

@@ -29,15 +29,18 @@ from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 from trainer_host.engine.ultralytics.device_settings import refuse_quantization, refuse_several_devices
 from trainer_host.engine.ultralytics.end_of_training import ending_of
-from trainer_host.engine.ultralytics.engine_errors import loss_error
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
+from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, selecting_metric
 from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
 from trainer_host.engine.ultralytics.reimplemented.load_model import teacher_of
 from trainer_host.engine.ultralytics.reimplemented.mixed_precision import after_test, skip_test
+from trainer_host.engine.ultralytics.reimplemented.optimizer_step import optimizer_step
 from trainer_host.engine.ultralytics.reimplemented.recovery import check_resume, recover
 from trainer_host.engine.ultralytics.reimplemented.save_model import save_model
+from trainer_host.engine.ultralytics.reimplemented.training_loop import TrainingLoop
+from trainer_host.engine.ultralytics.state_saving import StateSaver
 from trainer_host.engine.ultralytics.trainer_model import ModelTrainer
 from trainer_host.plugin.hook_collection import (
     Postprocessing,
@@ -70,6 +73,11 @@ class HostTrainer(ModelTrainer):
         ending: How the training ended, once it has.
         own: The callbacks that the training depends on.
         evaluated_epoch: The last epoch that was evaluated, counted from 1.
+        loop: The state of the training loop.
+        saver: Saves the state of the training.
+        order: The order of the samples; None for that of the loader.
+        recoveries: Recoveries from values that were not finite, as plain data.
+        reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
     """
 
     lf: Callable[[float], float]
@@ -78,6 +86,8 @@ class HostTrainer(ModelTrainer):
     setting_up = False
     amp_setting: Any = None
     evaluated_epoch: int | None = None
+    order: Any = None
+    reduced_batch: int | None = None
 
     def __init__(
         self,
@@ -89,6 +99,8 @@ class HostTrainer(ModelTrainer):
     ) -> None:
         self.host_run = run
         self.own, self.interrupted = OwnCallbacks(), False
+        self.loop, self.saver = LoopState(0), StateSaver()
+        self.recoveries: list[dict[str, Any]] = []
         self.plugin_metrics: dict[str, Metric] = {}
         self.postprocessing: Postprocessing | None = None
         overrides = {**(overrides or {}), "task": run.chain.engine_task}
@@ -191,6 +203,13 @@ class HostTrainer(ModelTrainer):
     def set_class_weights(self) -> None:
         """Do nothing: tasks weigh classes in the hook `finish_setup`."""
 
+    def _do_train(self) -> None:
+        TrainingLoop(self).run()
+
+    def optimizer_step(self) -> None:
+        """Clip the gradients, step, and update the EMA."""
+        optimizer_step(self)
+
     def get_validator(self) -> Validator:
         """Return the validator of the training's loader."""
         # A copy of the settings, so that what a validator changes in them stays its own.
@@ -243,11 +262,7 @@ class HostTrainer(ModelTrainer):
             self.hooks.plot_data(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        recovered = recover(self, epoch)
-        lost = self.loss is not None and not bool(self.loss.isfinite())
-        if lost and not recovered and not self.host_run.drop_in:
-            raise loss_error()
-        return recovered
+        return self.host_run.drop_in and recover(self, epoch)  # the loop of a run recovers from its state
 
     def resume_training(self, ckpt: Any) -> None:
         """Take over what a checkpoint keeps of the training, and of the plugins."""

@@ -29,13 +29,13 @@ _USED: dict[str, str] = {
         epochs time patience save_period pretrained cls_remap optimizer seed deterministic cos_lr close_mosaic amp
         freeze multi_scale val lr0 lrf momentum weight_decay warmup_epochs warmup_momentum warmup_bias_lr
         distill_model dis box cls cls_pw dfl nbs hsv_h hsv_s hsv_v degrees translate scale shear perspective
-        flipud fliplr bgr mosaic mixup cutmix copy_paste copy_paste_mode auto_augment erasing augmentations
+        flipud fliplr bgr mosaic mixup cutmix copy_paste copy_paste_mode auto_augment erasing augmentations resume
     """,
     "predict": """
         source vid_stride stream_buffer retina_masks save_frames save_txt save_conf save_crop
         show_labels show_conf show_boxes line_width
     """,
-    "none": "resume cfg profile dnn embed show tracker format optimize dynamic simplify opset workspace",
+    "none": "cfg profile dnn embed show tracker format optimize dynamic simplify opset workspace",
 }
 """Settings by the commands that use them. Settings that a comment of the engine gives to one kind of task are
 training settings and not listed."""
@@ -56,7 +56,6 @@ _REFUSED: dict[tuple[str, Command], tuple[str, str]] = {
     ("cfg", "run"): ("is not supported", "name the settings file itself: trainer run {value}"),
     ("cfg", "val"): ("is not supported", "give the settings themselves, such as imgsz=640"),
     ("cfg", "predict"): ("is not supported", "give the settings themselves, such as imgsz=640"),
-    ("resume", "run"): ("is not supported yet", "start a new run from the checkpoint: model={file}"),
     ("embed", "predict"): (
         "is not supported: trainer predict returns detections, not features",
         "use YOLO('best.pt').embed(source) of ultralytics",
@@ -93,12 +92,17 @@ _REASONS = {
     **dict.fromkeys(("format", "optimize", "dynamic", "simplify", "opset", "workspace"), "it is a setting of export"),
     "dnn": "it is a setting for exported models",
     "profile": "it is a setting for exported models",
-    "resume": "it is a setting of training",
     "embed": "it is a setting of prediction",
     "show": "it is a setting of prediction",
     "tracker": "it is a setting of tracking",
 }
 """Reasons why no command uses a setting."""
+
+ON_RESUME = {
+    **dict.fromkeys(("epochs", "patience", "time", "device"), True),
+    **dict.fromkeys(("workers", "plots", "save_period", "verbose"), False),
+}
+"""Settings that may change when a run is resumed, and whether they change its result."""
 
 _WITH_MOMENTUM = frozenset({"auto", "sgd", "musgd", "rmsprop"})
 """Optimizers with a momentum, in the engine's sense; ``auto`` may choose one of them."""

@@ -12,6 +12,7 @@ from trainer_host.base.findings import DatasetError
 from trainer_host.data.description import FOUND
 from trainer_host.engine.ultralytics.model_facts import starting_models
 from trainer_host.engine.ultralytics.run_dataset import prepare_dataset
+from trainer_host.engine.ultralytics.sample_order import SampleOrder, order_of
 from trainer_host.engine.ultralytics.trainer_hooks import HookedTrainer
 from trainer_host.plugin.hook_collection import joined_augmentations, require_augmentations, require_sampler
 
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 
 
 class DataTrainer(HookedTrainer):
-    """The engine's trainer with data from hooks."""
+    """The engine's trainer with data from hooks.
+
+    Attributes:
+        order: The order in which the training sees its samples.
+    """
+
+    order: SampleOrder
 
     def get_dataset(self) -> dict[str, Any]:
         """Read the dataset, have it checked, and return a copy of its keys, which the engine may change.
@@ -57,6 +64,8 @@ class DataTrainer(HookedTrainer):
         require_sampler(self.host_run.chain, ctx, loader)
         if not hasattr(loader, "reset"):
             loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
+        if mode == "train":
+            self.order = order_of(loader, self.host_run.options.exact or self.host_run.drop_in, self.args.seed)
         return loader
 
     def _loader_context(self, path: Any, batch_size: int, rank: int, mode: str) -> LoaderContext:

@@ -11,6 +11,7 @@ from trainer_host.base.results import TrainingOutcome
 from trainer_host.base.wording import counted
 from trainer_host.data.description import Description
 from trainer_host.engine.progress import ProgressCallbacks
+from trainer_host.engine.state_files import StateFiles
 from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
 from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
@@ -18,15 +19,19 @@ from trainer_host.engine.ultralytics.engine_settings import engine_defaults
 from trainer_host.engine.ultralytics.fonts import provide_fonts
 from trainer_host.engine.ultralytics.model_selection import shown_metrics
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
+from trainer_host.engine.ultralytics.state_saving import StateSaver
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.protocol import LiveRun
+    from trainer_host.engine.resumption import Resumption
+    from trainer_host.engine.state_files import StateEntry
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 
@@ -53,9 +58,20 @@ class TrainingEngine:
         save_dir: The run's folder; it exists.
         reporter: Shows the progress.
         stop: A request to end the run early.
+        resume: The state that it goes on from; None for a new run.
+        record: Records the state files that are there, the newest last.
     """
 
-    def __init__(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> None:
+    def __init__(
+        self,
+        run: LiveRun,
+        save_dir: Path,
+        reporter: Reporter,
+        stop: StopRequest,
+        resume: Resumption | None = None,
+        record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
+    ) -> None:
+        self.resume, self.states, self.stop = resume, StateFiles(save_dir / "weights", record=record), stop
         self.run, self.values, self.save_dir = run, run.resolved.settings, save_dir
         self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
         self.trainer: HostTrainer | None = None
@@ -65,7 +81,7 @@ class TrainingEngine:
         """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
         refuse_device(self.values.get("device"))
         events = engine_callbacks(self.run.options.trackers, self.run.options.offline)
-        for event, function in self.progress.events().items():
+        for event, function in self.progress.events(resumed=self.resume is not None).items():
             events[event] = [*events[event], function]
         # Only a default that the engine no longer has: what it has itself is not given to its trainer again.
         ours = engine_defaults()
@@ -75,6 +91,7 @@ class TrainingEngine:
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
             provide_fonts()  # the final evaluation asks for one, also without plots
+        self.trainer.saver = self._saver(bool(self.trainer.args.save))
         if not self.run.options.exact:
             self._use_wanted_threads()
         data = Description.of(self.trainer.description)
@@ -91,6 +108,21 @@ class TrainingEngine:
 
         use(None)
         self.trainer.callbacks["on_val_start"].append(use)
+
+    def _saver(self, saves: bool) -> StateSaver:
+        entries = self.resume.entries if self.resume is not None else ()
+        found = self.states.newest(entries) if entries else None
+        every = self.run.options.checkpoint_every
+        return StateSaver(
+            self.states if saves else None,
+            self.stop,
+            batches=every.batches if every is not None else None,
+            seconds=every.seconds if every is not None else None,
+            entries=entries,
+            content=found[1] if found is not None else None,
+            more_epochs=getattr(self.resume, "more_epochs", False),
+            keep=True,  # the session removes the files once the record no longer names them
+        )
 
     def _prepared(self) -> HostTrainer:
         if self.trainer is None:
@@ -124,8 +156,9 @@ class TrainingEngine:
         """Train, and return the outcome."""
         trainer = self._prepared()
         trainer.train()
+        done = trainer.loop.epoch if trainer.interrupted else trainer.epoch + 1
         return TrainingOutcome(
-            epochs=trainer.epoch + 1 - trainer.start_epoch,
+            epochs=done - trainer.start_epoch,
             metrics={k: float(v) for k, v in (trainer.metrics or {}).items()},
             best=trainer.best if trainer.wrote(trainer.best) else None,
             last=trainer.last if trainer.wrote(trainer.last) else None,
@@ -135,4 +168,6 @@ class TrainingEngine:
             best_epoch=trainer.best_epoch,
             ending=trainer.ending,
             weights=trainer.starting_weights,
+            recoveries=tuple(trainer.recoveries),
+            reduced_batch=trainer.reduced_batch,
         )

@@ -78,7 +78,7 @@ class TrainingHooks:
     def state_dict(self, ctx: RunContext) -> Mapping[str, Any]:  # type: ignore[empty-body]
         """Return what the checkpoint keeps for the plugin: numbers, text, lists, dicts and tensors.
 
-        Called: when a checkpoint is written.
+        Called: when a checkpoint or a training state is written, also in the middle of an epoch.
 
         .. versionadded:: 0.1
         """
@@ -87,7 +87,8 @@ class TrainingHooks:
     def load_state_dict(self, ctx: RunContext, state: Mapping[str, Any]) -> None:
         """Restore what the plugin's `state_dict` returned, for a resumed training or a trained model.
 
-        Called: when a checkpoint that keeps something for the plugin is restored.
+        Called: when a checkpoint or a training state that keeps something for the plugin is restored, which a training
+        may do more than once.
 
         .. versionadded:: 0.1
         """

@@ -1,0 +1,144 @@
+"""The moments at which the state of a training is saved, and at which a request to stop ends it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from trainer_host.engine.ultralytics.generators import generator_states
+from trainer_host.engine.ultralytics.not_finite import require_finite_weights
+from trainer_host.engine.ultralytics.training_state import capture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from trainer_host.base.signals import StopRequest
+    from trainer_host.engine.state_files import StateEntry, StateFiles
+    from trainer_host.engine.ultralytics.host_trainer import HostTrainer
+
+
+class TrainingInterrupted(BaseException):  # like KeyboardInterrupt: not for code that handles errors
+    """The training ends on request, with its state saved."""
+
+
+class StateSaver:
+    """Saves the state of a training when it is due, and ends the training on request.
+
+    Args:
+        files: The state files; None to save none.
+        stop: Requests by signals; None for a training that does not listen to any.
+        batches: Batches between two states within an epoch; None to save none of them.
+        seconds: The same in seconds.
+        entries: States of an earlier process, the newest last.
+        content: The state to resume; None for a new training.
+        more_epochs: Whether a training that was done goes on, because more epochs were asked for.
+        keep: Whether the states of a training that is done stay.
+        clock: Seconds of a clock that does not go back.
+
+    Attributes:
+        content: See above; the loop takes it.
+        more_epochs: See above.
+    """
+
+    def __init__(
+        self,
+        files: StateFiles | None = None,
+        stop: StopRequest | None = None,
+        *,
+        batches: int | None = None,
+        seconds: float | None = None,
+        entries: Sequence[StateEntry] = (),
+        content: Mapping[str, Any] | None = None,
+        more_epochs: bool = False,
+        keep: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.files, self.stop, self.content, self.clock = files, stop, content, clock
+        self.more_epochs = more_epochs
+        self.keep, self.every_batches, self.every_seconds = keep, batches, seconds
+        self._entries = list(entries)
+        self._since, self._saved_at = 0, clock()
+        self._generators: dict[str, Any] | None = None
+
+    def begin(self, trainer: HostTrainer) -> None:
+        """Start the clock, and have requests heeded during validations."""
+        self._since, self._saved_at = 0, self.clock()
+        trainer.add_callback("on_val_batch_start", self.during_validation)
+        self._end_on_request()
+
+    def after_batch(self, trainer: HostTrainer) -> None:
+        """Save if it is due or asked for.
+
+        Raises:
+            TrainingInterrupted: If the training is to end.
+        """
+        self._since += 1
+        if self._due():
+            self._save(trainer)
+        self._end_on_request()
+
+    def before_validation(self, trainer: HostTrainer) -> None:
+        """Keep the generators, so that a validation that is cut short can be repeated; save if it is due.
+
+        Raises:
+            TrainingInterrupted: If the training is to end.
+        """
+        self._since += 1  # the last batch of the epoch
+        self._generators = generator_states(trainer.device)
+        if self._due():
+            self._save(trainer)
+        self._end_on_request()
+
+    def during_validation(self, _validator: Any) -> None:
+        """End the validation on request.
+
+        Raises:
+            TrainingInterrupted: If the training is to end.
+        """
+        self._end_on_request()
+
+    def interrupted_validation(self, trainer: HostTrainer) -> None:
+        """Save the state before the validation that was cut short."""
+        trainer.ema.ema.float()  # the validator turns it to half precision on a GPU, and back at its end
+        self._save(trainer, self._generators)
+
+    def after_epoch(self, trainer: HostTrainer) -> None:
+        """Save.
+
+        Raises:
+            TrainingInterrupted: If the training is to end, except when only the final evaluation is left.
+        """
+        self._save(trainer)
+        self._end_on_request()
+
+    def finished(self, _trainer: HostTrainer) -> None:
+        """Remove the states of a training that is done."""
+        if self.files is not None and not self.keep:
+            self.files.remove()
+
+    def last_good(self) -> tuple[StateEntry, dict[str, Any]] | None:
+        """Return the newest state that verifies."""
+        return self.files.newest(self._entries) if self.files is not None else None
+
+    def _due(self) -> bool:
+        if self.stop is not None and (self.stop.requested or self.stop.save_requested):
+            return True
+        if self.every_batches is not None and self._since >= self.every_batches:
+            return True
+        return self.every_seconds is not None and self.clock() - self._saved_at >= self.every_seconds
+
+    def _save(self, trainer: HostTrainer, generators: dict[str, Any] | None = None) -> None:
+        if self.stop is not None:
+            self.stop.save_requested = False  # before writing: a signal that comes meanwhile asks again
+        self._since, self._saved_at = 0, self.clock()
+        if self.files is None:
+            return
+        require_finite_weights(trainer)
+        loop = trainer.loop
+        loop.elapsed, loop.stop = time.time() - trainer.train_time_start, bool(trainer.stop)
+        entry = self.files.write(capture(trainer, generators), epoch=loop.epoch, batch=loop.batch, phase=loop.phase)
+        self._entries = [*(e for e in self._entries if e.file != entry.file), entry]
+
+    def _end_on_request(self) -> None:
+        if self.stop is not None and self.stop.requested:
+            raise TrainingInterrupted

@@ -1,0 +1,176 @@
+"""A training whose process is killed, and that is resumed, ends like one that was not, to the bit."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fake_training import in_a_fork
+from tests.support.sample_datasets import pose_dataset
+from tests.support.training import checkpoint_tensors
+from trainer_host.cli.main import guarded
+
+LOOP = "trainer_host.engine.ultralytics.reimplemented.training_loop"
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.skipif(importlib.util.find_spec(LOOP) is None, reason="the engine's own loop saves no states"),
+]
+EPOCHS = 3
+RUN = ("run", "--task", "pose", "model=yolo26n-pose.yaml", f"epochs={EPOCHS}", "imgsz=64", "batch=4", "plots=False")
+KILLS = """
+import os, signal
+from pathlib import Path
+from trainer_host import hookimpl
+
+batches = []
+
+def count(trainer):
+    batches.append(trainer.epoch)
+    order = Path("kill.txt")
+    if order.exists() and batches == [int(epoch) for epoch in order.read_text().split()]:
+        order.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+@hookimpl
+def callbacks(ctx):
+    return {"on_train_batch_start": count}
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pose_dataset(tmp_path_factory.mktemp("dataset"), images=10)
+
+
+@pytest.fixture
+def here(engine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kills.py").write_text(KILLS)
+    return tmp_path
+
+
+def carry_out(*words: str, code: int = 0) -> None:
+    assert in_a_fork(lambda: guarded([*words, "--plugin", "./kills.py"])) == code
+
+
+def tensors(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the tensors and numbers of nested plain data, but for times."""
+    import torch
+
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key not in {"elapsed", "results"}:
+                yield from tensors(value, f"{name}.{key}")
+    elif isinstance(content, (list, tuple)):
+        for i, value in enumerate(content):
+            yield from tensors(value, f"{name}.{i}")
+    elif isinstance(content, (torch.Tensor, int, float)):
+        yield name, content
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open() as file:
+        return [{k: v for k, v in row.items() if k.strip() != "time"} for row in csv.DictReader(file)]
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Return what differs between two runs: weights, rows of the table, and the state at the end."""
+    import torch
+
+    found = []
+    for name in ("last.pt", "best.pt"):
+        a, b = (checkpoint_tensors(folder / "weights" / name) for folder in (one, other))
+        assert a.keys() == b.keys()
+        found += [f"{name} {key}" for key in a if not torch.equal(a[key], b[key])]
+    if table(one) != table(other):
+        found.append("results.csv")
+    states = [sorted(folder.glob("weights/state-*.pt")) for folder in (one, other)]
+    assert states[0] and [f.name for f in states[0]] == [f.name for f in states[1]]
+    a, b = (dict(tensors(torch.load(files[-1], weights_only=True))) for files in states)
+    assert a.keys() == b.keys()
+    return found + [key for key in a if not _equal(a[key], b[key])]
+
+
+def _equal(a: Any, b: Any) -> bool:
+    import torch
+
+    return bool(torch.equal(a, b)) if isinstance(a, torch.Tensor) else a == b or (a != a and b != b)
+
+
+def resumed(folder: str) -> list[dict[str, Any]]:
+    import yaml
+
+    found: list[dict[str, Any]] = yaml.safe_load(Path(folder, "run.yaml").read_text())["record"]["resumed"]
+    return found
+
+
+@pytest.mark.parametrize("words", [("--exact",), ("optimizer=AdamW", "lr0=0.001")], ids=["exact", "seeded"])
+def test_a_killed_run_ends_like_one_that_was_not(here: Path, data: Path, words: tuple[str, ...]) -> None:
+    run = (*RUN, f"data={data}", "workers=0", *words, "--keep-state", "--checkpoint-every", "2")
+    carry_out(*run, "name=whole")
+    Path("kill.txt").write_text("0 0 0 1")  # after the first epoch
+    carry_out(*run, "name=killed", code=-signal.SIGKILL)
+    Path("kill.txt").write_text("1 1 1")  # in the second one, after a state within it
+    carry_out("resume", "runs/pose/killed", code=-signal.SIGKILL)
+    carry_out("resume", "runs/pose/killed")
+    places = [(r["from"]["epoch"], r["from"]["batch"], r["differences"]) for r in resumed("runs/pose/killed")]
+    assert places == [(2, 0, []), (2, 2, [])]
+    assert differences(Path("runs/pose/whole"), Path("runs/pose/killed")) == []
+
+
+def test_a_finished_run_goes_on_with_more_epochs(here: Path, data: Path) -> None:
+    carry_out(*RUN, f"data={data}", "workers=0", "--keep-state", "name=more")
+    carry_out("resume", "runs/pose/more", f"epochs={EPOCHS + 1}")
+    assert [row["epoch"].strip() for row in table(Path("runs/pose/more"))] == [str(n) for n in range(1, EPOCHS + 2)]
+    carry_out("resume", "runs/pose/more")  # finished
+
+
+def train_drop_in(overrides: dict[str, Any], kill_in: int | None = None) -> Callable[[], int]:
+    def train() -> int:
+        import os
+
+        from trainer_pose import PoseTrainer
+
+        trainer = PoseTrainer(overrides=overrides)
+
+        def kill(trainer: Any) -> None:
+            if trainer.epoch == kill_in:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        trainer.add_callback("on_train_batch_end", kill)
+        trainer.train()
+        return 0
+
+    return train
+
+
+def test_a_drop_in_class_resumes_exactly_from_the_state_next_to_last(here: Path, data: Path) -> None:
+    import torch
+
+    settings: dict[str, Any] = {
+        "model": "yolo26n-pose.yaml",
+        "data": str(data),
+        "epochs": EPOCHS,
+        "imgsz": 64,
+        "batch": 4,
+        "workers": 0,
+        "plots": False,
+        "project": str(here),
+        "device": "cpu",
+    }
+    assert in_a_fork(train_drop_in({**settings, "name": "whole"})) == 0
+    assert in_a_fork(train_drop_in({**settings, "name": "killed"}, kill_in=1)) == -signal.SIGKILL
+    weights = here / "killed" / "weights"
+    assert [one["epoch"] for one in json.loads((weights / "states.json").read_text())] == [1]
+    assert in_a_fork(train_drop_in({"resume": str(weights / "last.pt")})) == 0
+    a, b = (checkpoint_tensors(here / name / "weights" / "last.pt") for name in ("whole", "killed"))
+    assert [key for key in a if not torch.equal(a[key], b[key])] == []
+    assert table(here / "whole") == table(here / "killed")
+    assert sorted(file.name for file in weights.iterdir()) == ["best.pt", "last.pt"]

@@ -1,0 +1,141 @@
+"""Trainings whose state is captured at a point, and trainings that go on from it, for the engine's own loop.
+
+The order of the samples is kept here by the simplest means: the generator of the loader, for ``workers=0`` without
+mosaic, at the end of an epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from trainer_host.engine.packed_state import packed, unpacked
+from trainer_host.engine.ultralytics.loop_state import LoopState
+from trainer_host.engine.ultralytics.training_state import capture, restore
+
+
+def copied(content: Any) -> Any:
+    return unpacked(packed(content))
+
+
+class LoaderOrder:
+    """The order of a loader whose epoch is done."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def state(self) -> dict[str, Any]:
+        return {"generator": self.loader.generator.get_state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.loader.iterator = self.loader._get_iterator()  # draws a number, so it comes first
+        self.loader.generator.set_state(state["generator"])
+        torch.randperm(len(self.loader.dataset), generator=self.loader.generator)  # what the end of a pass draws
+
+
+class Reached(Exception):
+    """The training reached the point that a test needs."""
+
+
+def learned(trainer: Any) -> dict[str, Any]:
+    """Return copies of the tensors of a training, by name."""
+    found = {f"model.{k}": v.clone() for k, v in trainer.model.state_dict().items()}
+    found |= {f"ema.{k}": v.clone() for k, v in trainer.ema.ema.state_dict().items()}
+    for index, slots in trainer.optimizer.state_dict()["state"].items():
+        found |= {f"optimizer.{index}.{k}": torch.as_tensor(v).clone() for k, v in slots.items()}
+    return found
+
+
+def rows(trainer: Any) -> list[list[str]]:
+    """Return the rows of ``results.csv`` without the time."""
+    return [line.split(",")[:1] + line.split(",")[2:] for line in trainer.csv.read_text().splitlines()]
+
+
+def train(kind: Any, overrides: dict[str, Any], at: int | None = None, after: Any = None) -> dict[str, Any]:
+    """Train, and return what it learned.
+
+    Args:
+        kind: The class of the trainer.
+        overrides: Its settings.
+        at: The epoch, counted from 1, at whose end the state is captured.
+        after: A state to go on from.
+    """
+    trainer = kind(overrides=overrides)
+    found: dict[str, Any] = {}
+
+    def begin(trainer: Any) -> None:
+        trainer.order = LoaderOrder(trainer.train_loader)
+        trainer.loop = LoopState(0)
+        if after is not None:
+            restore(trainer, after)
+            trainer.start_epoch = trainer.loop.epoch
+
+    def end_of_epoch(trainer: Any) -> None:
+        if trainer.own.metric_log.final:
+            return
+        if trainer.epoch + 1 == at:
+            trainer.loop = LoopState(trainer.epoch + 1)
+            found["state"] = copied(capture(trainer))
+        if trainer.epoch + 1 == trainer.epochs:
+            found["learned"] = learned(trainer)
+
+    trainer.add_callback("on_train_start", begin)
+    trainer.add_callback("on_fit_epoch_end", end_of_epoch)
+    trainer.train()
+    return {**found, "trainer": trainer, "rows": rows(trainer)}
+
+
+def differences(one: Any, other: Any, place: str = "") -> list[str]:
+    """Return the places at which nested plain data differ, tensors to the bit."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        found = [f"{place}.{k} on one side" for k in one.keys() ^ other.keys()]
+        return found + [d for k in one.keys() & other.keys() for d in differences(one[k], other[k], f"{place}.{k}")]
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
+        return [d for i, (a, b) in enumerate(zip(one, other, strict=True)) for d in differences(a, b, f"{place}[{i}]")]
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        equal = one.dtype == other.dtype and torch.equal(one, other) and one.stride() == other.stride()
+        return [] if equal else [place]
+    return [] if type(one) is type(other) and one == other else [f"{place}: {one!r} and {other!r}"]
+
+
+def at_batch(kind: Any, overrides: dict[str, Any], batch: int) -> dict[str, Any]:
+    """Train until a batch of the first epoch is done, and return the state there."""
+    trainer = kind(overrides=overrides)
+    found: dict[str, Any] = {"done": 0}
+
+    def count(trainer: Any) -> None:
+        found["done"] += 1
+        if found["done"] == batch:
+            trainer.loop = LoopState(0, batch, last_opt_step=batch - 2)
+            found["state"] = copied(capture(trainer))
+            raise Reached
+
+    trainer.add_callback("on_train_batch_end", count)
+    _until_reached(trainer)
+    state: dict[str, Any] = found["state"]
+    return state
+
+
+def set_up(kind: Any, overrides: dict[str, Any], use: Callable[[Any], Any]) -> Any:
+    """Set a training up, and return what a function makes of the trainer before the first epoch."""
+    trainer = kind(overrides=overrides)
+    found = []
+
+    def reached(trainer: Any) -> None:
+        trainer.loop = LoopState(0)
+        found.append(use(trainer))
+        raise Reached
+
+    trainer.add_callback("on_train_start", reached)
+    _until_reached(trainer)
+    return found[0]
+
+
+def _until_reached(trainer: Any) -> None:
+    try:
+        trainer.train()
+    except Reached:
+        return
+    raise AssertionError("the training ended before the point")
