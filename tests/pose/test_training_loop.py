@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ class MemoryFiles:
         self.states: dict[tuple[int, int, str], dict[str, Any]] = {}
 
     def write(self, content: dict[str, Any], *, epoch: int, batch: int, phase: str) -> Any:
-        self.states[epoch, batch, phase] = content
+        self.states[epoch, batch, phase] = deepcopy(dict(content))
         return type("Entry", (), {"file": f"{epoch}-{batch}-{phase}"})
 
 
