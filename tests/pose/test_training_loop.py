@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,10 @@ class MemoryFiles:
         self.states: dict[tuple[int, int, str], dict[str, Any]] = {}
 
     def write(self, content: dict[str, Any], *, epoch: int, batch: int, phase: str) -> Any:
-        self.states[epoch, batch, phase] = deepcopy(dict(content))
+        data = io.BytesIO()
+        torch.save(content, data)
+        data.seek(0)
+        self.states[epoch, batch, phase] = torch.load(data, weights_only=True)
         return type("Entry", (), {"file": f"{epoch}-{batch}-{phase}"})
 
 
