@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -77,7 +78,10 @@ class MemoryFiles:
         self.states: dict[tuple[int, int, str], dict[str, Any]] = {}
 
     def write(self, content: dict[str, Any], *, epoch: int, batch: int, phase: str) -> Any:
-        self.states[epoch, batch, phase] = content
+        data = io.BytesIO()
+        torch.save(content, data)
+        data.seek(0)
+        self.states[epoch, batch, phase] = torch.load(data, weights_only=True)
         return type("Entry", (), {"file": f"{epoch}-{batch}-{phase}"})
 
 

@@ -3,13 +3,15 @@
     python -m tests.support.training WHO OUT.pt '{"overrides": {...}, "model": ...}'
 
 WHO is ``stock-pose``, ``stock-detect``, ``pose`` or ``detect``. OUT.pt gets the tensors of model and EMA at the end,
-and the metrics. A job with ``lost_in`` has a loss of NaN at the end of that epoch, once.
+and the metrics. A job with ``lost_in`` has a loss of NaN at the end of that epoch, once; one with
+``seconds_per_batch`` has a clock that moves with each batch only.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +58,19 @@ def main(who: str, out: str, job: str) -> None:
             kept["lost"] = True
             trainer.loss = torch.tensor(float("nan"))
 
+    if "seconds_per_batch" in wanted:
+        now = [1e9]
+        time.time = lambda: now[0]
+
+        def tick(_: Any) -> None:
+            now[0] += wanted["seconds_per_batch"]
+
+        trainer.add_callback("on_train_batch_start", tick)
     trainer.add_callback("on_train_epoch_end", keep)
     if "lost_in" in wanted:
         trainer.add_callback("on_train_epoch_end", lose)
     trainer.train()
+    kept["epochs"] = trainer.epoch + 1
     kept["metrics"] = {k: float(v) for k, v in trainer.metrics.items()}
     kept["best"] = checkpoint_tensors(trainer.best)
     torch.save(kept, out)

@@ -315,6 +315,8 @@ class _Work:
         with suppress(OSError):  # such as a full disk: show the error itself, not that of its record
             start = training.starting_weights()
             facts = {"weights": start.as_data()} if start else {}
+            if isinstance(shown, LossError):
+                facts |= shown.details
             self.record.end(_status(shown), error=str(shown) or type(shown).__name__, **facts)
         return shown
 

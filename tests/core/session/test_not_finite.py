@@ -118,6 +118,9 @@ def test_attempts_are_limited(tmp_path: Path, data: Path) -> None:
     assert "after 3 recoveries. Fix: lower lr0" in done.problems[0]
     assert [r["attempt"] for r in done.json["recoveries"]] == [1, 2, 3]
     assert done.json["not_finite"]["batch"] == 1
-    weights = tmp_path / "runs" / "pose" / "train" / "weights"
+    folder = tmp_path / "runs" / "pose" / "train"
+    record = yaml.safe_load((folder / "run.yaml").read_text())["record"]
+    assert record["recoveries"] == done.json["recoveries"]
+    weights = folder / "weights"
     assert is_finite(weights / "last.pt")
     assert is_finite(weights / "best.pt")

@@ -106,7 +106,7 @@ class StateSaver:
         """Save.
 
         Raises:
-            TrainingInterrupted: If the training is to end, except when only the final evaluation is left.
+            TrainingInterrupted: If the training is to end.
         """
         self._save(trainer)
         self._end_on_request()
