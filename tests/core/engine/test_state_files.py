@@ -305,6 +305,7 @@ def test_packing_keeps_values_types_and_order_of_memory() -> None:
         "flags": torch.tensor([True, False]),
         "generator": torch.get_rng_state(),
         0: {"betas": (0.9, 0.999), "nan": float("nan"), "none": None, "number": np.float32(0.1), "int": np.int64(3)},
+        "strange": {"\0tensor": 1, "": {None: 1, 2: (), 0.5: []}, "\ud800\n": -0.0},
         "parameter": torch.nn.Parameter(torch.ones(2)),
     }
     found = unpacked(packed(given))
@@ -317,6 +318,7 @@ def test_packing_keeps_values_types_and_order_of_memory() -> None:
     assert found["channels last"].stride() == given["channels last"].stride()
     assert found["transposed"].stride() == given["transposed"].stride()
     assert found["part"].is_contiguous()
+    assert repr(found["strange"]) == repr(given["strange"])
     assert found[0]["betas"] == (0.9, 0.999)
     assert (found[0]["number"], found[0]["int"]) == (float(np.float32(0.1)), 3)
     torch.Generator().set_state(found["generator"])
@@ -326,7 +328,7 @@ def test_packing_keeps_values_types_and_order_of_memory() -> None:
     assert found["plain"].any()
 
 
-@pytest.mark.parametrize("value", [object(), {"\0": 1}, {(1, 2): 3}, np.zeros(3), torch.eye(2).to_sparse()])
+@pytest.mark.parametrize("value", [object(), b"", {(1, 2): 3}, np.zeros(3), torch.eye(2).to_sparse()])
 def test_what_could_not_be_read_back_is_refused_with_its_place(value: Any) -> None:
     with pytest.raises(PluginError, match=r"cannot be stored: .*state\['optimizer'\]\[0\]"):
         packed({"optimizer": [value]})
