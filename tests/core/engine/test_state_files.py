@@ -163,6 +163,29 @@ def test_killed_processes(tmp_path: Path) -> None:
     assert int(done.out.removeprefix("killed ")) > 8
 
 
+@pytest.mark.parametrize(
+    ("kind", "step", "code", "steps", "left"),
+    [
+        ("none", 0, 0, "2", '{\n    "a": 1\n}\n'),
+        ("kill", 2, -9, None, ""),
+        ("torn", 2, -9, None, '{\n    "'),
+        ("ENOSPC", 1, 1, "1", None),
+        ("short", 2, 0, "3", '{\n    "a": 1\n}\n'),
+    ],
+)
+def test_a_program_meets_a_fault(
+    tmp_path: Path, kind: str, step: int, code: int, steps: str | None, left: str | None
+) -> None:
+    """The helper itself, with a program of the standard library."""
+    (tmp_path / "in.json").write_text('{"a": 1}')
+    count, target = tmp_path / "count", tmp_path / "out.json"
+    words = (kind, step, target, count, "--", "json.tool", tmp_path / "in.json", target)
+    done = process(sys.executable, "-m", "tests.support.faulty_io", *words, cwd=ROOT, path=[ROOT])
+    assert done.code == code, done.err
+    assert (count.read_text() if count.exists() else None) == steps
+    assert (target.read_text() if target.exists() else None) == left
+
+
 def test_older_states_are_removed_and_names_stay_apart(tmp_path: Path) -> None:
     run = Run(tmp_path)
     entries = [run.write(n, epoch=3, batch=b) for n, b in ((1, 0), (2, 50), (3, 50))]
