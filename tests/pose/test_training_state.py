@@ -203,7 +203,7 @@ def test_refusals_name_what_does_not_fit(tmp_path: Path, pose_data: str) -> None
     assert said["plugin gone"] == (
         "plugin 'cbam' keeps its data in the training state, but is not active. Fix: add --plugin cbam"
     )
-    assert said["batches"].startswith("the training state is of batch 3 of 50, but an epoch has 2.")
+    assert said["batches"].startswith("the training state is of batch 3 of 50, but an epoch has 3 here.")
 
 
 def test_plugins_keep_their_state(tmp_path: Path, pose_data: str) -> None:

@@ -1,11 +1,12 @@
 """Nested plain data with tensors, in the form in which they are quickly written and safely read.
 
-A file of torch has a record, and a pickled object, for each tensor: a few large buffers are written several times
-faster than thousands of small tensors.
+A file of torch has a record for each tensor and pickled objects for each value, and reading without code execution goes
+through them one by one: a few large buffers and one text take a fraction of the time.
 """
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from trainer_host.base.type_aliases import Tensor
 
-PLAIN = frozenset({bool, int, float, str, bytes, type(None)})
-REFERENCE = "\0"
-"""The one key of a dict that stands for a tensor: its value is the tensor's number."""
+PLAIN = frozenset({bool, int, float, str, type(None)})
+MARK = "\0"
+TENSOR, TUPLE, PAIRS = f"{MARK}tensor", f"{MARK}tuple", f"{MARK}pairs"
+"""The one key of a dict that stands for a tensor by its number, a tuple, or a dict with keys other than text."""
 
 
 def packed(content: Any, place: str = "state") -> dict[str, Any]:
@@ -49,7 +51,8 @@ def packed(content: Any, place: str = "state") -> dict[str, Any]:
         ends[tensor.dtype] += tensor.numel()
         buffers[tensor.dtype].as_strided(shape, strides, start).copy_(tensor)
         layout += [types.index(tensor.dtype), start, len(shape), *shape, *strides]
-    return {"tree": tree, "layout": torch.tensor(layout, dtype=torch.int64), "buffers": list(buffers.values())}
+    places = torch.tensor(layout, dtype=torch.int64)
+    return {"tree": json.dumps(tree), "layout": places, "buffers": list(buffers.values())}
 
 
 def unpacked(stored: Mapping[str, Any]) -> Any:
@@ -62,12 +65,12 @@ def unpacked(stored: Mapping[str, Any]) -> Any:
         # A generator of torch reads its state from the start of the buffer, wherever the tensor starts.
         tensors.append(tensor.clone() if tensor.dtype == torch.uint8 else tensor)
         at += 3 + 2 * dimensions
-    return _joined(stored["tree"], tensors)
+    return _joined(json.loads(stored["tree"]), tensors)
 
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Return whether two packed contents are equal to the bit."""
-    if repr(one["tree"]) != repr(other["tree"]) or len(one["buffers"]) != len(other["buffers"]):  # NaN is equal here
+    if one["tree"] != other["tree"] or len(one["buffers"]) != len(other["buffers"]):
         return False
     pairs = zip(chain([one["layout"]], one["buffers"]), chain([other["layout"]], other["buffers"]), strict=True)
     return all(a.dtype == b.dtype and torch.equal(_bits(a), _bits(b)) for a, b in pairs)
@@ -95,14 +98,16 @@ def _tree(value: Any, place: str, tensors: list[Tensor]) -> Any:
         return value
     if isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized:
         tensors.append(value.detach())
-        return {REFERENCE: len(tensors) - 1}
+        return {TENSOR: len(tensors) - 1}
     if isinstance(value, dict):
-        if (key := next((k for k in value if type(k) not in PLAIN or k == REFERENCE), None)) is not None:
+        if (key := next((k for k in value if type(k) not in PLAIN), None)) is not None:
             raise _unstorable(f"the key {key!r} of {place}", key)
-        return {k: _tree(v, f"{place}[{k!r}]", tensors) for k, v in value.items()}
+        found = {k: _tree(v, f"{place}[{k!r}]", tensors) for k, v in value.items()}
+        texts = all(type(k) is str and not k.startswith(MARK) for k in found)
+        return found if texts else {PAIRS: list(found.items())}
     if isinstance(value, (list, tuple)):
         items = [_tree(v, f"{place}[{i}]", tensors) for i, v in enumerate(value)]
-        return items if isinstance(value, list) else tuple(items)
+        return items if isinstance(value, list) else {TUPLE: items}
     if isinstance(value, np.generic) and type(number := value.item()) in PLAIN:
         return number
     if isinstance(value, (int, float, str)):  # a subclass, such as an enumeration
@@ -111,13 +116,16 @@ def _tree(value: Any, place: str, tensors: list[Tensor]) -> Any:
 
 
 def _joined(value: Any, tensors: list[Tensor]) -> Any:
-    if isinstance(value, dict):
-        number = value.get(REFERENCE)
-        return {k: _joined(v, tensors) for k, v in value.items()} if number is None else tensors[number]
-    if isinstance(value, (list, tuple)):
-        items = [_joined(v, tensors) for v in value]
-        return items if isinstance(value, list) else tuple(items)
-    return value
+    if isinstance(value, list):
+        return [_joined(v, tensors) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if TENSOR in value:
+        return tensors[value[TENSOR]]
+    if TUPLE in value:
+        return tuple(_joined(v, tensors) for v in value[TUPLE])
+    pairs = value[PAIRS] if PAIRS in value else value.items()
+    return {k: _joined(v, tensors) for k, v in pairs}
 
 
 def _unstorable(place: str, value: Any) -> PluginError:

@@ -163,6 +163,29 @@ def test_killed_processes(tmp_path: Path) -> None:
     assert int(done.out.removeprefix("killed ")) > 8
 
 
+@pytest.mark.parametrize(
+    ("kind", "step", "code", "steps", "left"),
+    [
+        ("none", 0, 0, "2", '{\n    "a": 1\n}\n'),
+        ("kill", 2, -9, None, ""),
+        ("torn", 2, -9, None, '{\n    "'),
+        ("ENOSPC", 1, 1, "1", None),
+        ("short", 2, 0, "3", '{\n    "a": 1\n}\n'),
+    ],
+)
+def test_a_program_meets_a_fault(
+    tmp_path: Path, kind: str, step: int, code: int, steps: str | None, left: str | None
+) -> None:
+    """The helper itself, with a program of the standard library."""
+    (tmp_path / "in.json").write_text('{"a": 1}')
+    count, target = tmp_path / "count", tmp_path / "out.json"
+    words = (kind, step, target, count, "--", "json.tool", tmp_path / "in.json", target)
+    done = process(sys.executable, "-m", "tests.support.faulty_io", *words, cwd=ROOT, path=[ROOT])
+    assert done.code == code, done.err
+    assert (count.read_text() if count.exists() else None) == steps
+    assert (target.read_text() if target.exists() else None) == left
+
+
 def test_older_states_are_removed_and_names_stay_apart(tmp_path: Path) -> None:
     run = Run(tmp_path)
     entries = [run.write(n, epoch=3, batch=b) for n, b in ((1, 0), (2, 50), (3, 50))]
@@ -305,6 +328,7 @@ def test_packing_keeps_values_types_and_order_of_memory() -> None:
         "flags": torch.tensor([True, False]),
         "generator": torch.get_rng_state(),
         0: {"betas": (0.9, 0.999), "nan": float("nan"), "none": None, "number": np.float32(0.1), "int": np.int64(3)},
+        "strange": {"\0tensor": 1, "": {None: 1, 2: (), 0.5: []}, "\ud800\n": -0.0},
         "parameter": torch.nn.Parameter(torch.ones(2)),
     }
     found = unpacked(packed(given))
@@ -317,6 +341,7 @@ def test_packing_keeps_values_types_and_order_of_memory() -> None:
     assert found["channels last"].stride() == given["channels last"].stride()
     assert found["transposed"].stride() == given["transposed"].stride()
     assert found["part"].is_contiguous()
+    assert repr(found["strange"]) == repr(given["strange"])
     assert found[0]["betas"] == (0.9, 0.999)
     assert (found[0]["number"], found[0]["int"]) == (float(np.float32(0.1)), 3)
     torch.Generator().set_state(found["generator"])
@@ -326,7 +351,7 @@ def test_packing_keeps_values_types_and_order_of_memory() -> None:
     assert found["plain"].any()
 
 
-@pytest.mark.parametrize("value", [object(), {"\0": 1}, {(1, 2): 3}, np.zeros(3), torch.eye(2).to_sparse()])
+@pytest.mark.parametrize("value", [object(), b"", {(1, 2): 3}, np.zeros(3), torch.eye(2).to_sparse()])
 def test_what_could_not_be_read_back_is_refused_with_its_place(value: Any) -> None:
     with pytest.raises(PluginError, match=r"cannot be stored: .*state\['optimizer'\]\[0\]"):
         packed({"optimizer": [value]})

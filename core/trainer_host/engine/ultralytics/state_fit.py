@@ -94,7 +94,8 @@ def require_batches(content: Mapping[str, Any], batches: int) -> None:
     """
     loop = content["loop"]
     if content["batches"] != batches and loop["batch"] and loop["phase"] == "batches":
-        what = f"the training state is of batch {loop['batch']} of {content['batches']}, but an epoch has {batches}."
+        place = f"batch {loop['batch']} of {content['batches']}"
+        what = f"the training state is of {place}, but an epoch has {batches} here."
         raise SettingsError(Problem(what, "resume with the dataset and batch size of the run"))
 
 

@@ -89,7 +89,7 @@ def restore(trainer: HostTrainer, content: Mapping[str, Any]) -> None:
         content: The state.
 
     Raises:
-        SettingsError: If the state does not fit; the training is as it was.
+        SettingsError: If the state does not fit.
     """
     require_form(content)
     model, ema = unwrap_model(trainer.model), trainer.ema
