@@ -2,7 +2,7 @@
 
 python -m tests.benchmarks.seeded_samples data.yaml [--imgsz 640] [--batch 16] [--epochs 6] [--workers 0 2] [--rounds 5]
 
-Loaders take turns. Generators are put aside and seeded for each sample; that is timed by itself as well.
+Loaders take turns. Seeding each sample, and putting the generators back, is timed by itself as well.
 With several workers each decodes partners of mosaic, which the stock order shares between them less.
 """
 

@@ -19,6 +19,7 @@ from ultralytics.data.build import InfiniteDataLoader
 from tests.detect.test_augment import context
 from tests.support.fed_loaders import Feed, assert_same, course, equal, feed, generators, resumed, seed_process
 from tests.support.sample_datasets import pose_dataset
+from trainer_host.base.errors import SettingsError
 from trainer_host.engine.ultralytics.held_generators import PROCESS, held_generators
 from trainer_host.engine.ultralytics.mosaic_window import MosaicWindow
 from trainer_host.engine.ultralytics.sample_order import order_of
@@ -72,7 +73,7 @@ class Stream(IterableDataset[torch.Tensor]):
 
 
 class Epochs:
-    """A batch sampler that is told the epoch, and yields pairs."""
+    """A batch sampler that depends on the epoch, and yields pairs."""
 
     epoch = 0
 
@@ -148,6 +149,12 @@ def test_any_loader_is_repeated_exactly(kind: str) -> None:
 def test_a_loader_without_batches_of_indices_starts_the_epoch_again(kind: str) -> None:
     for point in course(make(kind), 3):
         assert_same(resumed(make(kind), point, 3), point.left)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("torch", "exact"), ("homemade", "replay")])
+def test_the_state_of_another_order_is_refused(kind: str, mode: str) -> None:
+    with pytest.raises(SettingsError, match=f"the saved order of samples is '{mode}', that of this run is 'seeded'"):
+        make("engine").order.load(make(kind, exact=True).order.state())
 
 
 def test_another_attempt_has_other_augmentations_of_the_same_images() -> None:

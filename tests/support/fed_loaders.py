@@ -150,6 +150,7 @@ def resumed(feed: Feed, point: Point, epochs: int = 4) -> list[Batch]:
     if point.closed:
         feed.close()
     feed.order.load(through_file(point.order))
+    feed.order.load(through_file(point.order))  # a training may restore twice: what runs in between draws numbers
     set_generators(point.generators)
     found = []
     for epoch in range(point.epoch, epochs):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.errors import Problem, SettingsError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class BatchSource:
@@ -51,6 +53,17 @@ def remaining(loader: Any, source: BatchSource, done: int) -> Iterator[Any]:
     """Yield the batches of an epoch of which some are done."""
     # The engine's loader always yields as many batches as an epoch has; torch's ends with its batch sampler.
     return islice(iter(loader), len(source) - done) if source.endless and done else iter(loader)
+
+
+def require_mode(state: Mapping[str, Any], mode: str) -> None:
+    """Refuse the state of another kind of order.
+
+    Raises:
+        SettingsError: If it is one.
+    """
+    if (saved := state.get("mode")) != mode:
+        what = f"the saved order of samples is {saved!r}, that of this run is {mode!r}."
+        raise SettingsError(Problem(what, "resume with the same --exact and the same plugins, or start a new run"))
 
 
 def set_epoch(epoch: int, source: Any) -> None:

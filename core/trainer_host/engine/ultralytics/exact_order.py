@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
-from trainer_host.engine.ultralytics.batch_source import BatchSource, is_live, remaining
+from trainer_host.engine.ultralytics.batch_source import BatchSource, is_live, remaining, require_mode
 from trainer_host.engine.ultralytics.held_generators import (
     PROCESS,
     held_generators,
@@ -69,6 +69,7 @@ class ExactOrder:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a state, and load the images of mosaic."""
+        require_mode(state, "exact")
         if hasattr(self._loader, "reset"):
             self._loader.reset()
         for part, indices in zip(mosaic_datasets(self._loader.dataset), state["buffers"], strict=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.engine.ultralytics.batch_source import set_epoch
+from trainer_host.engine.ultralytics.batch_source import require_mode, set_epoch
 from trainer_host.engine.ultralytics.held_generators import (
     PROCESS,
     held_generators,
@@ -67,6 +67,7 @@ class LoaderReplay:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a state."""
+        require_mode(state, "replay")
         self._start, self._now = state["start"], state["generators"]
 
     def _held(self) -> list[Any]:

@@ -7,7 +7,14 @@ from collections import Counter
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.engine.ultralytics.batch_source import BatchSource, is_live, remaining, replace, set_epoch
+from trainer_host.engine.ultralytics.batch_source import (
+    BatchSource,
+    is_live,
+    remaining,
+    replace,
+    require_mode,
+    set_epoch,
+)
 from trainer_host.engine.ultralytics.held_generators import (
     held_generators,
     preserved_generators,
@@ -63,6 +70,7 @@ class SeededOrder:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a state."""
+        require_mode(state, "seeded")
         if is_live(self._loader):
             self._loader.reset()
         self._source.ends = {int(e): list(v) for e, v in state["ends"].items()}
