@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import random
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,6 +124,25 @@ def test_a_killed_run_ends_like_one_that_was_not(here: Path, data: Path, words: 
     places = [(r["from"]["epoch"], r["from"]["batch"], r["differences"]) for r in resumed("runs/pose/killed")]
     assert places == [(2, 0, []), (2, 2, [])]
     assert differences(Path("runs/pose/whole"), Path("runs/pose/killed")) == []
+
+
+def test_one_command_that_is_repeated_after_each_kill_ends_like_one_run(here: Path, data: Path) -> None:
+    run = (*RUN, f"data={data}", "workers=0", "--keep-state", "--checkpoint-every", "1")
+    carry_out(*run, "name=whole")
+    chance, codes = random.Random(5), []
+
+    def doomed() -> int:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process as SIGKILL does
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(1, 6))
+        return guarded([*run, "name=night", "--if-exists", "resume", "--plugin", "./kills.py"])
+
+    for _ in range(8):
+        chance.random()  # the fork's copy draws the next number, and the parent's stays in step
+        codes.append(in_a_fork(doomed))
+    assert set(codes) <= {0, -signal.SIGALRM} and -signal.SIGALRM in codes
+    carry_out(*run, "name=night", "--if-exists", "resume")
+    assert [folder.name for folder in sorted(Path("runs/pose").iterdir())] == ["night", "whole"]
+    assert differences(Path("runs/pose/whole"), Path("runs/pose/night")) == []
 
 
 def test_a_finished_run_goes_on_with_more_epochs(here: Path, data: Path) -> None:
