@@ -1,8 +1,4 @@
-"""Trainings whose state is captured at a point, and trainings that go on from it, for the engine's own loop.
-
-The order of the samples is kept here by the simplest means: the generator of the loader, for ``workers=0`` without
-mosaic, at the end of an epoch.
-"""
+"""Trainings whose state is captured at a point, and trainings that go on from it."""
 
 from __future__ import annotations
 
@@ -12,27 +8,27 @@ from typing import Any
 import torch
 
 from trainer_host.engine.packed_state import packed, unpacked
+from trainer_host.engine.state_files import StateEntry
 from trainer_host.engine.ultralytics.loop_state import LoopState
-from trainer_host.engine.ultralytics.training_state import capture, restore
+from trainer_host.engine.ultralytics.state_saving import StateSaver
+from trainer_host.engine.ultralytics.training_state import capture
 
 
 def copied(content: Any) -> Any:
     return unpacked(packed(content))
 
 
-class LoaderOrder:
-    """The order of a loader whose epoch is done."""
+class Kept:
+    """State files that keep the state of one position in memory."""
 
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
+    def __init__(self, epoch: int | None) -> None:
+        self.epoch = epoch
+        self.content: dict[str, Any] = {}
 
-    def state(self) -> dict[str, Any]:
-        return {"generator": self.loader.generator.get_state()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.loader.iterator = self.loader._get_iterator()  # draws a number, so it comes first
-        self.loader.generator.set_state(state["generator"])
-        torch.randperm(len(self.loader.dataset), generator=self.loader.generator)  # what the end of a pass draws
+    def write(self, content: dict[str, Any], *, epoch: int, batch: int, phase: str) -> StateEntry:
+        if (epoch, batch) == (self.epoch, 0):
+            self.content = copied(content)
+        return StateEntry("state-0000-000000.pt", "", 0, epoch, batch, phase)
 
 
 class Reached(Exception):
@@ -62,29 +58,17 @@ def train(kind: Any, overrides: dict[str, Any], at: int | None = None, after: An
         at: The epoch, counted from 1, at whose end the state is captured.
         after: A state to go on from.
     """
-    trainer = kind(overrides=overrides)
+    trainer, kept = kind(overrides=overrides), Kept(at)
+    trainer.saver = StateSaver(kept, content=after, keep=True)
     found: dict[str, Any] = {}
 
-    def begin(trainer: Any) -> None:
-        trainer.order = LoaderOrder(trainer.train_loader)
-        trainer.loop = LoopState(0)
-        if after is not None:
-            restore(trainer, after)
-            trainer.start_epoch = trainer.loop.epoch
-
     def end_of_epoch(trainer: Any) -> None:
-        if trainer.own.metric_log.final:
-            return
-        if trainer.epoch + 1 == at:
-            trainer.loop = LoopState(trainer.epoch + 1)
-            found["state"] = copied(capture(trainer))
-        if trainer.epoch + 1 == trainer.epochs:
+        if not trainer.own.metric_log.final and trainer.epoch + 1 == trainer.epochs:
             found["learned"] = learned(trainer)
 
-    trainer.add_callback("on_train_start", begin)
     trainer.add_callback("on_fit_epoch_end", end_of_epoch)
     trainer.train()
-    return {**found, "trainer": trainer, "rows": rows(trainer)}
+    return {**found, "state": kept.content, "trainer": trainer, "rows": rows(trainer)}
 
 
 def differences(one: Any, other: Any, place: str = "") -> list[str]:

@@ -34,14 +34,6 @@ class PluginLosses:
         add_losses(trainer)
 
 
-class EpochOrder:
-    """Sets the position of the loader at the start of each epoch."""
-
-    def on_train_epoch_start(self, trainer: HostTrainer) -> None:
-        """Set it; an epoch that is repeated after a loss that was not finite gets other augmentations."""
-        trainer.order.begin(trainer.epoch, attempt=trainer.nan_recovery_attempts)
-
-
 class LabelPlot:
     """Draws the labels of the dataset after the first epoch, which does not have to wait for it.
 
@@ -101,7 +93,7 @@ class OwnCallbacks:
 
     def __init__(self) -> None:
         self.labels, self.checkpoints, self.metric_log = LabelPlot(), WrittenCheckpoints(), MetricLog()
-        self._all = (PluginCallbacks(), EpochOrder(), self.labels, PluginLosses(), self.checkpoints, self.metric_log)
+        self._all = (PluginCallbacks(), self.labels, PluginLosses(), self.checkpoints, self.metric_log)
 
     def run(self, event: str, trainer: HostTrainer) -> None:
         """Call the methods that are named after an event."""
