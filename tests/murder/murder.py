@@ -1,0 +1,230 @@
+"""Kills trainings, resumes them, and compares what they end with.
+
+Each training runs in a fork of this process, which has imported everything by then: it starts within a second.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import random
+import signal
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import trainer_host
+from tests.hostile.files import small_architecture
+from tests.support.faulty_io import Fault, faulty
+from tests.support.sample_datasets import pose_dataset
+
+KINDS = ("moment", "kill", "torn", "power", "short", "ENOSPC", "EIO")
+NAME = "killed"
+PLACE = "/runs/"
+"""Part of the paths whose writes meet faults."""
+STEPS = "steps"
+"""File with the number of steps of writing that a training took."""
+MOST_RESUMES = 20
+"""Attempts after which a training that is still not done counts as stuck."""
+SETTINGS: dict[str, Any] = {
+    "model": "small.yaml",
+    "imgsz": 32,
+    "batch": 4,
+    "nbs": 12,
+    "epochs": 4,
+    "close_mosaic": 1,
+    "plots": False,
+    "threads": 1,
+    "seed": 3,
+    "keep_state": True,
+    "checkpoint_every": "2",
+    "if_exists": "resume",
+    "name": NAME,
+}
+
+
+@dataclass(frozen=True)
+class Death:
+    """How and when a training dies.
+
+    Attributes:
+        kind: ``moment`` for SIGKILL from outside, or the fault of a step of its writes, as in `faulty_io`.
+        share: When, as a fraction of an undisturbed training: of its duration, or of its steps of writing.
+    """
+
+    kind: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A training that nothing happens to.
+
+    Attributes:
+        settings: What it does.
+        seconds: How long it takes.
+        steps: Its steps of writing.
+        ending: What it ends with.
+    """
+
+    settings: Mapping[str, Any]
+    seconds: float
+    steps: int
+    ending: Mapping[str, Any]
+
+
+def deaths(count: int, seed: int) -> Iterator[Death]:
+    """Yield random deaths, of each kind as many."""
+    chance = random.Random(seed)
+    for number in range(count):
+        yield Death(KINDS[number % len(KINDS)], chance.random())
+
+
+def prepare(folder: Path) -> None:
+    """Write the dataset and the model that all trainings share."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pose_dataset(folder / "data", 10)
+    architecture = {k: v for k, v in small_architecture().items() if k != "yaml_file"}
+    (folder / "small.yaml").write_text(yaml.safe_dump(architecture))
+
+
+def undisturbed(root: Path, settings: Mapping[str, Any]) -> Undisturbed:
+    """Train once to the end."""
+    wanted = {**SETTINGS, **settings}
+    began = time.monotonic()
+    with forked(root, "whole", wanted, Fault(match=PLACE)) as child:
+        code = wait(child)
+    seconds = time.monotonic() - began
+    if code != 0:
+        raise AssertionError(f"the undisturbed training ended with {code}: {log_of(root, 'whole')}")
+    return Undisturbed(wanted, seconds, int((root / "whole" / STEPS).read_text()), ending_of(root / "whole"))
+
+
+def survives(root: Path, name: str, whole: Undisturbed, death: Death) -> list[str]:
+    """Kill a training, resume it until it is done, and return in what it differs from the undisturbed one."""
+    step = 1 + int(death.share * whole.steps)
+    fault = Fault() if death.kind == "moment" else Fault(death.kind, step, PLACE, real=True)
+    with forked(root, name, whole.settings, fault) as child:
+        if death.kind == "moment":
+            end_after(child, death.share * whole.seconds)
+        code = wait(child)
+    for _ in range(MOST_RESUMES):
+        if code == 0:
+            break
+        if code > 0 and code != 9:  # a fault of the disk is exit code 9; the others are kills
+            return [f"exit code {code} after {death}: {log_of(root, name)}"]
+        with forked(root, name, whole.settings) as child:
+            code = wait(child)
+    return differences(whole.ending, ending_of(root / name))
+
+
+@contextmanager
+def forked(root: Path, name: str, settings: Mapping[str, Any], fault: Fault | None = None) -> Iterator[int]:
+    """Train in a fork of this process; yield its number."""
+    folder = root / name
+    folder.mkdir(exist_ok=True)
+    child = os.fork()
+    if child == 0:
+        os._exit(_train(folder, settings, fault or Fault()))
+    try:
+        yield child
+    finally:
+        try:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+
+def _train(folder: Path, settings: Mapping[str, Any], fault: Fault) -> int:
+    """Train in this process, and return the exit code."""
+    log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    root = folder.parent
+    os.environ["TRAINER_CACHE_DIR"] = str(folder / "cache")
+    try:
+        os.chdir(folder)
+        torch.set_num_threads(1)
+        given = {**settings, "model": str(root / settings["model"]), "data": str(root / "data" / "data.yaml")}
+        with faulty(fault):
+            trainer_host.run("pose", **given)
+        (folder / STEPS).write_text(str(fault.taken))
+    except trainer_host.TrainerError as error:
+        traceback.print_exc()
+        return error.exit_code
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def end_after(child: int, seconds: float) -> None:
+    """Kill a process after a time, unless it ends before."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+        signal.sigtimedwait([], 0.005)
+    os.kill(child, signal.SIGKILL)
+
+
+def wait(child: int) -> int:
+    """Return the exit code of a process; negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def log_of(root: Path, name: str) -> str:
+    """Return the end of what a training printed."""
+    return (root / name / "log").read_text(errors="replace")[-2000:]
+
+
+def ending_of(folder: Path) -> dict[str, Any]:
+    """Return what a training ended with: its state, its checkpoints, and its table of results without times."""
+    run = folder / "runs" / "pose" / NAME
+    states = sorted((run / "weights").glob("state-*.pt"))
+    newest = max(states, key=lambda file: (file.stat().st_mtime_ns, file.name))
+    found: dict[str, Any] = {"state": torch.load(newest, weights_only=True)}
+    for name in ("last", "best"):
+        content = torch.load(run / "weights" / f"{name}.pt", weights_only=False)
+        found[name] = dict(content["model"].state_dict().items())
+    table = csv.reader(io.StringIO((run / "results.csv").read_text()))
+    head, *rows = list(table)
+    place = head.index("time")
+    found["results.csv"] = [[value for i, value in enumerate(row) if i != place] for row in (head, *rows)]
+    return found
+
+
+UNCOMPARED = frozenset({"elapsed", "time", "results", "train_time"})
+"""Parts of a state that say how long something took."""
+
+
+def differences(one: Any, other: Any, place: str = "") -> list[str]:
+    """Return where two nested values differ, to the bit."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        equal = one.dtype == other.dtype and one.shape == other.shape and torch.equal(bits(one), bits(other))
+        return [] if equal else [place]
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        keys = [key for key in {**one, **other} if key not in UNCOMPARED]
+        missing = [f"{place}.{key}" for key in keys if (key in one) != (key in other)]
+        both = [key for key in keys if key in one and key in other]
+        return missing + [d for key in both for d in differences(one[key], other[key], f"{place}.{key}")]
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        if len(one) != len(other):
+            return [f"{place} has {len(one)} and {len(other)} values"]
+        return [d for i, pair in enumerate(zip(one, other, strict=True)) for d in differences(*pair, f"{place}[{i}]")]
+    same = one == other or (one != one and other != other)
+    return [] if same else [f"{place}: {one!r} and {other!r}"]
+
+
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor's bytes, so that NaN equals NaN."""
+    return tensor.detach().contiguous().cpu().flatten().view(torch.uint8)
