@@ -392,3 +392,21 @@ def test_a_signal_while_a_model_is_built_keeps_its_code(tmp_path: Path) -> None:
     done = command("predict", f"model={untrained(tmp_path)}", "source=in", "--plugin", "./late.py", cwd=tmp_path)
     assert (done.code, done.problems) == (143, ["stopped by SIGTERM: what was found until then is written."])
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system does not have the signal")
+def test_a_warning_of_a_scheduler_while_the_command_starts_changes_nothing(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\nimport trainer_host\nos.kill(os.getpid(), signal.SIGUSR1)\n"
+        "from trainer_host.cli.main import main\nsys.exit(main())\n"
+    )
+    (tmp_path / "trainer").write_text(script)  # a name by which the command is known
+    done = process(sys.executable, tmp_path / "trainer", "--version")
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system does not have the signal")
+def test_a_warning_of_a_scheduler_asks_for_a_state_only() -> None:
+    stop = StopRequest()
+    stop.handle(signal.SIGUSR1, None)
+    assert (stop.save_requested, stop.requested) == (True, False)
