@@ -75,7 +75,6 @@ class HostTrainer(ModelTrainer):
         evaluated_epoch: The last epoch that was evaluated, counted from 1.
         loop: The state of the training loop.
         saver: Saves the state of the training.
-        order: The order of the samples; None for that of the loader.
         recoveries: Recoveries from values that were not finite, as plain data.
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
     """
@@ -86,7 +85,6 @@ class HostTrainer(ModelTrainer):
     setting_up = False
     amp_setting: Any = None
     evaluated_epoch: int | None = None
-    order: Any = None
     reduced_batch: int | None = None
 
     def __init__(

@@ -25,10 +25,10 @@ class DataTrainer(HookedTrainer):
     """The engine's trainer with data from hooks.
 
     Attributes:
-        order: The order in which the training sees its samples.
+        order: The order in which the training sees its samples; None if a trainer class builds its own loader.
     """
 
-    order: SampleOrder
+    order: SampleOrder | None = None
 
     def get_dataset(self) -> dict[str, Any]:
         """Read the dataset, have it checked, and return a copy of its keys, which the engine may change.

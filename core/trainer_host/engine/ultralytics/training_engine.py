@@ -120,7 +120,7 @@ class TrainingEngine:
             seconds=every.seconds if every is not None else None,
             entries=entries,
             content=found[1] if found is not None else None,
-            more_epochs=getattr(self.resume, "more_epochs", False),
+            more_epochs=self.resume is not None and self.resume.more_epochs,
             keep=True,  # the session removes the files once the record no longer names them
         )
 

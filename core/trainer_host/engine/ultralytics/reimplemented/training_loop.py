@@ -48,7 +48,6 @@ class TrainingLoop:
         self.trainer = trainer
         self.watch = NotFiniteWatch(trainer)
         self.batches = self.warmup = 0
-        self.closed_before = False
 
     def run(self) -> None:
         """Train to the end, or until a request ends it."""
@@ -118,8 +117,10 @@ class TrainingLoop:
         trainer.train_time_start = time.time() - loop.elapsed
         trainer.stop = loop.stop
         self._size_up()
-        self.closed_before = loop.mosaic_closed and bool(trainer.args.time)  # an estimate never opens it again
-        loop.mosaic_closed = not trainer.args.close_mosaic  # the loader of this process may have it open
+        last = trainer.epochs - trainer.args.close_mosaic  # with more epochs, mosaic may open again; by time never
+        loop.mosaic_closed = loop.mosaic_closed and (bool(trainer.args.time) or loop.epoch >= last)
+        if loop.mosaic_closed and trainer.args.close_mosaic:
+            trainer._close_dataloader_mosaic()  # the loader of this process may have it open
         trainer.epoch = loop.epoch - (loop.phase == "finished")
         if loop.phase == "validation" or loop.batch:
             # Its functions may set up what no state holds; what the state holds is restored again after them.
@@ -148,9 +149,9 @@ class TrainingLoop:
                 trainer.scheduler.step()
             trainer.tloss = None
         trainer._model_train()
-        if trainer.host_run.options.exact:
+        if trainer.host_run.options.exact and not loop.batch:
             iter(trainer.train_loader)  # the engine makes an iterator too many, and that of a plain loader draws a seed
-        if not loop.mosaic_closed and (self.closed_before or loop.epoch >= trainer.epochs - trainer.args.close_mosaic):
+        if not loop.mosaic_closed and loop.epoch >= trainer.epochs - trainer.args.close_mosaic:
             loop.mosaic_closed = True
             trainer._close_dataloader_mosaic()
             trainer.train_loader.reset()
@@ -198,7 +199,7 @@ class TrainingLoop:
         trainer, loop = self.trainer, self.trainer.loop
         if trainer.order is not None:
             trainer.order.begin(loop.epoch, loop.batch, loop.attempt)
-            return trainer.order.batches()  # type: ignore[no-any-return]
+            return trainer.order.batches()
         if loop.batch and isinstance(trainer.train_loader, InfiniteDataLoader):
             return islice(trainer.train_loader, self.batches - loop.batch)  # it would go on with the next epoch
         return trainer.train_loader  # type: ignore[no-any-return]
