@@ -25,6 +25,7 @@ import trainer_host
 from tests.hostile.files import small_architecture
 from tests.support.faulty_io import Fault, faulty
 from tests.support.sample_datasets import pose_dataset
+from trainer_host.engine.packed_state import unpacked
 
 KINDS = ("moment", "kill", "torn", "power", "short", "ENOSPC", "EIO")
 NAME = "killed"
@@ -192,7 +193,7 @@ def ending_of(folder: Path) -> dict[str, Any]:
     run = folder / "runs" / "pose" / NAME
     states = sorted((run / "weights").glob("state-*.pt"))
     newest = max(states, key=lambda file: (file.stat().st_mtime_ns, file.name))
-    found: dict[str, Any] = {"state": torch.load(newest, weights_only=True)}
+    found: dict[str, Any] = {"state": unpacked(torch.load(newest, weights_only=True))}
     for name in ("last", "best"):
         content = torch.load(run / "weights" / f"{name}.pt", weights_only=False)
         found[name] = dict(content["model"].state_dict().items())
@@ -203,8 +204,10 @@ def ending_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-UNCOMPARED = frozenset({"elapsed", "time", "results", "train_time"})
-"""Parts of a state that say how long something took."""
+UNCOMPARED = frozenset({"elapsed", "results"})
+"""Parts of a state that say how long something took; the table of results is compared without it."""
+SHOWN = 200
+"""Characters of two values that are shown."""
 
 
 def differences(one: Any, other: Any, place: str = "") -> list[str]:
@@ -222,7 +225,7 @@ def differences(one: Any, other: Any, place: str = "") -> list[str]:
             return [f"{place} has {len(one)} and {len(other)} values"]
         return [d for i, pair in enumerate(zip(one, other, strict=True)) for d in differences(*pair, f"{place}[{i}]")]
     same = one == other or (one != one and other != other)
-    return [] if same else [f"{place}: {one!r} and {other!r}"]
+    return [] if same else [f"{place}: {one!r} and {other!r}"[:SHOWN]]
 
 
 def bits(tensor: torch.Tensor) -> torch.Tensor:
