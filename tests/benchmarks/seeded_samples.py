@@ -27,7 +27,7 @@ def loader_of(data: Path, exact: bool, workers: int, batch: int, imgsz: int) -> 
     from ultralytics.cfg import get_cfg
 
     from tests.support.yolo_datasets import examined
-    from trainer_detect.reading import build_dataset, build_loader
+    from trainer_detect.training_data import build_dataset, build_loader
     from trainer_host import LoaderContext
     from trainer_host.engine.ultralytics.sample_order import order_of
 

@@ -129,7 +129,7 @@ def test_an_exact_order_goes_on_where_it_was(pose: Path, detect: Path, kind: str
 
 
 def test_an_exact_order_is_the_stock_order(pose: Path) -> None:
-    from trainer_detect.reading import build_dataset, build_loader
+    from trainer_detect.training_data import build_dataset, build_loader
 
     seed_process(3)
     given = replace(context(pose, "pose", **SETTINGS), batch_size=BATCH)

@@ -221,7 +221,7 @@ def test_workers_may_be_spawned() -> None:
 
 
 def test_mosaic_draws_from_the_last_images_of_the_order(pose: Path) -> None:
-    from trainer_detect.reading import build_dataset
+    from trainer_detect.training_data import build_dataset
 
     dataset = build_dataset(context(pose, mosaic=1.0))
     dataset.max_buffer_length = 6
@@ -241,7 +241,7 @@ def test_mosaic_draws_from_the_last_images_of_the_order(pose: Path) -> None:
 
 
 def nested(data: Path, kind: str, workers: int) -> Feed:
-    from trainer_detect.reading import build_dataset
+    from trainer_detect.training_data import build_dataset
 
     seed_process(1)
     parts = [build_dataset(context(data, mosaic=1.0, mixup=0.5)) for _ in range(2)]

@@ -216,9 +216,11 @@ def test_a_predictor_with_results_of_its_own() -> None:
         def draw(self, prediction: Any) -> Any:
             return None
 
+    from trainer_host.engine.factory import default_engine
+
     chain = SimpleNamespace(name="toy", engine_task=None, manager=SimpleNamespace(records={}))
     engine: Any = SimpleNamespace(
-        run=SimpleNamespace(chain=chain, options=SimpleNamespace(offline=True)),
+        run=SimpleNamespace(chain=chain, engine=default_engine(), options=SimpleNamespace(offline=True)),
         names={},
         predictor=lambda settings, folder: Predictor(),
     )

@@ -67,7 +67,7 @@ def feed(
     **settings: Any,
 ) -> Feed:
     """Build dataset and loader as a training does."""
-    from trainer_detect.reading import build_dataset, build_loader
+    from trainer_detect.training_data import build_dataset, build_loader
 
     seed_process(3)
     given = replace(context(data, task, *changes, **{**SETTINGS, "workers": workers, **settings}), batch_size=batch)

@@ -180,7 +180,7 @@ class PlainEngine:
     def find_weights(self, name: str, offline: bool, scratch: str | None) -> str:
         return name
 
-    def model_problems(self, model: str, settings: Mapping[str, Any]) -> list[Problem]:
+    def model_problems(self, run: LiveRun) -> list[Problem]:
         return []
 
     def shipped_dataset(self, name: str) -> Path | None:
@@ -189,7 +189,15 @@ class PlainEngine:
     def shipped_datasets(self) -> list[str]:
         return []
 
-    def training(self, run: LiveRun, save_dir: Path, reporter: Reporter, stop: StopRequest) -> PlainTraining:
+    def training(
+        self,
+        run: LiveRun,
+        save_dir: Path,
+        reporter: Reporter,
+        stop: StopRequest,
+        resume: Any = None,
+        record: Any = None,
+    ) -> PlainTraining:
         return PlainTraining(self, run, save_dir)
 
     def trained_model(self, checkpoint: Checkpoint, run: LiveRun, settings: Mapping[str, Any]) -> PlainModel:

@@ -125,8 +125,8 @@ def images_out(split: str, listing: Listing, home: str, root: str) -> Iterator[F
     some = len(images) < len(listing.images) or any(os.path.isdir(link) for link in out)  # noqa: PTH112
     if images and some:
         first = listing.images[images[0]]
-        what = f"{len(images)} of {counted(len(listing.images), f'{split} image')} reached by links that lead out of"
-        what += f" the dataset, such as this one to {os.path.realpath(first)}."
+        what = f"{len(images)} of {counted(len(listing.images), f'{split} image')} are behind links out of the dataset,"
+        what += f" such as this one to {os.path.realpath(first)}."
         fix = "replace the links with copies, or remove them"
         yield Finding(LINK_OUT, what, fix, first, None, "warning", split)
 

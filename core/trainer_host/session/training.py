@@ -80,7 +80,7 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
                 return resume(folder, request, registry, reporter, stop, engine)
             run = resolve(request, registry, reporter, engine)
             with _prepared(run, engine, reporter):
-                return begin(run, request, registry, reporter, stop, engine)
+                return begin(run, request, registry, reporter, stop)
     finally:
         reporter.close()
 
@@ -101,9 +101,7 @@ def _prepared(run: LiveRun, engine: Engine, reporter: Reporter) -> Iterator[None
             yield
 
 
-def begin(
-    run: LiveRun, request: Request, registry: Registry, reporter: Reporter, stop: StopRequest, engine: Engine
-) -> RunResult:
+def begin(run: LiveRun, request: Request, registry: Registry, reporter: Reporter, stop: StopRequest) -> RunResult:
     """Train in the folder that the request chooses, or go on with the run that is in it."""
     if_exists = request.options.if_exists
     if if_exists is None or if_exists == "new":
@@ -111,7 +109,7 @@ def begin(
     folder, is_new = claim_named_folder(run.chain.name, run.resolved.settings, if_exists)
     if is_new:
         return _train_in(folder, run, reporter, stop)
-    return resume(folder, in_its_folder(request), registry, reporter, stop, engine)
+    return resume(folder, in_its_folder(request), registry, reporter, stop, run.engine)
 
 
 def train(run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:

@@ -137,7 +137,7 @@ def test_what_a_weaker_source_switches_on_is_switched_off(
 
     weaker = Request.of(command, origin="file", **{name: True})
     monkeypatch.setattr(opening, "open_request", note)
-    words = {"convert": ("data.yaml", "new")}.get(command, ())
+    words = {"convert": ("data.yaml", "new"), "resume": ("runs/pose/a",)}.get(command, ())
     monkeypatch.setenv(one.environment, "1")
     trainer(command, *words, one.off_flag)
     trainer(command, *words)
@@ -146,7 +146,13 @@ def test_what_a_weaker_source_switches_on_is_switched_off(
     trainer(command, *words, one.flag)
     assert seen == [False, True, False, True]
     if one.keyword:
-        places = {"val": ("m.pt",), "predict": ("m.pt", "a"), "check": ("d",), "convert": ("d", "new")}
+        places = {
+            "val": ("m.pt",),
+            "resume": ("runs/pose/a",),
+            "predict": ("m.pt", "a"),
+            "check": ("d",),
+            "convert": ("d", "new"),
+        }
         with pytest.raises(SettingsError, match="stop"):
             getattr(trainer_host, command)(*places.get(command, ()), **{name: False})
         assert seen[4:] == [False]

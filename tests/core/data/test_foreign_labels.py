@@ -144,7 +144,7 @@ def test_a_folder_within_the_images_that_leads_out(data: Path, tmp_path: Path) -
     shutil.copytree(data.parent / "images" / "val", tmp_path / "private")
     (data.parent / "images" / "train" / "more").symlink_to(tmp_path / "private")
     found = [f for f in read_dataset(data).findings if f.code == "link-outside"]
-    assert [f.message.partition(" are ")[0] for f in found] == ["4 of the 8 train images"]
+    assert [f.message.partition(" are ")[0] for f in found] == ["4 of 8 train images"]
 
 
 def test_a_split_of_links_and_links_within_the_dataset_are_no_matter(data: Path, tmp_path: Path) -> None:

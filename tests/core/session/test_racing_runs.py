@@ -16,6 +16,7 @@ from trainer_host.base.signals import StopRequest
 from trainer_host.session import training
 from trainer_host.session.opening import open_request
 from trainer_host.session.resolution import resolve
+from trainer_host.session.working_engine import engine_of_request
 
 __all__ = ["plan"]
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -96,7 +97,11 @@ def test_two_processes_never_share_a_folder(
     for way in ways:
         settings, options = WAYS[way]
         request, registry = open_request(Request.of("run", {**given, **settings}, task="detect", **options), "call")
-        runs[way] = (resolve(request, registry, NullReporter()), request, registry)
+        runs[way] = (
+            resolve(request, registry, NullReporter(), engine_of_request(request, registry)),
+            request,
+            registry,
+        )
     for number in range(rounds):
         folder = tmp_path / str(number)
         folder.mkdir()
