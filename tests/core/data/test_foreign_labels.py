@@ -136,7 +136,7 @@ def test_links_out_of_the_dataset_are_counted_once(data: Path, tmp_path: Path) -
         "train",
         str(images[0]),
     )
-    assert finding.message.startswith(f"3 of {len(images)} train images reached by links")
+    assert finding.message.startswith(f"3 of {len(images)} train images are behind links")
     assert str(tmp_path / "private" / images[0].name) in finding.message
 
 
