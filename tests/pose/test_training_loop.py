@@ -77,7 +77,15 @@ class MemoryFiles:
     def __init__(self) -> None:
         self.states: dict[tuple[int, int, str], dict[str, Any]] = {}
 
-    def write(self, content: dict[str, Any], *, epoch: int, batch: int, phase: str) -> Any:
+    entries: tuple[Any, ...] = ()
+
+    def wait(self) -> None:
+        return None
+
+    def raise_failure(self) -> None:
+        return None
+
+    def start_writing(self, content: dict[str, Any], *, epoch: int, batch: int, phase: str) -> Any:
         data = io.BytesIO()
         torch.save(content, data)
         data.seek(0)

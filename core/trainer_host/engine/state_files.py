@@ -10,6 +10,7 @@ import errno
 import hashlib
 import re
 import shutil
+import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import IO, TYPE_CHECKING, Any
@@ -96,6 +97,22 @@ class _Hashed:
         """Leave it to the file."""
 
 
+class _Writing(threading.Thread):
+    """A thread that writes one state, and keeps the error that ended it."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__(name="training-state", daemon=True)
+        self.work = work
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Write it."""
+        try:
+            self.work()
+        except BaseException as error:  # raised again in the thread of the training
+            self.error = error
+
+
 def _no_record(_: Sequence[StateEntry]) -> None:
     """Record nothing."""
 
@@ -120,12 +137,21 @@ class StateFiles:
         self.folder, self.keep, self.record = folder, max(keep, 1), record
         self.entries: tuple[StateEntry, ...] = ()
         self.skipped: tuple[Problem, ...] = ()
+        self._writing: _Writing | None = None
         self._named: set[str] = set()
         """Files that the record may name: also after a failure in writing it, which leaves that open."""
         self._knows_record = False
 
     def write(self, content: Mapping[str, Any], *, epoch: int, batch: int, phase: str) -> StateEntry:
-        """Write a state, verify it, have it recorded, and remove what is too old.
+        """Write a state as `start_writing` does, and wait for it."""
+        self.start_writing(content, epoch=epoch, batch=batch, phase=phase)
+        self.wait()
+        return self.entries[-1]
+
+    def start_writing(self, content: Mapping[str, Any], *, epoch: int, batch: int, phase: str) -> None:
+        """Copy a state; then, in a thread, write it, verify it, have it recorded, and remove what is too old.
+
+        The training need not wait for the disk. What goes wrong is raised by the next call, `raise_failure` or `wait`.
 
         Args:
             content: Nested plain data and tensors.
@@ -137,10 +163,34 @@ class StateFiles:
             StorageError: If the disk is full, or returns other data than were written.
             OSError: If it cannot be written for another reason; the error names the file.
         """
+        self.wait()
         if self._knows_record:  # what a killed process left takes space that this state may need
             self._remove_others()
             self._knows_record = False
         path, stored = self._free_path(epoch, batch), packed(content)
+        self._writing = _Writing(lambda: self._commit(path, stored, epoch, batch, phase))
+        self._writing.start()
+
+    def raise_failure(self) -> None:
+        """Raise what went wrong, if anything has by now."""
+        if self._writing is not None and not self._writing.is_alive():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for a state that is being written.
+
+        Raises:
+            StorageError: As `start_writing` does.
+            OSError: As `start_writing` does.
+        """
+        writing = self._writing
+        if writing is not None:
+            writing.join()
+            self._writing = None
+            if writing.error is not None:
+                raise writing.error
+
+    def _commit(self, path: Path, stored: Mapping[str, Any], epoch: int, batch: int, phase: str) -> None:
         checksum, size = self._write(path, stored)
         entry = StateEntry(path.name, checksum, size, epoch, batch, phase)
         if not _reads_as(path, stored):
@@ -153,7 +203,6 @@ class StateFiles:
         self.record(entries)
         self.entries, self._named = entries, {e.file for e in entries}
         self._remove_others()
-        return entry
 
     def newest(self, entries: Sequence[StateEntry]) -> tuple[StateEntry, dict[str, Any]] | None:
         """Return the newest state that is whole, with its entry, on the CPU; None if there is none.
@@ -161,6 +210,7 @@ class StateFiles:
         Args:
             entries: The states that the record names, oldest first.
         """
+        self.wait()
         self._named, self._knows_record = {e.file for e in entries}, True
         self.entries = ()
         skipped: list[Problem] = []
@@ -176,6 +226,7 @@ class StateFiles:
 
     def remove(self) -> None:
         """Remove all states, from the record first."""
+        self.wait()
         self.record(())
         self.entries, self._named = (), set()
         self._remove_others()

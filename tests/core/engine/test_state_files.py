@@ -10,6 +10,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import numpy as np
@@ -184,6 +186,38 @@ def test_a_program_meets_a_fault(
     assert done.code == code, done.err
     assert (count.read_text() if count.exists() else None) == steps
     assert (target.read_text() if target.exists() else None) == left
+
+
+def test_a_state_is_written_while_the_training_goes_on(tmp_path: Path) -> None:
+    recorded, go_on = [], Event()
+
+    def record(entries: Sequence[StateEntry]) -> None:
+        assert go_on.wait(60)
+        recorded.append(entries[-1].batch)
+
+    files, changing = StateFiles(tmp_path, record=record), content(1)
+    files.start_writing(changing, epoch=0, batch=1, phase="batches")
+    changing["tensors"]["weight"].zero_()  # the next batch
+    files.raise_failure()
+    assert recorded == []
+    go_on.set()
+    files.wait()
+    assert recorded == [1]
+    found = files.newest(files.entries)
+    assert found is not None
+    assert same(packed(found[1]), packed(content(1)))
+
+
+def test_a_failure_is_raised_in_the_training(tmp_path: Path) -> None:
+    def record(_: Sequence[StateEntry]) -> None:
+        raise StorageError("no space")
+
+    for later in (StateFiles.wait, StateFiles.remove, lambda files: files.newest(())):
+        files = StateFiles(tmp_path, record=record)
+        files.start_writing(content(1), epoch=0, batch=1, phase="batches")
+        with pytest.raises(StorageError, match="no space"):
+            later(files)
+    assert not [thread for thread in enumerate_threads() if thread.name == "training-state"]
 
 
 def test_older_states_are_removed_and_names_stay_apart(tmp_path: Path) -> None:

@@ -22,7 +22,15 @@ class Files:
         self.written: list[tuple[int, str]] = []
         self.removed = False
 
-    def write(self, content: Any, *, epoch: int, batch: int, phase: str) -> Any:
+    entries: tuple[Any, ...] = ()
+
+    def wait(self) -> None:
+        return None
+
+    def raise_failure(self) -> None:
+        return None
+
+    def start_writing(self, content: Any, *, epoch: int, batch: int, phase: str) -> Any:
         self.written.append((batch, phase))
         return SimpleNamespace(file=f"state-{batch}.pt")
 

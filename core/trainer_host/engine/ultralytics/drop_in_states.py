@@ -56,6 +56,5 @@ def drop_in_saver(trainer: HostTrainer) -> StateSaver:
             LOGGER.warning(f"No state of the training next to {trainer.args.resume}: resuming from it, not exactly.")
     return StateSaver(
         files if trainer.args.save else None,
-        entries=entries if found is not None else (),
         content=found[1] if found is not None else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.engine.ultralytics.generators import generator_states
@@ -10,7 +11,7 @@ from trainer_host.engine.ultralytics.not_finite import require_finite_weights
 from trainer_host.engine.ultralytics.training_state import capture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from trainer_host.base.signals import StopRequest
     from trainer_host.engine.state_files import StateEntry, StateFiles
@@ -29,7 +30,6 @@ class StateSaver:
         stop: Requests by signals; None for a training that does not listen to any.
         batches: Batches between two states within an epoch; None to save none of them.
         seconds: The same in seconds.
-        entries: States of an earlier process, the newest last.
         content: The state to resume; None for a new training.
         more_epochs: Whether a training that was done goes on, because more epochs were asked for.
         keep: Whether the states of a training that is done stay.
@@ -47,7 +47,6 @@ class StateSaver:
         *,
         batches: int | None = None,
         seconds: float | None = None,
-        entries: Sequence[StateEntry] = (),
         content: Mapping[str, Any] | None = None,
         more_epochs: bool = False,
         keep: bool = False,
@@ -56,7 +55,6 @@ class StateSaver:
         self.files, self.stop, self.content, self.clock = files, stop, content, clock
         self.more_epochs = more_epochs
         self.keep, self.every_batches, self.every_seconds = keep, batches, seconds
-        self._entries = list(entries)
         self._since, self._saved_at = 0, clock()
         self._generators: dict[str, Any] | None = None
 
@@ -73,6 +71,8 @@ class StateSaver:
             TrainingInterrupted: If the training is to end.
         """
         self._since += 1
+        if self.files is not None:
+            self.files.raise_failure()  # of the state before, which is written while the training goes on
         if self._due():
             self._save(trainer)
         self._end_on_request()
@@ -109,7 +109,24 @@ class StateSaver:
             TrainingInterrupted: If the training is to end.
         """
         self._save(trainer)
+        if self.files is not None and trainer.loop.phase == "finished":
+            self.files.wait()  # the final evaluation replaces checkpoints, which this state must precede
         self._end_on_request()
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Wait on leaving for a state that is being written; an error that ends the training takes precedence."""
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):
+                self._wait()
+            raise
+        self._wait()
+
+    def _wait(self) -> None:
+        if self.files is not None:
+            self.files.wait()
 
     def finished(self, _trainer: HostTrainer) -> None:
         """Remove the states of a training that is done."""
@@ -118,7 +135,10 @@ class StateSaver:
 
     def last_good(self) -> tuple[StateEntry, dict[str, Any]] | None:
         """Return the newest state that verifies."""
-        return self.files.newest(self._entries) if self.files is not None else None
+        if self.files is None:
+            return None
+        self.files.wait()
+        return self.files.newest(self.files.entries)
 
     def _due(self) -> bool:
         if self.stop is not None and (self.stop.requested or self.stop.save_requested):
@@ -136,8 +156,8 @@ class StateSaver:
         require_finite_weights(trainer)
         loop = trainer.loop
         loop.elapsed, loop.stop = time.time() - trainer.train_time_start, bool(trainer.stop)
-        entry = self.files.write(capture(trainer, generators), epoch=loop.epoch, batch=loop.batch, phase=loop.phase)
-        self._entries = [*(e for e in self._entries if e.file != entry.file), entry]
+        content = capture(trainer, generators)
+        self.files.start_writing(content, epoch=loop.epoch, batch=loop.batch, phase=loop.phase)
 
     def _end_on_request(self) -> None:
         if self.stop is not None and self.stop.requested:

@@ -53,17 +53,21 @@ class TrainingLoop:
         """Train to the end, or until a request ends it."""
         trainer = self.trainer
         try:
-            self._begin()
-            while trainer.loop.phase != "finished":
-                try:
-                    self._train_epoch()
-                except NotFiniteError as error:
-                    self._recover(error)
-            self._finish()
+            with trainer.saver.written():
+                self._begin()
+                self._train_epochs()
+                self._finish()
         except TrainingInterrupted:
             trainer.interrupted = True
             trainer.ending = ending_of(trainer)
             self._close_loaders()
+
+    def _train_epochs(self) -> None:
+        while self.trainer.loop.phase != "finished":
+            try:
+                self._train_epoch()
+            except NotFiniteError as error:
+                self._recover(error)
 
     def _train_epoch(self) -> None:
         if self.trainer.loop.phase == "batches":
