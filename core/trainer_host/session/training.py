@@ -391,7 +391,7 @@ class _Work:
 def _then(fix: str | None, command: str) -> str:
     """Return a fix that ends with the command which goes on."""
     first = (fix or "").partition(", ")[0]  # the alternative is for a run that cannot go on
-    return f"{first}, then {command}" if first else f"to continue, {command}"
+    return f"{first}, then {command}" if first else command
 
 
 def _status(error: BaseException) -> str:

@@ -280,7 +280,7 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(trainer: Trainer, plan: Plan)
         [
             (
                 "stopped by SIGTERM: the state is saved at epoch 3 of 10, batch 6. "
-                f"Fix: to continue, trainer resume {FOLDER}"
+                f"Fix: trainer resume {FOLDER}"
             )
         ],
     )
