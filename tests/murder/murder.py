@@ -25,6 +25,7 @@ import trainer_host
 from tests.hostile.files import small_architecture
 from tests.support.faulty_io import Fault, faulty
 from tests.support.sample_datasets import pose_dataset
+from trainer_host.base.errors import ExitCode
 from trainer_host.engine.packed_state import unpacked
 
 KINDS = ("moment", "kill", "torn", "power", "short", "ENOSPC", "EIO")
@@ -36,6 +37,7 @@ STEPS = "steps"
 MOST_RESUMES = 20
 """Attempts after which a training that is still not done counts as stuck."""
 SETTINGS: dict[str, Any] = {
+    "task": "pose",
     "model": "small.yaml",
     "imgsz": 32,
     "batch": 4,
@@ -98,7 +100,7 @@ def prepare(folder: Path) -> None:
 
 
 def undisturbed(root: Path, settings: Mapping[str, Any]) -> Undisturbed:
-    """Train once to the end."""
+    """Train once to the end; a setting that is None is left to its default."""
     wanted = {**SETTINGS, **settings}
     began = time.monotonic()
     with forked(root, "whole", wanted, Fault(match=PLACE)) as child:
@@ -109,22 +111,37 @@ def undisturbed(root: Path, settings: Mapping[str, Any]) -> Undisturbed:
     return Undisturbed(wanted, seconds, int((root / "whole" / STEPS).read_text()), ending_of(root / "whole"))
 
 
-def survives(root: Path, name: str, whole: Undisturbed, death: Death) -> list[str]:
-    """Kill a training, resume it until it is done, and return in what it differs from the undisturbed one."""
+def survives(root: Path, name: str, whole: Undisturbed, *deaths: Death) -> list[str]:
+    """Kill a training and each resume of it, then resume it until it is done; return where it differs from the whole.
+
+    Args:
+        root: The folder of the trainings.
+        name: The name of this one.
+        whole: The undisturbed training.
+        deaths: How the first process dies, how the second one does, and so on.
+    """
+    code = -1
+    for death in deaths:
+        if code < 0 or code == ExitCode.STORAGE:
+            code = _die(root, name, whole, death)
+    for _ in range(MOST_RESUMES):
+        if code >= 0 and code != ExitCode.STORAGE:
+            break
+        with forked(root, name, whole.settings) as child:
+            code = wait(child)
+    if code != 0:
+        return [f"exit code {code} after {deaths}: {log_of(root, name)}"]
+    return differences(whole.ending, ending_of(root / name))
+
+
+def _die(root: Path, name: str, whole: Undisturbed, death: Death) -> int:
+    """Start or resume a training, and have it die; return its exit code."""
     step = 1 + int(death.share * whole.steps)
     fault = Fault() if death.kind == "moment" else Fault(death.kind, step, PLACE, real=True)
     with forked(root, name, whole.settings, fault) as child:
         if death.kind == "moment":
             end_after(child, death.share * whole.seconds)
-        code = wait(child)
-    for _ in range(MOST_RESUMES):
-        if code == 0:
-            break
-        if code > 0 and code != 9:  # a fault of the disk is exit code 9; the others are kills
-            return [f"exit code {code} after {death}: {log_of(root, name)}"]
-        with forked(root, name, whole.settings) as child:
-            code = wait(child)
-    return differences(whole.ending, ending_of(root / name))
+        return wait(child)
 
 
 @contextmanager
@@ -155,9 +172,12 @@ def _train(folder: Path, settings: Mapping[str, Any], fault: Fault) -> int:
     try:
         os.chdir(folder)
         torch.set_num_threads(1)
-        given = {**settings, "model": str(root / settings["model"]), "data": str(root / "data" / "data.yaml")}
+        given = {"data": str(root / "data" / "data.yaml"), **settings}
+        given = {key: value for key, value in given.items() if value is not None}
+        if (root / str(given.get("model"))).is_file():
+            given["model"] = str(root / str(given["model"]))
         with faulty(fault):
-            trainer_host.run("pose", **given)
+            trainer_host.run(given.pop("task"), **given)
         (folder / STEPS).write_text(str(fault.taken))
     except trainer_host.TrainerError as error:
         traceback.print_exc()
@@ -190,13 +210,13 @@ def log_of(root: Path, name: str) -> str:
 
 def ending_of(folder: Path) -> dict[str, Any]:
     """Return what a training ended with: its state, its checkpoints, and its table of results without times."""
-    run = folder / "runs" / "pose" / NAME
+    [run] = (folder / "runs").glob(f"*/{NAME}")
     states = sorted((run / "weights").glob("state-*.pt"))
     newest = max(states, key=lambda file: (file.stat().st_mtime_ns, file.name))
     found: dict[str, Any] = {"state": unpacked(torch.load(newest, weights_only=True))}
     for name in ("last", "best"):
-        content = torch.load(run / "weights" / f"{name}.pt", weights_only=False)
-        found[name] = dict(content["model"].state_dict().items())
+        content = torch.load(run / "weights" / f"{name}.pt", map_location="cpu", weights_only=False)
+        found[name] = content["trainer_host"].get("state_dict") or content["model"].state_dict()
     table = csv.reader(io.StringIO((run / "results.csv").read_text()))
     head, *rows = list(table)
     place = head.index("time")

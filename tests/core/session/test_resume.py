@@ -277,12 +277,7 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(trainer: Trainer, plan: Plan)
     done = trainer(*NEW, "--json")
     assert (done.code, done.problems) == (
         143,
-        [
-            (
-                "stopped by SIGTERM: the state is saved at epoch 3 of 10, batch 6. "
-                f"Fix: trainer resume {FOLDER}"
-            )
-        ],
+        [(f"stopped by SIGTERM: the state is saved at epoch 3 of 10, batch 6. Fix: trainer resume {FOLDER}")],
     )
     assert (done.json["retryable"], done.json["resume"]) == (True, f"trainer resume {FOLDER}")
     assert done.json["save_dir"] == str(Path(FOLDER).resolve())

@@ -61,7 +61,8 @@ class SeededOrder:
 
     def batches(self) -> Iterator[Any]:
         """Yield the batches of the epoch from the position on."""
-        return remaining(self._loader, self._source, self._done)
+        with preserved_generators():  # torch's loader draws a seed from that of the process, once more if resumed
+            return remaining(self._loader, self._source, self._done)
 
     def state(self) -> dict[str, Any]:
         """Return the last images of this epoch and the one before, from which mosaic draws."""
