@@ -23,6 +23,7 @@ WRITTEN = [
     r"runs/pose/(train|val|predict)/\.in-use",
     r"runs/pose/(train|val)/\.?(run|args|dataset)\.yaml[^/]*",
     r"runs/pose/train/weights/\.?(last|best)\.pt[^/]*",
+    r"runs/pose/train/weights/\.?state-\d{4}-\d{6}\.pt[^/]*",
     r"runs/pose/train/results\.(csv|png)",
     r"runs/pose/train/(labels|train_batch\d)\.jpg",
     r"runs/pose/train/\.?predictions\.jpg[^/]*",
