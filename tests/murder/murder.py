@@ -9,6 +9,7 @@ import csv
 import io
 import os
 import random
+import shutil
 import signal
 import time
 import traceback
@@ -36,6 +37,8 @@ STEPS = "steps"
 """File with the number of steps of writing that a training took."""
 MOST_RESUMES = 20
 """Attempts after which a training that is still not done counts as stuck."""
+WITHIN_EPOCHS: dict[str, Any] = {"checkpoint_every": "2"}
+"""Has states saved within epochs, too."""
 SETTINGS: dict[str, Any] = {
     "task": "pose",
     "model": "small.yaml",
@@ -48,7 +51,6 @@ SETTINGS: dict[str, Any] = {
     "threads": 1,
     "seed": 3,
     "keep_state": True,
-    "checkpoint_every": "2",
     "if_exists": "resume",
     "name": NAME,
 }
@@ -102,6 +104,7 @@ def prepare(folder: Path) -> None:
 def undisturbed(root: Path, settings: Mapping[str, Any]) -> Undisturbed:
     """Train once to the end; a setting that is None is left to its default."""
     wanted = {**SETTINGS, **settings}
+    shutil.rmtree(root / "whole", ignore_errors=True)
     began = time.monotonic()
     with forked(root, "whole", wanted, Fault(match=PLACE)) as child:
         code = wait(child)

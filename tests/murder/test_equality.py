@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.murder.murder import Death, prepare, survives, undisturbed
+from tests.murder.murder import WITHIN_EPOCHS, Death, prepare, survives, undisturbed
 from tests.support.command import ROOT
 from tests.support.sample_datasets import detect_dataset
 from trainer_host import LoaderContext, hookimpl
@@ -48,14 +48,14 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_killed_training_ends_the_same(tmp_path: Path, kind: str) -> None:
     prepare(tmp_path)
-    assert survives(tmp_path, "killed", undisturbed(tmp_path, KINDS[kind]), *DEATHS) == []
+    assert survives(tmp_path, "killed", undisturbed(tmp_path, {**WITHIN_EPOCHS, **KINDS[kind]}), *DEATHS) == []
 
 
 @pytest.mark.train
 def test_detect(tmp_path: Path) -> None:
     prepare(tmp_path)
     data = detect_dataset(tmp_path / "boxes", 10)
-    whole = undisturbed(tmp_path, {"task": "detect", "model": "yolo26n.yaml", "data": str(data)})
+    whole = undisturbed(tmp_path, {**WITHIN_EPOCHS, "task": "detect", "model": "yolo26n.yaml", "data": str(data)})
     assert survives(tmp_path, "killed", whole, *DEATHS) == []
 
 
@@ -70,7 +70,7 @@ def test_an_extension_with_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     prepare(tmp_path)
     plateau = package("trainer-plateau", monkeypatch, "trainer_plateau").EXTENSION
     options = {"plateau": {"patience": 1, "factor": 0.5}}
-    whole = undisturbed(tmp_path, {"plugins": [plateau], "options": options})
+    whole = undisturbed(tmp_path, {**WITHIN_EPOCHS, "plugins": [plateau], "options": options})
     assert survives(tmp_path, "killed", whole, *DEATHS) == []
     assert whole.ending["state"]["plugins"]["states"]
 
@@ -80,5 +80,5 @@ def test_an_extension_with_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_task_of_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: bool) -> None:
     prepare(tmp_path)
     task = package("trainer-heatmap", monkeypatch, "trainer_heatmap.task").TASK
-    whole = undisturbed(tmp_path, {"task": task, "model": None, "data": None, "exact": exact})
+    whole = undisturbed(tmp_path, {**WITHIN_EPOCHS, "task": task, "model": None, "data": None, "exact": exact})
     assert survives(tmp_path, "killed", whole, *DEATHS) == []

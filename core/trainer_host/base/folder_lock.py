@@ -113,6 +113,8 @@ class FolderLock:
 
 def clear_dead_lock(folder: Path) -> None:
     """Remove the file of a lock whose process was killed."""
+    if os.path.realpath(folder) in _held:  # to open and close the file would end the lock of this process
+        return
     try:
         holder = (folder / FILE).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import PluginCrashError, StoppedError
+from trainer_host.base.errors import PluginCrashError, StoppedError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ class StopRequest:
         terminated: Whether it was SIGTERM.
         waits: Whether the run will end by itself, with a checkpoint; otherwise the signal ends it at once.
         when: Where the run stands when it does not wait, for the message.
-        over: Whether the outcome was reported, so that a signal changes nothing any more.
+        over: Whether the outcome is certain, so that a signal changes nothing any more.
         save_requested: Whether a signal asked for the state to be saved; whoever saves it sets this back.
     """
 
@@ -74,7 +74,7 @@ class StopRequest:
         After a request to stop it is a consequence: of a worker that was stopped too, or of an import that was cut
         short, since libraries swallow what is raised within one and fail later.
         """
-        if not self.requested or isinstance(error, StoppedError):
+        if not self.requested or isinstance(error, (StoppedError, StorageError)):
             return error
         cause = error.__cause__ if isinstance(error, PluginCrashError) else error
         return self.error(f"{how} ({type(cause).__name__} while stopping)")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from trainer_host.engine.state_files import StateEntry
 
 
@@ -17,10 +15,6 @@ class Resumption:
 
     Attributes:
         entries: State files, the newest last.
-        history: Earlier resumes, as the record of the run has them.
-        more_epochs: Whether more epochs were asked for than before, so that a training that was finished goes on.
     """
 
     entries: tuple[StateEntry, ...]
-    history: tuple[Mapping[str, Any], ...] = ()
-    more_epochs: bool = False

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import torch
 
-from trainer_host.base.atomic_io import appearing_whole, display_path
+from trainer_host.base.atomic_io import FULL, appearing_whole, display_path
 from trainer_host.base.errors import Problem, SettingsError, StorageError
 from trainer_host.engine.packed_state import packed, packed_bytes, same, unpacked
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = re.compile(r"state-\d{4,}-\d{6,}(-\d+)?\.pt", re.ASCII)
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 CHUNK = 1 << 20
 MEGABYTE = 1_000_000
+LISTEN = 0.2
+"""Seconds between two moments at which a wait heeds signals."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class _Writing(threading.Thread):
         super().__init__(name="training-state", daemon=True)
         self.work = work
         self.error: BaseException | None = None
+        self.done = threading.Event()  # `join` would put signals off, and a thread that it is torn from counts as ended
 
     def run(self) -> None:
         """Write it."""
@@ -111,6 +113,8 @@ class _Writing(threading.Thread):
             self.work()
         except BaseException as error:  # raised again in the thread of the training
             self.error = error
+        finally:
+            self.done.set()
 
 
 def _no_record(_: Sequence[StateEntry]) -> None:
@@ -138,6 +142,7 @@ class StateFiles:
         self.entries: tuple[StateEntry, ...] = ()
         self.skipped: tuple[Problem, ...] = ()
         self._writing: _Writing | None = None
+        self._recording = threading.Lock()
         self._named: set[str] = set()
         """Files that the record may name: also after a failure in writing it, which leaves that open."""
         self._knows_record = False
@@ -173,7 +178,7 @@ class StateFiles:
 
     def raise_failure(self) -> None:
         """Raise what went wrong, if anything has by now."""
-        if self._writing is not None and not self._writing.is_alive():
+        if self._writing is not None and self._writing.done.is_set():
             self.wait()
 
     def wait(self) -> None:
@@ -185,10 +190,16 @@ class StateFiles:
         """
         writing = self._writing
         if writing is not None:
-            writing.join()
+            while not writing.done.wait(LISTEN):
+                pass
             self._writing = None
             if writing.error is not None:
                 raise writing.error
+
+    def abandon(self) -> None:
+        """Leave a state that is being written: it is not recorded any more."""
+        with self._recording:
+            self._writing = None
 
     def _commit(self, path: Path, stored: Mapping[str, Any], epoch: int, batch: int, phase: str) -> None:
         checksum, size = self._write(path, stored)
@@ -198,11 +209,15 @@ class StateFiles:
                 path.unlink()
             what = "the training state was written, but other data were read back."
             raise StorageError(Problem(what, "check the disk", display_path(path)))
-        entries = (*self.entries, entry)[-self.keep :]
-        self._named |= {entry.file}
-        self.record(entries)
-        self.entries, self._named = entries, {e.file for e in entries}
-        self._remove_others()
+        with self._recording:
+            if self._writing is not threading.current_thread():
+                path.unlink()
+                return
+            entries = (*self.entries, entry)[-self.keep :]
+            self._named |= {entry.file}
+            self.record(entries)
+            self.entries, self._named = entries, {e.file for e in entries}
+            self._remove_others()
 
     def newest(self, entries: Sequence[StateEntry]) -> tuple[StateEntry, dict[str, Any]] | None:
         """Return the newest state that is whole, with its entry, on the CPU; None if there is none.

@@ -134,12 +134,12 @@ def folder_of_run(run: str) -> Path:
         SettingsError: If there is no run.
     """
     path = Path(run).expanduser()
+    if not path.exists():
+        raise SettingsError(Problem(f"run {run} not found.", "give the folder of a run, such as runs/TASK/train"))
     candidates = [path] if path.is_dir() else [path.parent, path.parent.parent]
     for folder in candidates:
         if (folder / FILE).is_file():
             return folder.resolve()
-    if not path.exists():
-        raise SettingsError(Problem(f"run {run} not found.", "give the folder of a run, such as runs/TASK/train"))
     fix = f"to train from its weights, trainer run model={run}" if path.suffix == ".pt" else "give the folder of a run"
     where = path if path.is_dir() else path.parent
     raise SettingsError(Problem(f"{run} is not part of a run that can be resumed: {FILE} not found in {where}.", fix))

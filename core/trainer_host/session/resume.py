@@ -231,12 +231,17 @@ class GoodState:
     """A state that verifies.
 
     Attributes:
-        entry: The state.
+        entries: The recorded states up to it, oldest first.
         batches: Batches of an epoch; None if it does not say.
     """
 
-    entry: StateEntry
+    entries: tuple[StateEntry, ...]
     batches: Any = None
+
+    @property
+    def entry(self) -> StateEntry:
+        """The state."""
+        return self.entries[-1]
 
 
 def good_state(run: RecordedRun, reporter: Reporter) -> GoodState | None:
@@ -251,8 +256,7 @@ def good_state(run: RecordedRun, reporter: Reporter) -> GoodState | None:
     if (found := files.newest(entries)) is not None:
         for problem in files.skipped:
             reporter.warn(f"{problem} Going back to an older state.")
-        content = found[1].get("tree", found[1])  # the part without tensors
-        return GoodState(found[0], content.get("batches") if isinstance(content, dict) else None)
+        return GoodState(files.entries, found[1].get("batches"))
     if entries or run.weights is not None:
         damage = " ".join(map(str, files.skipped))
         why = f"no state of {run.shown} can be used ({damage})" if entries else f"{run.shown} has no state"

@@ -24,18 +24,20 @@ FILE = "run.yaml"
 class RunRecord:
     """Writes ``run.yaml`` into a run's folder when it begins, with each state that is saved, and when it ends.
 
+    The record of an earlier run in the folder stays as it is until `resume` or `begin` is called, so that a run which is
+    refused changes nothing.
+
     Args:
         folder: The run's folder.
         resolved: What the run does.
-        earlier: The record of the run that is resumed. The file stays as it is until `resume` is called, so that a
-            resume which is refused changes nothing.
+        earlier: The record of the run that is resumed.
     """
 
     def __init__(self, folder: Path, resolved: ResolvedRun, earlier: Mapping[str, Any] | None = None) -> None:
         self.path, self.resolved = folder / FILE, resolved
         self.dataset: dict[str, Any] = {"file": str(resolved.settings.get("data"))}
         self.outcome: dict[str, Any] = {"status": "running", "started": _now()}
-        self.is_written = earlier is None
+        self.is_written = earlier is None and not self.path.exists()
         if earlier is not None:
             kept = {key: earlier[key] for key in ("started", "states", "resumed", "weights") if key in earlier}
             self.outcome |= kept
@@ -45,6 +47,12 @@ class RunRecord:
         """Record what was read of the dataset, and what was skipped."""
         self.dataset |= dataset
         self._write()
+
+    def begin(self) -> bool:
+        """Record that the run trains; return whether this replaces the record of an earlier run."""
+        replaces, self.is_written = not self.is_written, True
+        self._write()
+        return replaces
 
     def resume(self, entry: StateEntry | None, differences: Sequence[Difference]) -> None:
         """Record that the run goes on.

@@ -122,7 +122,6 @@ def _train_in(folder: Path, run: LiveRun, reporter: Reporter, stop: StopRequest)
     before = {entry.name for entry in folder.iterdir()}
     lock = hold_folder(folder, reporter)
     try:
-        StateFiles(folder / "weights").remove()  # of an earlier run in the folder, whose record is replaced
         return _Work(run, folder, RunRecord(folder, run.resolved), reporter, stop, lock, before).carry_out()
     finally:
         lock.release()
@@ -138,7 +137,8 @@ def resume(
     """
     lock = hold_folder(folder, reporter)
     try:
-        if not (folder / FILE).exists() and not any(f.name != LOCK for f in folder.iterdir()):
+        names = {f.name for f in folder.iterdir()}
+        if all(name == LOCK or name.endswith(".part") for name in names):
             # It was claimed by a process that ended before it wrote a record.
             run = resolve(request, registry, reporter, engine)
             with _prepared(run, engine, reporter):
@@ -146,7 +146,7 @@ def resume(
         recorded = RecordedRun.read(folder, request)
         more = more_epochs(request, recorded, engine)
         if recorded.is_finished and more is None:
-            return _finished(recorded, reporter)
+            return _finished(recorded, request, reporter)
         if recorded.is_finished and more is not None:
             refuse_more_epochs(recorded, more)
         joined, changed = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
@@ -154,13 +154,12 @@ def resume(
         refuse_absent_objects(joined, {*objects_of(registry), *request.settings}, "resume({file!r}")
         run = replace(resolve(joined, registry, reporter, engine), repeats=recorded.record)
         state = good_state(recorded, reporter)
-        entry = state.entry if state is not None else None
         found = differences(run)
         accept(found, request.options.allow, reporter)
         announce(recorded, state, run.resolved.settings.get("epochs"), changed, reporter)
         before = {each.name for each in folder.iterdir()}
         record = RunRecord(folder, run.resolved, recorded.record)
-        resumed = _Resumed(recorded, entry, [*changed, *found], request.options.allow)
+        resumed = _Resumed(state.entries if state else (), [*changed, *found], request.options.allow)
         with _prepared(run, engine, reporter):
             return _Work(run, folder, record, reporter, stop, lock, before, resumed).carry_out()
     finally:
@@ -180,9 +179,12 @@ def resolve_only(request: Request, registry: Registry, reporter: Reporter) -> Re
         return run.resolved
 
 
-def _finished(recorded: RecordedRun, reporter: Reporter) -> RunResult:
+def _finished(recorded: RecordedRun, request: Request, reporter: Reporter) -> RunResult:
     """Return the outcome of a run that is finished, with nothing done."""
     reporter.note(f"{recorded.shown} is finished: nothing to do.")
+    if without_effect := sorted(request.settings.keys() & {"patience", "time"}):
+        keys = " and ".join(f"{key}=" for key in without_effect)
+        reporter.warn(f"{keys} cannot continue a finished run. Fix: give more epochs: epochs=NUMBER")
     if not recorded.request.options.keep_state:
         StateFiles(recorded.folder / "weights").remove()  # in case the process was killed before it did
     return recorded.result()
@@ -193,24 +195,19 @@ class _Resumed:
     """What a run is resumed from.
 
     Attributes:
-        recorded: The run as it was recorded.
-        entry: The state; None if there is none yet.
+        entries: The recorded states up to the newest that is whole; none if there is none yet.
         differences: What differs from the record, and was accepted.
         allowed: Names of differences that are accepted.
     """
 
-    recorded: RecordedRun
-    entry: StateEntry | None
+    entries: tuple[StateEntry, ...]
     differences: list[Difference]
     allowed: Collection[str]
 
     @property
-    def resumption(self) -> Resumption | None:
-        """The same for the engine; None if it begins."""
-        if self.entry is None:
-            return None
-        more = any(one.name == "epochs" for one in self.differences)  # which can only become more
-        return Resumption((self.entry,), tuple(self.recorded.resumes), more)
+    def entry(self) -> StateEntry | None:
+        """The state."""
+        return self.entries[-1] if self.entries else None
 
 
 @dataclass
@@ -241,7 +238,7 @@ class _Work:
 
     def carry_out(self) -> RunResult:
         """Train, and return the outcome."""
-        resumption = self.resumed.resumption if self.resumed is not None else None
+        resumption = Resumption(self.resumed.entries) if self.resumed and self.resumed.entries else None
         training = self.run.engine.training(
             self.run, self.save_dir, self.reporter, self.stop, resumption, self.record.save_states
         )
@@ -291,9 +288,12 @@ class _Work:
             self.reporter.note(f"Training {chain.name}{also} {training.describe()}.")
             for warning in training.warnings():
                 self.reporter.warn(warning)
+            if self.resumed is None and self.record.begin():
+                StateFiles(self.save_dir / "weights").remove()  # of an earlier run in the folder
             self.began = True
             outcome = training.train()
         if outcome.interrupted:
+            self.stop.over = True  # what is left is to record it
             raise self.stop.error(self.kept(outcome.last))
         return outcome
 

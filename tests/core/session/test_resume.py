@@ -76,8 +76,6 @@ def test_a_resume_of_a_resume_lists_both(trainer: Trainer, plan: Plan) -> None:
     kill_one(plan, (1, 0))
     kill_one(plan, (4, 0), words=("resume", FOLDER))
     assert trainer("resume", FOLDER).code == 0
-    (resumption,) = plan.begun
-    assert resumption is not None and [h["from"]["epoch"] for h in resumption.history] == [2]
     assert [r["from"]["epoch"] for r in record()["resumed"]] == [2, 5]
 
 
@@ -146,7 +144,6 @@ def test_a_finished_run_goes_on_with_more_epochs_from_a_state_that_was_kept(trai
             "run of 20 epochs."
         ),
     ]
-    assert [r.more_epochs for r in plan.begun if r] == [True]
     assert record()["resumed"][0]["differences"] == [{"name": "epochs", "recorded": 10, "now": 20}]
     assert yaml.safe_load(Path(FOLDER, "run.yaml").read_text())["epochs"] == 20
     assert trainer("resume", FOLDER, "epochs=20").said[-1] == f"{FOLDER} is finished: nothing to do."

@@ -31,10 +31,12 @@ class NotFiniteWatch:
         self.trainer, self.active = trainer, not trainer.host_run.drop_in
         self.batch: Batch = {}
         self._files: list[str] = []
+        self._place = (0, 0)
 
     def began(self, batch: Batch) -> None:
         """Note a batch."""
         self.batch = batch
+        self._place = (self.trainer.loop.epoch + 1, self.trainer.loop.batch + 1)
         files = batch.get("im_file", ()) if isinstance(batch, Mapping) else ()
         self._files += [str(file) for file in files]
 
@@ -88,6 +90,6 @@ class NotFiniteWatch:
         # With a loss that is not finite its gradients are not either, whichever is noticed first.
         what = error.what if bool(trainer.loss.isfinite()) else "loss"
         files = [str(f) for f in self.batch.get("im_file", ())] if what == "loss" else self._files
-        epoch, number = loop.epoch + 1, loop.batch + 1
+        epoch, number = self._place
         kept = keep_batch(trainer.save_dir, self.batch, epoch, number, what)
         return NotFinite(what, epoch, number, tuple(files), kept)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from trainer_host.base.contexts import RunContext
+from trainer_host.base.errors import StoppedError, StorageError
+from trainer_host.engine.plugin_states import states
 from trainer_host.engine.ultralytics.generators import generator_states
 from trainer_host.engine.ultralytics.not_finite import require_finite_weights
 from trainer_host.engine.ultralytics.training_state import capture
@@ -31,13 +35,11 @@ class StateSaver:
         batches: Batches between two states within an epoch; None to save none of them.
         seconds: The same in seconds.
         content: The state to resume; None for a new training.
-        more_epochs: Whether a training that was done goes on, because more epochs were asked for.
         keep: Whether the states of a training that is done stay.
         clock: Seconds of a clock that does not go back.
 
     Attributes:
         content: See above; the loop takes it.
-        more_epochs: See above.
     """
 
     def __init__(
@@ -48,15 +50,14 @@ class StateSaver:
         batches: int | None = None,
         seconds: float | None = None,
         content: Mapping[str, Any] | None = None,
-        more_epochs: bool = False,
         keep: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.files, self.stop, self.content, self.clock = files, stop, content, clock
-        self.more_epochs = more_epochs
         self.keep, self.every_batches, self.every_seconds = keep, batches, seconds
         self._since, self._saved_at = 0, clock()
         self._generators: dict[str, Any] | None = None
+        self._plugins: dict[str, Any] | None = None
 
     def begin(self, trainer: HostTrainer) -> None:
         """Start the clock, and have requests heeded during validations."""
@@ -78,14 +79,17 @@ class StateSaver:
         self._end_on_request()
 
     def before_validation(self, trainer: HostTrainer) -> None:
-        """Keep the generators, so that a validation that is cut short can be repeated; save if it is due.
+        """Keep what a validation changes, so that one that is cut short can be repeated; save if it is due.
+
+        The first state is saved here, so that no checkpoint appears before there is one to resume from.
 
         Raises:
             TrainingInterrupted: If the training is to end.
         """
         self._since += 1  # the last batch of the epoch
         self._generators = generator_states(trainer.device)
-        if self._due():
+        self._plugins = deepcopy(states(trainer.host_run.chain, trainer.context(RunContext)))
+        if self._due() or (self.files is not None and not self.files.entries):
             self._save(trainer)
         self._end_on_request()
 
@@ -97,10 +101,15 @@ class StateSaver:
         """
         self._end_on_request()
 
+    def before_checkpoint(self) -> None:
+        """Wait for the first state: a run with a checkpoint and no state could not be resumed."""
+        if self.files is not None and not self.files.entries:
+            self.files.wait()
+
     def interrupted_validation(self, trainer: HostTrainer) -> None:
         """Save the state before the validation that was cut short."""
         trainer.ema.ema.float()  # the validator turns it to half precision on a GPU, and back at its end
-        self._save(trainer, self._generators)
+        self._save(trainer, self._generators, self._plugins)
 
     def after_epoch(self, trainer: HostTrainer) -> None:
         """Save.
@@ -115,14 +124,28 @@ class StateSaver:
 
     @contextmanager
     def written(self) -> Iterator[None]:
-        """Wait on leaving for a state that is being written; an error that ends the training takes precedence."""
+        """Wait on leaving for a state that is being written; an error that ends the training takes precedence.
+
+        On a second request to stop, it is abandoned.
+        """
         try:
-            yield
-        except BaseException:
-            with suppress(Exception):
-                self._wait()
+            try:
+                yield
+            except (TrainingInterrupted, StoppedError):
+                raise
+            except BaseException:
+                with suppress(OSError, StorageError):
+                    self._wait()
+                raise
+        except TrainingInterrupted:
+            self._wait()  # it is the state that the message promises
             raise
-        self._wait()
+        except StoppedError:
+            if self.files is not None:
+                self.files.abandon()
+            raise
+        else:
+            self._wait()
 
     def _wait(self) -> None:
         if self.files is not None:
@@ -147,16 +170,22 @@ class StateSaver:
             return True
         return self.every_seconds is not None and self.clock() - self._saved_at >= self.every_seconds
 
-    def _save(self, trainer: HostTrainer, generators: dict[str, Any] | None = None) -> None:
+    def _save(
+        self,
+        trainer: HostTrainer,
+        generators: dict[str, Any] | None = None,
+        plugins: dict[str, Any] | None = None,
+    ) -> None:
         if self.stop is not None:
             self.stop.save_requested = False  # before writing: a signal that comes meanwhile asks again
         self._since, self._saved_at = 0, self.clock()
         if self.files is None:
             return
-        require_finite_weights(trainer)
+        if not trainer.host_run.drop_in:  # which recovers as the engine does
+            require_finite_weights(trainer)
         loop = trainer.loop
         loop.elapsed, loop.stop = time.time() - trainer.train_time_start, bool(trainer.stop)
-        content = capture(trainer, generators)
+        content = capture(trainer, generators, plugins)
         self.files.start_writing(content, epoch=loop.epoch, batch=loop.batch, phase=loop.phase)
 
     def _end_on_request(self) -> None:

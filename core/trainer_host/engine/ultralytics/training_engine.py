@@ -119,7 +119,6 @@ class TrainingEngine:
             batches=every.batches if every is not None else None,
             seconds=every.seconds if every is not None else None,
             content=found[1] if found is not None else None,
-            more_epochs=self.resume is not None and self.resume.more_epochs,
             keep=True,  # the session removes the files once the record no longer names them
         )
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 TEACHER = "teacher_model."
 """Tensors of a model in distillation that do not change, and that the EMA does not have."""
-NUMBERS = ("accumulate", "best_fitness", "fitness", "metrics", "nan_recovery_attempts")
+NUMBERS = ("accumulate", "best_fitness", "fitness", "metrics", "nan_recovery_attempts", "recoveries", "reduced_batch")
 """Attributes of the trainer that are plain data."""
 TENSORS = ("loss", "loss_items", "tloss")
 """Attributes of the trainer that are tensors on its device."""
@@ -45,12 +45,15 @@ SETTINGS = ("batch", "epochs", "imgsz", "lr0", "optimizer")
 """Settings that the engine may change when a training begins or runs out of memory."""
 
 
-def capture(trainer: HostTrainer, generators: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def capture(
+    trainer: HostTrainer, generators: Mapping[str, Any] | None = None, plugins: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the state of a training, as plain data and its own tensors: to be written before it goes on.
 
     Args:
         trainer: A training between two batches or epochs.
         generators: States of the random generators, if not those of now.
+        plugins: States of plugins, if not those of now.
     """
     model, optimizer = unwrap_model(trainer.model), trainer.optimizer
     content = {
@@ -73,7 +76,7 @@ def capture(trainer: HostTrainer, generators: Mapping[str, Any] | None = None) -
         "order": _order_state(trainer),
         "plugins": {
             "names": _plugin_names(trainer),
-            "states": states(trainer.host_run.chain, trainer.context(RunContext)),
+            "states": states(trainer.host_run.chain, trainer.context(RunContext)) if plugins is None else plugins,
         },
     }
     # Last, because a plugin that is asked for its state may draw a number.

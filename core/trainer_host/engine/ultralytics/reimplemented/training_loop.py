@@ -116,7 +116,7 @@ class TrainingLoop:
         trainer.train_loader.reset()  # it may be in the middle of an epoch
         restore(trainer, content)
         loop = trainer.loop
-        if loop.phase == "finished" and trainer.saver.more_epochs:
+        if loop.phase == "finished" and not trainer.args.time and trainer.epochs > content["settings"]["epochs"]:
             loop.phase, loop.stop = "batches", False
         trainer.train_time_start = time.time() - loop.elapsed
         trainer.stop = loop.stop
@@ -137,7 +137,9 @@ class TrainingLoop:
         """Go back to the last good state, but not to its random numbers: they would lead here again."""
         trainer, attempt = self.trainer, self.trainer.loop.attempt + 1
         now = generator_states(trainer.device)
-        self._enter(self.watch.recover(error))
+        content, recoveries = self.watch.recover(error), trainer.recoveries
+        self._enter(content)
+        trainer.recoveries = recoveries
         trainer.loop.attempt = attempt
         set_generator_states(now, trainer.device)
 
@@ -249,6 +251,7 @@ class TrainingLoop:
         trainer.stop |= trainer.stopper(loop.epoch + 1, trainer.fitness) or last
         if trainer.args.time:
             trainer.stop |= self._time_is_up()
+        trainer.saver.before_checkpoint()
         if (trainer.args.save or last) and trainer.save_model():
             trainer.run_callbacks("on_model_save")
         now = time.time()

@@ -1,0 +1,104 @@
+"""Faults at the moments that matter most: the first state, a stop on a full disk, more epochs, a folder that is used again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.murder.murder import (
+    NAME,
+    SETTINGS,
+    differences,
+    ending_of,
+    forked,
+    log_of,
+    prepare,
+    undisturbed,
+    wait,
+)
+from tests.support.faulty_io import Fault
+from trainer_host import hookimpl
+
+RUN = Path("runs", "pose", NAME)
+
+
+class At:
+    """Calls a function at the start of one batch, counted from 1 over all epochs of a process."""
+
+    def __init__(self, batch: int, function: Callable[[], None]) -> None:
+        self.batch, self.function = batch, function
+
+    @hookimpl
+    def callbacks(self) -> dict[str, Any]:
+        return {"on_train_batch_start": self.count}
+
+    def count(self, _: Any) -> None:
+        self.batch -= 1
+        if self.batch == 0:
+            self.function()
+
+
+def trained(root: Path, name: str, fault: Fault | None = None, **settings: Any) -> int:
+    with forked(root, name, {**SETTINGS, **settings}, fault) as child:
+        return wait(child)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("kind", ["kill", "ENOSPC"])
+def test_the_first_state(tmp_path: Path, kind: str) -> None:
+    """A run whose first state was not written has no checkpoint either, and starts again."""
+    prepare(tmp_path)
+    whole = undisturbed(tmp_path, {})
+    code = trained(tmp_path, "killed", Fault(kind, 1, "/weights/.state-", real=True))
+    assert code == (9 if kind == "ENOSPC" else -signal.SIGKILL), log_of(tmp_path, "killed")
+    assert not list((tmp_path / "killed" / RUN / "weights").glob("[bl]*.pt"))
+    assert trained(tmp_path, "killed") == 0, log_of(tmp_path, "killed")
+    assert differences(whole.ending, ending_of(tmp_path / "killed")) == []
+
+
+@pytest.mark.train
+def test_a_stop_on_a_full_disk_is_an_error_of_storage(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    stop = At(5, lambda: os.kill(os.getpid(), signal.SIGTERM))  # in the second epoch
+    fault = Fault("ENOSPC", 1, "/weights/.state-0001-000002", real=True)
+    assert trained(tmp_path, "full", fault, plugins=[stop], keep_state=None) == 9, log_of(tmp_path, "full")
+    log = log_of(tmp_path, "full")
+    assert "state-0001-000002" in log and "trainer resume" in log
+    assert trained(tmp_path, "full", plugins=[At(0, lambda: None)], keep_state=None) == 0, log_of(tmp_path, "full")
+
+
+@pytest.mark.train
+def test_more_epochs_that_are_killed_at_once(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    assert trained(tmp_path, "more", epochs=1) == 0
+    die = At(1, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    run = {"resume": str(tmp_path / "more" / RUN), "if_exists": None, "name": None, "epochs": 3}
+    assert trained(tmp_path, "more", **run, plugins=[die]) == 3  # the run does not have this plugin
+    with forked(tmp_path, "more", {**SETTINGS, **run}) as child:
+        states = tmp_path / "more" / RUN / "run.yaml"
+        while "resumed" not in states.read_text():
+            os.sched_yield()
+        os.kill(child, signal.SIGKILL)
+        wait(child)
+    assert trained(tmp_path, "more", **run) == 0, log_of(tmp_path, "more")
+    assert len((tmp_path / "more" / RUN / "results.csv").read_text().splitlines()) == 4
+    assert yaml.safe_load((tmp_path / "more" / RUN / "run.yaml").read_text())["record"]["status"] == "done"
+
+
+@pytest.mark.train
+def test_a_run_that_is_refused_in_the_folder_of_another_leaves_it_resumable(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    whole = undisturbed(tmp_path, {})
+    stop = Fault("kill", int(whole.steps * 0.7), "/runs/", real=True)
+    assert trained(tmp_path, "used", stop) == -signal.SIGKILL
+    (tmp_path / "empty.yaml").write_text("train: none\nval: none\nnames: [a]\nkpt_shape: [1, 3]\n")
+    again = {"if_exists": None, "exist_ok": True, "data": str(tmp_path / "empty.yaml")}
+    assert trained(tmp_path, "used", **again) == 4
+    assert trained(tmp_path, "used") == 0, log_of(tmp_path, "used")
+    assert differences(whole.ending, ending_of(tmp_path / "used")) == []
