@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -170,6 +171,7 @@ def _train(folder: Path, settings: Mapping[str, Any], fault: Fault) -> int:
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    sys.stdout = sys.stderr = os.fdopen(log, "w", buffering=1)  # not those of pytest
     root = folder.parent
     os.environ["TRAINER_CACHE_DIR"] = str(folder / "cache")
     try:

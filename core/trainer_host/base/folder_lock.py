@@ -93,7 +93,7 @@ class FolderLock:
             os.pwrite(descriptor, f"{Process.current()} {platform.node()}\n".encode(), 0)
 
     def _in_use(self, holder: str) -> StorageError:
-        fix = "wait until it ends, or give another name=NAME"
+        fix = "wait until it ends, or use another folder"
         return StorageError(Problem(f"the folder is in use by another run ({holder}).", fix, str(self.folder)))
 
     def release(self) -> None:

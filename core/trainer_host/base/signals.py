@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import PluginCrashError, StoppedError, StorageError
@@ -30,10 +30,12 @@ class StopRequest:
         waits: Whether the run will end by itself, with a checkpoint; otherwise the signal ends it at once.
         when: Where the run stands when it does not wait, for the message.
         over: Whether the outcome is certain, so that a signal changes nothing any more.
+        notify: Shows a text while the run goes on to where it ends.
         save_requested: Whether a signal asked for the state to be saved; whoever saves it sets this back.
     """
 
-    def __init__(self, when: str = "before training began") -> None:
+    def __init__(self, when: str = "before training began", notify: Callable[[str], None] = lambda _: None) -> None:
+        self.notify = notify
         self.requested = self.terminated = self.waits = self.over = self.save_requested = False
         self.when = when
         self.process = os.getpid()
@@ -54,7 +56,11 @@ class StopRequest:
             return
         again, self.requested, self.terminated = self.requested, True, number == signal.SIGTERM
         if again or not self.waits:
-            raise self.error("no checkpoint of this epoch was saved" if self.waits else self.when)
+            raise self.error("without saving the state" if self.waits else self.when)
+        with suppress(RuntimeError):  # the signal came within another write to the console
+            self.notify(
+                f"Stopping ({self.name}): the state is saved after this batch. Press Ctrl-C again to stop at once."
+            )
 
     @staticmethod
     def _handle_in_worker(number: int) -> None:
@@ -65,8 +71,12 @@ class StopRequest:
 
     def error(self, how: str) -> StoppedError:
         """Return the error that ends the run."""
-        name = "SIGTERM" if self.terminated else "SIGINT"
-        return StoppedError(f"stopped by {name}: {how}.", terminated=self.terminated)
+        return StoppedError(f"stopped by {self.name}: {how}.", terminated=self.terminated)
+
+    @property
+    def name(self) -> str:
+        """The name of the signal."""
+        return "SIGTERM" if self.terminated else "SIGINT"
 
     def instead_of(self, error: BaseException, how: str) -> BaseException:
         """Return the message for an error that ends the run.

@@ -115,6 +115,8 @@ def _refused_setting(key: str, one: GivenValue, before: Any, run: RecordedRun) -
 def new_run(run: RecordedRun, *words: str) -> str:
     """Return the command that starts a new run from the weights of a run."""
     weights = [f"model={shlex.quote(display_path(run.weights))}"] if run.weights else []
+    if any(word.startswith("model=") for word in words):
+        weights = []
     return shlex.join(["trainer", "run", display_path(run.folder / FILE)]) + "".join(
         f" {word}" for word in [*weights, *map(shlex.quote, words)]
     )
@@ -176,7 +178,7 @@ def more_epochs(asked: Request, run: RecordedRun, engine: Engine) -> int | None:
     before = run.request.values.get("epochs", engine.settings.defaults().get("epochs"))
     if one is None or isinstance(one.value, bool) or not isinstance(one.value, int) or not isinstance(before, int):
         return None
-    if one.value < before and not run.is_finished:
+    if one.value < before:
         what = f"epochs={one.value} is less than the {before} epochs of the run, which can only have more."
         raise SettingsError(Problem(what, f"remove epochs=, or start a new run: {new_run(run, f'epochs={one.value}')}"))
     return one.value if one.value > before else None
@@ -202,6 +204,10 @@ def accept(found: Sequence[Difference], allowed: Collection[str], reporter: Repo
             problems.append(Problem(f"{text}, which would change the result.", fix))
     if problems:
         raise SettingsError(*problems)
+    differing = {word for one in found for word in (one.name, one.name.rpartition(" ")[2])}
+    for name in allowed:
+        if name not in differing:
+            reporter.note(f"--allow {name}: nothing of this name differs from the record.")
 
 
 def position(entry: StateEntry, epochs: Any, batches: Any = None) -> str:
@@ -296,7 +302,9 @@ def refuse_more_epochs(run: RecordedRun, more: int) -> None:
     if run.state_entries:
         return
     what = f"{run.shown} is finished, and its state was removed when it was done, so it cannot go on to {more} epochs."
-    fix = f"start a new run from its weights: {new_run(run)}; next time add --keep-state"
+    trained = run.request.values.get("epochs")
+    left = [f"epochs={more - trained}"] if isinstance(trained, int) else []
+    fix = f"start a new run from its weights: {new_run(run, *left)}; next time add --keep-state"
     raise SettingsError(Problem(what, fix))
 
 

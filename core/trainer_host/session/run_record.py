@@ -24,7 +24,7 @@ FILE = "run.yaml"
 class RunRecord:
     """Writes ``run.yaml`` into a run's folder when it begins, with each state that is saved, and when it ends.
 
-    The record of an earlier run in the folder stays as it is until `resume` or `begin` is called, so that a run which is
+    The record of an earlier run in the folder stays as it is until `resume` or `begin` is called, so that a run that is
     refused changes nothing.
 
     Args:

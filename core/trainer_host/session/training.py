@@ -72,7 +72,7 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
     Raises:
         TrainerError: For every cause that is expected.
     """
-    stop = StopRequest()
+    stop = StopRequest(notify=reporter.note)
     try:
         request, folder = split_resume(request)
         with working_engine(_recorded(folder, request), registry, reporter) as engine, stop.listening():
@@ -145,11 +145,11 @@ def resume(
                 return _Work(run, folder, RunRecord(folder, run.resolved), reporter, stop, lock, set()).carry_out()
         recorded = RecordedRun.read(folder, request)
         more = more_epochs(request, recorded, engine)
+        joined, changed = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
         if recorded.is_finished and more is None:
             return _finished(recorded, request, reporter)
         if recorded.is_finished and more is not None:
             refuse_more_epochs(recorded, more)
-        joined, changed = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
         registry = registry.without(joined.off)
         refuse_absent_objects(joined, {*objects_of(registry), *request.settings}, "resume({file!r}")
         run = replace(resolve(joined, registry, reporter, engine), repeats=recorded.record)

@@ -22,7 +22,7 @@ class Files:
         self.written: list[tuple[int, str]] = []
         self.removed = False
 
-    entries: tuple[Any, ...] = ()
+    entries: tuple[Any, ...] = ("earlier",)
 
     def wait(self) -> None:
         return None
@@ -45,12 +45,15 @@ class Training:
     """A training whose batches take two seconds each, by a clock of its own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
-        monkeypatch.setattr(state_saving, "capture", lambda trainer, generators: {"generators": generators})
+        monkeypatch.setattr(state_saving, "capture", lambda trainer, generators, plugins: {"generators": generators})
+        monkeypatch.setattr(state_saving, "states", lambda chain, ctx: {"counter": {"seen": 1}})
         self.now, self.files, self.stop = 0.0, Files(), StopRequest()
         self.saver = StateSaver(self.files, self.stop, clock=lambda: self.now, **options)  # type: ignore[arg-type]
         model = torch.nn.Linear(2, 1)
         self.trainer: Any = SimpleNamespace(
             loop=LoopState(0),
+            host_run=SimpleNamespace(drop_in=False, chain=None),
+            context=lambda _: None,
             stop=False,
             train_time_start=0.0,
             device=torch.device("cpu"),
@@ -105,6 +108,14 @@ def test_a_validation_that_is_cut_short_is_saved_with_the_generators_before_it(m
         training.saver.during_validation(None)
     training.trainer.loop.phase = "validation"
     training.saver.interrupted_validation(training.trainer)
+    assert training.files.written == [(0, "validation")]
+
+
+def test_the_first_state_precedes_the_first_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = Training(monkeypatch)
+    training.files.entries = ()
+    training.trainer.loop.phase = "validation"
+    training.saver.before_validation(training.trainer)
     assert training.files.written == [(0, "validation")]
 
 

@@ -182,7 +182,7 @@ def test_a_second_signal_ends_a_run_at_once(tmp_path: Path, data: Path) -> None:
     (tmp_path / "stubborn.py").write_text(stubborn)
     done = command(*RUN, f"data={data}", "--plugin", "./stubborn.py", cwd=tmp_path)
     assert done.code == 130, done.err
-    assert done.problems == ["stopped by SIGINT: no checkpoint of this epoch was saved."]
+    assert done.problems == ["stopped by SIGINT: without saving the state."]
     assert record_of(tmp_path / "runs" / "pose" / "train")["status"] == "stopped"
 
 

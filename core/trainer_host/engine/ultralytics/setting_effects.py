@@ -101,6 +101,7 @@ _REASONS = {
 ON_RESUME = {
     **dict.fromkeys(("epochs", "patience", "time", "device"), True),
     **dict.fromkeys(("workers", "plots", "save_period", "verbose"), False),
+    "data": False,  # the same dataset in another place: another one is refused by its fingerprint
 }
 """Settings that may change when a run is resumed, and whether they change its result."""
 
