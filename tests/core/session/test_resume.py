@@ -123,7 +123,7 @@ def test_a_finished_run_cannot_have_more_epochs_without_its_state(trainer: Train
         (
             f"{FOLDER} is finished, and its state was removed when it was done, so it cannot go on to 20 epochs. Fix: "
             f"start a new run from its weights: trainer run {FOLDER}/run.yaml "
-            f"model={FOLDER}/weights/last.pt; next time add "
+            f"model={FOLDER}/weights/last.pt epochs=10; next time add "
             "--keep-state"
         )
     ]
