@@ -127,7 +127,7 @@ def test_a_finished_run_cannot_have_more_epochs_without_its_state(trainer: Train
             "--keep-state"
         )
     ]
-    assert trainer("resume", FOLDER, "epochs=5").code == 0
+    assert trainer("resume", FOLDER, "epochs=5").code == 3
 
 
 def test_a_finished_run_goes_on_with_more_epochs_from_a_state_that_was_kept(trainer: Trainer, plan: Plan) -> None:
