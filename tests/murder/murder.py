@@ -1,6 +1,6 @@
 """Kills trainings, resumes them, and compares what they end with.
 
-Each training runs in a fork of this process, which has imported everything by then: it starts within a second.
+Each training runs in a process of its own, which starts within a second.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import io
 import os
 import random
 import shutil
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import trainer_host
 from tests.hostile.files import small_architecture
 from tests.support.faulty_io import Fault, faulty
 from tests.support.sample_datasets import pose_dataset
+from tests.support.warm_processes import started, status
 from trainer_host.base.errors import ExitCode
 from trainer_host.engine.packed_state import unpacked
 
@@ -108,7 +109,7 @@ def undisturbed(root: Path, settings: Mapping[str, Any]) -> Undisturbed:
     shutil.rmtree(root / "whole", ignore_errors=True)
     began = time.monotonic()
     with forked(root, "whole", wanted, Fault(match=PLACE)) as child:
-        code = wait(child)
+        code = status(child)
     seconds = time.monotonic() - began
     if code != 0:
         raise AssertionError(f"the undisturbed training ended with {code}: {log_of(root, 'whole')}")
@@ -132,7 +133,7 @@ def survives(root: Path, name: str, whole: Undisturbed, *deaths: Death) -> list[
         if code >= 0 and code != ExitCode.STORAGE:
             break
         with forked(root, name, whole.settings) as child:
-            code = wait(child)
+            code = status(child)
     if code != 0:
         return [f"exit code {code} after {deaths}: {log_of(root, name)}"]
     return differences(whole.ending, ending_of(root / name))
@@ -145,25 +146,20 @@ def _die(root: Path, name: str, whole: Undisturbed, death: Death) -> int:
     with forked(root, name, whole.settings, fault) as child:
         if death.kind == "moment":
             end_after(child, death.share * whole.seconds)
-        return wait(child)
+        return status(child)
 
 
 @contextmanager
-def forked(root: Path, name: str, settings: Mapping[str, Any], fault: Fault | None = None) -> Iterator[int]:
-    """Train in a fork of this process; yield its number."""
+def forked(root: Path, name: str, settings: Mapping[str, Any], fault: Fault | None = None) -> Iterator[BaseProcess]:
+    """Train in another process; yield it."""
     folder = root / name
     folder.mkdir(exist_ok=True)
-    child = os.fork()
-    if child == 0:
-        os._exit(_train(folder, settings, fault or Fault()))
+    process = started(_train, folder, dict(settings), fault or Fault())
     try:
-        yield child
+        yield process
     finally:
-        try:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
+        process.kill()
+        process.join()
 
 
 def _train(folder: Path, settings: Mapping[str, Any], fault: Fault) -> int:
@@ -193,19 +189,10 @@ def _train(folder: Path, settings: Mapping[str, Any], fault: Fault) -> int:
     return 0
 
 
-def end_after(child: int, seconds: float) -> None:
+def end_after(process: BaseProcess, seconds: float) -> None:
     """Kill a process after a time, unless it ends before."""
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            return
-        signal.sigtimedwait([], 0.005)
-    os.kill(child, signal.SIGKILL)
-
-
-def wait(child: int) -> int:
-    """Return the exit code of a process; negative for a signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    process.join(seconds)
+    process.kill()
 
 
 def log_of(root: Path, name: str) -> str:

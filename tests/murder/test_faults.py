@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,19 @@ from tests.murder.murder import (
     log_of,
     prepare,
     undisturbed,
-    wait,
 )
 from tests.support.faulty_io import Fault
+from tests.support.warm_processes import status
 from trainer_host import hookimpl
 
 RUN = Path("runs", "pose", NAME)
 
 
 class At:
-    """Calls a function at the start of one batch, counted from 1 over all epochs of a process."""
+    """Ends the process by SIGTERM at the start of one batch, counted from 1 over all epochs of a process."""
 
-    def __init__(self, batch: int, function: Callable[[], None]) -> None:
-        self.batch, self.function = batch, function
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
 
     @hookimpl
     def callbacks(self) -> dict[str, Any]:
@@ -41,12 +40,12 @@ class At:
     def count(self, _: Any) -> None:
         self.batch -= 1
         if self.batch == 0:
-            self.function()
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def trained(root: Path, folder: str, fault: Fault | None = None, /, **settings: Any) -> int:
     with forked(root, folder, {**SETTINGS, **settings}, fault) as child:
-        return wait(child)
+        return status(child)
 
 
 @pytest.mark.train
@@ -65,12 +64,12 @@ def test_the_first_state(tmp_path: Path, kind: str) -> None:
 @pytest.mark.train
 def test_a_stop_on_a_full_disk_is_an_error_of_storage(tmp_path: Path) -> None:
     prepare(tmp_path)
-    stop = At(5, lambda: os.kill(os.getpid(), signal.SIGTERM))  # in the second epoch
+    stop = At(5)  # in the second epoch
     fault = Fault("ENOSPC", 1, "/weights/.state-0001-000002", real=True)
     assert trained(tmp_path, "full", fault, plugins=[stop], keep_state=None) == 9, log_of(tmp_path, "full")
     log = log_of(tmp_path, "full")
     assert "state-0001-000002" in log and "trainer resume" in log
-    assert trained(tmp_path, "full", plugins=[At(0, lambda: None)], keep_state=None) == 0, log_of(tmp_path, "full")
+    assert trained(tmp_path, "full", plugins=[At(0)], keep_state=None) == 0, log_of(tmp_path, "full")
 
 
 @pytest.mark.train
@@ -82,8 +81,7 @@ def test_more_epochs_that_are_killed_at_once(tmp_path: Path) -> None:
         states = tmp_path / "more" / RUN / "run.yaml"
         while "resumed" not in states.read_text():
             os.sched_yield()
-        os.kill(child, signal.SIGKILL)
-        wait(child)
+        child.kill()
     assert trained(tmp_path, "more", **run) == 0, log_of(tmp_path, "more")
     assert len((tmp_path / "more" / RUN / "results.csv").read_text().splitlines()) == 4
     assert yaml.safe_load((tmp_path / "more" / RUN / "run.yaml").read_text())["record"]["status"] == "done"
