@@ -98,3 +98,16 @@ def test_a_run_that_is_refused_in_the_folder_of_another_leaves_it_resumable(tmp_
     assert trained(tmp_path, "used", **again) == 4
     assert trained(tmp_path, "used") == 0, log_of(tmp_path, "used")
     assert differences(whole.ending, ending_of(tmp_path / "used")) == []
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_state_that_follows_a_repeated_validation(tmp_path: Path, exact: bool) -> None:
+    """A run that is resumed at a validation saves the next state before it has drawn a sample."""
+    prepare(tmp_path)
+    whole = undisturbed(tmp_path, {"exact": exact, "close_mosaic": 10})
+    for state in ("0001-000000", "0002-000000"):
+        fault = Fault("kill", 1, f"/weights/.state-{state}", real=True)
+        assert trained(tmp_path, "killed", fault, exact=exact, close_mosaic=10) == -signal.SIGKILL
+    assert trained(tmp_path, "killed", exact=exact, close_mosaic=10) == 0, log_of(tmp_path, "killed")
+    assert differences(whole.ending, ending_of(tmp_path / "killed")) == []

@@ -19,7 +19,7 @@ _CONTEXT.set_forkserver_preload(["trainer_host", "trainer_pose", "trainer_host.e
 
 def started(function: Callable[..., int], *args: Any) -> BaseProcess:
     """Call a function, which can be pickled, in a process with this one's folder and environment."""
-    process = _CONTEXT.Process(target=_call, args=(str(Path.cwd()), dict(os.environ), function, args), daemon=True)
+    process = _CONTEXT.Process(target=_call, args=(str(Path.cwd()), dict(os.environ), function, args))
     process.start()
     return process
 
