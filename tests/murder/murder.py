@@ -26,6 +26,7 @@ import yaml
 import trainer_host
 from tests.hostile.files import small_architecture
 from tests.support.faulty_io import Fault, faulty
+from tests.support.nested_data import TIMES, differences
 from tests.support.sample_datasets import pose_dataset
 from tests.support.warm_processes import started, status
 from trainer_host.base.errors import ExitCode
@@ -136,7 +137,7 @@ def survives(root: Path, name: str, whole: Undisturbed, *deaths: Death) -> list[
             code = status(child)
     if code != 0:
         return [f"exit code {code} after {deaths}: {log_of(root, name)}"]
-    return differences(whole.ending, ending_of(root / name))
+    return differences(whole.ending, ending_of(root / name), but=TIMES)
 
 
 def _die(root: Path, name: str, whole: Undisturbed, death: Death) -> int:
@@ -214,32 +215,3 @@ def ending_of(folder: Path) -> dict[str, Any]:
     place = head.index("time")
     found["results.csv"] = [[value for i, value in enumerate(row) if i != place] for row in (head, *rows)]
     return found
-
-
-UNCOMPARED = frozenset({"elapsed", "results"})
-"""Parts of a state that say how long something took; the table of results is compared without it."""
-SHOWN = 200
-"""Characters of two values that are shown."""
-
-
-def differences(one: Any, other: Any, place: str = "") -> list[str]:
-    """Return where two nested values differ, to the bit."""
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        equal = one.dtype == other.dtype and one.shape == other.shape and torch.equal(bits(one), bits(other))
-        return [] if equal else [place]
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        keys = [key for key in {**one, **other} if key not in UNCOMPARED]
-        missing = [f"{place}.{key}" for key in keys if (key in one) != (key in other)]
-        both = [key for key in keys if key in one and key in other]
-        return missing + [d for key in both for d in differences(one[key], other[key], f"{place}.{key}")]
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        if len(one) != len(other):
-            return [f"{place} has {len(one)} and {len(other)} values"]
-        return [d for i, pair in enumerate(zip(one, other, strict=True)) for d in differences(*pair, f"{place}[{i}]")]
-    same = one == other or (one != one and other != other)
-    return [] if same else [f"{place}: {one!r} and {other!r}"[:SHOWN]]
-
-
-def bits(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor's bytes, so that NaN equals NaN."""
-    return tensor.detach().contiguous().cpu().flatten().view(torch.uint8)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.nested_data import differences
 from tests.support.sample_datasets import detect_dataset, pose_dataset
-from tests.support.state_of_training import at_batch, copied, differences, set_up, train
+from tests.support.state_of_training import at_batch, copied, set_up, train
 from trainer_host import PluginError, SettingsError
 from trainer_host.engine.state_files import StateFiles
 from trainer_host.engine.ultralytics.generators import generator_states, set_generator_states

@@ -79,19 +79,6 @@ def train(kind: Any, overrides: dict[str, Any], at: int | None = None, after: An
     return {**found, "state": kept.content, "trainer": trainer, "rows": rows(trainer)}
 
 
-def differences(one: Any, other: Any, place: str = "") -> list[str]:
-    """Return the places at which nested plain data differ, tensors to the bit."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        found = [f"{place}.{k} on one side" for k in one.keys() ^ other.keys()]
-        return found + [d for k in one.keys() & other.keys() for d in differences(one[k], other[k], f"{place}.{k}")]
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
-        return [d for i, (a, b) in enumerate(zip(one, other, strict=True)) for d in differences(a, b, f"{place}[{i}]")]
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        equal = one.dtype == other.dtype and torch.equal(one, other) and one.stride() == other.stride()
-        return [] if equal else [place]
-    return [] if type(one) is type(other) and one == other else [f"{place}: {one!r} and {other!r}"]
-
-
 def at_batch(kind: Any, overrides: dict[str, Any], batch: int) -> dict[str, Any]:
     """Train until a batch of the first epoch is done, and return the state there."""
     trainer = kind(overrides=overrides)

@@ -146,9 +146,9 @@ def resume(
         recorded = RecordedRun.read(folder, request)
         more = more_epochs(request, recorded, engine)
         joined, changed = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
-        if recorded.is_finished and more is None:
-            return _finished(recorded, request, reporter)
-        if recorded.is_finished and more is not None:
+        if recorded.is_finished:
+            if more is None:
+                return _finished(recorded, request, reporter)
             refuse_more_epochs(recorded, more)
         registry = registry.without(joined.off)
         refuse_absent_objects(joined, {*objects_of(registry), *request.settings}, "resume({file!r}")

@@ -8,16 +8,17 @@ import json
 import os
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.nested_data import TIMES, differences
 from tests.support.sample_datasets import pose_dataset
 from tests.support.training import checkpoint_tensors
 from tests.support.warm_processes import ended
 from trainer_host.cli.main import guarded
+from trainer_host.engine.packed_state import unpacked
 
 LOOP = "trainer_host.engine.ultralytics.reimplemented.training_loop"
 pytestmark = [
@@ -62,48 +63,19 @@ def carry_out(*words: str, code: int = 0) -> None:
     assert ended(guarded, [*words, "--plugin", "./kills.py"]) == code
 
 
-def tensors(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the tensors and numbers of nested plain data, but for times."""
-    import torch
-
-    if isinstance(content, dict):
-        for key, value in content.items():
-            if key not in {"elapsed", "results"}:
-                yield from tensors(value, f"{name}.{key}")
-    elif isinstance(content, (list, tuple)):
-        for i, value in enumerate(content):
-            yield from tensors(value, f"{name}.{i}")
-    elif isinstance(content, (torch.Tensor, int, float)):
-        yield name, content
-
-
 def table(folder: Path) -> list[dict[str, str]]:
     with (folder / "results.csv").open() as file:
         return [{k: v for k, v in row.items() if k.strip() != "time"} for row in csv.DictReader(file)]
 
 
-def differences(one: Path, other: Path) -> list[str]:
-    """Return what differs between two runs: weights, rows of the table, and the state at the end."""
+def ending(folder: Path) -> dict[str, Any]:
+    """Return what a run ended with: weights, rows of the table, and the state."""
     import torch
 
-    found = []
-    for name in ("last.pt", "best.pt"):
-        a, b = (checkpoint_tensors(folder / "weights" / name) for folder in (one, other))
-        assert a.keys() == b.keys()
-        found += [f"{name} {key}" for key in a if not torch.equal(a[key], b[key])]
-    if table(one) != table(other):
-        found.append("results.csv")
-    states = [sorted(folder.glob("weights/state-*.pt")) for folder in (one, other)]
-    assert states[0] and [f.name for f in states[0]] == [f.name for f in states[1]]
-    a, b = (dict(tensors(torch.load(files[-1], weights_only=True))) for files in states)
-    assert a.keys() == b.keys()
-    return found + [key for key in a if not _equal(a[key], b[key])]
-
-
-def _equal(a: Any, b: Any) -> bool:
-    import torch
-
-    return bool(torch.equal(a, b)) if isinstance(a, torch.Tensor) else a == b or (a != a and b != b)
+    states = sorted(folder.glob("weights/state-*.pt"))
+    found = {name: checkpoint_tensors(folder / "weights" / name) for name in ("last.pt", "best.pt")}
+    state = unpacked(torch.load(states[-1], weights_only=True))
+    return {**found, "table": table(folder), "states": [file.name for file in states], "state": state}
 
 
 def resumed(folder: str) -> list[dict[str, Any]]:
@@ -125,7 +97,7 @@ def test_a_killed_run_ends_like_one_that_was_not(here: Path, data: Path, words: 
     places = [(r["from"]["epoch"], r["from"]["batch"], r["differences"]) for r in resumed("runs/pose/killed")]
     # The state of the moment may still be on its way to the disk; then the one before counts.
     assert places[0] in [(2, 0, []), (1, 3, [])] and places[1] in [(2, 2, []), (2, 0, []), (1, 3, [])]
-    assert differences(Path("runs/pose/whole"), Path("runs/pose/killed")) == []
+    assert differences(ending(Path("runs/pose/whole")), ending(Path("runs/pose/killed")), but=TIMES) == []
 
 
 def doomed(words: list[str], seconds: float) -> int:
@@ -145,7 +117,7 @@ def test_one_command_that_is_repeated_after_each_kill_ends_like_one_run(here: Pa
     assert set(codes) <= {0, -signal.SIGALRM} and -signal.SIGALRM in codes
     carry_out(*run, "name=night", "--if-exists", "resume")
     assert [folder.name for folder in sorted(Path("runs/pose").iterdir())] == ["night", "whole"]
-    assert differences(Path("runs/pose/whole"), Path("runs/pose/night")) == []
+    assert differences(ending(Path("runs/pose/whole")), ending(Path("runs/pose/night")), but=TIMES) == []
 
 
 def test_a_finished_run_goes_on_with_more_epochs(here: Path, data: Path) -> None:

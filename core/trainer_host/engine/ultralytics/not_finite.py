@@ -13,6 +13,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.errors import LossError, Problem
+from trainer_host.base.wording import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 FOLDER = "not_finite"
-MOST_NAMES = 3
 FIX = "lower lr0, train with amp=False, or check the labels for extreme values"
 
 
@@ -64,9 +64,7 @@ class NotFinite:
     def _images(self) -> str:
         if not self.files:
             return ""
-        more = len(self.files) - MOST_NAMES
-        names = ", ".join(self.files[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-        return f" (images: {names}{f'; the batch is kept in {self.kept}' if self.kept else ''})"
+        return f" (images: {listed(self.files)}{f'; the batch is kept in {self.kept}' if self.kept else ''})"
 
     def as_data(self) -> dict[str, Any]:
         """Return the same as plain data."""
@@ -75,7 +73,7 @@ class NotFinite:
 
     def error(self, attempts: int) -> LossError:
         """Return the error that ends the run, after attempts to recover."""
-        tried = f", after {attempts} recover{'y' if attempts == 1 else 'ies'}" if attempts else ""
+        tried = f", after {counted(attempts, 'recovery', 'recoveries')}" if attempts else ""
         error = LossError(Problem(f"{self}{tried}.", FIX))
         error.details["not_finite"] = self.as_data()
         return error

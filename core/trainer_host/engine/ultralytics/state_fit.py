@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.wording import listed
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 FORM = 1
 """Version of the form of states: it changes when an older state cannot be restored any more."""
-SHOWN = 3
 SAME_RUN = "resume with the model, dataset and settings of the run"
 
 
@@ -46,7 +46,7 @@ def require_tensors(saved: Mapping[str, Tensor], current: Mapping[str, Tensor], 
         elif one.dtype != other.dtype:
             found.append(f"{name} is {one.dtype} instead of {other.dtype}")
     if found:
-        what = f"the training state does not fit the {model}: {_listed(found)}."
+        what = f"the training state does not fit the {model}: {listed(found)}."
         raise SettingsError(Problem(what, SAME_RUN))
 
 
@@ -101,8 +101,3 @@ def require_batches(content: Mapping[str, Any], batches: int) -> None:
 
 def _shape(tensor: Tensor) -> str:
     return f"({', '.join(map(str, tensor.shape))})"
-
-
-def _listed(found: list[str]) -> str:
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return ", ".join(found[:SHOWN]) + more

@@ -87,8 +87,9 @@ class StateSaver:
             TrainingInterrupted: If the training is to end.
         """
         self._since += 1  # the last batch of the epoch
-        self._generators = generator_states(trainer.device)
-        self._plugins = deepcopy(states(trainer.host_run.chain, trainer.context(RunContext)))
+        if self.files is not None:
+            self._generators = generator_states(trainer.device)
+            self._plugins = deepcopy(states(trainer.host_run.chain, trainer.context(RunContext)))
         if self._due() or (self.files is not None and not self.files.entries):
             self._save(trainer)
         self._end_on_request()

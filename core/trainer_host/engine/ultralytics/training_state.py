@@ -73,7 +73,7 @@ def capture(
         "scheduler": _scheduler_state(trainer.scheduler),
         "trainer": _trainer_state(trainer),
         "results": _results(trainer),
-        "order": _order_state(trainer),
+        "order": trainer.order.state() if trainer.order is not None else None,
         "plugins": {
             "names": _plugin_names(trainer),
             "states": states(trainer.host_run.chain, trainer.context(RunContext)) if plugins is None else plugins,
@@ -114,7 +114,8 @@ def restore(trainer: HostTrainer, content: Mapping[str, Any]) -> None:
     _restore_results(trainer, content["results"])
     kept = content["plugins"]["states"]
     restore_states(trainer.host_run.chain, trainer.context(RunContext), kept)
-    _restore_order(trainer, content["order"])
+    if trainer.order is not None and content["order"] is not None:
+        trainer.order.load(content["order"])
     set_generator_states(content["generators"], trainer.device)  # last, because all of the above may draw numbers
 
 
@@ -152,11 +153,6 @@ def _results(trainer: HostTrainer) -> str | None:
         return str(trainer.csv.read_text(encoding="utf-8"))
     except FileNotFoundError:  # before the end of the first epoch
         return None
-
-
-def _order_state(trainer: HostTrainer) -> dict[str, Any] | None:
-    order = getattr(trainer, "order", None)
-    return order.state() if order is not None else None
 
 
 def _restore_sizes(trainer: HostTrainer, content: Mapping[str, Any]) -> None:
@@ -236,9 +232,3 @@ def _restore_results(trainer: HostTrainer, text: str | None) -> None:
         trainer.csv.unlink(missing_ok=True)
     elif _results(trainer) != text:
         atomic_write(trainer.csv, text.encode())
-
-
-def _restore_order(trainer: HostTrainer, state: Mapping[str, Any] | None) -> None:
-    order = getattr(trainer, "order", None)
-    if order is not None and state is not None:
-        order.load(state)
