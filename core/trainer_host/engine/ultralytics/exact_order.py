@@ -38,11 +38,10 @@ class ExactOrder:
         self._done = 0
         self._held: Sequence[Mapping[str, Any]] | None = None
         self._seeds: Sequence[int | None] = ()
-        self._loaded: Mapping[str, Any] | None = None
 
     def begin(self, epoch: int, batch: int = 0, attempt: int = 0) -> None:
         """Set the position; only after `load` is there anything to do."""
-        self._done, self._loaded = batch, None
+        self._done = batch
         if self._held is None:
             return
         if self._keeps_iterator() and not is_live(self._loader) and not batch:
@@ -63,8 +62,6 @@ class ExactOrder:
 
     def state(self) -> dict[str, Any]:
         """Return the pass of the sampler that is in progress, the states of generators, and the images of mosaic."""
-        if self._loaded is not None:  # nothing was drawn since, as after a validation that was repeated
-            return dict(self._loaded)
         buffers = [[int(i) for i in part.buffer] for part in mosaic_datasets(self._loader.dataset)]
         held = plain_states(self._generators())
         seeds = [transform.seed for transform in seeded_transforms(self._loader.dataset)]
@@ -73,7 +70,6 @@ class ExactOrder:
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a state, and load the images of mosaic."""
         require_mode(state, "exact")
-        self._loaded = state
         if hasattr(self._loader, "reset"):
             self._loader.reset()
         for part, indices in zip(mosaic_datasets(self._loader.dataset), state["buffers"], strict=False):

@@ -44,6 +44,38 @@ class SampleOrder(Protocol):
         ...
 
 
+class _LoadedOrder:
+    """An order that keeps a state that was loaded until the training begins at its position.
+
+    A training that is resumed at a validation saves its next state before it has drawn a sample.
+
+    Args:
+        order: The order.
+    """
+
+    def __init__(self, order: SampleOrder) -> None:
+        self._order = order
+        self._loaded: Mapping[str, Any] | None = None
+
+    def begin(self, epoch: int, batch: int = 0, attempt: int = 0) -> None:
+        """Set the position."""
+        self._loaded = None
+        self._order.begin(epoch, batch, attempt)
+
+    def batches(self) -> Iterator[Any]:
+        """Yield the batches of the epoch from the position on."""
+        return self._order.batches()
+
+    def state(self) -> dict[str, Any]:
+        """Return the state."""
+        return dict(self._loaded) if self._loaded is not None else self._order.state()
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a state."""
+        self._order.load(state)
+        self._loaded = state
+
+
 def order_of(loader: Any, exact: bool, seed: int) -> SampleOrder:
     """Take over the order of a loader for training.
 
@@ -55,8 +87,8 @@ def order_of(loader: Any, exact: bool, seed: int) -> SampleOrder:
     """
     indexed = isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset)
     if not indexed or not _countable(loader.batch_sampler):
-        return LoaderReplay(loader, None if exact else seed)
-    return ExactOrder(loader) if exact else SeededOrder(loader, seed)
+        return _LoadedOrder(LoaderReplay(loader, None if exact else seed))
+    return _LoadedOrder(ExactOrder(loader) if exact else SeededOrder(loader, seed))
 
 
 def _countable(batches: Any) -> bool:
