@@ -37,7 +37,8 @@ batches = []
 def count(trainer):
     batches.append(trainer.epoch)
     order = Path("kill.txt")
-    if order.exists() and batches == [int(epoch) for epoch in order.read_text().split()]:
+    wanted = [int(epoch) for epoch in order.read_text().split()] if order.exists() else []
+    if wanted and batches[-len(wanted):] == wanted:
         order.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -96,7 +97,7 @@ def test_a_killed_run_ends_like_one_that_was_not(here: Path, data: Path, words: 
     carry_out("resume", "runs/pose/killed")
     places = [(r["from"]["epoch"], r["from"]["batch"], r["differences"]) for r in resumed("runs/pose/killed")]
     # The state of the moment may still be on its way to the disk; then the one before counts.
-    assert places[0] in [(2, 0, []), (1, 3, [])] and places[1] in [(2, 2, []), (2, 0, []), (1, 3, [])]
+    assert places[0] in [(2, 0, []), (1, 3, []), (1, 2, [])] and places[1] in [(2, 2, []), (2, 0, [])]
     assert differences(ending(Path("runs/pose/whole")), ending(Path("runs/pose/killed")), but=TIMES) == []
 
 
