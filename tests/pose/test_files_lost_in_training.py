@@ -60,7 +60,9 @@ def test_images_that_disappear_through_the_command(tmp_path: Path) -> None:
 def test_a_folder_of_a_run_that_disappears_stays_away(tmp_path: Path) -> None:
     data = pose_dataset(tmp_path / "data", images=8)
     folder = tmp_path / "runs" / "train"
-    act = plugin(tmp_path, f"shutil.rmtree({str(folder)!r})")
+    # Moved first: a state may be on its way to the disk, and rmtree fails in a folder that gets new files.
+    gone = str(tmp_path / "gone")
+    act = plugin(tmp_path, f"shutil.move({str(folder)!r}, {gone!r}); shutil.rmtree({gone!r}, ignore_errors=True)")
     with pytest.raises(trainer_host.StorageError, match="the run's folder disappeared") as caught:
         trainer_host.run("pose", data=data, project=tmp_path / "runs", plugins=[act], **SETTINGS)
     assert caught.value.problems[0].where == str(folder)
