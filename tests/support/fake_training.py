@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,9 @@ import pytest
 from trainer_host.base.results import Ending, TrainingOutcome
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.live_run import LiveRun
+from trainer_host.engine.protocol import TrainingRecord
 from trainer_host.engine.resumption import Resumption
-from trainer_host.engine.state_files import StateEntry, StateFiles
+from trainer_host.engine.state_files import StateEntry
 from trainer_host.engine.ultralytics.engine import UltralyticsEngine
 
 Save = Callable[[int, int], StateEntry]
@@ -30,11 +31,13 @@ class Plan:
         work: What a training does, with a function that saves a state at an epoch and a batch.
         fingerprint: That of the dataset.
         begun: What each training was given.
+        contents: The states that trainings went on from.
     """
 
     work: Callable[[Save, StopRequest], bool] = lambda _save, _stop: False
     fingerprint: str = "a" * 64
     begun: list[Resumption | None] = field(default_factory=list)
+    contents: list[dict[str, Any]] = field(default_factory=list)
     runs: list[LiveRun] = field(default_factory=list)
 
 
@@ -48,12 +51,12 @@ class FakeTraining:
         save_dir: Path,
         stop: StopRequest,
         resume: Resumption | None,
-        record: Callable[[Sequence[StateEntry]], None],
+        record: TrainingRecord,
     ) -> None:
         self.plan, self.run, self.stop, self.save_dir = plan, run, stop, save_dir
-        self.states = StateFiles(save_dir / "weights", record=record)
+        self.states = record.states
         if resume is not None:
-            self.states.newest(resume.entries)
+            plan.contents.append(resume.take())
         plan.begun.append(resume)
         plan.runs.append(run)
 
@@ -113,8 +116,9 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plan]:
         reporter: Any,
         stop: StopRequest,
         resume: Resumption | None = None,
-        record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
+        record: TrainingRecord | None = None,
     ) -> FakeTraining:
+        assert record is not None
         return FakeTraining(found, run, save_dir, stop, resume, record)
 
     monkeypatch.setattr(UltralyticsEngine, "training", training)

@@ -37,8 +37,8 @@ class EpochReport:
     Attributes:
         epoch: The epoch, counted from 1.
         epochs: Epochs that are planned.
-        seconds: How long it took, validation included.
-        seconds_left: Estimate of the time that is left.
+        seconds: How long it took, validation included; of a resumed epoch, its part after the resume.
+        seconds_left: Estimate of the time that is left, or None if there is none yet.
         losses: Mean training losses by name.
         metrics: Validation metrics that belong in a summary, by name; None if the epoch was not evaluated.
         best: Whether the epoch is the best so far, and was written as the best checkpoint.
@@ -47,7 +47,7 @@ class EpochReport:
     epoch: int
     epochs: int
     seconds: float
-    seconds_left: float
+    seconds_left: float | None
     losses: Mapping[str, float]
     metrics: Mapping[str, float | None]
     best: bool

@@ -117,7 +117,6 @@ class TrainingOutcome:
         best_epoch: The epoch of the best checkpoint, counted from 1; None if none was written.
         ending: How the training ended.
         weights: The weights that it started from; None if the engine cannot say.
-        recoveries: Recoveries from values that were not finite, as plain data.
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
     """
 
@@ -131,7 +130,6 @@ class TrainingOutcome:
     best_epoch: int | None = None
     ending: Ending = Ending("epochs")
     weights: StartingWeights | None = None
-    recoveries: tuple[Mapping[str, Any], ...] = ()
     reduced_batch: int | None = None
 
 

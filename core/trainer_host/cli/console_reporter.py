@@ -105,7 +105,8 @@ class ConsoleReporter:
         cells = [f"  {v:>{max(WIDTH, len(k))}.4g}" for k, v in losses.items()]
         cells += [f"  {'-' if v is None else format(v, '.3f'):>{max(WIDTH, len(k))}}" for k, v in metrics.items()]
         best = "  best" if report.best else ""
-        self.note(f"{epoch}{duration(report.seconds_left):>14}{''.join(cells)}{best}")
+        left = duration(report.seconds_left) if report.seconds_left is not None else ""
+        self.note(f"{epoch}{left:>14}{''.join(cells)}{best}")
 
     def close(self) -> None:
         """Take the bar away."""

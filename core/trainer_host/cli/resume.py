@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def resume(words: tuple[str, ...], given: dict[str, Any]) -> None:
 
     runs = [word for word in words if "=" not in word or Path(word).exists()]
     if len(runs) != 1:
-        raise click.UsageError("name the run to resume: trainer resume runs/TASK/NAME" if not runs else SEVERAL)
+        raise click.UsageError(SEVERAL if runs else _which())
     reporter = make_reporter()
     reporter.head()
     with quiet_engine():
@@ -41,3 +42,14 @@ def resume(words: tuple[str, ...], given: dict[str, Any]) -> None:
 
 
 SEVERAL = "one run can be resumed at a time."
+
+
+def _which() -> str:
+    """Return the message for a command without a run, with those that can be resumed."""
+    from trainer_host.session.run_search import unfinished_runs
+
+    found = unfinished_runs()
+    if not found:
+        return "name the run to resume: trainer resume runs/TASK/NAME (no unfinished run found in runs)"
+    command = f"trainer resume {shlex.quote(found[0])}"
+    return f"name the run to resume: {command} (unfinished, latest first: {', '.join(found)})"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.engine_state import EngineState
     from trainer_host.engine.process_state import EngineGlobals
     from trainer_host.engine.resumption import Resumption
-    from trainer_host.engine.state_files import StateEntry
+    from trainer_host.engine.state_files import StateFiles
     from trainer_host.plugin.chain import Chain
 
 Command = Literal["run", "val", "predict"]
@@ -256,7 +256,7 @@ class Engine(Protocol):
         reporter: Reporter,
         stop: StopRequest,
         resume: Resumption | None = ...,
-        record: Callable[[Sequence[StateEntry]], None] = ...,
+        record: TrainingRecord | None = ...,
     ) -> Training:
         """Return a training that has not begun.
 
@@ -266,7 +266,7 @@ class Engine(Protocol):
             reporter: Shows the progress.
             stop: Whether it is to end early.
             resume: The state that it goes on from; None for a new run.
-            record: Records the state files that are there, the newest last.
+            record: Keeps what the training saves and meets; None to leave its states in ``weights`` of the folder.
         """
         ...
 
@@ -278,6 +278,20 @@ class Engine(Protocol):
             run: Its plugins.
             settings: Settings of `EngineSettings.of_loading`.
         """
+        ...
+
+
+class TrainingRecord(Protocol):
+    """The record of a training, while it goes on.
+
+    Attributes:
+        states: Its state files.
+    """
+
+    states: StateFiles
+
+    def add_recovery(self, recovery: Mapping[str, Any]) -> None:
+        """Record that the training goes back to a state, because a value was not finite."""
         ...
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from trainer_host.base.atomic_io import display_path
@@ -11,19 +10,18 @@ from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.option_declaration import Origin
 from trainer_host.base.request import from_file
 from trainer_host.base.results import Ending, RunResult, StartingWeights
-from trainer_host.session.run_folders import project_folder
-from trainer_host.session.run_record import FILE
+from trainer_host.session.run_record import DONE, FILE
 from trainer_host.session.settings_file_safety import vetted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from trainer_host.base.request import Request
     from trainer_host.engine.state_files import StateEntry
 
 FOLDER_KEYS = frozenset({"project", "name", "exist_ok", "save_dir"})
 """Settings that chose the run's folder."""
-DONE = "done"
 
 
 @dataclass(frozen=True)
@@ -125,38 +123,3 @@ class RecordedRun:
             resumed_from=self.resumes[-1].get("from") if self.resumes else None,
             nothing_done=True,
         )
-
-
-def folder_of_run(run: str) -> Path:
-    """Return the folder of a run that is named by it, by its record, or by a checkpoint in it.
-
-    Raises:
-        SettingsError: If there is no run.
-    """
-    path = Path(run).expanduser()
-    if not path.exists():
-        raise SettingsError(Problem(f"run {run} not found.", "give the folder of a run, such as runs/TASK/train"))
-    candidates = [path] if path.is_dir() else [path.parent, path.parent.parent]
-    for folder in candidates:
-        if (folder / FILE).is_file():
-            return folder.resolve()
-    fix = f"to train from its weights, trainer run model={run}" if path.suffix == ".pt" else "give the folder of a run"
-    where = path if path.is_dir() else path.parent
-    raise SettingsError(Problem(f"{run} is not part of a run that can be resumed: {FILE} not found in {where}.", fix))
-
-
-def latest_run(request: Request) -> Path:
-    """Return the folder of the latest run of a project and a task, as far as they are given.
-
-    Raises:
-        SettingsError: If there is none.
-    """
-    values, runs = request.values, Path.cwd() / "runs"
-    task = (request.options.task or "").rpartition(":")[2]
-    tasks = [task] if task else [folder.name for folder in runs.glob("*")]
-    bases = {project_folder(each, str(values.get("project") or "")) for each in tasks or ["*"]}
-    found = [path for base in bases for path in base.glob(f"{values.get('name') or '*'}/{FILE}")]
-    if not found:
-        where = display_path(bases.pop() if len(bases) == 1 else runs)
-        raise SettingsError(Problem(f"no run to resume in {where}.", "give the run's folder: resume=DIR"))
-    return max(found, key=lambda path: path.stat().st_mtime_ns).parent.resolve()

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from trainer_host.session.recorded_environment import Difference
 
 FILE = "run.yaml"
+DONE = "done"
+"""The status of a run that was trained to its end, the final evaluation included."""
+KEPT = ("started", "states", "resumed", "recoveries", "weights")
+"""Keys that a run keeps when it is resumed."""
 
 
 class RunRecord:
@@ -27,20 +31,27 @@ class RunRecord:
     The record of an earlier run in the folder stays as it is until `resume` or `begin` is called, so that a run that is
     refused changes nothing.
 
+    It owns the state files of the run: they count while it names them, and are removed once it does not.
+
     Args:
         folder: The run's folder.
         resolved: What the run does.
         earlier: The record of the run that is resumed.
+
+    Attributes:
+        states: The state files.
     """
 
     def __init__(self, folder: Path, resolved: ResolvedRun, earlier: Mapping[str, Any] | None = None) -> None:
+        from trainer_host.engine.state_files import StateFiles  # which imports torch
+
         self.path, self.resolved = folder / FILE, resolved
+        self.states = StateFiles(folder / "weights", record=self.save_states)
         self.dataset: dict[str, Any] = {"file": str(resolved.settings.get("data"))}
         self.outcome: dict[str, Any] = {"status": "running", "started": _now()}
         self.is_written = earlier is None and not self.path.exists()
         if earlier is not None:
-            kept = {key: earlier[key] for key in ("started", "states", "resumed", "weights") if key in earlier}
-            self.outcome |= kept
+            self.outcome |= {key: earlier[key] for key in KEPT if key in earlier}
         self._write()
 
     def read(self, dataset: Mapping[str, Any]) -> None:
@@ -48,11 +59,12 @@ class RunRecord:
         self.dataset |= dataset
         self._write()
 
-    def begin(self) -> bool:
-        """Record that the run trains; return whether this replaces the record of an earlier run."""
+    def begin(self) -> None:
+        """Record that the run trains. States of an earlier run in the folder go with its record."""
         replaces, self.is_written = not self.is_written, True
         self._write()
-        return replaces
+        if replaces:
+            remove_states(self.path.parent)
 
     def resume(self, entry: StateEntry | None, differences: Sequence[Difference]) -> None:
         """Record that the run goes on.
@@ -75,6 +87,30 @@ class RunRecord:
         self.outcome["states"] = [entry.as_data() for entry in entries]
         self._write()
 
+    @property
+    def recoveries(self) -> list[dict[str, Any]]:
+        """The recoveries from values that were not finite, as plain data, also those before the run was resumed."""
+        found = self.outcome.get("recoveries")
+        return list(found) if isinstance(found, list) else []
+
+    def add_recovery(self, recovery: Mapping[str, Any]) -> None:
+        """Record a recovery from values that are not finite.
+
+        It is recorded once, although a run that is killed before its next state meets it again.
+        """
+        if (one := plain(recovery)) not in self.recoveries:
+            self.outcome["recoveries"] = [*self.recoveries, one]
+            self._write()
+
+    def finish(self, **facts: Any) -> None:
+        """Record that the run is done, and remove its states unless they are to stay."""
+        if self.resolved.options.keep_state:
+            self.end(DONE, **facts)
+            return
+        self.outcome.pop("states", None)  # first, so that no record names a file that is gone
+        self.end(DONE, **facts)
+        remove_states(self.path.parent)
+
     def end(self, status: str, **facts: Any) -> None:
         """Record how the run ended."""
         self.outcome |= {"status": status, "ended": _now(), **facts}
@@ -85,6 +121,13 @@ class RunRecord:
             return
         text = self.resolved.text({**self.outcome, "dataset": self.dataset})
         atomic_write(self.path, (_head(self.resolved) + text).encode(), durable=True)
+
+
+def remove_states(folder: Path) -> None:
+    """Remove the state files of a run whose record does not name any."""
+    from trainer_host.engine.state_files import StateFiles
+
+    StateFiles(folder / "weights").remove()
 
 
 def _now() -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
-    from trainer_host.engine.protocol import Engine
+    from trainer_host.engine.protocol import Engine, LiveRun
     from trainer_host.plugin.registry import Registry
 
 
@@ -58,6 +58,16 @@ def prepared(engine: Engine, reporter: Reporter, verbose: bool) -> Iterator[None
     """Translate the errors of an engine, and show its log through ``reporter``."""
     with translated(engine), engine.log(reporter, verbose):
         yield
+
+
+@contextmanager
+def prepared_for(run: LiveRun, engine: Engine, reporter: Reporter) -> Iterator[None]:
+    """Prepare the engine of a run for work, if it is not the one that the request seemed to need."""
+    if run.engine is engine:
+        yield
+    else:
+        with preserved_state(lambda: run.engine), prepared(run.engine, reporter, run.options.verbose):
+            yield
 
 
 @contextmanager

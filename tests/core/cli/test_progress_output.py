@@ -124,6 +124,37 @@ def test_a_resumed_run_counts_only_its_own_epochs() -> None:
     assert (run.listener.epochs[0].epoch, run.listener.epochs[0].seconds_left) == (9, pytest.approx(5.0))
 
 
+def test_a_run_that_is_resumed_within_an_epoch_does_not_take_its_rest_for_a_whole_one() -> None:
+    run = Run(epochs=10, batches=50, start=3)
+    run.begin()
+    run.trainer.loop.batch = 48  # two batches are left, and a validation that takes 10 seconds
+    run.fire("on_train_epoch_start")
+
+    for _ in range(2):
+        run.now += 1
+        run.trainer.tloss = {"box_loss": 1.5}
+        run.fire("on_train_batch_end")
+    run.now += 10
+    run.fire("on_fit_epoch_end")
+    assert run.listener.epochs[-1].seconds_left == pytest.approx(6 * (50 + 10))
+    run.trainer.epoch, run.trainer.loop.batch = 4, 0
+    run.epoch()
+    assert run.listener.epochs[-1].seconds_left == pytest.approx(5 * (50 + 5))  # the second end takes no time
+    assert [s.seconds_left for s in run.listener.standings[:3]] == [None] * 3
+
+
+def test_a_run_that_is_resumed_before_a_validation_has_no_pace_yet() -> None:
+    run = Run(epochs=3, batches=5, start=1)
+    run.begin()
+    run.trainer.loop.batch, run.trainer.tloss = 5, {"box_loss": 1.5}
+    run.fire("on_train_epoch_start")
+    run.now += 4
+    run.fire("on_fit_epoch_end")
+    run.trainer.epoch, run.trainer.loop.batch = 2, 0
+    run.epoch()
+    assert [e.seconds_left for e in run.listener.epochs] == [None, pytest.approx(0.0)]
+
+
 def test_the_event_after_the_final_measurement_is_no_epoch() -> None:
     run = Run(epochs=2)
     run.begin()

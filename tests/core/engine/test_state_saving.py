@@ -20,7 +20,6 @@ class Files:
 
     def __init__(self) -> None:
         self.written: list[tuple[int, str]] = []
-        self.removed = False
 
     entries: tuple[Any, ...] = ("earlier",)
 
@@ -36,9 +35,6 @@ class Files:
 
     def newest(self, entries: Any) -> Any:
         return list(entries)[-1] if entries else None
-
-    def remove(self) -> None:
-        self.removed = True
 
 
 class Training:
@@ -117,13 +113,6 @@ def test_the_first_state_precedes_the_first_checkpoint(monkeypatch: pytest.Monke
     training.trainer.loop.phase = "validation"
     training.saver.before_validation(training.trainer)
     assert training.files.written == [(0, "validation")]
-
-
-def test_states_of_a_training_that_is_done_are_removed_unless_they_are_to_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    for keep in (False, True):
-        training = Training(monkeypatch, keep=keep)
-        training.saver.finished(training.trainer)
-        assert training.files.removed is not keep
 
 
 def test_without_files_a_request_still_ends_the_training() -> None:

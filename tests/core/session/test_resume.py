@@ -60,7 +60,8 @@ def test_a_killed_run_goes_on_in_its_folder(trainer: Trainer, plan: Plan, name: 
     done = trainer("resume", name, "--json")
     assert done.code == 0, done.err
     (resumption,) = plan.begun
-    assert resumption is not None and [(e.epoch, e.batch) for e in resumption.entries][-1:] == [(2, 11)]
+    assert resumption is not None and (resumption.entry.epoch, resumption.entry.batch) == (2, 11)
+    assert (plan.contents, resumption.content) == ([{"batches": 40}], None)
     assert told(done)[0].startswith(f"Resuming {FOLDER} at epoch 3 of 10, batch 12 of 40 (state of 20")
     assert done.json["resumed_from"] == {"epoch": 3, "batch": 11}
     assert (done.json["save_dir"], done.json["nothing_done"]) == (str(Path(FOLDER).resolve()), False)

@@ -63,6 +63,8 @@ class DropInTrainer(HostTrainer):
         """
         with blamed(self.host_run.chain.manager, self.host_run.engine), engine_errors():
             super().train()
+        if not self.interrupted and self.saver.files is not None:
+            self.saver.files.remove()
 
     @classmethod
     def configured(

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
         Lacking,
         LiveRun,
         Training,
+        TrainingRecord,
     )
     from trainer_host.engine.resumption import Resumption
-    from trainer_host.engine.state_files import StateEntry
 
 
 class UltralyticsSettings:
@@ -232,7 +232,7 @@ class UltralyticsEngine:
         reporter: Reporter,
         stop: StopRequest,
         resume: Resumption | None = None,
-        record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
+        record: TrainingRecord | None = None,
     ) -> Training:
         """Return a training that has not begun."""
         from trainer_host.engine.ultralytics.training_engine import TrainingEngine

@@ -75,7 +75,6 @@ class HostTrainer(ModelTrainer):
         evaluated_epoch: The last epoch that was evaluated, counted from 1.
         loop: The state of the training loop.
         saver: Saves the state of the training.
-        recoveries: Recoveries from values that were not finite, as plain data.
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
     """
 
@@ -98,7 +97,6 @@ class HostTrainer(ModelTrainer):
         self.host_run = run
         self.own, self.interrupted = OwnCallbacks(), False
         self.loop, self.saver = LoopState(0), StateSaver()
-        self.recoveries: list[dict[str, Any]] = []
         self.plugin_metrics: dict[str, Metric] = {}
         self.postprocessing: Postprocessing | None = None
         overrides = {**(overrides or {}), "task": run.chain.engine_task}

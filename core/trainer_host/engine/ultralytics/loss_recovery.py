@@ -74,12 +74,10 @@ class NotFiniteWatch:
         self._files.clear()
         back = trainer.saver.last_good() if trainer.loop.attempt < MOST_ATTEMPTS else None
         if back is None:
-            failed = found.error(trainer.loop.attempt)
-            failed.details["recoveries"] = list(trainer.recoveries)
-            raise failed from error
+            raise found.error(trainer.loop.attempt) from error
         entry, content = back
         attempt = trainer.loop.attempt + 1
-        trainer.recoveries.append({**found.as_data(), "attempt": attempt, "state": entry.file})
+        trainer.saver.recovered({**found.as_data(), "attempt": attempt, "state": entry.file})
         LOGGER.warning(f"{found}: going back to {entry.file} (attempt {attempt} of {MOST_ATTEMPTS}).")
         return content
 

@@ -35,11 +35,12 @@ class StateSaver:
         batches: Batches between two states within an epoch; None to save none of them.
         seconds: The same in seconds.
         content: The state to resume; None for a new training.
-        keep: Whether the states of a training that is done stay.
+        recovered: Records a recovery from values that are not finite, as plain data; None to record none.
         clock: Seconds of a clock that does not go back.
 
     Attributes:
         content: See above; the loop takes it.
+        recovered: See above.
     """
 
     def __init__(
@@ -50,11 +51,12 @@ class StateSaver:
         batches: int | None = None,
         seconds: float | None = None,
         content: Mapping[str, Any] | None = None,
-        keep: bool = False,
+        recovered: Callable[[Mapping[str, Any]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.files, self.stop, self.content, self.clock = files, stop, content, clock
-        self.keep, self.every_batches, self.every_seconds = keep, batches, seconds
+        self.recovered = recovered or (lambda _: None)
+        self.every_batches, self.every_seconds = batches, seconds
         self._since, self._saved_at = 0, clock()
         self._generators: dict[str, Any] | None = None
         self._plugins: dict[str, Any] | None = None
@@ -151,11 +153,6 @@ class StateSaver:
     def _wait(self) -> None:
         if self.files is not None:
             self.files.wait()
-
-    def finished(self, _trainer: HostTrainer) -> None:
-        """Remove the states of a training that is done."""
-        if self.files is not None and not self.keep:
-            self.files.remove()
 
     def last_good(self) -> tuple[StateEntry, dict[str, Any]] | None:
         """Return the newest state that verifies."""

@@ -23,15 +23,13 @@ from trainer_host.engine.ultralytics.state_saving import StateSaver
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
-    from trainer_host.engine.protocol import LiveRun
+    from trainer_host.engine.protocol import LiveRun, TrainingRecord
     from trainer_host.engine.resumption import Resumption
-    from trainer_host.engine.state_files import StateEntry
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 
@@ -59,7 +57,7 @@ class TrainingEngine:
         reporter: Shows the progress.
         stop: A request to end the run early.
         resume: The state that it goes on from; None for a new run.
-        record: Records the state files that are there, the newest last.
+        record: Keeps what the training saves and meets; None to leave its states in ``weights`` of the folder.
     """
 
     def __init__(
@@ -69,9 +67,9 @@ class TrainingEngine:
         reporter: Reporter,
         stop: StopRequest,
         resume: Resumption | None = None,
-        record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
+        record: TrainingRecord | None = None,
     ) -> None:
-        self.resume, self.states, self.stop = resume, StateFiles(save_dir / "weights", record=record), stop
+        self.resume, self.record, self.stop = resume, record, stop
         self.run, self.values, self.save_dir = run, run.resolved.settings, save_dir
         self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
         self.trainer: HostTrainer | None = None
@@ -110,16 +108,15 @@ class TrainingEngine:
         self.trainer.callbacks["on_val_start"].append(use)
 
     def _saver(self, saves: bool) -> StateSaver:
-        entries = self.resume.entries if self.resume is not None else ()
-        found = self.states.newest(entries) if entries else None
-        every = self.run.options.checkpoint_every
+        record, every = self.record, self.run.options.checkpoint_every
+        states = record.states if record is not None else StateFiles(self.save_dir / "weights")
         return StateSaver(
-            self.states if saves else None,
+            states if saves else None,
             self.stop,
             batches=every.batches if every is not None else None,
             seconds=every.seconds if every is not None else None,
-            content=found[1] if found is not None else None,
-            keep=True,  # the session removes the files once the record no longer names them
+            content=self.resume.take() if self.resume is not None else None,
+            recovered=record.add_recovery if record is not None else None,
         )
 
     def _prepared(self) -> HostTrainer:
@@ -166,6 +163,5 @@ class TrainingEngine:
             best_epoch=trainer.best_epoch,
             ending=trainer.ending,
             weights=trainer.starting_weights,
-            recoveries=tuple(trainer.recoveries),
             reduced_batch=trainer.reduced_batch,
         )

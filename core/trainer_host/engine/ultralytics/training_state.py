@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 TEACHER = "teacher_model."
 """Tensors of a model in distillation that do not change, and that the EMA does not have."""
-NUMBERS = ("accumulate", "best_fitness", "fitness", "metrics", "nan_recovery_attempts", "recoveries", "reduced_batch")
+NUMBERS = ("accumulate", "best_fitness", "fitness", "metrics", "nan_recovery_attempts", "reduced_batch")
 """Attributes of the trainer that are plain data."""
 TENSORS = ("loss", "loss_items", "tloss")
 """Attributes of the trainer that are tensors on its device."""

@@ -137,9 +137,7 @@ class TrainingLoop:
         """Go back to the last good state, but not to its random numbers: they would lead here again."""
         trainer, attempt = self.trainer, self.trainer.loop.attempt + 1
         now = generator_states(trainer.device)
-        content, recoveries = self.watch.recover(error), trainer.recoveries
-        self._enter(content)
-        trainer.recoveries = recoveries
+        self._enter(self.watch.recover(error))
         trainer.loop.attempt = attempt
         set_generator_states(now, trainer.device)
 
@@ -290,7 +288,6 @@ class TrainingLoop:
         trainer.run_callbacks("on_train_end")
         trainer._clear_memory()
         self._close_loaders()
-        trainer.saver.finished(trainer)
 
     def _close_loaders(self) -> None:
         for loader in (self.trainer.train_loader, self.trainer.test_loader):

@@ -1,10 +1,9 @@
-"""Resuming a run: what may change, what differs, and where it goes on."""
+"""The request of a run that is resumed: what the user asks for now, over what the run was."""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,24 +12,24 @@ from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.run_options import declared
 from trainer_host.base.settings import VERBATIM, name_of, shown_value
 from trainer_host.session.recorded_environment import Difference
-from trainer_host.session.recorded_run import FOLDER_KEYS, folder_of_run, latest_run
+from trainer_host.session.recorded_run import FOLDER_KEYS
 from trainer_host.session.run_record import FILE
+from trainer_host.session.run_search import folder_of_run, latest_run
 from trainer_host.session.sample_dataset import SAMPLE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import GivenValue, Request
     from trainer_host.engine.protocol import Engine
-    from trainer_host.engine.state_files import StateEntry
     from trainer_host.session.recorded_run import RecordedRun
 
 OPTIONS_OF_DOOR = frozenset({"task", "plugins", "no_plugins"})
 """Options that are compared by the names in them, not by their values."""
 
 
-def split_resume(request: Request) -> tuple[Request, Path | None]:
+def split_resume(request: Request, reporter: Reporter) -> tuple[Request, Path | None]:
     """Return a request without its setting ``resume``, and the folder of the run that it names; None for a new run.
 
     Raises:
@@ -41,7 +40,7 @@ def split_resume(request: Request) -> tuple[Request, Path | None]:
     if one is None or not one.value:
         return rest, None
     if one.value is True:
-        return in_its_folder(rest), latest_run(rest)
+        return in_its_folder(rest), latest_run(rest, reporter)
     return rest, folder_of_run(str(one.value))
 
 
@@ -182,131 +181,3 @@ def more_epochs(asked: Request, run: RecordedRun, engine: Engine) -> int | None:
         what = f"epochs={one.value} is less than the {before} epochs of the run, which can only have more."
         raise SettingsError(Problem(what, f"remove epochs=, or start a new run: {new_run(run, f'epochs={one.value}')}"))
     return one.value if one.value > before else None
-
-
-def accept(found: Sequence[Difference], allowed: Collection[str], reporter: Reporter) -> None:
-    """List what differs from the record of a run, and refuse what would change the result and is not allowed.
-
-    Raises:
-        SettingsError: If something is not allowed; everything is reported.
-    """
-    names = set(allowed)
-    problems = []
-    for one in found:
-        text = f"{one.name}: {_value(one.recorded)} in the run's record, {_value(one.now)} here"
-        if not one.changes_result:
-            reporter.note(f"Differs from the record: {text}.")
-        elif one.name in names or one.name.rpartition(" ")[2] in names:
-            reporter.warn(f"{text}, so the result is not that of the run without an interruption.")
-        else:
-            word = shlex.quote(one.name)
-            fix = f"restore it, or accept another result with --allow {word} (from Python: allow=[{one.name!r}])"
-            problems.append(Problem(f"{text}, which would change the result.", fix))
-    if problems:
-        raise SettingsError(*problems)
-    differing = {word for one in found for word in (one.name, one.name.rpartition(" ")[2])}
-    for name in allowed:
-        if name not in differing:
-            reporter.note(f"--allow {name}: nothing of this name differs from the record.")
-
-
-def position(entry: StateEntry, epochs: Any, batches: Any = None) -> str:
-    """Return where a state stands, for people.
-
-    Args:
-        entry: The state.
-        epochs: Epochs of the run, if they are known.
-        batches: Batches of an epoch, if they are known.
-    """
-    of = f" of {epochs}" if epochs else ""
-    if entry.phase == "finished":
-        return f"after epoch {entry.epoch}{of}, before the final evaluation"
-    if entry.phase == "validation":
-        return f"at the end of epoch {entry.epoch + 1}{of}, before its validation"
-    batch = f", batch {entry.batch + 1}{f' of {batches}' if batches else ''}" if entry.batch else ""
-    return f"at epoch {entry.epoch + 1}{of}{batch}"
-
-
-def as_data(entry: StateEntry) -> dict[str, Any]:
-    """Return where a state stands, for programs: the epoch in progress counted from 1, its batches that are done."""
-    return {"epoch": entry.epoch + 1, "batch": entry.batch}
-
-
-@dataclass(frozen=True)
-class GoodState:
-    """A state that verifies.
-
-    Attributes:
-        entries: The recorded states up to it, oldest first.
-        batches: Batches of an epoch; None if it does not say.
-    """
-
-    entries: tuple[StateEntry, ...]
-    batches: Any = None
-
-    @property
-    def entry(self) -> StateEntry:
-        """The state."""
-        return self.entries[-1]
-
-
-def good_state(run: RecordedRun, reporter: Reporter) -> GoodState | None:
-    """Return the newest state that verifies, and say which newer ones do not; None for a run without any state.
-
-    Raises:
-        SettingsError: If there are states or checkpoints, but none to go on from.
-    """
-    from trainer_host.engine.state_files import StateFiles
-
-    entries, files = run.state_entries, StateFiles(run.folder / "weights")
-    if (found := files.newest(entries)) is not None:
-        for problem in files.skipped:
-            reporter.warn(f"{problem} Going back to an older state.")
-        return GoodState(files.entries, found[1].get("batches"))
-    if entries or run.weights is not None:
-        damage = " ".join(map(str, files.skipped))
-        why = f"no state of {run.shown} can be used ({damage})" if entries else f"{run.shown} has no state"
-        what = f"{why}, and starting from the beginning would replace its checkpoints."
-        raise SettingsError(Problem(what, f"start a new run from the weights: {new_run(run)}"))
-    return None
-
-
-def announce(
-    run: RecordedRun, state: GoodState | None, epochs: Any, changed: Sequence[Difference], reporter: Reporter
-) -> None:
-    """Say where a run goes on, and which settings the user changes; for more epochs, state the schedule."""
-    more = any(one.name == "epochs" for one in changed)  # which can only become more
-    if state is None:
-        reporter.note(f"{run.shown} has no state yet: starting from the beginning.")
-    else:
-        at = replace(state.entry, phase="batches") if more and state.entry.phase == "finished" else state.entry
-        saved = datetime.fromtimestamp((run.folder / "weights" / at.file).stat().st_mtime).astimezone()
-        place = position(at, epochs, state.batches)
-        reporter.note(f"Resuming {run.shown} {place} (state of {saved:%Y-%m-%d %H:%M}).")
-    for one in changed:
-        effect = " (changes the result)" if one.changes_result else ""
-        reporter.note(f"Changed: {one.name}={shown_value(one.recorded)} -> {shown_value(one.now)}{effect}.")
-    if more and state is not None:
-        reporter.note(
-            f"Schedule: from epoch {state.entry.epoch + 1} on, the learning rate and all else that depends on the "
-            f"number of epochs are those of a run of {epochs} epochs."
-        )
-
-
-def refuse_more_epochs(run: RecordedRun, more: int) -> None:
-    """Refuse more epochs for a finished run whose state was not kept.
-
-    Raises:
-        SettingsError: If it was not kept.
-    """
-    if run.state_entries:
-        return
-    what = f"{run.shown} is finished, and its state was removed when it was done, so it cannot go on to {more} epochs."
-    trained = run.request.values.get("epochs")
-    left = [f"epochs={more - trained}"] if isinstance(trained, int) else []
-    fix = f"start a new run from its weights: {new_run(run, *left)}; next time add --keep-state"
-    raise SettingsError(Problem(what, fix))
-
-
-def _value(value: Any) -> str:
-    return "none" if value is None else shown_value(value)
