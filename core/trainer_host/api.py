@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.interpreter_state import preserved_process
+from trainer_host.session.api_call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from trainer_host.base.reporting import Reporter
-    from trainer_host.base.request import Request
     from trainer_host.base.results import PredictResult, RunResult, ValResult
     from trainer_host.plugin.discovery import PluginRecord
     from trainer_host.plugin.plugin_spec import TaskSpec
@@ -96,7 +95,7 @@ def run(
     """
     from trainer_host.session.training import run as session
 
-    call = _Call.of("run", locals())
+    call = Call.of("run", locals())
     return session(call.request, call.registry, call.reporter)
 
 
@@ -144,7 +143,7 @@ def resume(
     """
     from trainer_host.session.training import run as session
 
-    call = _Call.of("resume", {**locals(), "settings": {**settings, "resume": run}})
+    call = Call.of("resume", {**locals(), "settings": {**settings, "resume": run}})
     return session(call.request, call.registry, call.reporter)
 
 
@@ -182,7 +181,7 @@ def val(
     """
     from trainer_host.session.evaluation import val as session
 
-    call = _Call.of("val", locals())
+    call = Call.of("val", locals())
     return session(call.request, call.registry, call.reporter)
 
 
@@ -230,7 +229,7 @@ def predict(
     """
     from trainer_host.session.prediction import predict as session
 
-    call = _Call.of("predict", locals())
+    call = Call.of("predict", locals())
     drawn = bool(pictures) or settings.get("save") is True
     return session(call.request, call.registry, call.reporter, call.request.options.outputs, drawn)
 
@@ -267,7 +266,7 @@ def load(
     """
     from trainer_host.session.trained_model import load as session
 
-    call = _Call.of("val", locals())
+    call = Call.of("val", locals())
     return session(call.request, call.registry, call.reporter)
 
 
@@ -316,7 +315,7 @@ def check(
     """
     from trainer_host.session.dataset_check import check as session
 
-    call = _Call.of("check", locals())
+    call = Call.of("check", locals())
     return session(call.request, call.registry, call.reporter)
 
 
@@ -361,7 +360,7 @@ def convert(
     """
     from trainer_host.session.dataset_conversion import convert as session
 
-    call = _Call.of("convert", locals())
+    call = Call.of("convert", locals())
     return session(call.request, call.registry, Path(folder), call.reporter)
 
 
@@ -399,44 +398,3 @@ def plugins(disabled: Collection[str] = ()) -> list[PluginRecord]:
     from trainer_host.plugin.registry import Registry
 
     return list(Registry.installed(disabled).records)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A call of this module: its request, the plugins that it can use, and who shows its progress."""
-
-    request: Request
-    registry: Registry
-    reporter: Reporter
-
-    @classmethod
-    def of(cls, command: str, arguments: Mapping[str, Any]) -> _Call:
-        """Return a call, from the arguments of its function by name: ``locals()`` before any other assignment."""
-        from trainer_host.base.plain_setting import plain_setting
-        from trainer_host.base.reporting import NullReporter
-        from trainer_host.base.request import Request
-        from trainer_host.base.run_options import declared
-        from trainer_host.plugin.plugin_spec import TaskSpec
-        from trainer_host.session.opening import open_request
-
-        known = {name: one for name, one in declared(command).items() if one.keyword or name in arguments}
-        given = {**arguments, **arguments.get("settings", {})}
-        options = {k: v for k, v in given.items() if k in known and not _is_absent(v)}
-        task = options.pop("task") if isinstance(given.get("task"), TaskSpec) else None
-        positional = {k: given[k] for k in ("model", "data", "source") if k in given}
-        settings = {**arguments.get("settings", {}), **positional}
-        plain = {k: v if _is_image(k, v) else plain_setting(k, v) for k, v in settings.items() if k not in known}
-        request, registry = open_request(
-            Request.of(command, plain, given["options"], **options), "call", task, given["registry"]
-        )
-        return cls(request, registry, given["reporter"] or NullReporter())
-
-
-def _is_absent(value: Any) -> bool:
-    """Return whether an argument was not given; arrays and other objects define equality themselves."""
-    return value is None or (isinstance(value, (tuple, list)) and not value)
-
-
-def _is_image(key: str, value: Any) -> bool:
-    """Return whether a value is what to predict on, which may be an array and stays as it is."""
-    return key == "source" and not isinstance(value, Path)

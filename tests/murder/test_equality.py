@@ -17,8 +17,25 @@ from trainer_host import LoaderContext, hookimpl
 DEATHS = (Death("kill", 0.55), Death("kill", 0.2))
 
 
+class FewerWorkers:
+    """Loads with two workers on a CPU too, and with one once the run is resumed."""
+
+    @hookimpl(wrapper=True)
+    def build_dataloader(self, ctx: LoaderContext, dataset: Any) -> Generator[None, Any, Any]:
+        """Return the engine's loader with workers for training."""
+        from ultralytics.data import build_dataloader
+
+        loader = yield
+        if ctx.mode != "train":
+            return loader
+        resumed = any(Path.cwd().rglob("state-*.pt"))  # the working folder is that of the one training
+        loader = build_dataloader(dataset, batch=ctx.batch_size, workers=1 if resumed else 2, device=ctx.device)
+        assert loader.num_workers == 1 + (not resumed)
+        return loader
+
+
 class Workers:
-    """Loads with two workers on a CPU too, where the engine uses none."""
+    """Loads with workers on a CPU too, where the engine uses none: a resumed run with one, a new one with two."""
 
     @hookimpl(wrapper=True)
     def build_dataloader(self, ctx: LoaderContext, dataset: Any) -> Generator[None, Any, Any]:
@@ -41,6 +58,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "exact": {"exact": True, "close_mosaic": 2},
     "exact, images in memory": {"exact": True, "cache": "ram", "optimizer": "SGD"},
     "workers": {"plugins": [Workers()]},
+    "another number of workers": {"plugins": [FewerWorkers()]},
 }
 
 

@@ -32,12 +32,14 @@ class Plan:
         fingerprint: That of the dataset.
         begun: What each training was given.
         contents: The states that trainings went on from.
+        records: The record of each training.
     """
 
     work: Callable[[Save, StopRequest], bool] = lambda _save, _stop: False
     fingerprint: str = "a" * 64
     begun: list[Resumption | None] = field(default_factory=list)
     contents: list[dict[str, Any]] = field(default_factory=list)
+    records: list[TrainingRecord] = field(default_factory=list)
     runs: list[LiveRun] = field(default_factory=list)
 
 
@@ -58,6 +60,7 @@ class FakeTraining:
         if resume is not None:
             plan.contents.append(resume.take())
         plan.begun.append(resume)
+        plan.records.append(record)
         plan.runs.append(run)
 
     def prepare(self) -> dict[str, Any]:

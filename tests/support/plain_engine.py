@@ -87,6 +87,9 @@ class PlainSettings:
     ) -> tuple[list[Problem], list[Problem]]:
         return [], [Problem("mean has no effect.")] if "mean" in settings and command != "run" else []
 
+    def without_states(self, settings: Mapping[str, Any]) -> str | None:
+        return None
+
     def instead_of_option(self, name: str, value: Any) -> str | None:
         return None
 

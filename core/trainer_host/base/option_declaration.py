@@ -199,6 +199,8 @@ class RunOption:
             return f"{self.environment}={value}"
         if origin == "call":
             return f"{self.name}={value!r}"
+        if self.is_switch and isinstance(value, bool) and (flag := self.flag if value else self.off_flag):
+            return flag
         return f"{self.flag or self.name}={value}"
 
     def value_of(self, given: Any, origin: Origin, where: str | None = None) -> Any:

@@ -13,6 +13,7 @@ from trainer_host.data.dataset_draft import Draft
 from trainer_host.data.description import Description
 from trainer_host.data.file_checks import check_files
 from trainer_host.data.image_listing import list_split
+from trainer_host.data.image_modes import as_trained
 from trainer_host.data.path_resolution import images_elsewhere, root_of, sources_of
 from trainer_host.data.split_reader import read_split
 from trainer_host.data.yaml_schema import name_classes_of_labels, normalize_channels, normalize_classes, note_download
@@ -59,7 +60,7 @@ def read_dataset(file: Path, datasets: Callable[[], Path] | None = None, needed:
             continue
         listings[name] = listing
         splits[name], found = read_split(name, places, listing)
-        data.findings += found
+        data.findings += as_trained(found, data["channels"])
     name_classes_of_labels(data, splits.values())
     read = data.finished(splits)
     return read.with_findings(check_files(read, listings))

@@ -6,7 +6,7 @@ Headers say which images have them. A few of those are decoded to see whether an
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from trainer_host.base.wording import counted
 from trainer_host.data.header_facts import ALPHA, CHANNELS, DEEP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CONVERTED = frozenset({1, 3})
 """Numbers of channels to which the engine converts every image; for any other number it reads them as they are."""
+TURNED = frozenset({".tif", ".tiff", ".avif", ".heic", ".heif"})
+"""Endings of images that are rotated upright with any number of channels."""
 LOOKED_AT = 8
 """Images of a split that are decoded, evenly spread."""
 MANY_PIXELS = 1 << 25
@@ -48,6 +50,21 @@ def check_modes(data: Description) -> Iterator[Finding]:
         else:
             yield from _other_channels(data, split, channels)
         yield from _dark(split)
+
+
+def as_trained(findings: Iterable[Finding], channels: Any) -> Iterator[Finding]:
+    """Yield the findings of images, corrected for a number of channels with which they are not rotated.
+
+    The engine's reader then ignores the EXIF orientation, but for the formats that other libraries decode.
+    """
+    for found in findings:
+        turned = channels not in CONVERTED and Path(found.file or "").suffix.lower() not in TURNED
+        if found.code != "image-rotated" or not turned:
+            yield found
+            continue
+        what = f"the image is rotated by its EXIF orientation, which training ignores with channels: {channels}."
+        fix = "rotate the image itself, remove the orientation, and check its labels"
+        yield replace(found, code="image-unrotated", message=what, fix=fix, severity="error", image=found.file)
 
 
 def _count(split: Split, number: int) -> str:

@@ -56,11 +56,11 @@ class _Pace:
 
 
 class ProgressCallbacks:
-    """Callbacks of a training that report where it stands, and say from when to when a request to stop waits.
+    """Callbacks of a training that report where it stands, and have a request to stop end it at once after its end.
 
     Args:
         reporter: Shows it.
-        stop: The request, which the training itself heeds.
+        stop: The request, which the training itself heeds while it lasts.
         metrics: Names of the metrics that belong in a summary.
         clock: Seconds of a clock that does not go back.
     """
@@ -94,9 +94,8 @@ class ProgressCallbacks:
                 self.reporter.note(line)
 
     def on_train_start(self, trainer: Trainer) -> None:
-        """Start the clock; from here on a request to stop waits for the state to be saved."""
-        self.pace = _Pace()
-        self.stop.waits = True
+        """Forget the pace of an earlier training, which may have run out of memory."""
+        self.pace, self.stop.when = _Pace(), "during training"
 
     def on_train_epoch_start(self, trainer: Trainer) -> None:
         """Note when the epoch began, or when a resumed training entered it."""

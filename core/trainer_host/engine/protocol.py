@@ -122,6 +122,10 @@ class EngineSettings(Protocol):
         """
         ...
 
+    def without_states(self, settings: Mapping[str, Any]) -> str | None:
+        """Return the setting that keeps a training from saving its state, as one writes it; None if it is saved."""
+        ...
+
     def option_problem(self, message: str, name: str, value: Any) -> Problem | None:
         """Return a problem for a setting given as an option (``--epochs 3``), with a fix; None for an unknown name."""
         ...

@@ -10,19 +10,19 @@ from trainer_host.session.run_record import FILE
 
 
 def near_runs(path: Path, limit: int = 3) -> list[str]:
-    """Return the paths of existing runs that resemble a wrong path, as one types them here, the most similar first.
+    """Return existing runs whose names resemble a wrong path, as one types them here, the most similar first.
+
+    They lie next to the path, or below ``runs``.
 
     Args:
-        path: The path that was given.
+        path: The path that was given: of a run, of its record, or of a checkpoint in it.
         limit: How many to return at most.
     """
-    runs = {display_path(record.parent.absolute()) for base in _around(path) for record in base}
-    wanted = display_path(path.absolute())
-    close = get_close_matches(wanted, sorted(runs), limit, cutoff=0.7)
-    named = [run for run in sorted(runs) if Path(run).name == path.name]  # in another project, or of another task
-    return list(dict.fromkeys([*close, *named]))[:limit]
-
-
-def _around(path: Path) -> list[list[Path]]:
-    """Return the records of the runs next to a path, and of those below the working folder."""
-    return [list(path.absolute().parent.glob(f"*/{FILE}")), list(Path.cwd().glob(f"runs/*/*/{FILE}"))]
+    wanted = path.absolute()
+    if wanted.parent.name == "weights":
+        wanted = wanted.parent.parent
+    elif wanted.name == FILE:
+        wanted = wanted.parent
+    runs = [one.parent for one in (*wanted.parent.glob(f"*/{FILE}"), *Path.cwd().glob(f"runs/*/*/{FILE}"))]
+    close = get_close_matches(wanted.name, {run.name for run in runs}, limit)
+    return list(dict.fromkeys(display_path(run) for name in close for run in runs if run.name == name))[:limit]

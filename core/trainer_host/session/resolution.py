@@ -24,6 +24,7 @@ from trainer_host.plugin.registry import Registry
 from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.sample_dataset import SAMPLE, sample_dataset
 from trainer_host.session.task_inference import refuse_other_data, task_of
+from trainer_host.session.unused_options import unused_options
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def resolve(request: Request, registry: Registry, reporter: Reporter, engine: En
         raise failed
     if failed is not None or problems or chain is None:  # those of the settings come first
         raise SettingsError(*problems, *(failed.problems if failed is not None else ()))
-    for problem in (*unused, *chain.notices):
+    for problem in (*unused, *unused_options(request, engine), *chain.notices):
         reporter.warn(str(problem))
     if options.offline:
         engine.refuse_remote_trackers(options.trackers)

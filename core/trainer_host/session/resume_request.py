@@ -136,7 +136,7 @@ def _options(asked: Request, run: RecordedRun) -> tuple[dict[str, GivenValue], l
             kept[name] = one
         elif option.as_data(one.value) != option.as_data(getattr(before, name)):
             what = f"{option.written(option.as_data(one.value), one.origin)} cannot change in a run that is resumed"
-            recorded = option.as_data(getattr(before, name))
+            recorded = option.as_data(getattr(before, name)) or "not set"
             problems.append(Problem(f"{what} ({recorded} in its record).", f"start a new run: {new_run(run)}"))
     return {name: one for name, one in kept.items() if name != "task"}, problems
 

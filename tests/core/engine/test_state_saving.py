@@ -89,6 +89,7 @@ def test_a_request_to_save_is_met_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_request_to_stop_ends_with_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
     training = Training(monkeypatch)
+    assert training.stop.waits  # from here on, and not for a loop that asks no saver
     training.stop.requested = True
     with pytest.raises(TrainingInterrupted):
         training.batches(3)

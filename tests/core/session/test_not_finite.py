@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from tests.support.recording_reporter import RecordingReporter
 from tests.support.sample_datasets import pose_dataset
 from tests.support.training import checkpoint_tensors
 from trainer_host import LossError, run
+from trainer_host.base.reporting import EpochReport
 
 pytestmark = pytest.mark.train
 
@@ -62,13 +64,25 @@ def is_finite(checkpoint: Path) -> bool:
     return all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
 
 
+class RecordOfEpochs(RecordingReporter):
+    """Reads the record of the run after each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recoveries: list[Any] = []
+
+    def epoch(self, report: EpochReport) -> None:
+        record = yaml.safe_load(Path("runs/pose/train/run.yaml").read_text())["record"]
+        self.recoveries.append(record.get("recoveries", []))
+
+
 @pytest.mark.smoke
 def test_a_loss_that_is_lost_once_is_recovered_from(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, engine: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # The fifth batch that is started is the second one of the second epoch.
-    reporter, file = RecordingReporter(), poison(tmp_path, "len([s for s in started if s is not None]) == 5", LOSS)
+    reporter, file = RecordOfEpochs(), poison(tmp_path, "len([s for s in started if s is not None]) == 5", LOSS)
     result = run("pose", data=data, reporter=reporter, plugins=[file], epochs=3, **SHORT)
     assert result.epochs == 3
     record = yaml.safe_load((result.save_dir / "run.yaml").read_text())["record"]
@@ -82,6 +96,7 @@ def test_a_loss_that_is_lost_once_is_recovered_from(
         "kept": str(kept),
     }
     assert len(recovery["files"]) == 2
+    assert reporter.recoveries == [[], [recovery], [recovery]]  # a run that is killed later keeps it
     content = torch.load(kept, weights_only=True)
     assert content["im_file"] == recovery["files"]
     assert (content["what"], content["epoch"], content["batch"], content["img"].shape[0]) == ("loss", 2, 2, 2)

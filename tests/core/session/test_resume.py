@@ -21,6 +21,7 @@ from trainer_host import SettingsError, hookimpl
 from trainer_host.base.atomic_io import DiskFullError
 from trainer_host.base.folder_lock import FolderLock
 from trainer_host.cli.main import guarded
+from trainer_host.engine import state_files
 from trainer_host.session import recorded_environment
 
 __all__ = ["plan"]
@@ -85,7 +86,9 @@ def test_the_setting_of_the_engine_does_the_same(trainer: Trainer, plan: Plan, w
     kill_one(plan, (1, 0))
     done = trainer("run", *words)
     assert done.code == 0, done.err
-    assert told(done)[0].startswith(f"Resuming {FOLDER} at epoch 2 of 10 (state")
+    chosen = [f"resume=True: {FOLDER} is the latest run that is not finished."] if "resume=True" in words else []
+    assert told(done)[: len(chosen)] == chosen
+    assert told(done)[len(chosen)].startswith(f"Resuming {FOLDER} at epoch 2 of 10 (state")
     assert plan.runs[0].resolved.settings["model"] == "yolo26n.yaml"
     assert "resume" not in plan.runs[0].resolved.settings
 
@@ -206,7 +209,7 @@ def test_what_cannot_change_is_refused_by_name(trainer: Trainer, plan: Plan) -> 
     (problem,) = trainer("resume", FOLDER, "epochs=5").problems
     assert problem.startswith("epochs=5 is less than the 10 epochs of the run, which can only have more. Fix: ")
     (problem,) = trainer("run", "--exact", f"resume={FOLDER}").problems
-    assert problem.startswith("--exact=True cannot change in a run that is resumed (False in its record).")
+    assert problem.startswith("--exact cannot change in a run that is resumed (not set in its record).")
     assert (Path(FOLDER, "run.yaml").read_bytes(), plan.begun) == (before, [])
 
 
@@ -390,6 +393,99 @@ def test_what_is_not_a_run(trainer: Trainer, words: tuple[str, ...], problem: st
     Path("old.pt").write_bytes(b"x")
     done = trainer("resume", *words)
     assert (done.code, done.problems) == (3, [problem])
+
+
+def test_a_wrong_path_names_the_runs_that_resemble_it(trainer: Trainer, plan: Plan) -> None:
+    kill_one(plan, (1, 0))
+    kill_one(plan, (1, 0), words=(*NEW, "name=night"))
+    assert trainer("resume", "runs/detect/nigth").problems == [
+        "run runs/detect/nigth not found. Fix: give the folder of a run, such as runs/detect/night"
+    ]
+    assert trainer("resume", "runs/pose/night").problems[0].endswith("such as runs/detect/night")
+    assert trainer("resume", "night").problems[0].endswith("such as runs/detect/night")
+    (problem,) = trainer("resume", "runs/detect").problems
+    assert problem == (
+        "runs/detect is not part of a run that can be resumed: run.yaml not found in runs/detect. "
+        "Fix: give the folder of a run, such as runs/detect/night, runs/detect/train"
+    )
+
+
+def test_without_a_run_the_unfinished_ones_are_named(trainer: Trainer, plan: Plan) -> None:
+    done = trainer("resume")
+    assert (done.code, "no unfinished run found in runs" in done.err) == (2, True)
+    kill_one(plan, (1, 0))
+    kill_one(plan, (1, 0), words=(*NEW, "name=night"))
+    assert trainer(*NEW, "name=done").code == 0
+    done = trainer("resume")
+    assert done.code == 2
+    assert (
+        "name the run to resume: trainer resume runs/detect/night (unfinished, latest first: runs/detect/night, "
+        "runs/detect/train)" in " ".join(done.err.split())
+    )
+
+
+def test_the_latest_run_is_the_latest_that_is_not_finished(trainer: Trainer, plan: Plan) -> None:
+    kill_one(plan, (1, 0))
+    kill_one(plan, (2, 0), words=(*NEW, "name=night"))
+    assert trainer(*NEW, "name=done").code == 0
+    for folder, epoch in (("runs/detect/night", 3), (FOLDER, 2)):
+        done = trainer("run", "--task", "detect", "resume=True", "--json")
+        assert done.json["resumed_from"]["epoch"] == epoch
+        assert told(done)[0] == f"resume=True: {folder} is the latest run that is not finished."
+    done = trainer("run", "--task", "detect", "resume=True", "--json")
+    assert (done.code, done.json["nothing_done"]) == (0, True)
+    assert told(done) == [
+        "resume=True: all 3 runs in runs/detect are finished.",
+        f"{FOLDER} is finished: nothing to do.",
+    ]
+
+
+def test_options_about_states_without_states(trainer: Trainer, plan: Plan) -> None:
+    why = "save=False saves no state. Fix: remove save=False"
+    done = trainer(*NEW, "save=False", "--checkpoint-every=5", "--keep-state", "name=night", "--if-exists=resume")
+    assert (done.code, [line for line in done.said if line.startswith("Warning: ")]) == (
+        0,
+        [
+            f"Warning: --checkpoint-every=5 and --keep-state have no effect: {why}",
+            f"Warning: --if-exists=resume starts a run that was stopped from the beginning: {why}",
+        ],
+    )
+    seen = RecordingReporter()
+    settings: dict[str, Any] = {"data": "data.yaml", "model": "yolo26n.yaml", "save": False}
+    trainer_host.run("detect", checkpoint_every="10min", reporter=seen, **settings)
+    assert seen.warnings == [f"checkpoint_every='10min' has no effect: {why}"]
+
+
+def test_a_state_is_read_once(trainer: Trainer, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill_one(plan, (1, 0), (2, 0))
+    read: list[str] = []
+    genuine = state_files._read
+    monkeypatch.setattr(state_files, "_read", lambda path, entry: (read.append(path.name), genuine(path, entry))[1])
+    assert trainer("resume", FOLDER).code == 0
+    assert (read, plan.contents) == (["state-0002-000000.pt"], [{"batches": 40}])
+
+
+def test_recoveries_are_kept_when_they_happen_and_over_a_resume(trainer: Trainer, plan: Plan) -> None:
+    one = {"what": "loss", "epoch": 2, "batch": 3, "attempt": 1, "state": "state-0001-000000.pt"}
+
+    def work(save: Any, _stop: Any) -> bool:
+        save(1, 0)
+        plan.records[-1].add_recovery(one)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return True
+
+    plan.work = work
+    assert in_a_fork(lambda: guarded([*NEW])) == -signal.SIGKILL
+    assert (record()["status"], record()["recoveries"]) == ("running", [one])
+
+    def again(save: Any, _stop: Any) -> bool:
+        for attempt in (1, 2):  # the first is met again
+            plan.records[-1].add_recovery({**one, "attempt": attempt})
+        return False
+
+    plan.work = again
+    assert trainer("resume", FOLDER).code == 0
+    assert (record()["status"], record()["recoveries"]) == ("done", [one, {**one, "attempt": 2}])
 
 
 def test_there_is_no_latest_run(trainer: Trainer, tmp_path: Path) -> None:

@@ -93,6 +93,10 @@ class UltralyticsSettings:
 
         return unused_settings(settings, command, engine_task, where, lacking)
 
+    def without_states(self, settings: Mapping[str, Any]) -> str | None:
+        """Return the setting that keeps a training from saving its state, as one writes it; None if it is saved."""
+        return None if settings.get("save", True) else f"save={settings['save']}"
+
     def option_problem(self, message: str, name: str, value: Any) -> Problem | None:
         """Return a problem for a setting given as an option (``--epochs 3``), with a fix; None for an unknown name."""
         from trainer_host.engine.ultralytics.foreign_settings import option_problem

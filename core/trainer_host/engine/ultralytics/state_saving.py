@@ -62,8 +62,10 @@ class StateSaver:
         self._plugins: dict[str, Any] | None = None
 
     def begin(self, trainer: HostTrainer) -> None:
-        """Start the clock, and have requests heeded during validations."""
+        """Start the clock. From here on a request waits for the state to be saved, also during validations."""
         self._since, self._saved_at = 0, self.clock()
+        if self.stop is not None:
+            self.stop.waits = True
         trainer.add_callback("on_val_batch_start", self.during_validation)
         self._end_on_request()
 

@@ -139,7 +139,13 @@ class TrainingEngine:
 
     def warnings(self) -> list[str]:
         """Return effects of the settings that are easily missed."""
-        return setting_warnings(self._prepared().args)
+        trainer, workers = self._prepared(), self.values.get("workers")
+        found = setting_warnings(trainer.args)
+        if workers and workers != engine_defaults()["workers"] and not trainer.args.workers:
+            found.append(
+                f"workers={workers} has no effect on {trainer.device}: images are loaded without workers there."
+            )
+        return found
 
     def last_checkpoint(self) -> Path | None:
         """Return the last checkpoint that this training has written."""
