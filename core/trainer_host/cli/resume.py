@@ -52,4 +52,5 @@ def _which() -> str:
     if not found:
         return "name the run to resume: trainer resume runs/TASK/NAME (no unfinished run found in runs)"
     command = f"trainer resume {shlex.quote(found[0])}"
-    return f"name the run to resume: {command} (unfinished, latest first: {', '.join(found)})"
+    several = f" (unfinished, latest first: {', '.join(found)})" if len(found) > 1 else ""
+    return f"name the run to resume: {command}{several}"

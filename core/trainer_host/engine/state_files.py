@@ -321,4 +321,4 @@ def _difference(file: IO[bytes], entry: StateEntry) -> str | None:
         size += len(chunk)
     if size != entry.bytes:
         return f"has {size} bytes instead of {entry.bytes}"
-    return None if found.hexdigest() == entry.sha256 else "has another checksum than was recorded"
+    return None if found.hexdigest() == entry.sha256 else "is damaged: its checksum is not the recorded one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import Problem, SettingsError
@@ -20,8 +21,6 @@ from trainer_host.session.training_work import Resumed, TrainingWork
 from trainer_host.session.working_engine import prepared_for
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
     from trainer_host.base.results import RunResult
@@ -105,8 +104,13 @@ def _good_state(run: RecordedRun, states: StateFiles, reporter: Reporter) -> Res
             reporter.warn(f"{problem} Going back to an older state.")
         return Resumption(*found)
     if entries or run.weights is not None:
-        damage = " ".join(map(str, states.skipped))
-        why = f"no state of {run.shown} can be used ({damage})" if entries else f"{run.shown} has no state"
+        damaged = "; ".join(map(_damage, states.skipped))
+        why = f"no state of {run.shown} can be used ({damaged})" if entries else f"{run.shown} has no state"
         what = f"{why}, and starting from the beginning would replace its checkpoints."
         raise SettingsError(Problem(what, f"start a new run from the weights: {new_run(run)}"))
     return None
+
+
+def _damage(problem: Problem) -> str:
+    """Return what is wrong with a state file, without its folder."""
+    return f"{Path(problem.where or '').name}: {problem.message.rstrip('.')}"

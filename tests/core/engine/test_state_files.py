@@ -265,7 +265,7 @@ def test_a_damaged_state_is_skipped_and_reported(tmp_path: Path) -> None:
     said = [str(p) for p in files.skipped]
     assert len(said) == 3
     assert said[0].endswith(f"{entries[3].file}: the training state cannot be read: No such file or directory.")
-    assert said[1].endswith("the training state has another checksum than was recorded.")
+    assert said[1].endswith("the training state is damaged: its checksum is not the recorded one.")
     assert said[2].endswith(f"the training state has 100 bytes instead of {entries[1].bytes}.")
     assert files.entries == (entries[0],)
     files.write(content(5), epoch=5, batch=0, phase="batches")
