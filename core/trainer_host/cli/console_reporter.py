@@ -125,7 +125,10 @@ class ConsoleReporter:
         """Say what was done, and where to look."""
         epochs = counted(result.epochs, "epoch")
         self.note("")
-        self.note(f"Done: {epochs} in {duration(self.seconds)}. {_capitalised(result.ending.message)}{_whose(result)}")
+        took = f"in {duration(self.seconds)}"
+        if result.resumed_from:
+            took = f"({duration(self.seconds)} since the resume at epoch {result.resumed_from['epoch']})"
+        self.note(f"Done: {epochs} {took}. {_capitalised(result.ending.message)}{_whose(result)}")
         shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics
         self.metrics(shown)
         places: list[tuple[str, Path | None]] = [

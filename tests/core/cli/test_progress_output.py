@@ -348,13 +348,13 @@ def test_times_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def summary(best: str | None, last: str | None, ending: Ending) -> list[str]:
+def summary(best: str | None, last: str | None, ending: Ending, resumed: dict[str, int] | None = None) -> list[str]:
     stream = io.StringIO()
     reporter = ConsoleReporter(Console(file=stream, width=100, highlight=False))
     paths = [Path(p) if p else None for p in (best, last)]
     epoch = 2 if best else None
     result = RunResult("any", Path("run"), *paths, 3, {"metrics/a": 0.5}, best_epoch=epoch, ending=ending)
-    reporter.summary(result)
+    reporter.summary(replace(result, resumed_from=resumed))
     return [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]
 
 
@@ -363,6 +363,11 @@ def test_the_summary_of_a_best_model() -> None:
     expected = "Stopped early after 3 of 9 epochs: so. The best model on held-out images (epoch 2):"
     assert head == f"Done: 3 epochs in 0 s. {expected}"
     assert use == "Use it: trainer predict model=best.pt source=IMAGE_OR_FOLDER"
+
+
+def test_the_summary_of_a_resumed_run_does_not_give_its_time_for_all_epochs() -> None:
+    head, *_ = summary("best.pt", "last.pt", Ending("epochs"), {"epoch": 2, "batch": 5})
+    assert head.startswith("Done: 3 epochs (0 s since the resume at epoch 2). The best model on")
 
 
 def test_the_summary_without_a_best_model() -> None:
