@@ -227,7 +227,9 @@ def test_a_resumed_training_gives_plugins_their_state_back(data: Path, tmp_path:
     with pytest.raises(KeyboardInterrupt):
         first.train()
     assert torch.load(first.last, weights_only=False)["trainer_host"]["plugin_states"] == {"counting": {"epochs": 1}}
+    assert list(first.wdir.glob("state-*.pt")) and (first.wdir / "states.json").exists()
     resumed = trainer_class(overrides={"model": str(first.last), "resume": str(first.last)})
     resumed.train()
     assert resumed.model.reported
     assert torch.load(resumed.last, weights_only=False)["trainer_host"]["plugin_states"] == {"counting": {"epochs": 3}}
+    assert [file.name for file in sorted(resumed.wdir.iterdir())] == ["best.pt", "last.pt"]
