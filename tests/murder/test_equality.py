@@ -31,17 +31,16 @@ class Workers:
         return build_dataloader(dataset, batch=ctx.batch_size, workers=2, device=ctx.device)
 
 
+EARLY = {"epochs": 9, "patience": 1, "best_metric": "min:val/pose_loss"}
 KINDS: dict[str, dict[str, Any]] = {
-    "SGD": {"optimizer": "SGD"},
-    "AdamW": {"optimizer": "AdamW", "multi_scale": 0.5, "cos_lr": True},
-    "MuSGD": {"optimizer": "MuSGD", "cls_pw": 0.5, "warmup_epochs": 1},
+    "AdamW, images in memory": {"optimizer": "AdamW", "multi_scale": 0.5, "cos_lr": True, "cache": "ram"},
+    "MuSGD, workers": {"optimizer": "MuSGD", "cls_pw": 0.5, "warmup_epochs": 1, "plugins": [Workers()]},
     "end to end": {"model": "yolo26n-pose.yaml"},
-    "early stopping": {"epochs": 9, "patience": 1, "best_metric": "min:val/pose_loss", "lr0": 0.5},
-    "images in memory": {"cache": "ram"},
+    "SGD, early stopping": {**EARLY, "optimizer": "SGD", "lr0": 0.5},
     "exact": {"exact": True, "close_mosaic": 2},
     "exact, images in memory": {"exact": True, "cache": "ram", "optimizer": "SGD"},
-    "workers": {"plugins": [Workers()]},
 }
+"""Settings that keep a state of their own, where they do not meet two to a training."""
 
 
 @pytest.mark.train

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["trainer_host", "trainer_pose", "trainer_host.engine.ultralytics.host_trainer"])
+# All that a training imports, except polars, which starts threads: torch._inductor is needed to be deterministic.
+_IMPORTS = ("trainer_host.session.training", "trainer_pose.validator", "trainer_pose.predictor", "torch._inductor")
+_CONTEXT.set_forkserver_preload([*_IMPORTS, "torchvision", "matplotlib.font_manager"])
 
 
 def started(function: Callable[..., int], *args: Any) -> BaseProcess:
