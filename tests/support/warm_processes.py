@@ -71,6 +71,7 @@ def _call(folder: str, environment: Mapping[str, str], function: Callable[..., i
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    multiprocessing.set_start_method(None, force=True)  # of loaders; a process of a server would start servers, too
     code = function(*args)
     sys.stdout.flush()
     sys.stderr.flush()
