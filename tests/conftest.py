@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 LONG = ("parity", "slow", "train", "wheel")
 """Markers of tests that run only when they are named, or with ``--all``; those of ``parity`` only when named."""
 
+MURDER = Path(__file__).parent / "murder"
+"""The folder of the longest tests, which begin first; then come files by how often they train, and by their tests."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", dest="every_test", help="Run the long tests too, except parity")
@@ -26,12 +30,15 @@ def pytest_configure(config: pytest.Config) -> None:
     # Workers of xdist parse the same command line, so they come to the same result.
     named = _paths(config) or option.keyword or option.markexpr or config.getoption("lf", False)
     option.omitted = [] if named else ["parity"] if option.every_test else list(LONG)
+    option.loadscopereorder = False  # xdist's own order, by which files with few long tests begin last
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     omitted = {i for i in items if _is_omitted(i, config.option.omitted)}
     config.hook.pytest_deselected(items=[*omitted])
-    items[:] = [i for i in items if i not in omitted]
+    chosen = [i for i in items if i not in omitted]
+    tests, trainings = Counter(i.path for i in chosen), Counter(i.path for i in chosen if i.get_closest_marker("train"))
+    items[:] = sorted(chosen, key=lambda i: (i.path.parent != MURDER, -trainings[i.path], -tests[i.path]))
 
 
 def _is_omitted(item: pytest.Item, markers: list[str]) -> bool:

@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 import torch
 
@@ -20,7 +19,6 @@ from trainer_host import Detections
 
 pytestmark = pytest.mark.wheel
 
-NAMES = ("balanced", "every-keypoint", "pck")
 TINY = ("model=yolo11n-pose.yaml", "imgsz=64", "batch=4", "plots=False", "workers=0")
 ALBUMENTATIONS = ("albumentations==2.0.8", "albucore==0.0.24", "stringzilla", "simsimd", "scipy")
 """Without what they depend on, which is there: one OpenCV is enough."""
@@ -40,59 +38,6 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def command(tmp_path: Path, site: Path) -> Trainer:
     return Trainer(tmp_path, (site,))
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, site: Path) -> tuple[dict[str, Any], Path]:
-    """A pose model that was trained with three extensions, and its dataset."""
-    folder = tmp_path_factory.mktemp("trained")
-    data = pose_dataset(folder / "data", images=6)
-    words = [word for name in NAMES for word in ("--plugin", name)]
-    words += ["--best-metric", "metrics/PCK", "pck.threshold=0.5", *TINY, f"data={data}", "epochs=2", "--json"]
-    return Trainer(folder, (site,))("run", "--task", "pose", *words).json, data
-
-
-@pytest.mark.train
-def test_a_metric_of_a_plugin_is_a_column_and_part_of_the_outcome(trained: tuple[dict[str, Any], Path]) -> None:
-    outcome, _ = trained
-    assert 0 <= outcome["metrics"]["metrics/PCK"] <= 1
-    epochs = rows(Path(outcome["save_dir"]) / "results.csv")
-    assert [0 <= float(epoch["metrics/PCK"]) <= 1 for epoch in epochs] == [True, True]
-
-
-@pytest.mark.train
-def test_a_metric_of_a_plugin_is_measured_again(trained: tuple[dict[str, Any], Path], command: Trainer) -> None:
-    outcome, _ = trained
-    # The model's file says which extensions it was trained with, and how.
-    done = command("val", f"model={outcome['best']}", "batch=4", "plots=False", "--json").json
-    assert done["metrics"]["metrics/PCK"] == pytest.approx(outcome["metrics"]["metrics/PCK"], abs=1e-4)
-
-
-@pytest.mark.train
-def test_keypoints_of_low_confidence_are_shown_or_dropped(
-    trained: tuple[dict[str, Any], Path], command: Trainer
-) -> None:
-    outcome, data = trained
-    image = next((data.parent / "images" / "val").iterdir())
-    words = (f"model={outcome['best']}", f"source={image}", "conf=0.0001", "max_det=1", "--output", "found.csv")
-
-    def predicted(*more: str) -> tuple[list[dict[str, Any]], Any]:
-        done = command("predict", *words, *more, "--json").json
-        picture = next(f for f in done["files"] if f.endswith(".jpg"))
-        return done["predictions"][0]["objects"][0]["keypoints"], cv2.imread(picture)
-
-    stock, plain = predicted("--no-plugin", "every-keypoint")
-    low = sorted(point["confidence"] for point in stock if point["confidence"] < 0.5)
-    assert 1 < len(low) < len(stock), "a model that knows nothing"
-    least = (low[-2] + low[-1]) / 2
-
-    left, ringed = predicted(f"every-keypoint.least={least}")
-    for point, before in zip(left, stock, strict=True):
-        gone = {**before, "x": 0.0, "y": 0.0, "confidence": 0.0}
-        assert point == (before if before["confidence"] > least else gone)
-    assert (ringed != plain).any(), "a ring around the one that the task does not draw"
-    table = rows(command.folder / "found.csv")[0]
-    assert [float(table[f"keypoints.{p['name']}.confidence"]) for p in left] == [p["confidence"] for p in left]
 
 
 def load(name: str) -> dict[str, Any]:
@@ -188,10 +133,8 @@ def test_a_flip_of_albumentations_is_the_hosts_own(site: Path, library: Path, tm
 
 
 @pytest.mark.train
-def test_training_with_albumentations(
-    trained: tuple[dict[str, Any], Path], site: Path, library: Path, tmp_path: Path
-) -> None:
-    _, data = trained
+def test_training_with_albumentations(site: Path, library: Path, tmp_path: Path) -> None:
+    data = pose_dataset(tmp_path / "data", images=6)
     command = Trainer(tmp_path, (site, library))
     words = ("--plugin", "albumentations", "albumentations.rotate=20", f"data={data}", *TINY[:-1], "workers=2")
     done = command("run", "--task", "pose", *words, "epochs=2", "close_mosaic=1", "--json").json

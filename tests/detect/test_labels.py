@@ -55,13 +55,15 @@ def both(made: Made, split: str, rect: bool = False) -> tuple[Any, Any]:
     from ultralytics.data.utils import check_det_dataset
 
     from trainer_detect.dataset import parsed_dataset
+    from trainer_host import LoaderContext
 
     mode = "train" if split == "train" else "val"
     args = get_cfg(overrides={"imgsz": 64, "task": made.task, "split": "val", **made.settings})
     read = examined(made.file, made.task, **made.settings)
     assert [f for f in read.findings if f.severity == "error"] == []
     random.seed(5)
-    ours = parsed_dataset(args, read[split], 4, read, mode, 32, rect)
+    kept = {"task": made.task, "engine_task": made.task, "args": args, "data": read}
+    ours = parsed_dataset(LoaderContext(**kept, path=read[split], mode=mode, batch_size=4), rect=rect)
     state = random.getstate()
 
     random.seed(5)

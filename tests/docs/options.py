@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from trainer_host.base.option_declaration import COMMANDS, RunOption
+from trainer_host.base.option_declaration import COMMANDS, Door, RunOption
 from trainer_host.base.run_options import declared
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -18,14 +18,16 @@ BLOCK = re.compile(r"(<!-- options: (\w+) -->\n).*?(<!-- end of options -->\n)",
 
 def table(name: str) -> str:
     """Return a table: the options of a command, those of all commands, of settings files or of the environment."""
-    options = [one for one in declared().values() if one.flag.startswith("--") or one.as_word]
+    options = [one for one in declared().values() if one.doors & (Door.FLAG | Door.WORD)]
     shared = [one for one in options if {*COMMANDS} - {"resume"} <= {*one.commands}]
     if name == "shared":
         return _command_table(shared)
     if name in COMMANDS:
         return _command_table([one for one in options if name in one.commands and one not in shared])
     if name == "file":
-        rows = [f"| `{one.written(_example(one), 'file')}` | {_flag(one)} |" for one in options if one.in_file]
+        rows = [
+            f"| `{one.written(_example(one), 'file')}` | {_flag(one)} |" for one in options if Door.FILE in one.doors
+        ]
         return _joined("| In a settings file | Same as |", rows)
     rows = [_environment_row(one) for one in options if one.environment]
     return _joined("| Variable | Same as | Commands |", rows)
@@ -50,12 +52,12 @@ def _command_table(options: list[RunOption]) -> str:
 
 
 def _environment_row(one: RunOption) -> str:
-    several = f"{one.separators[0]}OTHER" if one.repeatable else ""
+    several = f"{one.kind.separators[0]}OTHER" if one.repeatable else ""
     value = "1" if one.is_switch else f"{one.example}{several}"
     quoted = f'"{value}"' if " " in value else value
     same = one.flag if one.is_switch else f"{one.flag} {one.example}" + (f" {one.flag} OTHER" if several else "")
     commands = "all" if one.environment_of == COMMANDS else _listed(one.environment_of)
-    calls = ", and calls of the Python API" if one.in_calls else ""
+    calls = ", and calls of the Python API" if Door.VARIABLE_OF_CALLS in one.doors else ""
     return f"| `{one.environment}={quoted}` | `{same}` | {commands}{calls} |"
 
 

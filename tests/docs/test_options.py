@@ -36,5 +36,5 @@ def test_an_option_of_a_run_is_recorded_or_documented_as_not_recorded() -> None:
     after = text.partition("These options are not recorded")[2]
     documented = after.partition("\n\n")[2].partition("\n\n")[0]
     recorded = {name for name, one in declared("run").items() if one.recorded or name in ResolvedRun.model_fields}
-    others = {one.flag for name, one in declared("run").items() if name not in recorded}
+    others = {one.flag or "FILE.yaml" for name, one in declared("run").items() if name not in recorded}
     assert set(re.findall(r"`(?:-\w, )?([^`]+)`", documented)) == others

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit import broken, toy
 from trainer_host import TaskSpec
-from trainer_host.testing import VerificationError, check_extension, check_task
+from trainer_host.testing import VerificationError, check_plugin
 
 pytestmark = pytest.mark.train
 
@@ -28,9 +28,9 @@ def test_the_one_check_finds_it(check: str) -> None:
     plugin = broken.BROKEN[check]
     with pytest.raises(VerificationError) as caught:
         if isinstance(plugin, TaskSpec):
-            check_task(plugin)
+            check_plugin(plugin)
         else:
-            check_extension(plugin, task=toy.TASK)
+            check_plugin(plugin, task=toy.TASK)
     failed = [o for o in caught.value.outcomes if o.state == "failed"]
     assert [o.check for o in failed] == [check], "\n".join(map(str, caught.value.outcomes))
     assert failed[0].found.endswith(".") and failed[0].fix and not failed[0].fix.endswith(".")

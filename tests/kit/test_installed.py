@@ -9,7 +9,7 @@ import pytest
 from tests.engines.engine_copy import engine_copy
 from tests.support.command import command
 from tests.support.written_package import write_package
-from trainer_host.testing import VerificationError, check_task
+from trainer_host.testing import VerificationError, check_plugin
 from trainer_host.testing.engine_overlay import engine_overlay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def failed(*checks: str) -> list[str]:
     try:
-        check_task("toy", checks=checks)
+        check_plugin("toy", checks=checks)
     except VerificationError as error:
         return [str(o) for o in error.outcomes if o.state == "failed"]
     return []
@@ -41,7 +41,7 @@ CONTRACT = ("hooks", "host-version", "options", "listing-imports-nothing")
 
 def test_a_sound_package_passes(site: Path) -> None:
     put(site)
-    assert [(o.check, o.state) for o in check_task("toy", checks=CONTRACT)] == [(name, "ok") for name in CONTRACT]
+    assert [(o.check, o.state) for o in check_plugin("toy", checks=CONTRACT)] == [(name, "ok") for name in CONTRACT]
 
 
 @pytest.mark.parametrize(

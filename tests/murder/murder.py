@@ -48,7 +48,7 @@ SETTINGS: dict[str, Any] = {
     "imgsz": 32,
     "batch": 4,
     "nbs": 12,
-    "epochs": 4,
+    "epochs": 3,
     "close_mosaic": 1,
     "plots": False,
     "threads": 1,

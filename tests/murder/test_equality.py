@@ -34,32 +34,16 @@ class FewerWorkers:
         return loader
 
 
-class Workers:
-    """Loads with workers on a CPU too, where the engine uses none: a resumed run with one, a new one with two."""
-
-    @hookimpl(wrapper=True)
-    def build_dataloader(self, ctx: LoaderContext, dataset: Any) -> Generator[None, Any, Any]:
-        """Return the engine's loader with workers for training."""
-        from ultralytics.data import build_dataloader
-
-        loader = yield
-        if ctx.mode != "train":
-            return loader
-        return build_dataloader(dataset, batch=ctx.batch_size, workers=2, device=ctx.device)
-
-
+EARLY = {"epochs": 9, "patience": 1, "best_metric": "min:val/pose_loss"}
 KINDS: dict[str, dict[str, Any]] = {
-    "SGD": {"optimizer": "SGD"},
-    "AdamW": {"optimizer": "AdamW", "multi_scale": 0.5, "cos_lr": True},
-    "MuSGD": {"optimizer": "MuSGD", "cls_pw": 0.5, "warmup_epochs": 1},
+    "AdamW, images in memory": {"optimizer": "AdamW", "multi_scale": 0.5, "cos_lr": True, "cache": "ram"},
+    "MuSGD, another number of workers": {"optimizer": "MuSGD", "cls_pw": 0.5, "warmup_epochs": 1, "plugins": [FewerWorkers()]},
     "end to end": {"model": "yolo26n-pose.yaml"},
-    "early stopping": {"epochs": 9, "patience": 1, "best_metric": "min:val/pose_loss", "lr0": 0.5},
-    "images in memory": {"cache": "ram"},
+    "SGD, early stopping": {**EARLY, "optimizer": "SGD", "lr0": 0.5},
     "exact": {"exact": True, "close_mosaic": 2},
     "exact, images in memory": {"exact": True, "cache": "ram", "optimizer": "SGD"},
-    "workers": {"plugins": [Workers()]},
-    "another number of workers": {"plugins": [FewerWorkers()]},
 }
+"""Settings that keep a state of their own, where they do not meet two to a training."""
 
 
 @pytest.mark.train

@@ -8,13 +8,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from tests.support.command import DEADLINE_S, Done, environment
+
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["trainer_host", "trainer_pose", "trainer_host.engine.ultralytics.host_trainer"])
+# All that a training imports, except polars, which starts threads: torch._inductor is needed to be deterministic.
+_IMPORTS = ("trainer_host.session.training", "trainer_pose.validator", "trainer_pose.predictor", "torch._inductor")
+_CONTEXT.set_forkserver_preload([*_IMPORTS, "torchvision", "matplotlib.font_manager"])
 
 
 def started(function: Callable[..., int], *args: Any) -> BaseProcess:
@@ -36,10 +41,37 @@ def status(process: BaseProcess) -> int:
     return process.exitcode
 
 
+def warm_command(*words: object, cwd: Path) -> Done:
+    """Run ``trainer`` as `command` does, without the seconds that its imports take."""
+    with tempfile.TemporaryDirectory() as place:
+        out, err = Path(place, "out"), Path(place, "err")
+        arguments = ([*map(str, words)], out, err)
+        process = _CONTEXT.Process(target=_call, args=(str(cwd), environment(), _trainer, arguments))
+        process.start()
+        process.join(DEADLINE_S)
+        process.kill()
+        return Done(status(process), out.read_text("utf-8"), err.read_text("utf-8"))
+
+
+def _trainer(words: list[str], out: Path, err: Path) -> int:
+    from trainer_host.cli.main import main
+
+    for number, file in ((1, out), (2, err)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))
+    sys.argv = ["trainer", *words]
+    try:
+        main()
+    except SystemExit as left:
+        return int(left.code or 0)
+    return 0
+
+
 def _call(folder: str, environment: Mapping[str, str], function: Callable[..., int], args: tuple[Any, ...]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    multiprocessing.set_start_method(None, force=True)  # of loaders; a process of a server would start servers, too
     code = function(*args)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -159,6 +159,11 @@ class StoppedError(TrainerError):
             self.exit_code = ExitCode.TERMINATED
 
 
+def fetch_refused(what: str, fix: str = "give a local file") -> UnsafeError:
+    """Return the error for something that an offline run would have to fetch."""
+    return UnsafeError(Problem(f"{what} would have to be fetched, but the run is offline.", fix))
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that looks most like ``name``, or None if none is near."""
     from difflib import get_close_matches

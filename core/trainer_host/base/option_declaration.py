@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import Flag, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,30 @@ if TYPE_CHECKING:
 Origin = Literal["command", "call", "environment", "file", "sample", "task"]
 COMMANDS = ("run", "resume", "val", "predict", "check", "convert")
 IF_EXISTS = ("resume", "new", "fail")
+
+
+class Door(Flag):
+    """The places where an option can be given or is kept; a set of them is written ``FLAG | KEYWORD``.
+
+    Attributes:
+        FLAG: ``--name`` on the command line.
+        WORD: ``name=value`` on the command line, among the settings.
+        VARIABLE: An environment variable, for commands.
+        VARIABLE_OF_CALLS: The same variable, for calls of the Python API too.
+        KEYWORD: A keyword of the Python API.
+        FILE: A key of a settings file.
+        RECORD: The resolved run, which ``run.yaml`` keeps.
+    """
+
+    FLAG = auto()
+    WORD = auto()
+    VARIABLE = auto()
+    VARIABLE_OF_CALLS = auto()
+    KEYWORD = auto()
+    FILE = auto()
+    RECORD = auto()
+
+
 ON_OFF = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -102,20 +127,22 @@ class Kind:
         parse: Turns what a door gave into the value; raises ValueError or TypeError if that is impossible.
         invalid: What is said of a wrong value.
         examples: Valid values, as text.
+        separators: Characters that separate several values in a variable; empty if there can be only one value.
     """
 
     parse: Callable[[Any], Any]
     invalid: str = "is not valid"
     examples: tuple[str, ...] = ("NAME",)
+    separators: str = ""
 
 
 TEXT = Kind(as_text, "is not a name")
 SWITCH = Kind(as_switch, "is neither true nor false", ("true",))
-NAMES = Kind(as_names, "is not a list of names")
-PLUGINS = Kind(as_plugins)
+NAMES = Kind(as_names, "is not a list of names", separators=", ")
+PLUGINS = Kind(as_plugins, separators=" ")
 FOLDERS = Kind(as_folders, examples=("DIR",))
 PATH = Kind(Path, examples=("FILE",))
-PATHS = Kind(as_paths, examples=("FILE",))
+PATHS = Kind(as_paths, examples=("FILE",), separators=" ")
 FRACTION = Kind(float, "is not a number", ("0.2",))
 THREADS = Kind(as_thread_count, "is not a number of threads", ("4",))
 TOLERANCE = Kind(as_tolerance, examples=("fail", "skip", "skip:1%"))
@@ -133,22 +160,14 @@ class RunOption:
         default: Its value if no door gives one.
         help: Noun phrase or imperative of at most two lines.
         kind: The kind of its value.
+        doors: Where it is given and kept.
         commands: Commands that have it.
-        flag: Name on the command line; empty if there is none.
+        flag: Its flag, if it is not ``--`` and the name.
         short: Short form of the flag.
         metavar: What the help calls the value.
-        as_word: Whether the command takes it among the settings, as ``NAME=VALUE``.
-        repeatable: Whether the flag may be repeated.
         off_help: The help of a flag that stands for ``False``; empty if it stands for ``True``.
         file_type: Whether the value names a ``file`` or a ``folder`` to write.
-        environment: The variable; empty if there is none.
-        environment_of: Commands that read the variable.
-        in_calls: Whether calls of the Python API read the variable too.
-        separators: Characters that separate several values in the variable.
-        keyword: Whether the Python API has it.
-        in_file: Whether a settings file may have it; by default, if it is recorded.
-        recorded: Whether it is a part of the resolved run.
-        union: Whether values of two sources are joined; otherwise the stronger source replaces the other.
+        environment_of: Commands that read the variable; by default, all that have the option.
         details: Text of the reference page after the help, in Markdown.
     """
 
@@ -156,23 +175,43 @@ class RunOption:
     default: Any
     help: str
     kind: Kind
+    doors: Door
     commands: tuple[str, ...] = COMMANDS
     flag: str = ""
     short: str = ""
     metavar: str = ""
-    as_word: bool = False
-    repeatable: bool = False
     off_help: str = ""
     file_type: Literal["", "file", "folder"] = ""
-    environment: str = ""
     environment_of: tuple[str, ...] = ()
-    in_calls: bool = False
-    separators: str = " "
-    keyword: bool = True
-    in_file: bool = False
-    recorded: bool = False
-    union: bool = False
     details: str = ""
+
+    def __post_init__(self) -> None:
+        """Complete what follows from the name and the commands."""
+        if Door.FLAG in self.doors and not self.flag:
+            object.__setattr__(self, "flag", f"--{self.name.replace('_', '-')}")
+        if not self.environment_of:
+            object.__setattr__(self, "environment_of", self.commands)
+
+    @property
+    def keyword(self) -> bool:
+        """Whether the Python API has it."""
+        return Door.KEYWORD in self.doors
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it is a part of the resolved run."""
+        return Door.RECORD in self.doors
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it has several values, given one by one; those of two sources are joined."""
+        return bool(self.kind.separators)
+
+    @property
+    def environment(self) -> str:
+        """The variable; empty if there is none."""
+        name = self.flag.removeprefix("--").replace("-", "_").upper()
+        return f"TRAINER_{name}" if Door.VARIABLE in self.doors else ""
 
     @property
     def example(self) -> str:
@@ -187,7 +226,7 @@ class RunOption:
     @property
     def off_flag(self) -> str:
         """The flag for ``False``, such as ``--no-exact``, if a file or the environment can say ``True``; else empty."""
-        weaker = self.in_file or self.environment
+        weaker = self.doors & (Door.FILE | Door.VARIABLE)
         return f"--no-{self.flag.removeprefix('--')}" if self.is_switch and not self.off_help and weaker else ""
 
     def written(self, value: Any, origin: Origin) -> str:
@@ -227,15 +266,14 @@ class RunOption:
         return str(value) if isinstance(value, Path) else value
 
 
-def option(default: Any, text: str, kind: Kind, *, env: bool = True, **more: Any) -> Any:
+def option(default: Any, text: str, kind: Kind, doors: Door, **more: Any) -> Any:
     """Declare an option as a field of `RunOptions`.
 
     Args:
         default: The default.
         text: The help.
         kind: The kind of its value.
-        env: Whether it has an environment variable, ``TRAINER_`` and the flag's name.
+        doors: Where it is given and kept.
         more: Further attributes of `RunOption`.
     """
-    more = {"in_file": more.get("recorded", False), **more, "help": text, "kind": kind, "env": env}
-    return field(default=default, metadata={"option": more})
+    return field(default=default, metadata={"option": {"help": text, "kind": kind, "doors": doors, **more}})

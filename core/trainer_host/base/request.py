@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
-from trainer_host.base.option_declaration import COMMANDS, Origin
+from trainer_host.base.option_declaration import COMMANDS, Door, Origin
 from trainer_host.base.run_options import RunOptions, declared, environment_values, options_of
 from trainer_host.base.settings import name_of, parse_pairs, read_settings_file
 
@@ -103,7 +103,7 @@ class Request:
 
     def over(self, under: Request) -> Request:
         """Return both together; this request takes precedence."""
-        unions = {name for name, one in declared().items() if one.union}
+        unions = {name for name, one in declared().items() if one.repeatable}
         given = {**_without(under.given, self.given), **self.given}
         for name in unions & self.given.keys() & under.given.keys():
             weaker = _without(under.given, self.given)[name].value
@@ -168,7 +168,7 @@ def _parsed(given: Mapping[str, GivenValue]) -> tuple[dict[str, GivenValue], tup
 
 def split_words(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]:
     """Return settings of the engine, options of the host and options of plugins, by their keys."""
-    words = {name for name, one in declared().items() if one.as_word}
+    words = {name for name, one in declared().items() if Door.WORD in one.doors}
     settings: dict[str, Any] = {}
     options: dict[str, Any] = {}
     plugin_options: dict[str, dict[str, Any]] = {}
@@ -233,7 +233,7 @@ def from_file(path: Path, command: str = COMMANDS[0]) -> Request:
         return f"{path}:{document.lines.get(key, 1)}"
 
     plugins = _plugins(content.pop("plugins", None), where)
-    in_file = {name for name, one in declared(command).items() if one.in_file}
+    in_file = {name for name, one in declared(command).items() if Door.FILE in one.doors}
     chosen = {k: GivenValue(v, "file", where(k)) for k, v in content.items() if k in in_file and v is not None}
     given, problems = _parsed(chosen)
     settings, _, plugin_options = split_words({k: v for k, v in content.items() if k not in in_file})

@@ -9,7 +9,7 @@ from __future__ import annotations
 # ruff: noqa: RUF009 (`option` returns a field)
 import os
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path  # noqa: TC003 (pydantic reads the annotations)
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from trainer_host.base.option_declaration import (
     TEXT,
     THREADS,
     TOLERANCE,
+    Door,
     Origin,
     RunOption,
     option,
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 TRAINING = ("run",)
 RESUMED = ("run", "resume")
+DIRECT = Door.FLAG | Door.KEYWORD  # for this command or call alone
+ONCE = DIRECT | Door.VARIABLE  # not in files, as it is not a part of the run
+KEPT = ONCE | Door.FILE | Door.RECORD  # a part of the run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +55,10 @@ class RunOptions:
         None,
         "Task; inferred from the model or the dataset by default.",
         TEXT,
+        ONCE | Door.WORD | Door.FILE,
         commands=tuple(name for name in COMMANDS if name != "resume"),
         metavar="NAME",
         environment_of=("run", "check", "convert"),
-        as_word=True,
-        in_file=True,
         details="([how](settings.md#which-task)). `DISTRIBUTION:NAME` chooses between two packages that bring the same "
         "task.",
     )
@@ -63,31 +66,26 @@ class RunOptions:
         (),
         "Extension to switch on: a name or the path of a Python file.",
         PLUGINS,
+        ONCE,
         details="An installed extension, or a file for this run alone.",
         flag="--plugin",
         metavar="NAME|FILE.py",
-        repeatable=True,
-        union=True,
     )
     no_plugins: tuple[str, ...] = option(
         (),
         "Plugin or distribution to switch off.",
         NAMES,
+        KEPT | Door.VARIABLE_OF_CALLS,
         flag="--no-plugin",
         metavar="NAME",
-        repeatable=True,
-        union=True,
-        recorded=True,
-        in_calls=True,
-        separators=", ",
         details="A distribution switches off all of its plugins.",
     )
     exact: bool = option(
         False,
         "Keep the stock engine's arithmetic and random numbers, bit for bit; refuse an untested engine.",
         SWITCH,
+        KEPT,
         commands=TRAINING,
-        recorded=True,
         details="([what that promises](../explanation/parity.md)).",
     )
     bad: Tolerance = option(
@@ -95,9 +93,9 @@ class RunOptions:
         "How to handle images that cannot be used: fail (the default) stops; skip skips up to a tenth of each split, "
         "skip:1% up to 1%.",
         TOLERANCE,
+        KEPT,
         commands=("run", "convert"),
         metavar="fail|skip|skip:1%",
-        recorded=True,
         details="Errors that do not belong to one image always stop "
         "([how to](../how-to/check-a-dataset.md#train-without-the-faulty-images)).",
     )
@@ -105,9 +103,9 @@ class RunOptions:
         None,
         "Metric that selects best.pt, by its name in the table of results; prefix with min: if lower is better.",
         METRIC,
+        KEPT,
         commands=TRAINING,
         metavar="NAME|min:NAME",
-        recorded=True,
         details="With or without its group (`metrics/`, `val/`) "
         "([how to](../how-to/change-the-schedule.md#which-checkpoint-is-the-best)).",
     )
@@ -115,12 +113,10 @@ class RunOptions:
         (),
         "Experiment tracker of the engine to switch on, such as tensorboard or mlflow.",
         NAMES,
+        KEPT,
         commands=TRAINING,
         flag="--tracker",
         metavar="NAME",
-        repeatable=True,
-        recorded=True,
-        union=True,
         details="Its package has to be installed. By default, none is used. With `--offline`, those that need a "
         "network are refused ([which](../explanation/safety.md#what-is-never-fetched-unasked)).",
     )
@@ -128,19 +124,18 @@ class RunOptions:
         None,
         "Threads that a training on a CPU uses; by default the engine's own number.",
         THREADS,
+        KEPT | Door.VARIABLE_OF_CALLS,
         commands=TRAINING,
         metavar="NUMBER",
-        recorded=True,
-        in_calls=True,
         details="With `--exact` it has no effect.",
     )
     checkpoint_every: SaveInterval | None = option(
         None,
         "Also save the state within an epoch, every so many batches or after this time.",
         INTERVAL,
+        KEPT,
         commands=RESUMED,
         metavar="N|10min|30s",
-        recorded=True,
         details="Without it, the state is saved after each epoch and [on a signal]"
         "(../how-to/resume-a-run.md#in-the-middle-of-an-epoch).",
     )
@@ -148,14 +143,15 @@ class RunOptions:
         False,
         "Keep the state of the training when it is done, so that more epochs can follow.",
         SWITCH,
+        KEPT,
         commands=RESUMED,
-        recorded=True,
         details="([how](../how-to/resume-a-run.md#more-epochs)).",
     )
     if_exists: str | None = option(
         None,
         "How to handle a run of this name that exists: resume continues it, new numbers the folder, fail stops.",
         EXISTING,
+        ONCE,
         commands=TRAINING,
         metavar="resume|new|fail",
         details="`resume` starts the run if there is none, and does nothing if it is finished "
@@ -165,80 +161,77 @@ class RunOptions:
         (),
         "Difference to accept although it changes the result of a resumed run, such as torch or dataset.",
         NAMES,
+        ONCE,
         commands=RESUMED,
         metavar="NAME",
-        repeatable=True,
-        union=True,
         details="([which](../how-to/resume-a-run.md#what-is-compared)).",
     )
     images: tuple[str, ...] = option(
         (),
         "Folders that hold the images, for a dataset that does not name them.",
         FOLDERS,
+        Door.WORD | Door.KEYWORD | Door.FILE | Door.RECORD,
         commands=("run", "val", "check", "convert"),
-        flag="",
-        as_word=True,
-        env=False,
-        recorded=True,
         details="One for all splits, or one for each: `images=DIR,DIR` ([details](settings.md#dataset-and-model)).",
     )
     settings_file: Path | None = option(
         None,
         "Settings file; the command line and arguments take precedence over it.",
         PATH,
+        Door.KEYWORD,
         commands=TRAINING,
-        flag="FILE.yaml",
-        env=False,
     )
     outputs: tuple[Path, ...] = option(
         (),
         "File to write predictions into, .json or .csv.",
         PATHS,
+        DIRECT,
         commands=("predict",),
         flag="--output",
         metavar="FILE.json|FILE.csv",
-        repeatable=True,
         file_type="file",
-        env=False,
     )
     pictures: bool | None = option(
         None,
         "Save pictures; the command does by default, a call does not.",
         SWITCH,
+        DIRECT,
         commands=("predict",),
         flag="--no-pictures",
         off_help="Save no pictures; the same as save=False.",
         details="A folder is made only for `save_txt`, `save_crop` or `save_frames`.",
-        env=False,
     )
-    strict: bool = option(False, "Exit with 4 for warnings too.", SWITCH, commands=("check",), keyword=False)
+    strict: bool = option(
+        False, "Exit with 4 for warnings too.", SWITCH, Door.FLAG | Door.VARIABLE, commands=("check",)
+    )
     deep: bool = option(
-        False, "Decode every image, and find near-duplicates across splits.", SWITCH, commands=("check",), env=False
+        False, "Decode every image, and find near-duplicates across splits.", SWITCH, DIRECT, commands=("check",)
     )
     report: Path | None = option(
         None,
         "HTML page to write with findings, histograms, and pictures of the labels.",
         PATH,
+        DIRECT,
         commands=("check",),
         metavar="FILE.html",
         details="It needs no other file and no network.",
         file_type="file",
-        env=False,
     )
     fix: Path | None = option(
         None,
         "Empty folder to write a corrected copy of the dataset into.",
         PATH,
+        DIRECT,
         commands=("check",),
         metavar="DIR",
         file_type="folder",
         details="With `--deep`, a proposed split too.",
-        env=False,
     )
     holdout: float | None = option(
         None,
         "Fraction of the training images to use as validation split if the dataset has none, such as 0.2.",
         FRACTION,
+        ONCE,
         commands=("convert",),
         metavar="FRACTION",
     )
@@ -246,27 +239,29 @@ class RunOptions:
         False,
         "Print the resolved run, as a settings file; train nothing.",
         SWITCH,
+        Door.FLAG,
         commands=TRAINING,
-        env=False,
-        keyword=False,
     )
     offline: bool = option(
         False,
         "Fetch nothing from a network.",
         SWITCH,
-        recorded=True,
+        KEPT,
         details="What you ask for by name (weights, datasets, sources) is refused with exit code 6. Nothing is "
         "fetched unasked, with or without it ([details](../explanation/safety.md#what-is-never-fetched-unasked)).",
     )
     verbose: bool = option(
-        False, "Show all engine output; for check and convert every finding.", SWITCH, short="-v", keyword=False
+        False,
+        "Show all engine output; for check and convert every finding.",
+        SWITCH,
+        Door.FLAG | Door.VARIABLE,
+        short="-v",
     )
     json: bool = option(
         False,
         "Print one JSON object on standard output.",
         SWITCH,
-        env=False,
-        keyword=False,
+        Door.FLAG,
         details="([its form](exit-codes.md#json)).",
     )
 
@@ -277,16 +272,8 @@ DECLARED: type[RunOptions] = RunOptions
 
 def declared(command: str | None = None) -> dict[str, RunOption]:
     """Return the declarations of a command's options, or of all, by name."""
-    found = {}
-    for each in fields(DECLARED):
-        more = dict(each.metadata["option"])
-        dashed = each.name.replace("_", "-")
-        flag = more.setdefault("flag", f"--{dashed}")
-        variable = f"TRAINER_{flag.removeprefix('--').replace('-', '_').upper()}" if more.pop("env") else ""
-        one = RunOption(name=each.name, default=each.default, environment=variable, **more)
-        if command is None or command in one.commands:
-            found[each.name] = one if one.environment_of else replace(one, environment_of=one.commands)
-    return found
+    every = (RunOption(name=each.name, default=each.default, **each.metadata["option"]) for each in fields(DECLARED))
+    return {one.name: one for one in every if command is None or command in one.commands}
 
 
 def options_of(values: Mapping[str, Any]) -> RunOptions:
@@ -297,12 +284,13 @@ def options_of(values: Mapping[str, Any]) -> RunOptions:
 
 def environment_values(command: str, door: Origin) -> dict[str, tuple[str, Any]]:
     """Return the options that environment variables give: the variable's text, and its values if it has several."""
+    read_by = Door.VARIABLE_OF_CALLS if door == "call" else Door.VARIABLE
     found: dict[str, tuple[str, Any]] = {}
     for name, one in declared(command).items():
-        if not one.environment or command not in one.environment_of or (door == "call" and not one.in_calls):
+        if read_by not in one.doors or command not in one.environment_of:
             continue
         if said := os.environ.get(one.environment, "").strip():
-            parts = re.split(f"[{re.escape(one.separators)}]+", said) if one.repeatable else said
+            parts = re.split(f"[{re.escape(one.kind.separators)}]+", said) if one.repeatable else said
             found[name] = (said, [p for p in parts if p] if isinstance(parts, list) else parts)
     return found
 

@@ -42,7 +42,7 @@ class DeclaredCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters of the command."""
         declared_for = declared(self.name).values()
-        options = [_click_option(one) for one in declared_for if one.flag.startswith("--")]
+        options = [_click_option(one) for one in declared_for if one.flag]
         return [*self.params, *options, *super().get_params(ctx)[len(self.params) :]]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from trainer_host.base.errors import Problem, SettingsError, UnsafeError
+from trainer_host.base.errors import Problem, SettingsError, fetch_refused
 from trainer_host.data.image_headers import SUFFIXES
 from trainer_host.session.source_arrays import loaded_image
 from trainer_host.session.source_files import VIDEOS, Source, files_among, files_matching, suffix_of
@@ -114,7 +114,7 @@ def _address(text: str, offline: bool) -> Source:
         what = f"source={text}: addresses that begin with {scheme}:// are not supported."
         raise SettingsError(Problem(what, "download the file, and give its path"))
     if offline:
-        raise UnsafeError(Problem(f"{text} would have to be fetched, but the run is offline.", "give a local file"))
+        raise fetch_refused(text)
     return Source(stream=text)
 
 

@@ -78,7 +78,7 @@ def parametrize_with_checks(
     Args:
         plugins: Tasks and extensions, or the names of installed ones.
         checks: The names of the checks to run; all if omitted.
-        given: Further arguments of `check_task` and `check_extension`: ``name``, ``task``, ``data``, ``options``,
+        given: Further arguments of `check_plugin`: ``name``, ``task``, ``data``, ``options``,
             ``settings``, ``others``.
     """
     import pytest

@@ -31,21 +31,25 @@ class VerificationError(AssertionError):
         super().__init__("\n".join(str(o) for o in outcomes if o.state == "failed"))
 
 
-def check_task(
-    task: TaskSpec | str,
+def check_plugin(
+    plugin: Any,
     *,
     name: str | None = None,
+    task: str | TaskSpec | None = None,
     data: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
     others: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
     checks: Collection[str] = (),
 ) -> list[CheckOutcome]:
-    """Run all checks of a task.
+    """Run all checks of a plugin.
 
     Args:
-        task: The task, or the name of an installed one.
-        name: Its name; if omitted, that of the installed task, or of its module or class.
+        plugin: The plugin (a `TaskSpec`, an `ExtensionSpec`, or an object with `hookimpl` methods), the name of an
+            installed one, or the path of an extension's Python file.
+        name: Its name; if omitted, that of the installed plugin, or of its module or class.
+        task: The task that an extension is tried with; if omitted, the first installed one that has a sample and no
+            base.
         data: A dataset to use instead of the task's sample.
         options: Values by plugin and option.
         settings: Engine keys that take precedence over those of the kit, such as ``model``. Paths are relative to the
@@ -59,44 +63,7 @@ def check_task(
     Raises:
         VerificationError: If one of them failed.
     """
-    with workbench(task, name=name, data=data, options=options, settings=settings, others=others) as bench:
-        return _raised(list(run_checks(bench, checks)))
-
-
-def check_extension(
-    extension: Any,
-    *,
-    name: str | None = None,
-    task: str | TaskSpec | None = None,
-    data: str | Path | None = None,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    others: Mapping[str, TaskSpec | ExtensionSpec] | None = None,
-    checks: Collection[str] = (),
-) -> list[CheckOutcome]:
-    """Run all checks of an extension, with a task.
-
-    Args:
-        extension: The extension (an `ExtensionSpec`, or an object with `hookimpl` methods), the name of an installed
-            one, or the path of a Python file.
-        name: Its name; if omitted, that of the installed extension, or of its module or class.
-        task: The task that it is tried with; if omitted, the first installed one that has a sample and no base.
-        data: A dataset to use instead of the task's sample.
-        options: Values by plugin and option.
-        settings: Engine keys that take precedence over those of the kit, such as ``model``. Paths are relative to the
-            working folder.
-        others: Further plugins by name.
-        checks: The checks to run; all if omitted.
-
-    Returns:
-        The outcomes; some checks may have been skipped.
-
-    Raises:
-        VerificationError: If one of them failed.
-    """
-    with workbench(
-        extension, name=name, task=task, data=data, options=options, settings=settings, others=others
-    ) as bench:
+    with workbench(plugin, name=name, task=task, data=data, options=options, settings=settings, others=others) as bench:
         return _raised(list(run_checks(bench, checks)))
 
 

@@ -24,6 +24,7 @@ from trainer_host.data import Description, cache_folder, gc_paused, read_images_
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trainer_host import LoaderContext
     from trainer_host.data import Split
     from trainer_host.typing import Augmentation
 
@@ -146,47 +147,42 @@ class ParsedDataset(YOLODataset):  # type: ignore[misc, unused-ignore]
         return True
 
 
-def parsed_dataset(
-    args: Any,
-    path: Any,
-    batch: int | None,
-    data: Mapping[str, Any],
-    mode: str,
-    stride: int,
-    rect: bool,
-    augmentations: Sequence[Augmentation] = (),
-) -> ParsedDataset:
+def parsed_dataset(ctx: LoaderContext, *, rect: bool = False) -> ParsedDataset:
     """Return the dataset that the engine's `build_yolo_dataset` builds for boxes, from what the host has read.
+
+    Args:
+        ctx: What to load.
+        rect: Whether to pad images to rectangles also without the setting ``rect``.
 
     Raises:
         DatasetError: If the engine cannot use the images, the labels, or the keys of the dataset.
     """
-    training = mode == "train"
+    args, training = ctx.args, ctx.mode == "train"
     name = "train" if training else args.split or "val"
     try:
         return ParsedDataset(
-            img_path=path,
+            img_path=ctx.path,
             imgsz=args.imgsz,
-            batch_size=batch,
+            batch_size=ctx.batch_size,
             augment=training,
             hyp=args,
             rect=args.rect or rect,
             cache=args.cache or None,
             single_cls=args.single_cls or False,
-            stride=stride,
+            stride=ctx.stride,
             pad=0.0 if training else 0.5,
-            prefix=colorstr(f"{mode}: "),
+            prefix=colorstr(f"{ctx.mode}: "),
             task=args.task,
             classes=args.classes,
-            data=_without_shape(data),
-            fraction=1.0 if data.get("complete") else get_split_fraction(args.fraction, name),
-            split=split_of(data, name, path),
-            augmentations=augmentations,
+            data=_without_shape(ctx.data),
+            fraction=1.0 if ctx.data.get("complete") else get_split_fraction(args.fraction, name),
+            split=split_of(ctx.data, name, ctx.path),
+            augmentations=ctx.augmentations,
         )
     except (RuntimeError, ValueError, FileNotFoundError, AssertionError) as error:
         if isinstance(error, DatasetError):
             raise
-        raise DatasetError(f"the {mode} images cannot be used: {' '.join(str(error).split())}") from error
+        raise DatasetError(f"the {ctx.mode} images cannot be used: {' '.join(str(error).split())}") from error
 
 
 def _without_shape(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,7 @@ def build_dataset(ctx: LoaderContext) -> Any:
     """
     from trainer_detect.dataset import parsed_dataset
 
-    rect = ctx.mode == "val"
-    return parsed_dataset(ctx.args, ctx.path, ctx.batch_size, ctx.data, ctx.mode, ctx.stride, rect, ctx.augmentations)
+    return parsed_dataset(ctx, rect=ctx.mode == "val")
 
 
 def build_loader(ctx: LoaderContext, dataset: Any) -> Any:

@@ -12,7 +12,7 @@ from ultralytics.utils import LOGGER
 
 from trainer_detect.dataset import parsed_dataset
 from trainer_detect.detections import from_measured, postprocessed, to_measured
-from trainer_host import PluginError, Problem
+from trainer_host import LoaderContext, PluginError, Problem
 from trainer_host.data import atomic_write
 
 if TYPE_CHECKING:
@@ -73,7 +73,18 @@ class HostLabelsMixin:
 
     def build_dataset(self, img_path: Any, mode: str = "val", batch: int | None = None) -> Any:
         """Return the dataset of the images at ``img_path``."""
-        return parsed_dataset(self.args, img_path, batch, self.read, mode, self.stride, rect=False)
+        return parsed_dataset(
+            LoaderContext(
+                task=self.args.task,
+                engine_task=self.args.task,
+                args=self.args,
+                data=self.read,
+                path=img_path,
+                mode=mode,
+                batch_size=self.args.batch if batch is None else batch,
+                stride=self.stride,
+            )
+        )
 
     def init_metrics(self, model: Any) -> None:
         """Begin a new evaluation."""

@@ -15,10 +15,10 @@ import trainer_host
 from tests.support.command import Done
 from trainer_host import SettingsError
 from trainer_host.base import run_options
-from trainer_host.base.option_declaration import COMMANDS, TEXT, option
+from trainer_host.base.option_declaration import COMMANDS, TEXT, Door, option
 from trainer_host.base.request import Request, from_environment, from_file
 from trainer_host.base.resolved_run import ResolvedRun
-from trainer_host.base.run_options import RunOptions, declared
+from trainer_host.base.run_options import KEPT, RunOptions, declared
 from trainer_host.session import opening
 
 
@@ -30,8 +30,9 @@ def test_every_declaration_is_complete() -> None:
         assert one.help.endswith(".") and len(one.help) < 160, one.name
         assert set(one.environment_of) <= set(one.commands) <= set(COMMANDS), one.name
         assert one.keyword or not one.recorded, one.name
-        assert one.in_file or not one.recorded, f"{one.name}: a run that is recorded is read from a file"
-        assert one.example or not (one.environment or one.in_file), one.name
+        assert Door.FILE in one.doors or not one.recorded, f"{one.name}: a run that is recorded is read from a file"
+        assert Door.VARIABLE in one.doors or Door.VARIABLE_OF_CALLS not in one.doors, one.name
+        assert one.example or not one.doors & (Door.VARIABLE | Door.FILE), one.name
 
 
 @pytest.mark.parametrize("name", [name for name, one in declared().items() if one.recorded])
@@ -71,9 +72,9 @@ class MoreOptions(RunOptions):
         None,
         "Colour of the run.",
         TEXT,
+        KEPT,
         commands=("run", "check"),
         metavar="NAME",
-        recorded=True,
     )
 
 

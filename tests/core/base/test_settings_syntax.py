@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer_host import SettingsError
+from trainer_host.base.option_declaration import Door
 from trainer_host.base.request import Request, from_command, from_file
 from trainer_host.base.resolved_run import as_yaml
 from trainer_host.base.run_options import declared
@@ -140,7 +141,7 @@ def test_a_key_that_is_given_twice_is_refused() -> None:
 
 # In files
 
-HOST_KEYS = {"plugins", "record", *(name for name, one in declared("run").items() if one.in_file)}
+HOST_KEYS = {"plugins", "record", *(name for name, one in declared("run").items() if Door.FILE in one.doors)}
 
 
 @given(st.dictionaries(WORDS.filter(lambda k: "." not in k and k not in HOST_KEYS), VALUES))

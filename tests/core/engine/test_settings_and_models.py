@@ -13,10 +13,10 @@ import trainer_host
 from tests.support.command import command
 from tests.support.yolo_datasets import make
 from trainer_host import SettingsError
-from trainer_host.engine.ultralytics import augmentations_setting as transforms
-from trainer_host.engine.ultralytics.augmentations_setting import wrong_augmentations
+from trainer_host.engine.ultralytics import settings_validation as transforms
 from trainer_host.engine.ultralytics.device_settings import refuse_device
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
+from trainer_host.engine.ultralytics.settings_validation import wrong_augmentations
 from trainer_host.engine.ultralytics.training_engine import _size_text
 
 QUICK: dict[str, Any] = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 2, "plots": False, "val": False}

@@ -221,7 +221,7 @@ def test_weights_are_fetched_where_the_engine_thinks_itself_offline(monkeypatch:
 
 def test_datasets_of_the_engine_are_refused_offline(trainer: Trainer) -> None:
     done = trainer("run", "--task", "pose", "model=yolo11n-pose.yaml", "data=coco8-pose.yaml", "--offline")
-    refused(done, 6, "the images of coco8-pose.yaml are not on this machine", "offline")
+    refused(done, 6, "the images of coco8-pose.yaml would have to be fetched", "offline")
 
 
 def test_a_layer_that_fetches_weights_is_refused() -> None:

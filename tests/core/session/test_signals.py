@@ -18,6 +18,7 @@ import yaml
 
 from tests.support.command import TRAINER, command, environment, process, python
 from tests.support.sample_datasets import pose_dataset
+from tests.support.warm_processes import warm_command
 from trainer_host import StoppedError
 from trainer_host.base.signals import StopRequest
 
@@ -133,7 +134,7 @@ def test_a_run_stops_within_a_batch_with_its_state(
     tmp_path: Path, data: Path, event: str, which: int, position: str
 ) -> None:
     (tmp_path / "stop.py").write_text(STOP.format(event=event, which=which, number=int(signal.SIGTERM)))
-    done = command(*RUN, "batch=4", f"data={data}", "--plugin", "./stop.py", cwd=tmp_path)
+    done = warm_command(*RUN, "batch=4", f"data={data}", "--plugin", "./stop.py", cwd=tmp_path)
     assert done.code == 143, done.err
     assert "Traceback" not in done.err
     folder = tmp_path / "runs" / "pose" / "train"
@@ -167,7 +168,7 @@ def callbacks(ctx):
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system does not have the signal")
 def test_a_warning_of_a_scheduler_saves_the_state_and_the_run_goes_on(tmp_path: Path, data: Path) -> None:
     (tmp_path / "warn.py").write_text(WARN)
-    done = command(*RUN[:-2], "epochs=1", "batch=2", f"data={data}", "--plugin", "./warn.py", cwd=tmp_path)
+    done = warm_command(*RUN[:-2], "epochs=1", "batch=2", f"data={data}", "--plugin", "./warn.py", cwd=tmp_path)
     assert done.code == 0, done.err
     assert (tmp_path / "seen.txt").read_text() == "['state-0000-000002.pt']"
 
@@ -199,7 +200,7 @@ def test_a_signal_before_training_ends_a_run_at_once(
         f"@hookimpl\ndef callbacks(ctx):\n    return {{{event!r}: stop}}\n"
     )
     (tmp_path / "early.py").write_text(early)
-    done = command(*RUN, f"data={data}", "--plugin", "./early.py", cwd=tmp_path)
+    done = warm_command(*RUN, f"data={data}", "--plugin", "./early.py", cwd=tmp_path)
     assert done.code == code, done.err
     assert done.problems == [f"stopped by {number.name}: before training began."]
     assert "Traceback" not in done.err
@@ -218,7 +219,7 @@ def test_an_error_after_a_signal_is_its_consequence(tmp_path: Path, data: Path) 
         "@hookimpl\ndef callbacks(ctx):\n    return {'on_pretrain_routine_start': stop}\n"
     )
     (tmp_path / "swallow.py").write_text(swallow)
-    done = command(*RUN, f"data={data}", "--plugin", "./swallow.py", cwd=tmp_path)
+    done = warm_command(*RUN, f"data={data}", "--plugin", "./swallow.py", cwd=tmp_path)
     assert done.code == 143, done.err
     assert done.problems == ["stopped by SIGTERM: before training began (AttributeError while stopping)."]
     assert record_of(tmp_path / "runs" / "pose" / "train")["status"] == "stopped"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer_host.base.errors import Problem, UnsafeError
+from trainer_host.base.errors import Problem, UnsafeError, fetch_refused
 from trainer_host.base.findings import DatasetError
 from trainer_host.base.yaml_document import read_document
 from trainer_host.data.dataset_archives import packed_document, unpacking
@@ -64,9 +64,7 @@ def dataset_yaml(ctx: DataContext) -> Path:
 
 def _fetched(ctx: DataContext) -> Path:
     if ctx.offline:
-        raise UnsafeError(
-            Problem(f"{ctx.source} would have to be fetched, but the run is offline.", "give a local file")
-        )
+        raise fetch_refused(ctx.source)
     name = ctx.source.partition("?")[0].lower()
     if name.endswith(YAML):
         what = f"{ctx.source} is refused: a dataset YAML from the network can run its download."
@@ -115,6 +113,5 @@ def _with_images(ctx: DataContext, file: Path) -> Path:
     if all((root / str(entry)).exists() for entry in entries if isinstance(entry, str)):
         return file
     if ctx.offline:
-        what = f"the images of {ctx.source} are not on this machine, and the run is offline."
-        raise UnsafeError(Problem(what, f"put them at {root}, or give another dataset: data=my.yaml"))
+        raise fetch_refused(f"the images of {ctx.source}", f"put them at {root}, or give another dataset: data=my.yaml")
     return _by_engine(str(file), autodownload=True)

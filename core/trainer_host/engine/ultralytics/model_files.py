@@ -8,7 +8,7 @@ from pathlib import Path
 from ultralytics.utils.checks import check_model_file_from_stem
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
-from trainer_host.base.errors import Problem, SettingsError, UnsafeError, advised, nearest
+from trainer_host.base.errors import Problem, SettingsError, UnsafeError, advised, fetch_refused, nearest
 from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
 from trainer_host.engine.ultralytics.engine_settings import engine_folder
 
@@ -25,7 +25,7 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
         SettingsError: If the file does not exist and cannot be fetched.
     """
     if "://" in name and offline:
-        raise UnsafeError(Problem(f"{name} would have to be fetched, but the run is offline.", "give a local file"))
+        raise fetch_refused(name)
     name = str(check_model_file_from_stem(name))
     if "://" in name and not name.lower().endswith(".pt"):
         raise UnsafeError(Problem(f"model={name} is refused: architectures are not fetched.", "give a local file"))
@@ -35,8 +35,7 @@ def find_weights(name: str, offline: bool, scratch: str | None) -> str:
     if problem := missing_model(name, instead):
         raise SettingsError(problem)
     if offline:
-        what = f"the weights {name} would have to be fetched, but the run is offline."
-        raise UnsafeError(Problem(what, f"put the file here{instead}"))
+        raise fetch_refused(f"the weights {name}", f"put the file here{instead}")
     return _fetched(name, instead)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ultralytics.cfg import (
@@ -15,11 +17,10 @@ from ultralytics.cfg import (
 )
 
 from trainer_host.base.errors import Problem, nearest
-from trainer_host.engine.ultralytics.augmentations_setting import wrong_augmentations
 from trainer_host.engine.ultralytics.engine_settings import engine_defaults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from trainer_host.engine.protocol import Command
 
@@ -285,3 +286,19 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
 
 TRAINED_ALONE: dict[str, Callable[[Any], str | None]] = {"batch": _batch_count}
 """Checks that replace others outside of a training, in which the engine does not find a batch size."""
+
+
+def wrong_augmentations(value: Any) -> list[Problem]:
+    """Return the problems in transforms of albumentations, which replace the engine's own."""
+    if value is None or value == []:
+        return []
+    entries = list(value) if isinstance(value, (list, tuple)) else [value]
+    dicts = [isinstance(entry, Mapping) and "__class_fullname__" in entry for entry in entries]
+    if not isinstance(value, (list, tuple)) or not (all(dicts) or all(hasattr(e, "to_dict") for e in entries)):
+        what = f"augmentations={value!r:.80} are not transforms of albumentations."
+        fix = "give a list of them in Python, such as augmentations=[A.Blur(p=0.1)], or of what A.to_dict returns"
+        return [Problem(what, fix)]
+    if find_spec("albumentations") is None:
+        what = "augmentations needs albumentations, which is not installed."
+        return [Problem(what, "pip install albumentations")]
+    return []

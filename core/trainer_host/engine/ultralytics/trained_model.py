@@ -20,7 +20,7 @@ from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_
 from trainer_host.engine.ultralytics.fonts import provide_fonts
 from trainer_host.engine.ultralytics.model_facts import facts_of_checkpoint
 from trainer_host.engine.ultralytics.model_loading import inherited_settings, refuse_other_task, trained_model
-from trainer_host.engine.ultralytics.plugin_callbacks import join_callbacks
+from trainer_host.engine.ultralytics.own_callbacks import join_callbacks
 from trainer_host.engine.ultralytics.plugin_layers import with_layers
 from trainer_host.engine.ultralytics.run_contexts import C, make_context
 from trainer_host.engine.ultralytics.run_dataset import prepare_dataset

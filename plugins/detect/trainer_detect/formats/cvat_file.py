@@ -22,6 +22,7 @@ from trainer_detect.formats.tool_labels import (
     objects_of,
     path_endings,
 )
+from trainer_detect.formats.tool_reader import ToolFormat
 from trainer_detect.formats.xml_text import read_xml
 from trainer_host.data import IMAGE_SUFFIXES
 
@@ -308,3 +309,6 @@ def _edges(svg: str) -> list[tuple[str, str]]:
     lines = [dict(_ATTRIBUTE.findall(found)) for found in _EDGE.findall(svg)]
     ends = [(names.get(found.get("data-node-from")), names.get(found.get("data-node-to"))) for found in lines]
     return [(a, b) for a, b in ends if a and b]
+
+
+FORMAT = ToolFormat(CVAT, read_cvat, re.compile(rb"<(skeleton|points)\b"))

@@ -79,7 +79,7 @@ _OF_COCO = (
     "coco-image-missing",
     "coco-image-size",
 )
-_OF_TOOLS = (
+_OF_TOOL = (
     "annotation-unreadable",
     "annotation-too-large",
     "annotation-encoding",
@@ -112,7 +112,7 @@ class Kind(NamedTuple):
     plugin: str
     noun: str
     suffix: str
-    codes: Codes = Codes(*_OF_TOOLS)
+    codes: Codes = Codes(*_OF_TOOL)
     for_each_image: bool = False
 
     def claims(self, path: Path) -> bool:
@@ -147,6 +147,7 @@ COCO = Kind("coco", "COCO file", ".json", Codes(*_OF_COCO))
 CVAT = Kind("cvat", "CVAT file", ".xml")
 LABEL_STUDIO = Kind("label-studio", "Label Studio file", ".json")
 LABELME = Kind("labelme", "labelme file", ".json", for_each_image=True)
+OF_TOOLS = {kind.plugin: kind for kind in (CVAT, LABEL_STUDIO, LABELME)}
 
 
 def recognise(path: Path) -> str | None:

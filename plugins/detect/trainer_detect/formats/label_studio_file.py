@@ -24,6 +24,7 @@ from trainer_detect.formats.tool_labels import (
     objects_of,
     path_endings,
 )
+from trainer_detect.formats.tool_reader import ToolFormat
 from trainer_host.data import IMAGE_SUFFIXES, counted
 
 if TYPE_CHECKING:
@@ -307,3 +308,6 @@ def _box(labels: Labels, region: dict[str, Any], shape: str) -> Box:
     labels.boxed["rotated rectangle"] += 1
     corners = [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)]
     return hull([(x + u * c - v * s, y + u * s + v * c) for u, v in corners])
+
+
+FORMAT = ToolFormat(LABEL_STUDIO, read_label_studio, re.compile(rb'"keypointlabels"'))

@@ -6,6 +6,7 @@ import base64
 import binascii
 import math
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from trainer_detect.formats.json_text import Unreadable, read_json
@@ -22,6 +23,7 @@ from trainer_detect.formats.tool_labels import (
     objects_of,
     path_endings,
 )
+from trainer_detect.formats.tool_reader import ToolFormat
 from trainer_host.data import cache_image, counted
 
 if TYPE_CHECKING:
@@ -137,3 +139,6 @@ def _points(given: Any) -> list[tuple[float, float]] | None:
     if not all(is_number(v) for p in given for v in p):
         return None
     return [(float(x), float(y)) for x, y in given]
+
+
+FORMAT = ToolFormat(LABELME, read_labelme, re.compile(rb'"shape_type"\s*:\s*"point"'))

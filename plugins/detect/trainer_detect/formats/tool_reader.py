@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer_detect.formats.coco_classes import class_names, keypoint_keys
 from trainer_detect.formats.coco_file import CocoFile, Item
-from trainer_detect.formats.coco_source import find_source, names_kind, split_of
+from trainer_detect.formats.coco_source import find_source, split_of
 from trainer_detect.formats.common import held_out_finding, one_image_finding
 from trainer_detect.formats.json_text import MOST_BYTES
 from trainer_detect.formats.labelled_images import LabelledImages, description_of
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from trainer_detect.formats.coco_source import Source
     from trainer_detect.formats.kinds import Kind
+    from trainer_detect.formats.tool_extension import ToolOptions
     from trainer_detect.formats.tool_labels import LabelledObject, Labels, Picture
-    from trainer_detect.formats.tool_options import ToolOptions
     from trainer_host import DataContext
     from trainer_host.data import Description
 
@@ -34,34 +34,29 @@ SHARE = 0.2
 Part = tuple["Labels", list["Picture"]]
 
 
-def answer(ctx: DataContext, kind: Kind, read: Callable[[Path], Labels], options: ToolOptions) -> Description | None:
-    """Return the dataset that ``ctx.source`` names, if its files are of a kind.
+class ToolFormat(NamedTuple):
+    """The files of a tool.
 
-    Args:
-        ctx: The user's input.
-        kind: The kind.
-        read: Reads one of its files.
-        options: The options of the plugin.
+    Attributes:
+        kind: Their kind.
+        read: Reads one of them.
+        points: What only files with keypoints contain.
     """
-    if not names_kind(ctx.source, kind):
-        return None
-    return read_tool_dataset(find_source(ctx.source, ctx.images, kind), read, options)
 
+    kind: Kind
+    read: Callable[[Path], Labels]
+    points: re.Pattern[bytes]
 
-def told_keys(source: str, kind: Kind, points: re.Pattern[bytes]) -> set[str] | None:
-    """Return the keys that the dataset will have, without reading it; None if its files are not of a kind.
+    def read_dataset(self, ctx: DataContext, options: ToolOptions) -> Description:
+        """Return the dataset that ``ctx.source`` names."""
+        return read_tool_dataset(find_source(ctx.source, ctx.images, self.kind), self.read, options)
 
-    Args:
-        source: The user's input.
-        kind: The kind.
-        points: A key that only files with keypoints contain.
-    """
-    if not names_kind(source, kind):
-        return None
-    found = find_source(source, (), kind)
-    keys = {"names", "nc", "channels", *found.keys}
-    paths = (f for path in found.files.values() for f in kind.files_of(path))
-    return {*keys, "kpt_shape", "kpt_names"} if any(_mentions(f, points) for f in paths) else keys
+    def told_keys(self, source: str) -> set[str]:
+        """Return the keys that the dataset will have, without reading it."""
+        found = find_source(source, (), self.kind)
+        keys = {"names", "nc", "channels", *found.keys}
+        paths = (f for path in found.files.values() for f in self.kind.files_of(path))
+        return {*keys, "kpt_shape", "kpt_names"} if any(_mentions(f, self.points) for f in paths) else keys
 
 
 def _mentions(path: Path, pattern: re.Pattern[bytes]) -> bool:

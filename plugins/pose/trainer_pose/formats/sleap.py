@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer_detect.formats.tool_options import ToolOptions
+from trainer_detect.formats.tool_extension import ToolOptions
 from trainer_host import ExtensionSpec, hookimpl
 
 if TYPE_CHECKING:
@@ -24,10 +24,14 @@ class SleapHooks:
     @hookimpl
     def read_dataset(self, ctx: DataContext) -> Description | None:
         """Read what ``ctx.source`` names."""
-        from trainer_detect.formats.tool_reader import answer
+        from trainer_detect.formats.coco_source import find_source, names_kind
+        from trainer_detect.formats.tool_reader import read_tool_dataset
         from trainer_pose.formats.sleap_file import SLEAP, read_sleap
 
-        return answer(ctx, SLEAP, read_sleap, ctx.options_for(SleapOptions))
+        if not names_kind(ctx.source, SLEAP):
+            return None
+        options = ctx.options_for(SleapOptions)
+        return read_tool_dataset(find_source(ctx.source, ctx.images, SLEAP), read_sleap, options)
 
     @hookimpl
     def sniff_dataset(self, source: str) -> Collection[str] | None:
