@@ -37,7 +37,7 @@ class FewerWorkers:
 EARLY = {"epochs": 9, "patience": 1, "best_metric": "min:val/pose_loss"}
 KINDS: dict[str, dict[str, Any]] = {
     "AdamW, images in memory": {"optimizer": "AdamW", "multi_scale": 0.5, "cos_lr": True, "cache": "ram"},
-    "MuSGD, another number of workers": {"optimizer": "MuSGD", "cls_pw": 0.5, "warmup_epochs": 1, "plugins": [FewerWorkers()]},
+    "MuSGD, fewer workers": {"optimizer": "MuSGD", "cls_pw": 0.5, "warmup_epochs": 1, "plugins": [FewerWorkers()]},
     "end to end": {"model": "yolo26n-pose.yaml"},
     "SGD, early stopping": {**EARLY, "optimizer": "SGD", "lr0": 0.5},
     "exact": {"exact": True, "close_mosaic": 2},
