@@ -424,10 +424,16 @@ def test_the_command_goes_before_the_file_and_the_environment_below_it(
     [
         (
             ["lr0=0.1"],
-            "lr0=0.1 has no effect: optimizer=auto chooses its own. Fix: name an optimizer:",
+            "lr0=0.1 has no effect: optimizer=auto chooses its own. Fix: write optimizer=SGD",
         ),
         (["lr0=0.1", "momentum=0.8"], "lr0=0.1 and momentum=0.8 have no effect"),
+        (["lr0=0.001", "momentum=0.8"], "Fix: write optimizer=AdamW"),
+        (
+            ["lr0=0.001", "warmup_momentum=0.5"],
+            "lr0=0.001 has no effect: optimizer=auto chooses its own. Fix: write optimizer=SGD",
+        ),
         (["lr0=0.1", "optimizer=auto"], "lr0=0.1 has no effect"),
+        (["lr0=0.01"], "lr0=0.01 has no effect"),
         (["lr0=0.1", "optimizer=SGD"], None),
         (["epochs=3"], None),
     ],
@@ -439,6 +445,15 @@ def test_a_learning_rate_that_has_no_effect_is_reported(
     warnings = [line for line in done.err.splitlines() if line.startswith("Warning: ")]
     assert done.code == 0
     assert [warned in line for line in warnings] == ([True] if warned else [])
+    for line in warnings:
+        fix = line.rpartition("Fix: write ")[2]
+        again = trainer("run", *FINE, f"data={data}", *(w for w in words if w != "optimizer=auto"), fix, "--dry-run")
+        assert (again.code, "Warning: " in again.err) == (0, False), again.err
+
+
+def test_a_file_with_all_settings_of_another_run_stays_usable(trainer: Trainer, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "exp.yaml").write_text("task: pose\nmodel: yolo11n-pose.yaml\nlr0: 0.01\nmomentum: 0.937\n")
+    assert "Warning: " not in trainer("run", "exp.yaml", f"data={data}", "--dry-run").err
 
 
 def test_the_task_is_inferred_from_the_model(trainer: Trainer, data: Path) -> None:
