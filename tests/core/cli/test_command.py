@@ -101,6 +101,21 @@ def test_without_words_the_help_is_shown(trainer: Trainer) -> None:
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "pose"], "'pose' is not a setting. Fix: write --task pose"),
+        (["run", "train"], "'train' is not a setting. Fix: remove it"),
+        (["val", "detect", "model=best.pt"], "'detect' is not a setting. Fix: write --task detect"),
+        (["predict", "train"], "'train' is not a setting. Fix: remove it, or write trainer run"),
+        (["check", "pose", "my.yaml"], "'pose' is not a setting. Fix: write --task pose"),
+    ],
+)
+def test_names_of_tasks_and_commands_as_settings(trainer: Trainer, words: list[str], said: str) -> None:
+    done = trainer(*words)
+    assert (done.code, done.problems) == (3, [said])
+
+
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version(trainer: Trainer, option: str) -> None:
     assert trainer(option) == Done(0, f"trainer {__version__}\n", "")
@@ -111,6 +126,17 @@ def test_the_version(trainer: Trainer, option: str) -> None:
     [
         (["rum"], "unknown command 'rum'. Did you mean 'run'?"),
         (["xyzzy"], "unknown command 'xyzzy'. Commands: run, resume, val, predict"),
+        (["best.pt"], "unknown command 'best.pt'. Commands: run, resume, val, predict"),
+        (["train", "data=x.yaml", "epochs=3"], "unknown command 'train'. Fix: trainer run data=x.yaml epochs=3"),
+        (["pose", "train", "data=x.yaml"], "unknown command 'pose'. Fix: trainer run --task pose data=x.yaml"),
+        (["train", "pose"], "unknown command 'train'. Fix: trainer run --task pose"),
+        (["yolo", "detect", "predict", "source=a b"], "Fix: trainer predict --task detect 'source=a b'"),
+        (["segment", "val"], "unknown command 'segment'. Fix: trainer val --task segment"),
+        (["pose"], "unknown command 'pose'. Fix: trainer run --task pose"),
+        (["data=my.yaml"], "unknown command 'data=my.yaml'. Fix: trainer run data=my.yaml"),
+        (["my.yaml", "epochs=3"], "unknown command 'my.yaml'. Fix: trainer run data=my.yaml epochs=3"),
+        (["help"], "unknown command 'help'. Fix: trainer --help"),
+        (["export", "model=best.pt"], "It is not supported; use ultralytics: yolo export model=best.pt"),
         (["run", "--epoch", "3"], "--epoch"),
         (["run", "a.yaml", "b.yml"], "only one settings file can be given, not a.yaml, b.yml."),
         (["plugins", "shw"], "shw"),
