@@ -110,14 +110,17 @@ def make_request(
 
 
 def word_fixes(words: tuple[str, ...], command: str) -> dict[str, str]:
-    """Return what to write for words that are names of tasks or of commands, and not of files."""
-    bare = [word for word in words if "=" not in word and not Path(word).exists()]
+    """Return what to write for words that are names of tasks, of commands or of runs."""
+    bare = [word for word in words if "=" not in word]
     if not bare:
         return {}
     from trainer_host.cli.foreign_commands import fixes
     from trainer_host.plugin.registry import Registry
+    from trainer_host.session.near_runs import word_of_a_run
 
-    return fixes(bare, command, [record.name for record in Registry.installed().available("task")])
+    runs = {word: fix for word in bare if (fix := word_of_a_run(word, command))}
+    absent = [word for word in bare if not Path(word).exists()]
+    return {**runs, **fixes(absent, command, [record.name for record in Registry.installed().available("task")])}
 
 
 @contextmanager

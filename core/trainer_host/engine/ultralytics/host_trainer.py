@@ -152,7 +152,7 @@ class HostTrainer(ModelTrainer):
         decay: float = 1e-5,
         iterations: float = 1e5,
     ) -> Optimizer:
-        """Return the optimizer; a training that is resumed keeps the one that ``auto`` chose, whatever its length is."""
+        """Return the optimizer; a training that is resumed keeps the one that ``auto`` chose, whatever its length."""
         state = self.saver.content
         if state is not None and str(name).lower() == "auto":
             name, lr = state["settings"]["optimizer"], state["settings"]["lr0"]
