@@ -21,6 +21,7 @@ from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
 from trainer_host.plugin.registry import Registry
+from trainer_host.session.early_check import check_before_fetching
 from trainer_host.session.near_runs import model_of_a_run
 from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.sample_dataset import SAMPLE, sample_dataset
@@ -83,6 +84,7 @@ def resolve(request: Request, registry: Registry, reporter: Reporter, engine: En
     for key, suited in _settings_of_chain(chain, engine).items():
         if key not in part_of(request.record, "defaults"):
             chosen.setdefault(key, suited)
+    check_before_fetching(chosen, request, chain, engine)
     run = _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
     _refuse_early(run, engine, reporter)
     return run
