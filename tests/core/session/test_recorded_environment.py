@@ -179,8 +179,10 @@ def test_a_dataset_is_compared_unless_another_one_is_asked_for(edit: Edit, runs:
         assert differences(run, {"fingerprint": "a" * 64}) == []
         report(found, run, heard := Heard())
         assert [w.partition(", so")[0] for w in heard.warnings] == [
-            "run.yaml: the run was recorded with a dataset that has changed since "
-            "(fingerprint aaaaaaaaaaaa, now bbbbbbbbbbbb)"
+            (
+                "run.yaml: the run was recorded with a dataset that has changed since "
+                "(fingerprint aaaaaaaaaaaa, now bbbbbbbbbbbb)"
+            )
         ] * count
 
 
