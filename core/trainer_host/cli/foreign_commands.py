@@ -57,7 +57,7 @@ def command_instead(words: Sequence[str], tasks: Collection[str]) -> str | None:
 def not_offered(words: Sequence[str]) -> str | None:
     """Return a remark on a command of the engine that the host does not have."""
     named = [word for word in words[:3] if word in NOT_OFFERED]
-    return f"It is not supported; use ultralytics: yolo {named[0]} model=best.pt" if named else None
+    return f"It is not supported; use the engine's own command: yolo {named[0]} model=best.pt" if named else None
 
 
 def fixes(words: Sequence[str], command: str, tasks: Collection[str]) -> dict[str, str]:

@@ -136,7 +136,7 @@ def test_the_version(trainer: Trainer, option: str) -> None:
         (["data=my.yaml"], "unknown command 'data=my.yaml'. Fix: trainer run data=my.yaml"),
         (["my.yaml", "epochs=3"], "unknown command 'my.yaml'. Fix: trainer run data=my.yaml epochs=3"),
         (["help"], "unknown command 'help'. Fix: trainer --help"),
-        (["export", "model=best.pt"], "It is not supported; use ultralytics: yolo export model=best.pt"),
+        (["export", "model=best.pt"], "It is not supported; use the engine's own command: yolo export model=best.pt"),
         (["run", "--epoch", "3"], "--epoch"),
         (["run", "a.yaml", "b.yml"], "only one settings file can be given, not a.yaml, b.yml."),
         (["plugins", "shw"], "shw"),
