@@ -1,4 +1,4 @@
-"""Command lines as other programs have them: ``pose train data=...``, where the host takes ``run --task pose``."""
+"""Command lines as other programs have them: ``TASK train data=...``, where the host takes ``run --task TASK``."""
 
 from __future__ import annotations
 
