@@ -21,6 +21,7 @@ from tests.support.command import command, process
 from tests.support.recording_reporter import RecordingReporter
 from tests.support.untrained_models import untrained
 from trainer_host import DatasetError, PredictResult, SettingsError, TrainerError, UnsafeError
+from trainer_host.cli.predict import nothing_found
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.source_files import VIDEOS
 
@@ -236,6 +237,23 @@ def test_settings_and_source_are_reported_together(model: Path) -> None:
         "'best.pt' is not a setting. Fix: write model=best.pt",
         "'images' is not a setting. Fix: write source=images",
     ]
+
+
+def test_pictures_in_which_nothing_is_found_are_reported(model: Path) -> None:
+    write("images/a.jpg", "images/b.jpg")
+    words = ("predict", f"model={model}", "source=images", "imgsz=64", "device=cpu", "save=False")
+    done = command(*words, cwd=Path.cwd())
+    assert done.said[-2:] == [
+        "Found 0 objects in 2 images.",
+        "Warning: nothing was found. Fix: lower the threshold to see objects of less certainty: conf=0.05",
+    ]
+    assert nothing_found({"conf": 0.01}).message == "nothing was found, with a threshold of conf=0.01."
+    assert nothing_found({"classes": [3]}).fix == "remove classes="
+    result = predict(model, "images", conf=0.9)
+    assert [file.name for file in result.empty] == ["a.jpg", "b.jpg"]
+    assert predict(model, "images", conf=1e-9).empty == []
+    write_video("film.mp4")
+    assert [file.name for file in predict(model, "film.mp4", conf=0.9).empty] == ["film.mp4"]
 
 
 def test_the_screen_needs_a_package(model: Path) -> None:

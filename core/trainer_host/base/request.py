@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
@@ -183,7 +184,13 @@ def split_words(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     return settings, options, plugin_options
 
 
-def from_command(command: str, words: Sequence[str], flags: Mapping[str, Any], path_key: str = "data") -> Request:
+def from_command(
+    command: str,
+    words: Sequence[str],
+    flags: Mapping[str, Any],
+    path_key: str = "data",
+    fixes: Mapping[str, str] = MappingProxyType({}),
+) -> Request:
     """Return the request of a command line without its settings file and the environment.
 
     Args:
@@ -191,11 +198,12 @@ def from_command(command: str, words: Sequence[str], flags: Mapping[str, Any], p
         words: Words of the form ``key=value``.
         flags: Options that were given, by name.
         path_key: The setting that a file or folder without one was probably meant for.
+        fixes: What to write for words that are not settings.
 
     Raises:
         SettingsError: If words are not settings.
     """
-    settings, options, plugin_options = split_words(parse_pairs(words, path_key))
+    settings, options, plugin_options = split_words(parse_pairs(words, path_key, fixes))
     if twice := [name for name in options if name in flags and options[name] != flags[name]]:
         what = f"{twice[0]} is given twice: {twice[0]}={options[twice[0]]} and --{twice[0]} {flags[twice[0]]}."
         raise SettingsError(Problem(what, "remove one of the two"))

@@ -359,6 +359,7 @@ class PredictResult:
         unreadable: The images that could not be read.
         images: The number of images and video frames that were read.
         objects: The number of objects that were found.
+        empty: The images and videos in which nothing was found.
     """
 
     task: str
@@ -369,6 +370,7 @@ class PredictResult:
     unreadable: list[UnreadableImage] = field(default_factory=list)
     images: int = 0
     objects: int = 0
+    empty: list[Path] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as JSON can hold it."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import warnings
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.yaml_document import read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trainer_host.base.yaml_document import Document
 
@@ -56,12 +57,15 @@ def name_of(plugin: str) -> str:
     return Path(plugin).stem if is_file(plugin) else plugin.rpartition(":")[2]
 
 
-def parse_pairs(words: Sequence[str], path_key: str = "data") -> dict[str, Any]:
+def parse_pairs(
+    words: Sequence[str], path_key: str = "data", fixes: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """Parse words of the form ``key=value`` and ``PLUGIN.OPTION=VALUE``.
 
     Args:
         words: The words.
         path_key: The setting that a file or folder without one was probably meant for.
+        fixes: What to write for words that are neither.
 
     Raises:
         SettingsError: If a word is neither, or a key is given twice; all problems are reported.
@@ -73,7 +77,7 @@ def parse_pairs(words: Sequence[str], path_key: str = "data") -> dict[str, Any]:
         key, equals, text = word.partition("=")
         key, text = key.strip(), text.strip()
         if not equals or not key:
-            problems.append(Problem(f"{word!r} is not a setting.", _as_pair(word, path_key)))
+            problems.append(Problem(f"{word!r} is not a setting.", fixes.get(word) or _as_pair(word, path_key)))
         elif not text:
             problems.append(Problem(f"{key}= has no value.", f"write {key}=VALUE"))
         elif key in first:

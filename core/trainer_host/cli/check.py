@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.cli.shared_options import declared_command, make_request
+from trainer_host.cli.shared_options import declared_command, make_request, word_fixes
 
 if TYPE_CHECKING:
     from trainer_host.session.dataset_check import CheckResult
@@ -45,7 +45,8 @@ def check(words: tuple[str, ...], given: dict[str, Any]) -> int:
 
 def _named(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the words with ``data=`` before the dataset, which need not be written."""
-    plain = [w for w in words if "=" not in w or Path(w).exists()]
+    names = word_fixes(words, "check")  # which are reported as they stand
+    plain = [w for w in words if ("=" not in w or Path(w).exists()) and w not in names]
     if len(plain) > 1:
         raise click.UsageError(f"only one dataset can be checked, not {' and '.join(plain)}.")
     return tuple(f"data={w}" if w in plain else w for w in words)

@@ -13,6 +13,7 @@ from rich.text import Text
 from trainer_host.base.atomic_io import display_path
 from trainer_host.base.display import escaped
 from trainer_host.base.wording import counted
+from trainer_host.cli.epoch_table import EpochTable, duration, short
 from trainer_host.version import __version__
 
 if TYPE_CHECKING:
@@ -24,22 +25,8 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import EpochReport
     from trainer_host.base.reporting import Progress as Standing
     from trainer_host.base.results import RunResult
-
-WIDTH = 9
-HEAD_EVERY = 25
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people, such as ``1 h 02 min``, ``3 min 20 s`` or ``8 s``."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
-
-
-def short(metric: str) -> str:
-    """Return a metric's name without its group."""
-    return metric.removeprefix("metrics/")
+LEAST_BAR = 10
+"""Columns of a terminal that are left to the bar."""
 
 
 class ConsoleReporter:
@@ -53,7 +40,7 @@ class ConsoleReporter:
         self.console = console
         self.bar: Progress | None = None
         self.bar_task: TaskID | None = None
-        self.rows = 0
+        self.table = EpochTable()
         self.seconds = 0.0
         self.said: set[str] = set()
 
@@ -82,31 +69,27 @@ class ConsoleReporter:
             self.bar_task = self.bar.add_task("", left="")
             self.bar.start()
         left = f"{duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
-        losses = "  ".join(f"{k.removesuffix('_loss')} {v:.3g}" for k, v in progress.losses.items())
+        epoch = f"epoch {progress.epoch}/{progress.epochs}"
+        room = self.console.width - len(epoch) - len(left) - LEAST_BAR
+        losses = ""
+        for key, value in progress.losses.items():  # as many as there is room for
+            more = f"{losses}  {key.removesuffix('_loss')} {value:.3g}"
+            losses = more if len(more) <= room else losses
         if self.bar_task is not None:
             self.bar.update(
                 self.bar_task,
-                description=f"epoch {progress.epoch}/{progress.epochs}",
+                description=epoch,
                 completed=(progress.epoch - 1) * progress.batches + progress.batch,
                 total=progress.epochs * progress.batches,
-                left=escaped(f"{left}  {losses}"),
+                left=escaped(left + losses),
             )
 
     def epoch(self, report: EpochReport) -> None:
         """Add a line to the table of epochs."""
-        losses = {k.removesuffix("_loss"): v for k, v in report.losses.items()}
-        metrics = {short(k): v for k, v in report.metrics.items()}
-        epoch = f"{report.epoch:>5}/{report.epochs:<3}"
-        if self.rows % HEAD_EVERY == 0:
-            heads = "".join(f"  {n:>{max(WIDTH, len(n))}}" for n in [*losses, *metrics])
-            self.note(f"{'epoch':>{len(epoch)}}{'time left':>14}{heads}")
-        self.rows += 1
+        self.table.width = self.console.width if self.console.is_terminal else None
+        for line in self.table.lines(report):
+            self.note(line)
         self.seconds += report.seconds
-        cells = [f"  {v:>{max(WIDTH, len(k))}.4g}" for k, v in losses.items()]
-        cells += [f"  {'-' if v is None else format(v, '.3f'):>{max(WIDTH, len(k))}}" for k, v in metrics.items()]
-        best = "  best" if report.best else ""
-        left = duration(report.seconds_left) if report.seconds_left is not None else ""
-        self.note(f"{epoch}{left:>14}{''.join(cells)}{best}")
 
     def close(self) -> None:
         """Take the bar away."""

@@ -95,13 +95,21 @@ class LazyGroup(click.Group):
         name = args[0] if args else ""
         command = self.get_command(ctx, name)
         if command is None:
-            from trainer_host.base.errors import nearest
-
-            known = self.list_commands(ctx)
-            near = nearest(name, known)
-            hint = f" Did you mean {near!r}?" if near else f" Commands: {', '.join(known)}."
-            ctx.fail(f"unknown command {name!r}.{hint}")
+            ctx.fail(f"unknown command {name!r}. {self._instead(ctx, args)}")
         return name, command, args[1:]
+
+    def _instead(self, ctx: click.Context, args: list[str]) -> str:
+        """Return advice on a command line whose first word is not a command."""
+        from trainer_host.base.errors import nearest
+        from trainer_host.cli.foreign_commands import command_instead, not_offered
+
+        known = self.list_commands(ctx)
+        if fix := command_instead(args, [r.name for r in _registry(ctx).available("task")]):
+            return f"Fix: {fix}"
+        if remark := not_offered(args):
+            return remark
+        near = nearest(args[0], known) if args else None
+        return f"Did you mean {near!r}?" if near else f"Commands: {', '.join(known)}."
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""

@@ -23,7 +23,7 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
 
     \b
     trainer run --task NAME                                  the built-in sample
-    trainer run data=my.yaml model=yolo11n.yaml epochs=50
+    trainer run data=my.yaml model=yolo26n.yaml epochs=50
     trainer run exp.yaml lr0=0.001 optimizer=AdamW           a settings file, and changes to it
     trainer run --task NAME --plugin cbam cbam.gain=0.5      an extension and its option
 

@@ -106,7 +106,21 @@ def make_request(
     from trainer_host.base.request import from_command
     from trainer_host.session.opening import open_request
 
-    return open_request(from_command(command, words, given, path_key), "command")
+    return open_request(from_command(command, words, given, path_key, word_fixes(words, command)), "command")
+
+
+def word_fixes(words: tuple[str, ...], command: str) -> dict[str, str]:
+    """Return what to write for words that are names of tasks, of commands or of runs."""
+    bare = [word for word in words if "=" not in word]
+    if not bare:
+        return {}
+    from trainer_host.cli.foreign_commands import fixes
+    from trainer_host.plugin.registry import Registry
+    from trainer_host.session.near_runs import word_of_a_run
+
+    runs = {word: fix for word in bare if (fix := word_of_a_run(word, command))}
+    absent = [word for word in bare if not Path(word).exists()]
+    return {**runs, **fixes(absent, command, [record.name for record in Registry.installed().available("task")])}
 
 
 @contextmanager

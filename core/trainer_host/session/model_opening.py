@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.engine.error_translation import blamed
 from trainer_host.engine.live_run import run_of_chain
+from trainer_host.session.near_runs import model_of_a_run
 from trainer_host.session.restored_plugins import restored_plugins
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def open_model(request: Request, registry: Registry, reporter: Reporter, engine:
         TrainerError: For every cause that is expected.
     """
     settings = request.values
+    if problem := model_of_a_run(str(settings["model"]), engine):
+        raise SettingsError(problem)
     path = Path(engine.find_weights(str(settings["model"]), request.options.offline, None))
     if path.suffix.lower() != ".pt":
         inside = next((f for f in (path / "best.pt", path / "weights" / "best.pt") if f.is_file()), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
@@ -10,6 +11,7 @@ from trainer_host.base.request import from_environment, from_file
 from trainer_host.base.settings import name_of
 from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.registry import Registry
+from trainer_host.session.near_runs import near_runs
 from trainer_host.session.settings_file_safety import vetted
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def open_request(
     """
     request = given.over(from_environment(given.command, door))
     if request.options.settings_file is not None:
+        _refuse_other_run(request.options.settings_file)
         file = from_file(request.options.settings_file, request.command)
         request = request.over(replace(vetted(file, request), record=_repeated(file, request)))
     own = [*([] if task is None else [task]), *given.options.plugins]
@@ -53,6 +56,16 @@ def open_request(
         request = request.with_options(plugins=tuple(plugins))
     refuse_absent_objects(request, {*names, given.options.task, *given.settings})
     return request, registry
+
+
+def _refuse_other_run(path: Path) -> None:
+    """Refuse the record of a run that does not exist, if that of another run resembles it.
+
+    Raises:
+        SettingsError: If one does.
+    """
+    if not path.exists() and path.parent != Path() and (near := near_runs(str(path))):
+        raise SettingsError(Problem(f"settings file {path} not found.", f"write {near[0]}"))
 
 
 def _repeated(file: Request, asked: Request) -> dict[str, Any]:

@@ -187,6 +187,8 @@ class _Work:
         outputs: The files of the output, by the names that the user gave.
         writer: Writes the result folder, if there is one.
         keep: Whether to keep what was found.
+        empty: The images and videos in which nothing was found.
+        videos_with_objects: The videos in which something was found.
     """
 
     model: EngineModel
@@ -200,6 +202,8 @@ class _Work:
     files: list[Path] = field(default_factory=list)
     images: int = 0
     objects: int = 0
+    empty: dict[Path, None] = field(default_factory=dict)
+    videos_with_objects: set[Path] = field(default_factory=set)
 
     def run(self, batch: int) -> None:
         """Predict, and write what was found, also if an error or a signal ends it.
@@ -252,8 +256,18 @@ class _Work:
             self.writer.write(prediction)
         self.images += 1
         self.objects += len(prediction.objects)
+        self._note_empty(prediction)
         if self.keep:
             self.found.append(prediction.as_json())
+
+    def _note_empty(self, prediction: Prediction) -> None:
+        path = prediction.path
+        if prediction.objects:
+            self.empty.pop(path, None)
+            if prediction.frame is not None:
+                self.videos_with_objects.add(path)
+        elif path not in self.videos_with_objects:
+            self.empty[path] = None
 
     def _write(self) -> None:
         try:
@@ -282,4 +296,5 @@ class _Work:
             self.unreadable,
             self.images,
             self.objects,
+            [*self.empty],
         )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.request import part_of
+from trainer_host.data.dataset_parts import changed_parts, newer_files
 from trainer_host.engine.engine_state import tested_source
 from trainer_host.plugin.discovery import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.engine.protocol import LiveRun
@@ -31,26 +35,30 @@ class Difference:
         recorded: Its version or value in the record; None if it was not there.
         now: Its version or value here; None if it is not here.
         changes_result: Whether results may differ because of it.
+        what: The difference in words, if its values say nothing to people.
     """
 
     name: str
     recorded: Any
     now: Any
     changes_result: bool = True
+    what: str = ""
 
     def __str__(self) -> str:
+        if self.what:
+            return self.what
         recorded = f"no {self.name}" if self.recorded is None else f"{self.name} {self.recorded}"
         return f"{recorded} (now {'none' if self.now is None else self.now})"
 
 
-def differences(run: LiveRun, fingerprint: str | None = None) -> list[Difference]:
+def differences(run: LiveRun, dataset: Mapping[str, Any] | None = None) -> list[Difference]:
     """Return what differs from the record of the run that a run repeats; nothing for one that repeats none.
 
     Args:
         run: The run. Its own fields describe what is here.
-        fingerprint: That of its dataset, once it is read.
+        dataset: The fingerprint of its dataset and the parts of it, once it is read.
     """
-    return [*_versions(run), *_plugins(run), *_defaults(run), *_dataset(run, fingerprint)]
+    return [*_versions(run), *_plugins(run), *_defaults(run), *_dataset(run, dataset or {})]
 
 
 def report(found: Sequence[Difference], run: LiveRun, reporter: Reporter) -> None:
@@ -116,7 +124,20 @@ def _defaults(run: LiveRun) -> Iterator[Difference]:
         yield Difference(f"setting {key}", recorded.get(key, "absent"), here.get(key, "absent"))
 
 
-def _dataset(run: LiveRun, fingerprint: str | None) -> Iterator[Difference]:
-    recorded = part_of(run.repeats, "dataset").get("fingerprint")
-    if recorded is not None and fingerprint is not None and recorded != fingerprint:
-        yield Difference("dataset", str(recorded)[:12], fingerprint[:12])
+def _dataset(run: LiveRun, dataset: Mapping[str, Any]) -> Iterator[Difference]:
+    before, here = part_of(run.repeats, "dataset"), dataset.get("fingerprint")
+    recorded = before.get("fingerprint")
+    if recorded is None or here is None or recorded == here:
+        return
+    changed = "; ".join(changed_parts(before.get("parts"), dataset.get("parts") or {}))
+    newer = newer_files(Path(str(before["file"])).parent, _began(run)) if changed and before.get("file") else ""
+    what = f"a dataset that has changed since ({changed or f'fingerprint {str(recorded)[:12]}, now {here[:12]}'}"
+    what += f"; files newer than the run: {newer})" if newer else ")"
+    yield Difference("dataset", str(recorded)[:12], here[:12], what=what)
+
+
+def _began(run: LiveRun) -> float:
+    try:
+        return datetime.fromisoformat(str(run.repeats.get("started"))).timestamp()
+    except ValueError:
+        return math.inf

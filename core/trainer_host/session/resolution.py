@@ -21,6 +21,8 @@ from trainer_host.plugin.discovery import OBJECT
 from trainer_host.plugin.plugin_loading import load_task
 from trainer_host.plugin.plugin_spec import TaskSpec
 from trainer_host.plugin.registry import Registry
+from trainer_host.session.early_check import check_before_fetching
+from trainer_host.session.near_runs import model_of_a_run
 from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.sample_dataset import SAMPLE, sample_dataset
 from trainer_host.session.task_inference import refuse_other_data, task_of
@@ -83,6 +85,7 @@ def resolve(request: Request, registry: Registry, reporter: Reporter, engine: En
     for key, suited in _settings_of_chain(chain, engine).items():
         if key not in part_of(request.record, "defaults"):
             chosen.setdefault(key, suited)
+    check_before_fetching(chosen, request, chain, engine)
     run = _run(request, chain, _with_weights(chosen, request, chain, engine), engine)
     _refuse_early(run, engine, reporter)
     return run
@@ -253,6 +256,8 @@ def _with_weights(
         setting = settings.get(key)
         if setting is None or (key != "model" and not isinstance(setting.value, str)):
             continue  # a switch may stand in place of weights
+        if problem := model_of_a_run(str(setting.value), engine):
+            raise SettingsError(replace(problem, fix=str(problem.fix).replace("model=", f"{key}=", 1)))
         scratch = chain.attribute("scratch_model") if key == "model" else None
         path = engine.find_weights(str(setting.value), request.options.offline, scratch)
         # The file is the same from every folder; a model that is an architecture may be the engine's own.

@@ -74,6 +74,7 @@ def accept(found: Sequence[Difference], allowed: Collection[str], reporter: Repo
     problems = []
     for one in found:
         text = f"{one.name}: {_value(one.recorded)} in the run's record, {_value(one.now)} here"
+        text = f"the run was recorded with {one.what}" if one.what else text
         if not one.changes_result:
             reporter.note(f"Differs from the record: {text}.")
         elif one.name in names or one.name.rpartition(" ")[2] in names:

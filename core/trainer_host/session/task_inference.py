@@ -15,6 +15,7 @@ from trainer_host.data.source_recognition import error_for, missing, yaml_of
 from trainer_host.engine.error_translation import blamed
 from trainer_host.plugin.discovery import HOST, PluginRecord
 from trainer_host.plugin.plugin_loading import load_task
+from trainer_host.session.near_runs import model_of_a_run
 from trainer_host.session.sample_dataset import SAMPLE
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def task_of(request: Request, registry: Registry, reporter: Reporter, engine: En
             raise PluginError(Problem(what, hint=f"Installed: {installed}."))
         reporter.note(f"Task: {found} (inferred from the model {model})")
         return InferredTask(found)
-    absent = [p for p in [engine.missing_model(str(model)) if model else None] if p]
+    absent = [
+        p for p in [model_of_a_run(str(model), engine) or engine.missing_model(str(model)) if model else None] if p
+    ]
     try:
         inferred = task_of_dataset(str(data), request, registry, engine) if data else None
     except DatasetError as error:

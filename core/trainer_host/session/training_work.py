@@ -117,7 +117,7 @@ class TrainingWork:
         if (resumed := self.resumed) is None:
             return
         known = resumed.differences
-        found = [one for one in differences(self.run, dataset.get("fingerprint")) if one not in known]
+        found = [one for one in differences(self.run, dataset) if one not in known]
         accept(found, resumed.allowed, self.reporter)
         self.record.resume(resumed.entry, [*known, *found])
         if resumed.entry is None:  # rows of a run that saved no state
@@ -134,7 +134,7 @@ class TrainingWork:
             dataset = training.prepare()
             self.record.read(dataset)
             if self.resumed is None:
-                report(differences(self.run, dataset.get("fingerprint")), self.run, self.reporter)
+                report(differences(self.run, dataset), self.run, self.reporter)
             self.resume(dataset)
             extensions = ", ".join(m.record.name for m in chain.extensions)
             also = f" with {extensions}" if extensions else ""

@@ -101,6 +101,21 @@ def test_without_words_the_help_is_shown(trainer: Trainer) -> None:
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "pose"], "'pose' is not a setting. Fix: write --task pose"),
+        (["run", "train"], "'train' is not a setting. Fix: remove it"),
+        (["val", "detect", "model=best.pt"], "'detect' is not a setting. Fix: write --task detect"),
+        (["predict", "train"], "'train' is not a setting. Fix: remove it, or write trainer run"),
+        (["check", "pose", "my.yaml"], "'pose' is not a setting. Fix: write --task pose"),
+    ],
+)
+def test_names_of_tasks_and_commands_as_settings(trainer: Trainer, words: list[str], said: str) -> None:
+    done = trainer(*words)
+    assert (done.code, done.problems) == (3, [said])
+
+
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version(trainer: Trainer, option: str) -> None:
     assert trainer(option) == Done(0, f"trainer {__version__}\n", "")
@@ -111,6 +126,17 @@ def test_the_version(trainer: Trainer, option: str) -> None:
     [
         (["rum"], "unknown command 'rum'. Did you mean 'run'?"),
         (["xyzzy"], "unknown command 'xyzzy'. Commands: run, resume, val, predict"),
+        (["best.pt"], "unknown command 'best.pt'. Commands: run, resume, val, predict"),
+        (["train", "data=x.yaml", "epochs=3"], "unknown command 'train'. Fix: trainer run data=x.yaml epochs=3"),
+        (["pose", "train", "data=x.yaml"], "unknown command 'pose'. Fix: trainer run --task pose data=x.yaml"),
+        (["train", "pose"], "unknown command 'train'. Fix: trainer run --task pose"),
+        (["yolo", "detect", "predict", "source=a b"], "Fix: trainer predict --task detect 'source=a b'"),
+        (["segment", "val"], "unknown command 'segment'. Fix: trainer val --task segment"),
+        (["pose"], "unknown command 'pose'. Fix: trainer run --task pose"),
+        (["data=my.yaml"], "unknown command 'data=my.yaml'. Fix: trainer run data=my.yaml"),
+        (["my.yaml", "epochs=3"], "unknown command 'my.yaml'. Fix: trainer run data=my.yaml epochs=3"),
+        (["help"], "unknown command 'help'. Fix: trainer --help"),
+        (["export", "model=best.pt"], "It is not supported; use the engine's own command: yolo export model=best.pt"),
         (["run", "--epoch", "3"], "--epoch"),
         (["run", "a.yaml", "b.yml"], "only one settings file can be given, not a.yaml, b.yml."),
         (["plugins", "shw"], "shw"),
@@ -424,10 +450,16 @@ def test_the_command_goes_before_the_file_and_the_environment_below_it(
     [
         (
             ["lr0=0.1"],
-            "lr0=0.1 has no effect: optimizer=auto chooses its own. Fix: name an optimizer:",
+            "lr0=0.1 has no effect: optimizer=auto chooses its own. Fix: write optimizer=SGD",
         ),
         (["lr0=0.1", "momentum=0.8"], "lr0=0.1 and momentum=0.8 have no effect"),
+        (["lr0=0.001", "momentum=0.8"], "Fix: write optimizer=AdamW"),
+        (
+            ["lr0=0.001", "warmup_momentum=0.5"],
+            "lr0=0.001 has no effect: optimizer=auto chooses its own. Fix: write optimizer=SGD",
+        ),
         (["lr0=0.1", "optimizer=auto"], "lr0=0.1 has no effect"),
+        (["lr0=0.01"], "lr0=0.01 has no effect"),
         (["lr0=0.1", "optimizer=SGD"], None),
         (["epochs=3"], None),
     ],
@@ -439,6 +471,15 @@ def test_a_learning_rate_that_has_no_effect_is_reported(
     warnings = [line for line in done.err.splitlines() if line.startswith("Warning: ")]
     assert done.code == 0
     assert [warned in line for line in warnings] == ([True] if warned else [])
+    for line in warnings:
+        fix = line.rpartition("Fix: write ")[2]
+        again = trainer("run", *FINE, f"data={data}", *(w for w in words if w != "optimizer=auto"), fix, "--dry-run")
+        assert (again.code, "Warning: " in again.err) == (0, False), again.err
+
+
+def test_a_file_with_all_settings_of_another_run_stays_usable(trainer: Trainer, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "exp.yaml").write_text("task: pose\nmodel: yolo11n-pose.yaml\nlr0: 0.01\nmomentum: 0.937\n")
+    assert "Warning: " not in trainer("run", "exp.yaml", f"data={data}", "--dry-run").err
 
 
 def test_the_task_is_inferred_from_the_model(trainer: Trainer, data: Path) -> None:

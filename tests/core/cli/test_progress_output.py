@@ -17,7 +17,8 @@ from tests.support.sample_datasets import pose_dataset
 from trainer_host.base.reporting import EpochReport, NullReporter, Progress
 from trainer_host.base.results import Ending, RunResult
 from trainer_host.base.signals import StopRequest
-from trainer_host.cli.console_reporter import HEAD_EVERY, ConsoleReporter, duration
+from trainer_host.cli.console_reporter import ConsoleReporter
+from trainer_host.cli.epoch_table import HEAD_EVERY, EpochTable, duration
 from trainer_host.engine.progress import ProgressCallbacks
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -305,6 +306,44 @@ def test_a_log_file_has_no_control_characters_and_no_folded_lines() -> None:
     assert len(lines) == 4
     assert not any(CONTROL.search(line) for line in lines)
     assert all(len(line) > 60 for line in lines)
+
+
+POSE = {
+    "losses": {"box_loss": 3.595, "pose_loss": 10.43, "kobj_loss": 0.6384, "cls_loss": 1.924, "dfl_loss": 2.477},
+    "metrics": {"metrics/mAP50(B)": 0.5, "metrics/mAP50(P)": 0.25, "metrics/mAP50-95(P)": None},
+}
+
+
+@pytest.mark.parametrize("width", [32, 40, 60, 80, 100, 120])
+@pytest.mark.parametrize(("epochs", "seconds"), [(1, 0.0), (100, 3599.0), (1000, 3600.0 * 99)])
+def test_the_table_is_as_wide_as_the_terminal_at_most(width: int, epochs: int, seconds: float) -> None:
+    table, reports = (
+        EpochTable(width),
+        [report(e, epochs, seconds_left=seconds, best=e == 1, **POSE) for e in {1, epochs}],
+    )
+    lines = [line for each in reports for line in table.lines(each)]
+    assert len(lines) == 1 + len(reports)
+    assert all(len(line) <= width for line in lines)
+    for row in lines[1:]:
+        values = len(lines[0].replace("time left", "left").split()) - 2
+        placed = [[m.end() for m in re.finditer(r"\S+", text)] for text in (lines[0], row.removesuffix("best"))]
+        assert placed[0][-values:] == placed[1][-values:]
+        assert re.match(rf" *\d+/{epochs} +\d", row)
+    if width >= 80:
+        assert lines[0].split()[-3:] == ["mAP50(B)", "mAP50(P)", "mAP50-95(P)"]
+        assert {"box", "pose", "kobj"} <= set(lines[0].split())
+
+
+def test_a_narrow_terminal_has_the_epoch_and_as_many_losses_as_fit_in_its_bar() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=50, highlight=False, _environ={"TERM": "xterm"})
+    reporter = ConsoleReporter(console)
+    reporter.progress(Progress(1, 100, 1, 2, POSE["losses"], 3600.0))
+    reporter.close()
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "epoch 1/100 " in shown
+    assert "1 h 00 min left  box 3.6" in shown
+    assert "…" not in shown
 
 
 def test_an_epoch_without_validation_has_a_dash() -> None:

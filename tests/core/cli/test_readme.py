@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
+import pytest
+
+from tests.contract.conftest import SOURCES, install
 from tests.support.command import ROOT, command
 from tests.support.sample_datasets import pose_dataset
+from tests.support.written_package import write_package
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -15,21 +25,37 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
+def files(folder: Path) -> Path:
+    """Write the files that the README shows, which begin with their names, into a folder."""
+    for name, code in re.findall(r"```\w+\n# (\w+\.\w+)\n(.*?)```", README, flags=re.DOTALL):
+        (folder / name).write_text(code)
+    return folder
+
+
 def test_the_plugin_of_the_readme_is_a_task(tmp_path: Path) -> None:
-    code = next(b for b in blocks("python") if "TaskSpec" in b)
-    name = re.match(r"# (\w+)\.py", code)
-    assert name is not None
-    (tmp_path / f"{name[1]}.py").write_text(code)
-    entry = next(b for b in blocks("toml") if "entry-points" in b).splitlines()[-1].replace('"', "")
-    info = tmp_path / "nose-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nose\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[trainer_host.tasks]\n{entry}\n")
+    project = tomllib.loads((files(tmp_path) / "pyproject.toml").read_text())["project"]
+    entries = project["entry-points"]["trainer_host.tasks"]
+    write_package(tmp_path, project["name"], project["version"], tasks=entries, requires=project["dependencies"])
     data = pose_dataset(tmp_path / "data", images=2)
-    words = ("run", "--task", "nose-pose", f"data={data}", "model=yolo11n-pose.yaml", "epochs=1")
+    data.write_text(data.read_text().replace("head", "top"))
+    (task,) = entries
+    words = ("run", "--task", task, f"data={data}", "model=yolo11n-pose.yaml", "epochs=1")
     done = command(*words, cwd=tmp_path, path=[tmp_path])
     assert done.code == 4, done.err
-    assert "no keypoint is called nose" in done.err
+    assert "no keypoint is called head" in done.err
+
+
+@pytest.mark.wheel
+@pytest.mark.train
+def test_the_plugin_of_the_readme_is_followed_to_the_letter(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    site = install([files(tmp_path / "source")], tmp_path)
+    shown = re.sub(r" +#.*", "", "".join(b for b in blocks("bash") if "plugins" in b)).splitlines()
+    assert shown[:2] == ["pip install .", "trainer run --task head-pose"]
+    for line in shown[1:]:
+        short = ("epochs=1", "imgsz=64") if " run " in line else ()
+        done = command(*line.split()[1:], *short, cwd=tmp_path, path=[site, *SOURCES])
+        assert done.code == 0, f"{line}: {done.out} {done.err}"
 
 
 def test_the_yaml_of_the_readme_passes_as_a_dataset(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -296,6 +297,27 @@ def test_names_hide_neither_each_other_nor_points(tmp_path: Path) -> None:
     crowded = Page(draw(picture, [Point(i / 50, i / 50, f"name {i}") for i in range(50)], "p", ""))
     assert len(crowded.all("text")) == 0
     assert len(crowded.all("circle")) == 50
+
+
+def test_a_name_is_next_to_its_own_point_or_has_a_line_to_it(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", 320, 320)
+    picture = load_picture(str(tmp_path / "a.png"), (320, 320))
+    assert picture is not None
+    places = {"snout": (0.5, 0.5), "left": (0.53, 0.5), "right": (0.56, 0.5), "tail": (0.59, 0.5), "alone": (0.1, 0.1)}
+    drawn = str(draw(picture, [Point(x, y, name) for name, (x, y) in places.items()], "p", ""))
+    found = re.findall(r'<text class="name of-point" x="([\d.]+)" y="([\d.]+)">(\w+)<', drawn)
+    texts = [(float(x), float(y), name) for x, y, name in found]
+    led = re.findall(r'<line class="leader" x1="([\d.]+)" y1="([\d.]+)"', drawn)
+    ends = [(float(x) / 320, float(y) / 320) for x, y in led]
+    assert len(texts) == len(places)
+    for left, base, name in texts:
+        right, middle = left + len(name) * 6.4, base - 3.6
+        away = {
+            n: math.hypot(max(left - x * 320, 0, x * 320 - right), middle - y * 320) for n, (x, y) in places.items()
+        }
+        own = any(math.dist(end, places[name]) < 0.001 for end in ends)
+        assert own or min(away, key=lambda n: away[n]) == name
+    assert not any(math.dist(end, places["alone"]) < 0.001 for end in ends)
 
 
 def test_small_objects_are_shown_in_detail() -> None:

@@ -303,3 +303,16 @@ def test_set_up_decides_without_test_weights(
     assert seen == [(amp, True)]
     assert (trainer.scaler == "on") is works
     assert works or not trainer.scaler.is_enabled()
+
+
+@pytest.mark.parametrize("model", [[], ["model=yolo11n-pose.pt"], ["model=yolo11n-pose"]])
+def test_errors_of_a_dataset_come_before_weights_are_fetched_for_it(
+    trainer: Trainer, data: Path, model: list[str]
+) -> None:
+    run = ("run", "--task", "pose", *model, "--offline")
+    shape = yaml.safe_load(data.read_text()) | {"path": str(data.parent), "kpt_shape": [4, 3]}
+    Path("broken.yaml").write_text(yaml.safe_dump(shape))
+    done = trainer(*run, "data=broken.yaml")
+    assert (done.code, "kpt_shape [4, 3] needs 17" in done.err, "fetched" in done.err) == (4, True, False), done.err
+    assert not Path("runs").exists()
+    refused(trainer(*run, f"data={data}"), 6, "would have to be fetched")

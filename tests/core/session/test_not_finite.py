@@ -107,17 +107,30 @@ def test_a_loss_that_is_lost_once_is_recovered_from(
     assert any("the loss is NaN or infinite in epoch 2, batch 2 (images: " in w for w in reporter.warnings)
 
 
-@pytest.mark.parametrize(("value", "what"), [(LOSS, "the loss is"), (GRADIENT, "the gradients are")])
+@pytest.mark.parametrize(
+    ("value", "what", "optimizer", "fix"),
+    [
+        (LOSS, "the loss is", "SGD", "lr0=0.001"),
+        (GRADIENT, "the gradients are", "auto", "optimizer=AdamW lr0=0.0002"),
+    ],
+)
 def test_in_the_first_epoch_there_is_nothing_to_go_back_to(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, engine: None, value: str, what: str
+    tmp_path: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: None,
+    value: str,
+    what: str,
+    optimizer: str,
+    fix: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LossError) as caught:
-        run("pose", data=data, plugins=[poison(tmp_path, "True", value)], epochs=2, **SHORT)
+        run("pose", data=data, plugins=[poison(tmp_path, "True", value)], epochs=2, **{**SHORT, "optimizer": optimizer})
     folder = tmp_path / "runs" / "pose" / "train"
     assert str(caught.value).startswith(f"{what} NaN or infinite in epoch 1, batch 1 (images: {data.parent}")
     assert f"the batch is kept in {folder / 'not_finite' / 'epoch1-batch1.pt'})." in str(caught.value)
-    assert "Fix: lower lr0" in str(caught.value)
+    assert f"Fix: train with a lower learning rate: {fix}; or check the labels" in str(caught.value)
     assert list((folder / "weights").glob("*")) == []
     assert yaml.safe_load((folder / "run.yaml").read_text())["record"]["status"] == "loss not finite"
 
@@ -130,7 +143,7 @@ def test_attempts_are_limited(tmp_path: Path, data: Path) -> None:
     )
     assert done.code == 7, done.err
     assert done.problems[0].startswith("the gradients are NaN or infinite in epoch 2, batch 1 (images: ")
-    assert "after 3 recoveries. Fix: lower lr0" in done.problems[0]
+    assert "after 3 recoveries. Fix: train with a lower learning rate: lr0=0.001; or" in done.problems[0]
     assert [r["attempt"] for r in done.json["recoveries"]] == [1, 2, 3]
     assert done.json["not_finite"]["batch"] == 1
     folder = tmp_path / "runs" / "pose" / "train"

@@ -252,8 +252,8 @@ def test_what_would_change_the_result_is_refused_unless_it_is_allowed_by_name(tr
     done = trainer("resume", FOLDER, "--allow", "torch")
     assert done.problems == [
         (
-            f"dataset: aaaaaaaaaaaa in the run's record, bbbbbbbbbbbb here, which would change the result. "
-            f"{fix} dataset "
+            "the run was recorded with a dataset that has changed since (fingerprint aaaaaaaaaaaa, now bbbbbbbbbbbb), "
+            f"which would change the result. {fix} dataset "
             "(from Python: allow=['dataset'])"
         )
     ]

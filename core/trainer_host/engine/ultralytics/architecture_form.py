@@ -31,7 +31,7 @@ def malformed(cfg: Mapping[str, Any], where: str | None) -> Problem | None:
     """Return the problem in the form or size of an architecture; None if it can be vetted."""
     if missing := [part for part in PARTS if not rows_of(cfg, part)]:
         what = f"the architecture has no {missing[0]}."
-        return Problem(what, "use a model YAML with backbone and head, such as yolo11n.yaml", where)
+        return Problem(what, "use a model YAML with backbone and head, such as yolo26n.yaml", where)
     rows = [row for part in PARTS for row in rows_of(cfg, part)]
     if (long := next((t for t in _texts(dict(cfg)) if len(t) > MAX_TEXT), None)) is not None:
         return Problem(f"the architecture has a string of {len(long):,} characters: {long[:40]}...", None, where)

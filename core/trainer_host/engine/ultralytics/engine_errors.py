@@ -44,4 +44,6 @@ def _known(text: str) -> TrainerError | None:
 def loss_error() -> LossError:
     """Return the error of a loss that is not finite."""
     what = "the loss became NaN or infinite."
-    return LossError(Problem(what, "lower lr0, train with amp=False, or check the labels for extreme values"))
+    return LossError(
+        Problem(what, "train with a lower learning rate, such as optimizer=AdamW lr0=0.0002, or with amp=False")
+    )

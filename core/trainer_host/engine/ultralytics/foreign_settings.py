@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 EXAMPLES: dict[str, Any] = {
-    "model": "yolo11n.pt",
+    "model": "yolo26n.pt",
     "data": "my.yaml",
     "epochs": 100,
     "time": 1.5,

@@ -150,7 +150,11 @@ class HostTrainer(ModelTrainer):
         decay: float = 1e-5,
         iterations: float = 1e5,
     ) -> Optimizer:
-        """Return the optimizer."""
+        """Return the optimizer; a training that is resumed keeps the one that ``auto`` chose, whatever its length."""
+        state = self.saver.content
+        if state is not None and str(name).lower() == "auto":
+            name, lr = state["settings"]["optimizer"], state["settings"]["lr0"]
+            self.args.optimizer, self.args.lr0, self.args.warmup_bias_lr = name, lr, 0.0
         wanted = {"name": name, "lr": lr, "momentum": momentum, "decay": decay, "iterations": iterations}
         optimizer: Optimizer = self._answer(
             "build_optimizer", ctx=self.context(OptimizerContext, model=model, **wanted)

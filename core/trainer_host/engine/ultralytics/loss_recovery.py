@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ultralytics.utils import LOGGER
 
-from trainer_host.engine.ultralytics.not_finite import NotFinite, NotFiniteError, keep_batch, require_finite_weights
+from trainer_host.engine.ultralytics.not_finite import (
+    NotFinite,
+    NotFiniteError,
+    fix_of,
+    keep_batch,
+    require_finite_weights,
+)
 
 if TYPE_CHECKING:
     from trainer_host.base.type_aliases import Batch
@@ -74,7 +80,7 @@ class NotFiniteWatch:
         self._files.clear()
         back = trainer.saver.last_good() if trainer.loop.attempt < MOST_ATTEMPTS else None
         if back is None:
-            raise found.error(trainer.loop.attempt) from error
+            raise found.error(trainer.loop.attempt, fix_of(trainer)) from error
         entry, content = back
         attempt = trainer.loop.attempt + 1
         trainer.saver.recovered({**found.as_data(), "attempt": attempt, "state": entry.file})

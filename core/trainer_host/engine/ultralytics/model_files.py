@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 from ultralytics.utils.checks import check_model_file_from_stem
@@ -70,7 +71,8 @@ def missing_model(name: str, instead: str = ".") -> Problem | None:
             f"the link {name} points to a file that does not exist.", f"give the path of a checkpoint{instead}"
         )
     siblings = [f.name for f in path.parent.glob("*.pt") if f.is_file()] if path.parent.is_dir() else []
-    near = nearest(path.name, siblings) or nearest(path.name, GITHUB_ASSETS_NAMES)
+    published = get_close_matches(path.name, GITHUB_ASSETS_NAMES, n=1, cutoff=0.8) if path.parent == Path() else []
+    near = nearest(path.name, siblings) or next(iter(published), None)
     hint = f"Did you mean model={path.with_name(near)}?" if near else None
     return Problem(f"model {name} not found.", f"give the path of a checkpoint{instead}", hint=hint)
 

@@ -14,6 +14,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from trainer_host.base.atomic_io import atomic_write
 from trainer_host.base.errors import LossError, Problem
 from trainer_host.base.wording import counted, listed
+from trainer_host.engine.ultralytics.settings_validation import OPTIMIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 FOLDER = "not_finite"
-FIX = "lower lr0, train with amp=False, or check the labels for extreme values"
+CHECK = "check the labels for extreme values"
 
 
 class NotFiniteError(ArithmeticError):
@@ -71,12 +72,25 @@ class NotFinite:
         kept = str(self.kept) if self.kept else None
         return {"what": self.what, "epoch": self.epoch, "batch": self.batch, "files": list(self.files), "kept": kept}
 
-    def error(self, attempts: int) -> LossError:
+    def error(self, attempts: int, fix: str) -> LossError:
         """Return the error that ends the run, after attempts to recover."""
         tried = f", after {counted(attempts, 'recovery', 'recoveries')}" if attempts else ""
-        error = LossError(Problem(f"{self}{tried}.", FIX))
+        error = LossError(Problem(f"{self}{tried}.", fix))
         error.details["not_finite"] = self.as_data()
         return error
+
+
+def fix_of(trainer: HostTrainer) -> str:
+    """Return settings for another try: a tenth of the learning rate, whoever chose it, and full precision."""
+    rate, name = trainer.args.lr0, type(trainer.optimizer).__name__
+    chosen = trainer.host_run.resolved.settings.get("optimizer")
+    if str(chosen or "auto").lower() == "auto" and name in OPTIMIZERS:  # auto would choose the same rate again
+        rate = trainer.optimizer.param_groups[0].get("initial_lr", rate)
+        words = f"optimizer={name} lr0={rate / 10:.3g}"
+    else:
+        words = f"lr0={rate / 10:.3g}"
+    amp = " amp=False" if trainer.amp else ""
+    return f"train with a lower learning rate: {words}{amp}; or {CHECK}"
 
 
 def keep_batch(folder: Path, batch: Batch, epoch: int, number: int, what: str) -> Path | None:

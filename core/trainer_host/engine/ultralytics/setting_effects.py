@@ -107,9 +107,11 @@ ON_RESUME = {
 
 _WITH_MOMENTUM = frozenset({"auto", "sgd", "musgd", "rmsprop"})
 """Optimizers with a momentum, in the engine's sense; ``auto`` may choose one of them."""
+_CHOSEN = ("lr0", "momentum", "warmup_bias_lr")
+"""Settings that ``optimizer=auto`` chooses itself."""
 _NEEDS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], str, str | None], ...] = (
-    ("lr0 momentum warmup_bias_lr", lambda s: str(s["optimizer"]).lower() != "auto", "optimizer=auto chooses its own",
-     "name an optimizer: optimizer=AdamW"),
+    (" ".join(_CHOSEN), lambda s: str(s["optimizer"]).lower() != "auto", "optimizer=auto chooses its own",
+     "write optimizer={suited}"),
     ("warmup_momentum", lambda s: str(s["optimizer"]).lower() in _WITH_MOMENTUM,
      "the optimizer has no momentum to warm up", None),
     ("warmup_momentum warmup_bias_lr", lambda s: s["warmup_epochs"] > 0, "warmup_epochs is 0", None),
@@ -125,6 +127,8 @@ _NEEDS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], str, str | None], .
     ("project name exist_ok", lambda s: not s["save_dir"], "save_dir= names the folder", None),
 )  # fmt: skip
 """Settings that have an effect only together with others: the condition on all settings, the reason, the fix."""
+_OF_SGD = 0.005
+"""Least ``lr0`` that is one for SGD: the engine's own choices are 0.01 for SGD and 0.001 for Adam."""
 
 
 _ABOUT: dict[Lacking, tuple[str, str]] = {
@@ -202,6 +206,12 @@ def _listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def _suited_optimizer(settings: Mapping[str, Any]) -> str:
+    """Return an optimizer for which the given settings make sense, all of them."""
+    rate = settings.get("lr0", 0)
+    return "SGD" if "warmup_momentum" in settings or (isinstance(rate, float) and rate >= _OF_SGD) else "AdamW"
+
+
 def unused_settings(
     settings: Mapping[str, Any],
     command: Command,
@@ -211,7 +221,8 @@ def unused_settings(
 ) -> tuple[list[Problem], list[Problem]]:
     """Return what to refuse and what to warn of, for settings that a command does not use.
 
-    A setting at the engine's default is neither: a file with all settings of another run stays usable.
+    A setting at the engine's default is neither: a file with all settings of another run stays usable. Except for a
+    learning rate that is not from a file: ``optimizer=auto`` would replace it all the same.
 
     Args:
         settings: Known settings of the engine.
@@ -225,7 +236,7 @@ def unused_settings(
     unused: dict[tuple[str, str | None], list[str]] = {}
     every = {"save_dir": None, **engine_defaults(), **settings}
     for key, value in settings.items():
-        if value == engine_defaults().get(key):
+        if value == engine_defaults().get(key) and (key not in _CHOSEN or where(key) is not None):
             continue
         effect = effect_of(key, command, kind)
         shown = f"{key}={value}"
@@ -244,7 +255,7 @@ def unused_settings(
         Problem(
             f"{_listed([f'{k}={settings[k]}' for k in keys])} {'has' if len(keys) == 1 else 'have'} no effect"
             f"{reason if len(keys) == 1 else _plural(reason)}",
-            f"{fix}" if fix else None,
+            fix.replace("{suited}", _suited_optimizer(settings)) if fix else None,
             where(keys[0]),
         )
         for (reason, fix), keys in unused.items()

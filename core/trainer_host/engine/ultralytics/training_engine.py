@@ -9,6 +9,7 @@ import torch
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.results import TrainingOutcome
 from trainer_host.base.wording import counted
+from trainer_host.data.dataset_parts import parts_of
 from trainer_host.data.description import Description
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.state_files import StateFiles
@@ -93,7 +94,8 @@ class TrainingEngine:
         if not self.run.options.exact:
             self._use_wanted_threads()
         data = Description.of(self.trainer.description)
-        return {"fingerprint": data.fingerprint(), **({"skipped": dict(data.skipped)} if data.skipped else {})}
+        found = {"fingerprint": data.fingerprint(), "parts": parts_of(data)}
+        return {**found, **({"skipped": dict(data.skipped)} if data.skipped else {})}
 
     def _use_wanted_threads(self) -> None:
         """Use the number of threads that the user set on a CPU; the engine resets it when it validates."""
