@@ -109,12 +109,12 @@ def seed_generator(generator: Any, seed: int) -> None:
 
 
 def seed_all(held: Iterable[Any], seed: int) -> None:
-    """Seed the generators of the process, and others."""
-    random.seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)
-    torch.default_generator.manual_seed(seed)  # unlike torch.manual_seed, which also seeds devices
-    for generator in held:
-        seed_generator(generator, seed)
+    """Seed the generators of the process, and others, each with a seed of its own.
+
+    With one seed, two generators of a kind would draw the same numbers, such as those of two transforms.
+    """
+    for number, generator in enumerate((*PROCESS, *held)):  # torch's default generator: devices are not seeded
+        seed_generator(generator, seed_of(seed, number))
     cv2.setRNGSeed(seed & 0x7FFFFFFF)  # it cannot be read, so it is not put back
 
 
