@@ -33,7 +33,7 @@ def folder_of_run(run: str) -> Path:
     """
     path = Path(run).expanduser()
     if not path.exists():
-        raise SettingsError(Problem(f"run {run} not found.", _give(near_runs(run) or ["runs/TASK/train"])))
+        raise SettingsError(Problem(f"run {run} not found.", _give(near_runs(run)[:1] or ["runs/TASK/train"])))
     candidates = [path] if path.is_dir() else [path.parent, path.parent.parent]
     for folder in candidates:
         if (folder / FILE).is_file():
@@ -47,7 +47,7 @@ def _not_a_run(run: str, path: Path) -> SettingsError:
     if path.suffix == ".pt":
         return SettingsError(Problem(what, f"to train from its weights, trainer run model={run}"))
     inside = [display_path(one.parent.resolve()) for one in _newest_first(folder.glob(f"*/{FILE}"))]
-    return SettingsError(Problem(what, _give(inside[:MOST_NAMED] or near_runs(run))))
+    return SettingsError(Problem(what, _give(inside[:MOST_NAMED] or near_runs(run)[:1])))
 
 
 def _give(runs: Sequence[str]) -> str:
