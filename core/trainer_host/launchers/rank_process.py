@@ -1,0 +1,70 @@
+"""The process of one rank, for launchers that have a process of their own beside each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from trainer_host.base.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+POLL_S = 0.2
+"""Seconds between two looks at the process. Waiting within a signal handler for a process that is waited for already would
+never end, so nobody waits without a limit."""
+STOPPED = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED})
+
+
+class RankProcess:
+    """The process of one rank.
+
+    Args:
+        command: Words of its command.
+        environment: Its variables, besides those of this process.
+        ignored: Signals that it ignores until it handles them; otherwise they would kill it while it starts.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], ignored: Sequence[int] = ()) -> None:
+        self._asked = False
+        self._child = subprocess.Popen(  # noqa: S603
+            list(command),
+            env={**os.environ, **environment},
+            preexec_fn=(lambda: _ignore(ignored)) if ignored else None,
+        )
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code as a shell has it, with 128 added to the number of a signal that killed it; None if it runs."""
+        code = self._child.poll()
+        return 128 - code if code is not None and code < 0 else code
+
+    def stop(self) -> None:
+        """Ask the run to save its state and to end. A second request would end it at once, so only the first counts."""
+        if not self._asked and self.code is None:
+            self._child.send_signal(signal.SIGTERM)
+        self._asked = True
+
+    def save(self) -> None:
+        """Ask the run to save its state and to go on."""
+        if self.code is None:
+            self._child.send_signal(signal.SIGUSR1)
+
+    def kill(self) -> None:
+        """End the process at once, and wait for it."""
+        self._child.kill()
+        self._child.wait()
+
+    def wait(self) -> int:
+        """Wait for its end, and return its exit code."""
+        while (code := self.code) is None:
+            time.sleep(POLL_S)
+        return code
+
+
+def _ignore(numbers: Sequence[int]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
