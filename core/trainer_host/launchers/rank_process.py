@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
 POLL_S = 0.2
 """Seconds between two looks at the process. Waiting within a signal handler for a process that is waited for already would
 never end, so nobody waits without a limit."""
+_START = """
+import os, signal, sys
+for number in filter(None, sys.argv[2].split(",")):
+    signal.signal(int(number), signal.SIG_IGN)
+if sys.platform == "linux":  # whoever started it may be killed: then this process saves its state and ends too
+    import ctypes
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(143)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+"""Prepares the process before its program runs. A function between fork and exec is not safe with threads around it."""
 STOPPED = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 
 
@@ -26,15 +39,21 @@ class RankProcess:
         command: Words of its command.
         environment: Its variables, besides those of this process.
         ignored: Signals that it ignores until it handles them; otherwise they would kill it while it starts.
+        folder: Its working folder; by default that of this process.
+        output: The file descriptor that it writes its output to; by default that of this process.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], ignored: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        ignored: Sequence[int] = (),
+        folder: str | None = None,
+        output: int | None = None,
+    ) -> None:
         self._asked = False
-        self._child = subprocess.Popen(  # noqa: S603
-            list(command),
-            env={**os.environ, **environment},
-            preexec_fn=(lambda: _ignore(ignored)) if ignored else None,
-        )
+        start = [sys.executable, "-c", _START, str(os.getpid()), ",".join(map(str, map(int, ignored))), *command]
+        self._child = subprocess.Popen(start, env={**os.environ, **environment}, cwd=folder, stdout=output)  # noqa: S603
 
     @property
     def code(self) -> int | None:
@@ -64,7 +83,3 @@ class RankProcess:
             time.sleep(POLL_S)
         return code
 
-
-def _ignore(numbers: Sequence[int]) -> None:
-    for number in numbers:
-        signal.signal(number, signal.SIG_IGN)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, field_validator
@@ -19,7 +20,7 @@ from trainer_host.plugin.markers import hookimpl
 from trainer_host.plugin.plugin_spec import ExtensionSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from trainer_host.base.protocols import LaunchContext
@@ -132,10 +133,12 @@ class SlurmLauncher:
         from trainer_host.launchers.slurm_job import SlurmRank
 
         rank, users = SlurmRank(ctx.command, dict(ctx.environment)), _of_the_user()
+        before = {*executor.folder.glob("*")}
         try:
             with submitit.helpers.clean_env(), submitit.helpers.environment_variables(**users):
                 job = executor.submit(rank)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+            _remove({*executor.folder.glob("*"), *executor.folder.glob(".*")} - before)
             said = str(error).strip().splitlines() or ["no reason given"]
             what = f"Slurm refused the job: {said[-1].removeprefix('sbatch: ').removeprefix('error: ')}."
             raise SettingsError(Problem(what, "change the slurm. options: trainer plugins show slurm")) from error
@@ -179,6 +182,15 @@ class SlurmLauncher:
 def _of_the_user() -> dict[str, str]:
     """Return the variables by which users configure Slurm; all others of its names belong to a job around this one."""
     return {key: value for key, value in os.environ.items() if key == "SLURM_CONF" or key.startswith("SBATCH_")}
+
+
+def _remove(files: Iterable[Path]) -> None:
+    """Remove the files of a job that was refused, and their folder if nothing else is in it."""
+    with suppress(OSError):
+        for file in files:
+            file.unlink()
+            with suppress(OSError):
+                file.parent.rmdir()
 
 
 def _is_queued(job: str) -> bool:

@@ -60,8 +60,9 @@ class SlurmRank:
             self._end(code)
         if code in STOPPED:  # all were stopped: the first rank may still be saving the state
             sys.exit(ExitCode.DONE)
-        if code:
-            time.sleep(GRACE_S)
+        end = time.monotonic() + GRACE_S
+        while code and not self._signals and time.monotonic() < end:
+            time.sleep(POLL_S)
         sys.exit(code)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
