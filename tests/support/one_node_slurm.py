@@ -60,7 +60,8 @@ def running(folder: Path) -> Iterator[Path]:
     key.chmod(0o400)
     host, ports = socket.gethostname().partition(".")[0], _free_ports(2)
     settings = folder / "slurm.conf"
-    settings.write_text(SETTINGS.format(host=host, user=getpass.getuser(), folder=folder, ports=ports), encoding="utf-8")
+    text = SETTINGS.format(host=host, user=getpass.getuser(), folder=folder, ports=ports)
+    settings.write_text(text, encoding="utf-8")
     files = {"key-file": key, "log-file": "munged.log", "pid-file": "munged.pid", "seed-file": "munged.seed"}
     munged = [f"--{name}={folder / file}" for name, file in files.items()]
     commands = [

@@ -2,8 +2,8 @@
 
     python small_rank.py FOLDER TASK
 
-It writes where it is, then does what TASK says. ``wait`` waits for SIGTERM, saves its state and ends with 143; with a state
-it ends with 0 at once.
+It writes where it is, then does what TASK says. ``wait`` waits for SIGTERM, saves its state and ends with 143; with a
+state it ends with 0 at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -50,6 +51,22 @@ def starts(folder: Path, rank: int) -> list[dict[str, object]]:
     """Return what a rank wrote at each start."""
     path = folder / f"rank-{rank}.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
+def is_running(pid: object) -> bool:
+    try:
+        os.kill(int(str(pid)), 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

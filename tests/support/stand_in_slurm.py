@@ -1,13 +1,14 @@
-"""Slurm for one machine, as far as jobs of the host use it: ``sbatch``, ``srun``, ``scontrol``, ``squeue`` and ``scancel``.
+"""Slurm for one machine, as far as jobs of the host use it.
 
-It behaves as the manual pages of Slurm say:
+``sbatch``, ``srun``, ``scontrol``, ``squeue`` and ``scancel`` behave as the manual pages of Slurm say:
 
 - A job has one number for all its starts; SLURM_RESTART_COUNT counts those after the first.
-- ``srun`` starts a process for each task, with its place in SLURM_PROCID, SLURM_LOCALID and SLURM_NODEID, and ends with the
-  highest exit code. With ``--kill-on-bad-exit`` the first task that fails ends all others.
+- ``srun`` starts a process for each task, with its place in SLURM_PROCID, SLURM_LOCALID and SLURM_NODEID, and ends with
+  the highest exit code. With ``--kill-on-bad-exit`` the first task that fails ends all others.
 - The signal of ``--signal`` and the SIGTERM of ``scancel`` reach every process of every task, and not the script.
 
-Run as a script, it is the command of its first word; ``warn``, which Slurm does not have, lets the time of a job run out. STAND_IN_SLURM names the folder with a folder for each job.
+Run as a script, it is the command of its first word; ``warn``, which Slurm does not have, lets the time of a job run
+out. STAND_IN_SLURM names the folder with a folder for each job.
 """
 
 from __future__ import annotations

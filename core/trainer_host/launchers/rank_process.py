@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 POLL_S = 0.2
-"""Seconds between two looks at the process. Waiting within a signal handler for a process that is waited for already would
-never end, so nobody waits without a limit."""
+"""Seconds between two looks at the process. A signal handler that waits for a process which is waited for already would
+never return, so nobody waits without a limit."""
 _START = """
 import os, signal, sys
 for number in filter(None, sys.argv[2].split(",")):
@@ -82,4 +82,3 @@ class RankProcess:
         while (code := self.code) is None:
             time.sleep(POLL_S)
         return code
-

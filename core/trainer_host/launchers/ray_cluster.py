@@ -1,4 +1,4 @@
-"""The extension `ray`: ``trainer run exp.yaml --launcher ray`` starts the processes with Ray Train, on a cluster or here."""
+"""The extension `ray`: ``trainer run exp.yaml --launcher ray`` starts the processes with Ray Train."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ class Ray(BaseModel, frozen=True):
     Attributes:
         address: Address of the cluster, as ``ray.init`` has it; by default RAY_ADDRESS or a running cluster of this
             machine, and otherwise one that lasts as long as the run.
-        storage_path: Where Ray keeps the results, such as s3://bucket/runs or a shared folder; by default the run folder
-            alone has them.
+        storage_path: Where Ray keeps the run folder too, such as s3://bucket/runs; by default nowhere.
         cpus_per_process: Cores that each process reserves.
         gpus_per_process: GPUs that each process reserves; by default one if ``device=`` names GPUs.
         resources: Other resources that each process reserves, such as {accelerator_type:A100: 0.01}.
@@ -59,7 +58,7 @@ class RayLauncher:
         options = _options(ctx)
         own = not ray.is_initialized()
         try:
-            _connect(ray, options, ctx)
+            _connect(ray, options)
             return self._run(ray, ray_worker, ctx, options)
         finally:
             if own:
@@ -130,7 +129,7 @@ def _resources(ctx: LaunchContext, options: Ray) -> dict[str, float]:
     return {"CPU": options.cpus_per_process, **({"GPU": gpus} if gpus else {}), **options.resources}
 
 
-def _connect(ray: Any, options: Ray, ctx: LaunchContext) -> None:
+def _connect(ray: Any, options: Ray) -> None:
     """Connect to a cluster, or start one for this run.
 
     Raises:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,7 @@ NAME = "slurm"
 FOLDER = "slurm"
 """The folder below that of the run, with the script, the output and the exit codes of its jobs."""
 ENDED = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
+    ["BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "REVOKED", "TIMEOUT"]
 )
 """States of a job that is over, which the queue lists for a while."""
 SAFE_PATH = "export PYTHONSAFEPATH=1  # files of the working folder stand in for no module"
@@ -219,7 +221,10 @@ def _executor(kind: Any, ctx: LaunchContext, options: Slurm) -> Any:
     if options.warning >= 60 * minutes:
         what = f"slurm.warning={options.warning} is not less than slurm.time={options.time}."
         raise SettingsError(Problem(what, "give a longer slurm.time or a shorter slurm.warning, in seconds"))
-    executor = kind(folder=ctx.save_dir / FOLDER, max_num_timeout=options.requeues)
+    warning = import_package("submitit.slurm.slurm", NAME).SlurmJobEnvironment.USR_SIG
+    # Slurm may send the warning up to a minute early: before Python handles it, it would end the job.
+    patient = ["sh", "-c", f'trap "" {warning}; exec "$0" "$@"', sys.executable]
+    executor = kind(folder=ctx.save_dir / FOLDER, max_num_timeout=options.requeues, python=shlex.join(patient))
     executor.update_parameters(**_parameters(ctx, options, minutes))
     return executor
 

@@ -1,8 +1,8 @@
 """The part of `slurm` that runs within a job: submitit calls it in each task.
 
-Slurm signals every process of a step, so the run gets each signal itself: SIGTERM of a job that is cancelled or preempted
-saves its state and ends it, and a second one from here would cut that short. The warning before the end of the time only
-saves the state; the run then has to be stopped, and the job queued again.
+Slurm signals every process of a step, so the run gets each signal itself. SIGTERM, for a job that is cancelled or
+preempted, saves its state and ends it, and a second one from here would cut that short. The warning before the end of
+the time only saves the state: the run then has to be stopped, and the job queued again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ GRACE_S = 20.0
 
 @dataclass
 class SlurmRank:
-    """The process of one rank, and the signals that Slurm sends it. Submitted as plain data: no object of a run is pickled.
+    """The process of one rank, and the signals that Slurm sends it.
+
+    It is submitted as plain data: no object of a run is pickled.
 
     Attributes:
         command: Words of the command.

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.launchers.test_slurm import context, is_running, until
+from tests.core.launchers.test_slurm import context
 from tests.support import one_node_slurm, small_rank
+from tests.support.small_rank import is_running, until
 from trainer_host import ExitCode
 from trainer_host.launchers.slurm import SlurmLauncher
 
@@ -60,7 +61,7 @@ def test_a_failed_rank_ends_the_job_with_its_code(tmp_path: Path, slurm: SlurmLa
 @pytest.mark.timeout(500)
 def test_a_job_whose_time_is_up_is_requeued_and_goes_on(tmp_path: Path, slurm: SlurmLauncher) -> None:
     slurm.poll_s = 0.5
-    ctx = context(tmp_path / "run", time="1", warning=50, wait=True)  # Slurm's least time: the warning comes after 10 s
+    ctx = context(tmp_path / "run", time="2", warning=90, wait=True)  # the warning comes early, within a minute
     assert slurm.launch(ctx) == ExitCode.DONE
     for rank in (0, 1):
         first, second = small_rank.starts(ctx.save_dir, rank)

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from pydantic import ValidationError
 
 from tests.support import small_rank, stand_in_slurm
 from tests.support.recording_reporter import RecordingReporter
+from tests.support.small_rank import is_running, until
 from trainer_host import EnvironmentProblemError, ExitCode, SettingsError
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.launchers.slurm import Slurm, SlurmLauncher, minutes_of
 
-submitit = pytest.importorskip("submitit")
+pytest.importorskip("submitit")
 
 
 def context(folder: Path, task: str = "wait", processes: int = 2, **options: object) -> LaunchContext:
@@ -35,22 +36,6 @@ def context(folder: Path, task: str = "wait", processes: int = 2, **options: obj
         reporter=RecordingReporter(),
         options={"other": object(), "slurm": Slurm(**options)},
     )
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
-
-
-def is_running(pid: object) -> bool:
-    try:
-        os.kill(int(str(pid)), 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -84,9 +69,7 @@ def test_other_times_are_refused(time_limit: str) -> None:
         Slurm(time=time_limit)
 
 
-def test_the_script_is_shown_without_slurm_and_without_a_trace(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_script_is_shown_without_slurm_and_without_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     options = {"time": 30, "partition": "long", "nodes": 2, "setup": "module load cuda", "sbatch": {"mail_type": "END"}}
     ctx = replace(context(tmp_path / "run", processes=4, **options), devices=("0", "1"))
@@ -175,8 +158,6 @@ def test_a_signal_while_waiting_cancels_the_job(tmp_path: Path, slurm: SlurmLaun
     def interrupt() -> None:
         until(lambda: all(small_rank.starts(ctx.save_dir, rank) for rank in (0, 1)))
         os.kill(os.getpid(), signal.SIGTERM)
-
-    import threading
 
     thread = threading.Thread(target=interrupt)
     thread.start()

@@ -27,9 +27,7 @@ STAGES = (DatasetHooks, LoaderHooks, ModelHooks, TrainingHooks, EvaluationHooks,
 """The classes of `HookSpecs`, in the order of a run."""
 
 
-class HookSpecs(
-    DatasetHooks, LoaderHooks, ModelHooks, TrainingHooks, EvaluationHooks, PredictionHooks, LaunchHooks
-):
+class HookSpecs(DatasetHooks, LoaderHooks, ModelHooks, TrainingHooks, EvaluationHooks, PredictionHooks, LaunchHooks):
     """Every hook that a plugin may implement."""
 
 
