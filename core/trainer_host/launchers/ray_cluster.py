@@ -119,7 +119,7 @@ class _Call:
 
 
 def _options(ctx: LaunchContext) -> Ray:
-    return next((one for one in ctx.options.values() if isinstance(one, Ray)), Ray())
+    return next((one for one in ctx.options.values() if isinstance(one, Ray)), Ray.model_validate({}))
 
 
 def _resources(ctx: LaunchContext, options: Ray) -> dict[str, float]:

@@ -120,7 +120,7 @@ def run_rank(config: Mapping[str, Any]) -> None:
     work, status = config["work"], config["status"]
     place = ray.train.get_context()
     rank = place.get_world_rank()
-    shared = {"MASTER_ADDR": ray.util.get_node_ip_address(), "MASTER_PORT": str(_free_port())}
+    shared = {"MASTER_ADDR": str(ray.util.get_node_ip_address()), "MASTER_PORT": str(_free_port())}
     if rank == 0:
         shared["TORCHELASTIC_RESTART_COUNT"] = str(ray.get(status.start.remote()))
     shared = collective.broadcast_from_rank_zero(shared)
@@ -197,7 +197,7 @@ def outcome(ctx: LaunchContext, status: Any, result: Any, error: BaseException |
         rank, code = failure
         if code not in STOPPED:
             ctx.reporter.warn(f"rank {rank} ended with exit code {code}.")
-        return code
+        return int(code)
     if error is not None:
         what = f"Ray could not run the processes: {(str(error).strip().splitlines() or [type(error).__name__])[-1]}"
         raise EnvironmentProblemError(Problem(what, "look at the cluster: ray status")) from error

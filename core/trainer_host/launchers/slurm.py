@@ -150,9 +150,9 @@ class SlurmLauncher:
 
     def preview(self, ctx: LaunchContext) -> str:
         """Return the script that would be submitted."""
-        base = import_package("submitit", NAME).SlurmExecutor
+        submitit = import_package("submitit", NAME)
 
-        class AnywhereExecutor(base):  # type: ignore[misc]
+        class AnywhereExecutor(submitit.SlurmExecutor):  # type: ignore[name-defined,misc]
             """Writes scripts also on machines without Slurm."""
 
             @classmethod
@@ -205,7 +205,7 @@ def _is_queued(job: str) -> bool:
 
 
 def _options(ctx: LaunchContext) -> Slurm:
-    return next((one for one in ctx.options.values() if isinstance(one, Slurm)), Slurm())
+    return next((one for one in ctx.options.values() if isinstance(one, Slurm)), Slurm.model_validate({}))
 
 
 def _executor(kind: Any, ctx: LaunchContext, options: Slurm) -> Any:
