@@ -92,15 +92,15 @@ class RayLauncher:
             thread.start()
             asked = False
             while thread.is_alive():
+                if len(signals) > 1 or (signals and not ray.get(status.has_started.remote())):
+                    return _code_of(signals)  # nothing runs, or nobody waits: leaving ends the processes
                 if signals and not asked:
                     ctx.reporter.note("Stopping: the state is saved after this batch.")
                     status.stop.remote()
                     asked = True
                 time.sleep(POLL_S)
         code: int = worker.outcome(ctx, status, fit.value, fit.error)
-        if code == ExitCode.TERMINATED and signals[:1] == [signal.SIGINT]:
-            return ExitCode.INTERRUPTED  # the ranks get SIGTERM for either
-        return code
+        return _code_of(signals) if code == ExitCode.TERMINATED and signals else code
 
 
 class _Call:
@@ -116,6 +116,11 @@ class _Call:
             self.value = self._function()
         except BaseException as error:  # for the main thread
             self.error = error
+
+
+def _code_of(signals: list[int]) -> int:
+    """Return the exit code for the first signal; the ranks get SIGTERM for any."""
+    return ExitCode.INTERRUPTED if signals[0] == signal.SIGINT else ExitCode.TERMINATED
 
 
 def _options(ctx: LaunchContext) -> Ray:

@@ -59,6 +59,10 @@ class RunStatus:
         """Note that a rank failed."""
         self.failure = self.failure or (rank, code)
 
+    def has_started(self) -> bool:
+        """Return whether the processes were started."""
+        return self.starts > 0
+
     def read(self) -> tuple[bool, tuple[int, int] | None]:
         """Return whether the run is to stop, and which rank failed."""
         return self.stopping, self.failure

@@ -19,6 +19,10 @@ from trainer_host import EnvironmentProblemError, ExitCode
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.launchers.ray_cluster import Ray, RayLauncher
 
+VARIABLES = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "400",
+}  # a busy machine starts slowly
 TASKS = ("ok", "settings", "die-once", "wait")
 
 
@@ -28,7 +32,7 @@ def launched() -> Iterator[tuple[Path, dict[str, Any]]]:
     pytest.importorskip("ray.train")
     with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # sockets have short names
         words = [sys.executable, "-m", "tests.support.ray_launches", folder, *TASKS]
-        done = process(*words, cwd=ROOT, path=[ROOT], RAY_AUTH_MODE="disabled", RAY_DISABLE_IMPORT_WARNING="1")
+        done = process(*words, cwd=ROOT, path=[ROOT], **VARIABLES)
         assert done.code == 0, done.err[-3000:]
         yield Path(folder), json.loads(done.out.splitlines()[-1])
 
