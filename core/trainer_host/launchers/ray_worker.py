@@ -124,7 +124,7 @@ def run_rank(config: Mapping[str, Any]) -> None:
     work, status = config["work"], config["status"]
     place = ray.train.get_context()
     rank = place.get_world_rank()
-    shared = {"MASTER_ADDR": str(ray.util.get_node_ip_address()), "MASTER_PORT": str(_free_port())}
+    shared = {"MASTER_ADDR": _address(), "MASTER_PORT": str(_free_port())}
     if rank == 0:
         shared["TORCHELASTIC_RESTART_COUNT"] = str(ray.get(status.start.remote()))
     shared = collective.broadcast_from_rank_zero(shared)
@@ -182,6 +182,11 @@ def _restore(work: Work, first_of_machine: bool) -> None:
     if work.run and not run_file.exists():
         run_file.parent.mkdir(parents=True, exist_ok=True)
         run_file.write_bytes(work.run)
+
+
+def _address() -> str:
+    address: Any = ray.util.get_node_ip_address
+    return str(address())
 
 
 def _free_port() -> int:

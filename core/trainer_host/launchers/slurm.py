@@ -42,7 +42,7 @@ class Slurm(BaseModel, frozen=True):
     """The options.
 
     Attributes:
-        time: Time limit of a job, as ``sbatch --time`` has it, such as 04:00:00 or 1-12; a number means minutes.
+        time: Time limit of a job, as ``sbatch --time`` has it: 04:00:00, or 1-12 for days and hours.
         partition: Partition to submit to; by default that of the cluster.
         account: Account to charge.
         qos: Quality of service.
@@ -75,8 +75,10 @@ class Slurm(BaseModel, frozen=True):
 
     @field_validator("time", mode="before")
     @classmethod
-    def _of_minutes(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    def _not_a_number(cls, value: Any) -> Any:
+        if isinstance(value, (int, float)):  # YAML reads 4:00:00 as one, in seconds; to sbatch a number is minutes
+            raise ValueError("must be HOURS:MINUTES:SECONDS, in a YAML file within quotes")  # noqa: TRY004 - pydantic
+        return value
 
     @field_validator("time")
     @classmethod
@@ -152,7 +154,7 @@ class SlurmLauncher:
         """Return the script that would be submitted."""
         submitit = import_package("submitit", NAME)
 
-        class AnywhereExecutor(submitit.SlurmExecutor):  # type: ignore[name-defined,misc]
+        class AnywhereExecutor(submitit.SlurmExecutor):  # type: ignore[name-defined,misc,unused-ignore]
             """Writes scripts also on machines without Slurm."""
 
             @classmethod
