@@ -11,11 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import braceexpand
 import cv2
 import numpy as np
 import torch
-import webdataset as wds
 import yaml
 from torch.utils.data import DataLoader, IterableDataset, default_collate, get_worker_info
 from trainer_heatmap.data import as_tensor, read_rows
@@ -70,8 +68,10 @@ def read_index(ctx: DataContext) -> dict[str, Any]:
 
 def _split(content: Any, index: Path, split: str, offline: bool) -> dict[str, Any]:
     """Return the shards of a split as plain data."""
+    from braceexpand import braceexpand  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
     try:
-        names = [name for one in content["shards"] for name in braceexpand.braceexpand(str(one))]
+        names = [name for one in content["shards"] for name in braceexpand(str(one))]
         counts = content["samples"]
         counts = [int(counts)] * len(names) if isinstance(counts, int) else list(map(int, counts))
         if len(counts) != len(names) or not names or min(counts) < 1:
@@ -147,7 +147,8 @@ class ShardLoader:
     """
 
     def __init__(self, dataset: ShardDataset, workers: int) -> None:
-        self.dataset, self.batch_size, self.num_workers = dataset, dataset.batch, workers
+        self.dataset, self.num_workers = dataset, workers
+        self.batch_size: int | None = dataset.batch
         self.sampler = range(len(dataset))  # the training asks for its length
 
     def set_epoch(self, epoch: int) -> None:
@@ -163,6 +164,8 @@ class ShardLoader:
 
 def _samples(shards: Shards, pieces: Sequence[Any]) -> Iterator[dict[str, Any]]:
     """Yield the samples of some pieces; what comes before a piece in its shard is read and dropped."""
+    import webdataset as wds  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
     for piece in pieces:
         place, found = shards.places[piece.shard], 0
         with closing(wds.gopen(place)) as stream:
@@ -190,6 +193,8 @@ def shuffled(samples: Iterator[Any], buffer: int, generator: random.Random) -> I
 
 def pack(rows: Path, folder: Path, split: str, per_shard: int) -> dict[str, Any]:
     """Write the images and points of a CSV of `heatmap` into shards, and return their entry of the index."""
+    import webdataset as wds  # late, so that the task is listed where only its package is
+
     counts: list[int] = []
     found = read_rows(str(rows))
     for first in range(0, len(found), per_shard):

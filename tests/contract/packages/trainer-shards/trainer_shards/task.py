@@ -15,7 +15,7 @@ from trainer_host import hookimpl
 from trainer_shards import shards
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,19 @@ class Options(heatmap.Options, shards.Options):
     """Options of the network and of the stream."""
 
 
-class ShardHooks(heatmap.HeatmapHooks):
-    """Answers what concerns the data; the network is that of `heatmap`."""
+class ShardHooks:
+    """Answers what concerns the data; the network, and what follows from it, are those of `heatmap`."""
+
+    build_model = heatmap.HeatmapHooks.build_model
+    preprocess_batch = heatmap.HeatmapHooks.preprocess_batch
+    evaluate_best = heatmap.HeatmapHooks.evaluate_best
+    build_predictor = heatmap.HeatmapHooks.build_predictor
+    draw_prediction = heatmap.HeatmapHooks.draw_prediction
 
     @hookimpl
     def build_sample(self, ctx: host.SampleContext) -> host.Sample:
         """Draw the sample of `heatmap`, and pack it into shards."""
-        drawn = super().build_sample(ctx)
+        drawn = heatmap.HeatmapHooks().build_sample(ctx)
         content = yaml.safe_load(drawn.data.read_text(encoding="utf-8"))
         index: dict[str, Any] = {"points": content["points"]}
         for split, per_shard in (("train", 12), ("val", 16)):
@@ -43,11 +49,11 @@ class ShardHooks(heatmap.HeatmapHooks):
         return shards.read_index(ctx)
 
     @hookimpl
-    def check_dataset(self, ctx: host.DataContext) -> list[host.Finding]:
+    def check_dataset(self, ctx: host.DataContext) -> Iterator[host.Finding]:
         """Yield the shards that are missing. Their content is checked as it is read."""
-        places = [place for split in dict.fromkeys(("train", ctx.split)) for place in ctx.data[split]["shards"]]
-        lost = [place for place in places if "://" not in place and not Path(place).is_file()]
-        return [host.Finding("no-shard", "shard not found.", "correct its name in the index", one) for one in lost]
+        for place in (place for split in dict.fromkeys(("train", ctx.split)) for place in ctx.data[split]["shards"]):
+            if "://" not in place and not Path(place).is_file():
+                yield host.Finding("no-shard", "shard not found.", "correct its name in the index", place)
 
     @hookimpl
     def build_dataset(self, ctx: host.LoaderContext) -> shards.ShardDataset:
