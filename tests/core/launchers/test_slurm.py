@@ -12,11 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from pydantic import ValidationError
 
 from tests.support import small_rank, stand_in_slurm
+from tests.support.command import command, environment
 from tests.support.recording_reporter import RecordingReporter
 from tests.support.small_rank import is_running, until
+from tests.support.training import checkpoint_tensors
 from trainer_host import EnvironmentProblemError, ExitCode, SettingsError
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.launchers.slurm import Slurm, SlurmLauncher, minutes_of
@@ -49,9 +53,9 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmLaun
         until(lambda job=job: (job / "exit").exists())  # type: ignore[misc]
 
 
-def exit_code(job: str = "1") -> int:
+def exit_code(job: str = "1", seconds: float = 60) -> int:
     path = stand_in_slurm.job_folder(job) / "exit"
-    until(path.exists)
+    until(path.exists, seconds)
     return int(path.read_text(encoding="utf-8") or -1)
 
 
@@ -171,3 +175,25 @@ def test_a_signal_while_waiting_cancels_the_job(tmp_path: Path, slurm: SlurmLaun
     thread.join()
     assert code == ExitCode.TERMINATED
     assert (ctx.save_dir / "state").exists()
+
+
+@pytest.mark.train
+def test_a_training_that_was_requeued_ends_like_one_that_was_not(tmp_path: Path, slurm: SlurmLauncher) -> None:
+    words = ["run", "--task", "pose", "model=yolo11n-pose.yaml", "epochs=3", "imgsz=64", "batch=4", "plots=False"]
+    words += [f"project={tmp_path / 'runs'}", "--threads", "1"]
+    whole = command(*words, "name=whole", "--json", cwd=tmp_path)
+    assert whole.code == 0, whole.err
+    ctx = context(tmp_path / "job", processes=1)
+    run = tmp_path / "runs" / "cut"
+    resumable = (sys.executable, "-m", "trainer_host", *words, "name=cut", "--if-exists", "resume")
+    ctx = replace(ctx, command=resumable, environment=environment())
+    slurm.launch(ctx)
+    until(lambda: (run / "results.csv").exists(), 240)
+    subprocess.run(["warn", "1"], check=True)
+    assert exit_code(seconds=240) == 0
+    record = yaml.safe_load((run / "run.yaml").read_text(encoding="utf-8"))["record"]
+    assert (record["status"], len(record["resumed"])) == ("done", 1)
+    found, wanted = (
+        checkpoint_tensors(folder / "weights" / "last.pt") for folder in (run, tmp_path / "runs" / "whole")
+    )
+    assert not [key for key, value in wanted.items() if not torch.equal(value, found[key])]
