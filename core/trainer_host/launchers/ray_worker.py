@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
 GRACE_S = 20.0
 """Seconds that the other ranks have to end by themselves after one failed."""
-FINAL = STOPPED | (frozenset(ExitCode) - {ExitCode.DONE, ExitCode.BUG, ExitCode.STORAGE})
+FINAL = STOPPED | {
+    *(
+        ExitCode.USAGE,
+        ExitCode.SETTINGS,
+        ExitCode.DATASET,
+        ExitCode.PLUGIN,
+        ExitCode.UNSAFE,
+        ExitCode.LOSS,
+        ExitCode.MEMORY,
+    )
+}
 """Exit codes after which another start would end in the same way, or is not wanted."""
 
 
