@@ -6,7 +6,9 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,6 +66,55 @@ def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == (
         "--launcher ray needs the package ray, which is not installed. Fix: pip install 'trainer-host[ray]'"
     )
+
+
+class Kept:
+    """A checkpoint of Ray, with one file."""
+
+    def to_directory(self, path: str) -> None:
+        Path(path, "weights").mkdir(parents=True)
+        Path(path, "weights", "last.pt").write_bytes(b"kept")
+
+
+def work(folder: Path) -> Any:
+    from trainer_host.launchers.ray_worker import Work
+
+    return Work(
+        ("trainer",), {}, str(folder), str(folder / "run" / "run.yaml"), b"task: small", str(folder / "run"), True
+    )
+
+
+def test_a_machine_without_the_run_folder_gets_what_was_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = pytest.importorskip("ray.train")
+    from trainer_host.launchers import ray_worker
+
+    monkeypatch.setattr(train, "get_checkpoint", lambda: None)
+    ray_worker._restore(work(tmp_path), False)
+    assert not (tmp_path / "run").exists(), "one process of a machine does it"
+    ray_worker._restore(work(tmp_path), True)
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["run.yaml"]
+    monkeypatch.setattr(train, "get_checkpoint", Kept)
+    ray_worker._restore(work(tmp_path), True)
+    assert not (tmp_path / "run" / "weights").exists(), "a folder that is there is newer"
+    (tmp_path / "run" / "run.yaml").unlink()
+    (tmp_path / "run").rmdir()
+    ray_worker._restore(work(tmp_path), True)
+    assert {file.name for file in (tmp_path / "run").iterdir()} == {"run.yaml", "weights"}
+
+
+def test_the_run_folder_is_brought_to_the_machine_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray.train")
+    from trainer_host.launchers import ray_worker
+
+    monkeypatch.setattr(ray_worker.ray, "get", lambda value: value)
+    status = SimpleNamespace(read=SimpleNamespace(remote=lambda: (False, None)))
+    ctx = replace(context(), save_dir=tmp_path / "run")
+    assert ray_worker.outcome(ctx, status, SimpleNamespace(checkpoint=Kept()), None) == ExitCode.DONE
+    assert (tmp_path / "run" / "weights" / "last.pt").read_bytes() == b"kept"
+    with pytest.raises(EnvironmentProblemError, match="Ray could not run the processes: no such node"):
+        ray_worker.outcome(ctx, status, None, RuntimeError("several lines\nno such node"))
 
 
 @pytest.mark.slow
