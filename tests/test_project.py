@@ -45,8 +45,9 @@ def imported(file: Path) -> Iterator[str]:
 
 def test_everything_that_is_imported_is_declared() -> None:
     extras = {name: names(listed) for name, listed in PROJECT["optional-dependencies"].items()}
-    # h5py belongs to formats that ask for their extra; the kit for plugins runs in the pytest of their authors.
-    allowed = names(PROJECT["dependencies"]) | extras["deeplabcut"] | extras["sleap"] | {"pytest"}
+    # Formats and launchers ask for their extra; the kit for plugins runs in the pytest of their authors.
+    optional = extras["deeplabcut"] | extras["sleap"] | extras["ray"] | extras["slurm"]
+    allowed = names(PROJECT["dependencies"]) | optional | {"pytest"}
     missing = {
         f"{file.relative_to(ROOT)}: {module}"
         for folder in ("core", "plugins")

@@ -35,6 +35,8 @@ class RunContext:
         device: The device that computes; None before there is one, as when a dataset is checked.
         engine: The engine's trainer; None in ``val`` and ``predict``, except for tasks made from a trainer class. It
             carries no promise of stability.
+        rank: The number of this process among those of the run, counted from 0.
+        world_size: The number of processes of the run.
     """
 
     task: str
@@ -47,6 +49,8 @@ class RunContext:
     offline: bool = False
     device: Device | None = None
     engine: Trainer = None
+    rank: int = 0
+    world_size: int = 1
 
     def options_for(self, kind: type[T]) -> T:
         """Return the options of the plugin that declared ``kind`` as its options.
