@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import UnreadableImage
     from trainer_host.base.type_aliases import Batch, Image, Module, Tensor, Trainer
     from trainer_host.base.vision import AnnotatedImage, Detections
@@ -163,4 +165,49 @@ class Prediction(Protocol):
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as plain data that JSON can hold."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchContext:
+    """Processes to start, which train one run together.
+
+    Attributes:
+        run_file: The resolved run.
+        save_dir: The run folder.
+        processes: Number of processes, on all machines together.
+        devices: Devices of the processes on one machine, as the user gave them; empty for the default.
+        max_restarts: How often to start all processes again after one of them failed.
+        command: Words of the command of one process. Given again, it goes on from the newest state of the run.
+        environment: Variables of the processes, besides those that say their ranks.
+        reporter: Shows where the processes are.
+        options: Options of each plugin of the run, by the plugin's name.
+    """
+
+    run_file: Path
+    save_dir: Path
+    processes: int
+    devices: tuple[str, ...] = ()
+    max_restarts: int = 0
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    reporter: Reporter
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Launcher(Protocol):
+    """Starts the processes of a run.
+
+    Each gets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT in its environment.
+    """
+
+    def launch(self, ctx: LaunchContext) -> int:
+        """Start the processes, wait for them, and return the exit code of the command.
+
+        A launcher that hands the run to a queue may return when it is queued.
+        """
+        ...
+
+    def preview(self, ctx: LaunchContext) -> str:
+        """Return what `launch` would start, as text for ``--dry-run``; nothing is started or written."""
         ...

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.launched_rank import LaunchedRank
 from trainer_host.base.request import from_environment, from_file
 from trainer_host.base.settings import name_of
 from trainer_host.plugin.discovery import OBJECT
@@ -41,7 +43,8 @@ def open_request(
     request = given.over(from_environment(given.command, door))
     if request.options.settings_file is not None:
         file = from_file(request.options.settings_file, request.command)
-        request = request.over(replace(vetted(file, request), record=_repeated(file, request)))
+        trusted = file if is_run_of_launcher(file) else vetted(file, request)
+        request = request.over(replace(trusted, record=_repeated(file, request)))
     own = [*([] if task is None else [task]), *given.options.plugins]
     found = registry.without(request.off) if registry is not None else Registry.installed(request.off)
     registry, names = found.with_plugins(own)
@@ -53,6 +56,12 @@ def open_request(
         request = request.with_options(plugins=tuple(plugins))
     refuse_absent_objects(request, {*names, given.options.task, *given.settings})
     return request, registry
+
+
+def is_run_of_launcher(request: Request) -> bool:
+    """Return whether a settings file is the run that a session has written for its ranks, and has vetted before."""
+    rank = LaunchedRank.of(os.environ)
+    return rank is not None and request.file is not None and request.file.absolute() == rank.run_file
 
 
 def _repeated(file: Request, asked: Request) -> dict[str, Any]:

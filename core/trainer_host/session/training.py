@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
@@ -20,13 +21,29 @@ from trainer_host.base.errors import (
 )
 from trainer_host.base.findings import DatasetError
 from trainer_host.base.folder_lock import FILE as LOCK
+from trainer_host.base.launched_rank import LaunchedRank
+from trainer_host.base.rank_failures import FOLDER as RANKS
+from trainer_host.base.reporting import NullReporter
 from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error
+from trainer_host.engine.process_group import SingleProcess
 from trainer_host.engine.process_state import preserved_state
 from trainer_host.engine.resumption import Resumption
 from trainer_host.engine.state_files import StateEntry, StateFiles
+from trainer_host.session.launching import launch_if_asked
 from trainer_host.session.opening import objects_of, refuse_absent_objects
+from trainer_host.session.ranks import (
+    DATASET,
+    Crew,
+    finish,
+    follow,
+    joined,
+    peers_watched,
+    reporter_of_rank,
+    share_plan,
+    with_recorded_origins,
+)
 from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.recorded_run import RecordedRun
 from trainer_host.session.resolution import resolve, setting_problems
@@ -72,17 +89,45 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
     Raises:
         TrainerError: For every cause that is expected.
     """
+    if (launched := launch_if_asked(request, registry, reporter)) is not None:
+        return launched
+    reporter = reporter_of_rank(reporter)
     stop = StopRequest(notify=reporter.note)
     try:
-        request, folder = split_resume(request)
-        with working_engine(_recorded(folder, request), registry, reporter) as engine, stop.listening():
-            if folder is not None:
-                return resume(folder, request, registry, reporter, stop, engine)
-            run = resolve(request, registry, reporter, engine)
-            with _prepared(run, engine, reporter):
-                return begin(run, request, registry, reporter, stop)
+        request, folder = split_resume(with_recorded_origins(request))
+        known = _recorded(folder, request)
+        device = {**known.values, **request.values}.get("device")
+        with working_engine(known, registry, reporter) as engine, stop.listening(), joined(device) as group:
+            if not group.ranks.is_first:
+                return follow(group, request, registry, stop, lambda run: _prepared(run, engine, reporter))
+            with Crew(group).leading() as crew:
+                result = _lead(folder, request, registry, reporter, stop, engine, crew)
+            finish(group, result)
+            return result
     finally:
         reporter.close()
+
+
+def _lead(
+    folder: Path | None,
+    request: Request,
+    registry: Registry,
+    reporter: Reporter,
+    stop: StopRequest,
+    engine: Engine,
+    crew: Crew,
+) -> RunResult:
+    """Train as the first process of a run, or its only one."""
+    rank = LaunchedRank.of(os.environ)
+    if rank is not None and folder is None and rank.has_begun:
+        folder, request = rank.run_folder, in_its_folder(request)
+    if folder is not None:
+        return resume(folder, request, registry, reporter, stop, engine, crew)
+    run = resolve(request, registry, reporter if rank is None else NullReporter(), engine)
+    with _prepared(run, engine, reporter):
+        if rank is not None:
+            return _train_in(rank.run_folder, run, reporter, stop, crew)
+        return begin(run, request, registry, reporter, stop, crew)
 
 
 def _recorded(folder: Path | None, request: Request) -> Request:
@@ -101,34 +146,43 @@ def _prepared(run: LiveRun, engine: Engine, reporter: Reporter) -> Iterator[None
             yield
 
 
-def begin(run: LiveRun, request: Request, registry: Registry, reporter: Reporter, stop: StopRequest) -> RunResult:
+def begin(
+    run: LiveRun, request: Request, registry: Registry, reporter: Reporter, stop: StopRequest, crew: Crew
+) -> RunResult:
     """Train in the folder that the request chooses, or go on with the run that is in it."""
     if_exists = request.options.if_exists
     if if_exists is None or if_exists == "new":
-        return train(run, reporter, stop)
+        return train(run, reporter, stop, crew)
     folder, is_new = claim_named_folder(run.chain.name, run.resolved.settings, if_exists)
     if is_new:
-        return _train_in(folder, run, reporter, stop)
-    return resume(folder, in_its_folder(request), registry, reporter, stop, run.engine)
+        return _train_in(folder, run, reporter, stop, crew)
+    return resume(folder, in_its_folder(request), registry, reporter, stop, run.engine, crew)
 
 
-def train(run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:
+def train(run: LiveRun, reporter: Reporter, stop: StopRequest, crew: Crew) -> RunResult:
     """Train in a new folder, which holds the record of the run."""
-    return _train_in(claim_folder(run.chain.name, run.resolved.settings), run, reporter, stop)
+    return _train_in(claim_folder(run.chain.name, run.resolved.settings), run, reporter, stop, crew)
 
 
-def _train_in(folder: Path, run: LiveRun, reporter: Reporter, stop: StopRequest) -> RunResult:
+def _train_in(folder: Path, run: LiveRun, reporter: Reporter, stop: StopRequest, crew: Crew) -> RunResult:
     """Train in a folder, which holds the record of the run."""
     before = {entry.name for entry in folder.iterdir()}
     lock = hold_folder(folder, reporter)
     try:
-        return _Work(run, folder, RunRecord(folder, run.resolved), reporter, stop, lock, before).carry_out()
+        run = share_plan(crew, run, folder, ())
+        return _Work(run, folder, RunRecord(folder, run.resolved), reporter, stop, lock, before, crew=crew).carry_out()
     finally:
         lock.release()
 
 
 def resume(
-    folder: Path, request: Request, registry: Registry, reporter: Reporter, stop: StopRequest, engine: Engine
+    folder: Path,
+    request: Request,
+    registry: Registry,
+    reporter: Reporter,
+    stop: StopRequest,
+    engine: Engine,
+    crew: Crew,
 ) -> RunResult:
     """Go on with the run of a folder; a finished one is left as it is.
 
@@ -138,11 +192,13 @@ def resume(
     lock = hold_folder(folder, reporter)
     try:
         names = {f.name for f in folder.iterdir()}
-        if all(name == LOCK or name.endswith(".part") for name in names):
+        if all(name in {LOCK, RANKS} or name.endswith(".part") for name in names):
             # It was claimed by a process that ended before it wrote a record.
             run = resolve(request, registry, reporter, engine)
             with _prepared(run, engine, reporter):
-                return _Work(run, folder, RunRecord(folder, run.resolved), reporter, stop, lock, set()).carry_out()
+                run = share_plan(crew, run, folder, ())
+                record = RunRecord(folder, run.resolved)
+                return _Work(run, folder, record, reporter, stop, lock, set(), crew=crew).carry_out()
         recorded = RecordedRun.read(folder, request)
         more = more_epochs(request, recorded, engine)
         joined, changed = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
@@ -158,10 +214,11 @@ def resume(
         accept(found, request.options.allow, reporter)
         announce(recorded, state, run.resolved.settings.get("epochs"), changed, reporter)
         before = {each.name for each in folder.iterdir()}
+        run = share_plan(crew, run, folder, state.entries if state else ())
         record = RunRecord(folder, run.resolved, recorded.record)
         resumed = _Resumed(state.entries if state else (), [*changed, *found], request.options.allow)
         with _prepared(run, engine, reporter):
-            return _Work(run, folder, record, reporter, stop, lock, before, resumed).carry_out()
+            return _Work(run, folder, record, reporter, stop, lock, before, resumed, crew=crew).carry_out()
     finally:
         lock.release()
 
@@ -224,6 +281,7 @@ class _Work:
         before: Names of what was in the folder before.
         resumed: What it is resumed from; None for a new run.
         began: Whether it has trained.
+        crew: The processes that carry it out.
     """
 
     run: LiveRun
@@ -235,6 +293,7 @@ class _Work:
     before: Collection[str]
     resumed: _Resumed | None = None
     began: bool = False
+    crew: Crew = field(default_factory=lambda: Crew(SingleProcess()))
 
     def carry_out(self) -> RunResult:
         """Train, and return the outcome."""
@@ -279,6 +338,7 @@ class _Work:
         chain = self.run.chain
         with blamed(chain.manager, self.run.engine):
             dataset = training.prepare()
+            self.crew.tell(DATASET)
             self.record.read(dataset)
             if self.resumed is None:
                 report(differences(self.run, dataset.get("fingerprint")), self.run, self.reporter)
@@ -291,7 +351,10 @@ class _Work:
             if self.resumed is None and self.record.begin():
                 StateFiles(self.save_dir / "weights").remove()  # of an earlier run in the folder
             self.began = True
-            outcome = training.train()
+            if (rank := LaunchedRank.of(os.environ)) is not None:
+                rank.begin()
+            with peers_watched(self.crew.group.ranks):
+                outcome = training.train()
         if outcome.interrupted:
             self.stop.over = True  # what is left is to record it
             raise self.stop.error(self.kept(outcome.last))

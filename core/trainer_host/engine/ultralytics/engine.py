@@ -233,11 +233,12 @@ class UltralyticsEngine:
         stop: StopRequest,
         resume: Resumption | None = None,
         record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
+        scratch: Path | None = None,
     ) -> Training:
         """Return a training that has not begun."""
         from trainer_host.engine.ultralytics.training_engine import TrainingEngine
 
-        return TrainingEngine(run, save_dir, reporter, stop, resume, record)
+        return TrainingEngine(run, save_dir, reporter, stop, resume, record, scratch)
 
     def trained_model(self, checkpoint: Checkpoint, run: LiveRun, settings: Mapping[str, Any]) -> EngineModel:
         """Return the model of a checkpoint, on its device."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from trainer_host.base.results import TrainingOutcome
 from trainer_host.base.wording import counted
 from trainer_host.data.description import Description
 from trainer_host.engine.progress import ProgressCallbacks
+from trainer_host.engine.rank_devices import device_of_rank
 from trainer_host.engine.state_files import StateFiles
 from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
 from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
@@ -60,6 +62,7 @@ class TrainingEngine:
         stop: A request to end the run early.
         resume: The state that it goes on from; None for a new run.
         record: Records the state files that are there, the newest last.
+        scratch: Where this process writes if it is not the first of its run.
     """
 
     def __init__(
@@ -70,9 +73,13 @@ class TrainingEngine:
         stop: StopRequest,
         resume: Resumption | None = None,
         record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
+        scratch: Path | None = None,
     ) -> None:
         self.resume, self.states, self.stop = resume, StateFiles(save_dir / "weights", record=record), stop
-        self.run, self.values, self.save_dir = run, run.resolved.settings, save_dir
+        self.run, self.values, self.save_dir = run, dict(run.resolved.settings), save_dir
+        self.scratch = scratch
+        if (ranks := run.group.ranks).world_size > 1:
+            self.values["device"] = device_of_rank(self.values.get("device"), ranks)
         self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
         self.trainer: HostTrainer | None = None
 
@@ -80,18 +87,24 @@ class TrainingEngine:
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
         refuse_device(self.values.get("device"))
-        events = engine_callbacks(self.run.options.trackers, self.run.options.offline)
+        trackers = self.run.options.trackers if self.scratch is None else ()
+        events = engine_callbacks(trackers, self.run.options.offline)
         for event, function in self.progress.events(resumed=self.resume is not None).items():
             events[event] = [*events[event], function]
         # Only a default that the engine no longer has: what it has itself is not given to its trainer again.
         ours = engine_defaults()
         kept = {key: value for key, value in self.run.resolved.defaults.items() if value != ours.get(key)}
-        overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.save_dir)}
+        overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.scratch or self.save_dir)}
+        if self.scratch is not None:
+            overrides["plots"] = False
         with gc_paused():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
             provide_fonts()  # the final evaluation asks for one, also without plots
-        self.trainer.saver = self._saver(bool(self.trainer.args.save))
+        if self.scratch is not None:  # checkpoints of the first process are read by all
+            self.trainer.wdir = self.save_dir / "weights"
+            self.trainer.last, self.trainer.best = (self.trainer.wdir / name for name in ("last.pt", "best.pt"))
+        self.trainer.saver = self._saver(bool(self.trainer.args.save) and self.scratch is None)
         if not self.run.options.exact:
             self._use_wanted_threads()
         data = Description.of(self.trainer.description)
@@ -99,7 +112,9 @@ class TrainingEngine:
 
     def _use_wanted_threads(self) -> None:
         """Use the number of threads that the user set on a CPU; the engine resets it when it validates."""
-        wanted = self.run.options.threads
+        wanted, ranks = self.run.options.threads, self.run.group.ranks
+        if wanted is None and ranks.world_size > 1:  # the engine's number is that of one process on the machine
+            wanted = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // ranks.local_world_size))
         if wanted is None or self.trainer is None or self.trainer.device.type != "cpu":
             return
 

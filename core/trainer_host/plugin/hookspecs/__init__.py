@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.plugin.hookspecs.dataset_hooks import DatasetHooks
 from trainer_host.plugin.hookspecs.evaluation_hooks import EvaluationHooks
+from trainer_host.plugin.hookspecs.launch_hooks import LaunchHooks
 from trainer_host.plugin.hookspecs.loader_hooks import LoaderHooks
 from trainer_host.plugin.hookspecs.model_hooks import ModelHooks
 from trainer_host.plugin.hookspecs.prediction_hooks import PredictionHooks
@@ -22,11 +23,11 @@ from trainer_host.plugin.hookspecs.training_hooks import TrainingHooks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STAGES = (DatasetHooks, LoaderHooks, ModelHooks, TrainingHooks, EvaluationHooks, PredictionHooks)
+STAGES = (DatasetHooks, LoaderHooks, ModelHooks, TrainingHooks, EvaluationHooks, PredictionHooks, LaunchHooks)
 """The classes of `HookSpecs`, in the order of a run."""
 
 
-class HookSpecs(DatasetHooks, LoaderHooks, ModelHooks, TrainingHooks, EvaluationHooks, PredictionHooks):
+class HookSpecs(DatasetHooks, LoaderHooks, ModelHooks, TrainingHooks, EvaluationHooks, PredictionHooks, LaunchHooks):
     """Every hook that a plugin may implement."""
 
 

@@ -1,0 +1,247 @@
+"""The processes of a run in its session: the first one decides and writes, the others follow it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from trainer_host.base.errors import Problem, RankError, TrainerError
+from trainer_host.base.launched_rank import LaunchedRank
+from trainer_host.base.option_declaration import Origin
+from trainer_host.base.ranks import Ranks, rank_variables, ranks_of_environment
+from trainer_host.base.reporting import NullReporter, RankReporter
+from trainer_host.base.request import part_of
+from trainer_host.base.resolved_run import ResolvedRun
+from trainer_host.base.results import Ending, RunResult, StartingWeights
+from trainer_host.base.signals import unhandled
+from trainer_host.base.temporaries import temporary_folder
+from trainer_host.engine.process_group import SingleProcess, join
+from trainer_host.engine.rank_devices import device_of_rank
+from trainer_host.engine.resumption import Resumption
+from trainer_host.engine.state_files import StateEntry
+from trainer_host.session.opening import is_run_of_launcher
+from trainer_host.session.resolution import load_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.base.request import Request
+    from trainer_host.base.signals import StopRequest
+    from trainer_host.engine.process_group import ProcessGroup
+    from trainer_host.engine.protocol import LiveRun
+    from trainer_host.plugin.registry import Registry
+
+TIMEOUT = timedelta(hours=6)
+"""How long a rank waits for the others: the first one may read a large dataset meanwhile."""
+PLAN, DATASET = "plan", "dataset"
+LOST = re.compile(
+    r"gloo|nccl|connectFullMesh|[Cc]onnection (?:closed|reset|refused)|[Bb]roken pipe|TCPStore|DistStoreError", re.ASCII
+)
+"""Texts of torch for a peer that is gone."""
+
+
+@dataclass
+class Crew:
+    """The processes of a run, as the first one leads them.
+
+    Attributes:
+        group: The processes.
+        told: What the others know: nothing, the plan, or that the dataset was read.
+    """
+
+    group: ProcessGroup
+    told: tuple[str, ...] = ()
+
+    def tell(self, what: str, value: Any = True) -> None:
+        """Have the others go on with a value; they wait for it."""
+        self.told = (*self.told, what)
+        self.group.broadcast(value)
+
+    @contextmanager
+    def leading(self) -> Iterator[Crew]:
+        """Have the others end when this process fails while they wait for it."""
+        try:
+            yield self
+        except BaseException:
+            if self.group.ranks.world_size > 1 and DATASET not in self.told:
+                with suppress(Exception):  # they may be gone
+                    self.group.broadcast(None)
+            raise
+
+    def wait(self) -> Any:
+        """Return the value that the first process tells.
+
+        Raises:
+            RankError: If it failed.
+        """
+        with unhandled():  # a process that waits has nothing to save
+            value = self.group.broadcast(None)
+        if value is None:
+            raise RankError(Problem("rank 0 failed before the training began."))
+        return value
+
+
+@contextmanager
+def joined(device: Any) -> Iterator[ProcessGroup]:
+    """Join the other processes of the run, if there are some.
+
+    Args:
+        device: The setting ``device``.
+
+    Raises:
+        RankError: If another process was lost.
+    """
+    ranks = ranks_of_environment(os.environ)
+    if ranks.world_size == 1:
+        yield SingleProcess()
+        return
+    os.environ.update(rank_variables(os.environ))
+    if (launched := LaunchedRank.of(os.environ)) is not None:
+        launched.enter(ranks.rank)
+    with peers_watched(ranks), ExitStack() as stack:
+        with unhandled():
+            group = stack.enter_context(join(ranks, device_of_rank(device, ranks), TIMEOUT))
+        yield group
+
+
+@contextmanager
+def peers_watched(ranks: Ranks) -> Iterator[None]:
+    """Translate what torch raises when another process is gone, if there are others.
+
+    Raises:
+        RankError: If one is gone.
+    """
+    try:
+        yield
+    except TrainerError:
+        raise
+    except Exception as error:
+        if ranks.world_size == 1:
+            raise
+        if type(error).__module__.startswith("torch") or (
+            isinstance(error, (RuntimeError, OSError)) and LOST.search(str(error))
+        ):
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            what = f"the connection to another process of the run was lost ({text.rstrip('.')})."
+            raise RankError(Problem(what, "see the message of the process that failed")) from error
+        raise
+
+
+def share_plan(crew: Crew, run: LiveRun, folder: Path, entries: Sequence[StateEntry]) -> LiveRun:
+    """Tell the others what to do, and return the run with its processes."""
+    group = crew.group
+    if group.ranks.world_size == 1:
+        return run
+    options = replace(run.resolved.options, processes=group.ranks.world_size)
+    run = replace(run, group=group, resolved=run.resolved.model_copy(update={"options": options}))
+    plan = {"run": run.resolved.text(), "folder": str(folder), "states": [one.as_data() for one in entries]}
+    crew.tell(PLAN, plan)
+    return run
+
+
+def follow(
+    group: ProcessGroup,
+    request: Request,
+    registry: Registry,
+    stop: StopRequest,
+    prepared: Callable[[LiveRun], AbstractContextManager[None]],
+) -> RunResult:
+    """Train as the first rank says, and return the outcome that it has.
+
+    Args:
+        group: The processes.
+        request: What was asked for, of which the first rank decides everything.
+        registry: The plugins to choose from.
+        stop: Whether it is to end early.
+        prepared: Prepares the engine of the run.
+    """
+    crew = Crew(group)
+    plan = crew.wait()
+    run = replace(_run_of(plan["run"], registry.without(request.off)), group=group)
+    folder, entries = Path(plan["folder"]), tuple(map(StateEntry.of_data, plan["states"]))
+    resumption = Resumption(entries) if entries else None
+    with prepared(run), _scratch(folder, group.ranks.rank) as scratch:
+        training = run.engine.training(run, folder, NullReporter(), stop, resumption, _no_record, scratch=scratch)
+        crew.wait()  # for the dataset, which is in the cache then
+        training.prepare()
+        outcome = training.train()
+        if outcome.interrupted:
+            stop.over = True
+            raise stop.error("rank 0 saves the state")
+        final = group.broadcast(None)
+        group.barrier()
+    return replace(_result(final), best=_path(final["best"]), last=_path(final["last"]))
+
+
+def finish(group: ProcessGroup, result: RunResult) -> None:
+    """Give the others the outcome, and wait until they have it."""
+    if group.ranks.world_size > 1:
+        group.broadcast(result.as_json())
+        group.barrier()
+
+
+def _result(final: Mapping[str, Any]) -> RunResult:
+    weights = final["weights"]
+    return RunResult(
+        task=final["task"],
+        save_dir=Path(final["save_dir"]),
+        best=None,
+        last=None,
+        epochs=final["epochs"],
+        metrics=dict(final["metrics"]),
+        best_epoch=final["best_epoch"],
+        ending=Ending(final["stop_reason"], final["stop_message"], final["planned_epochs"]),
+        weights=StartingWeights.of_data(weights) if weights else None,
+        resumed_from=final["resumed_from"],
+        nothing_done=final["nothing_done"],
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _no_record(_: Sequence[StateEntry]) -> None:
+    """Leave the record to the first rank."""
+
+
+def _run_of(text: str, registry: Registry) -> LiveRun:
+    """Return the run that the first rank has resolved."""
+    with tempfile.TemporaryDirectory(prefix="trainer-") as folder:
+        file = Path(folder, "run.yaml")
+        file.write_text(text, encoding="utf-8")
+        return load_run(ResolvedRun.read(file), registry)
+
+
+@contextmanager
+def _scratch(folder: Path, rank: int) -> Iterator[Path]:
+    """Make a folder for what this rank writes; it is removed on leaving, or by the next run if this one is killed."""
+    parent = folder if folder.is_dir() else Path(tempfile.gettempdir())
+    with temporary_folder(parent / f"rank-{rank}") as scratch:
+        yield scratch
+
+
+def with_recorded_origins(request: Request) -> Request:
+    """Return the request of a launched rank with the origins of its settings as they were for whoever launched it."""
+    if not is_run_of_launcher(request):
+        return request
+    origins, known = part_of(request.record, "origins"), get_args(Origin)
+    settings = {
+        key: replace(one, origin=origins[key], where=None) if origins.get(key) in known else one
+        for key, one in request.settings.items()
+    }
+    return replace(request, settings=settings)
+
+
+def reporter_of_rank(reporter: Reporter) -> Reporter:
+    """Return the reporter of this process: only the first one shows progress."""
+    ranks = ranks_of_environment(os.environ)
+    return reporter if ranks.is_first else RankReporter(reporter, ranks.rank)
