@@ -120,12 +120,12 @@ class RankFailure:
     def _vanished(self) -> tuple[Problem, ...]:
         if self.exit_code >= 0:
             what = f"rank {self.rank} ended with exit code {self.exit_code} and no error message."
-            return (Problem(what, "resume the run"),)
+            return (Problem(what, "look at the output above"),)
         with suppress(ValueError):
             name = signal.Signals(-self.exit_code).name
             hint = "The system may have run out of memory." if name == "SIGKILL" else None
-            return (Problem(f"rank {self.rank} was killed by {name}.", "resume the run", hint=hint),)
-        return (Problem(f"rank {self.rank} was killed by signal {-self.exit_code}.", "resume the run"),)
+            return (Problem(f"rank {self.rank} was killed by {name}.", "start the run again", hint=hint),)
+        return (Problem(f"rank {self.rank} was killed by signal {-self.exit_code}.", "start the run again"),)
 
 
 def _named(problem: Problem, rank: int) -> Problem:

@@ -6,11 +6,13 @@ torchrun and whatever sets its variables (Ray, Kubernetes) are recognised, and t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"
@@ -86,7 +88,7 @@ def rank_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def devices_of(setting: Any) -> tuple[str, ...]:
-    """Return the devices that the setting ``device`` names, such as ``0`` and ``1`` for ``0,1`` or ``cuda:0,cuda:1``."""
+    """Return the devices that the setting ``device`` names: ``0`` and ``1`` for ``0,1``, or for ``cuda:0,cuda:1``."""
     if setting is None:
         return ()
     parts = setting if isinstance(setting, (list, tuple)) else str(setting).strip("()[] ").split(",")

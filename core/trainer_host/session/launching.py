@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import atomic_write, display_path
-from trainer_host.base.errors import ExitCode, Problem, RankError, SettingsError, StoppedError, TrainerError, unknown
+from trainer_host.base.errors import (
+    ExitCode,
+    LossError,
+    Problem,
+    RankError,
+    SettingsError,
+    StoppedError,
+    TrainerError,
+    unknown,
+)
 from trainer_host.base.launched_rank import RUN_FILE, SHARED
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.base.rank_failures import FOLDER, failures_in, root_cause
@@ -26,7 +35,7 @@ from trainer_host.session.recorded_run import RecordedRun
 from trainer_host.session.resolution import resolve, setting_problems
 from trainer_host.session.resume import in_its_folder, joined_request, more_epochs, split_resume
 from trainer_host.session.run_folders import claim_folder, claim_named_folder
-from trainer_host.session.run_record import FILE
+from trainer_host.session.run_record import FILE, record_failure
 from trainer_host.session.torchrun_launcher import NAME as TORCHRUN
 from trainer_host.session.torchrun_launcher import TorchrunLauncher
 from trainer_host.session.working_engine import working_engine
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trainer_host.base.protocols import Launcher
+    from trainer_host.base.rank_failures import RankFailure
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import GivenValue, Request
     from trainer_host.engine.protocol import Engine, LiveRun
@@ -240,16 +250,21 @@ class _Launch:
     def _error(self, code: int, folder: Path, shared: Path) -> TrainerError:
         """Return the error of a run whose processes failed or were stopped."""
         failures = failures_in(shared)
-        if code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED}:
-            first = next((one for one in failures if not one.is_consequence), None)
-            return first.as_error() if first is not None else _stopped(code, failures)
+        first = next((one for one in failures if not one.is_consequence), None)
+        if code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED} and first is None:
+            return _stopped(code, failures)
         failure = root_cause(failures)
         error = failure.as_error() if failure is not None else RankError(Problem("the processes of the run failed."))
         error.exit_code = ExitCode(code) if code in ExitCode._value2member_map_ else ExitCode.RANK
-        if isinstance(error, RankError) and (folder / FILE).exists():
+        if not (folder / FILE).exists():
+            return error
+        with suppress(TrainerError, OSError):  # such as a full disk: the error itself is what counts
+            record_failure(folder, "loss not finite" if isinstance(error, LossError) else "failed", str(error))
+        if RecordedRun.read(folder, self.asked.request).state_entries:
             command = shlex.join(["trainer", "resume", display_path(folder)])
-            error.problems = tuple(replace(p, fix=command) for p in error.problems)
             error.details |= {"save_dir": str(folder), "resume": command}
+            if isinstance(error, RankError):
+                error.problems = tuple(replace(problem, fix=command) for problem in error.problems)
         return error
 
 
@@ -277,14 +292,16 @@ def _repeatable(run: LiveRun) -> LiveRun:
     return run
 
 
-def _stopped(code: int, failures: list[Any]) -> StoppedError:
+def _stopped(code: int, failures: list[RankFailure]) -> StoppedError:
     """Return the error of a run that was stopped, as its first rank has it."""
-    terminated = code == ExitCode.TERMINATED
-    first = next((one for one in failures if one.rank == 0), None)
+    name = "SIGTERM" if code == ExitCode.TERMINATED else "SIGINT"
+    first = next((one for one in failures if one.rank == 0 and one.problems), None)
     if first is None:
-        name = "SIGTERM" if terminated else "SIGINT"
-        return StoppedError(f"stopped by {name}: before training began.", terminated=terminated)
-    error = StoppedError(*(Problem(**one) for one in first.problems), terminated=terminated)
+        return StoppedError(f"stopped by {name}: before training began.", terminated=name == "SIGTERM")
+    problems = [Problem(**one) for one in first.problems]
+    # A second signal reaches the ranks as SIGTERM, whichever it was.
+    same = [replace(one, message=one.message.replace("by SIGTERM", f"by {name}")) for one in problems]
+    error = StoppedError(*same, terminated=name == "SIGTERM")
     error.details |= first.details
     return error
 

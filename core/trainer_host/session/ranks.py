@@ -19,8 +19,9 @@ from trainer_host.base.reporting import NullReporter, RankReporter
 from trainer_host.base.request import part_of
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.results import Ending, RunResult, StartingWeights
-from trainer_host.base.signals import unhandled
+from trainer_host.base.signals import StopRequest, unhandled
 from trainer_host.base.temporaries import temporary_folder
+from trainer_host.engine.error_translation import blamed
 from trainer_host.engine.process_group import SingleProcess, join
 from trainer_host.engine.rank_devices import device_of_rank
 from trainer_host.engine.resumption import Resumption
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
-    from trainer_host.base.signals import StopRequest
     from trainer_host.engine.process_group import ProcessGroup
     from trainer_host.engine.protocol import LiveRun
     from trainer_host.plugin.registry import Registry
@@ -171,8 +171,9 @@ def follow(
     with prepared(run), _scratch(folder, group.ranks.rank) as scratch:
         training = run.engine.training(run, folder, NullReporter(), stop, resumption, _no_record, scratch=scratch)
         crew.wait()  # for the dataset, which is in the cache then
-        training.prepare()
-        outcome = training.train()
+        with blamed(run.chain.manager, run.engine), peers_watched(group.ranks):
+            training.prepare()
+            outcome = training.train()
         if outcome.interrupted:
             stop.over = True
             raise stop.error("rank 0 saves the state")
@@ -239,6 +240,21 @@ def with_recorded_origins(request: Request) -> Request:
         for key, one in request.settings.items()
     }
     return replace(request, settings=settings)
+
+
+def stop_request(reporter: Reporter) -> StopRequest:
+    """Return the request by signal to end the run, which tells people that the run waits for its state.
+
+    A launcher ends the others by SIGTERM if one rank fails, which is not what anybody asked for.
+    """
+    launched = LaunchedRank.of(os.environ)
+
+    def notify(text: str) -> None:
+        if launched is None or not launched.is_reported or not stop.terminated:
+            reporter.note(text)
+
+    stop = StopRequest(notify=notify)
+    return stop
 
 
 def reporter_of_rank(reporter: Reporter) -> Reporter:

@@ -25,7 +25,6 @@ from trainer_host.base.launched_rank import LaunchedRank
 from trainer_host.base.rank_failures import FOLDER as RANKS
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.results import RunResult, UnreadableImage
-from trainer_host.base.signals import StopRequest
 from trainer_host.engine.error_translation import blamed, known_error
 from trainer_host.engine.process_group import SingleProcess
 from trainer_host.engine.process_state import preserved_state
@@ -42,6 +41,7 @@ from trainer_host.session.ranks import (
     peers_watched,
     reporter_of_rank,
     share_plan,
+    stop_request,
     with_recorded_origins,
 )
 from trainer_host.session.recorded_environment import differences, report
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from trainer_host.base.request import Request
     from trainer_host.base.resolved_run import ResolvedRun
     from trainer_host.base.results import TrainingOutcome
+    from trainer_host.base.signals import StopRequest
     from trainer_host.engine.protocol import Engine, LiveRun, Training
     from trainer_host.plugin.registry import Registry
     from trainer_host.session.recorded_environment import Difference
@@ -92,7 +93,7 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
     if (launched := launch_if_asked(request, registry, reporter)) is not None:
         return launched
     reporter = reporter_of_rank(reporter)
-    stop = StopRequest(notify=reporter.note)
+    stop = stop_request(reporter)
     try:
         request, folder = split_resume(with_recorded_origins(request))
         known = _recorded(folder, request)
