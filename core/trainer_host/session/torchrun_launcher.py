@@ -44,7 +44,8 @@ class TorchrunLauncher:
                 code, failure = _attempt(ctx, shared, logs)
                 if failure is None or not failure.is_worth_a_restart or not left:
                     return code
-                ctx.reporter.warn(f"{failure.as_error()} Starting again ({counted(left, 'restart')} left).")
+                why = " ".join(problem.message for problem in failure.as_error().problems)
+                ctx.reporter.warn(f"{why} Starting again ({counted(left, 'restart')} left).")
         return int(ExitCode.BUG)  # no attempt at all, which `max_restarts` excludes
 
     def preview(self, ctx: LaunchContext) -> str:
