@@ -155,7 +155,7 @@ def failures_in(folder: Path) -> list[RankFailure]:
     for file in sorted(folder.glob("rank-*.json")):
         with suppress(OSError, ValueError, TypeError):
             data = json.loads(file.read_text(encoding="utf-8"))
-            found.append(RankFailure(**{**data, "problems": tuple(data["problems"])}))
+            found.append(RankFailure(**{**data, "problems": tuple(data.get("problems", ()))}))
     return found
 
 

@@ -26,6 +26,7 @@ from trainer_host.base.launched_rank import RUN_FILE, SHARED
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.base.rank_failures import FOLDER, failures_in, root_cause
 from trainer_host.base.ranks import devices_of, is_rank
+from trainer_host.base.reporting import NullReporter
 from trainer_host.base.resolved_run import as_yaml
 from trainer_host.base.results import Ending, RunResult
 from trainer_host.base.run_options import declared
@@ -137,7 +138,7 @@ class _Launch:
         """Start the processes, wait for them, and return the outcome; None if the run is finished."""
         asked = self.asked
         with working_engine(_recorded(asked), self.registry, self.reporter) as engine:
-            self.devices = _devices(asked)
+            self.devices = self._devices(engine)
             folder = asked.folder
             if folder is None:
                 run = _repeatable(resolve(self._request(), self.registry, self.reporter, engine))
@@ -161,11 +162,29 @@ class _Launch:
     def preview(self) -> str:
         """Return what the launcher would start."""
         with working_engine(_recorded(self.asked), self.registry, self.reporter) as engine:
-            self.devices = _devices(self.asked)
+            self.devices = self._devices(engine)
             run = resolve(self._request(), self.registry, self.reporter, engine)
             folder = Path.cwd() / "runs" / run.chain.name / str(run.resolved.settings.get("name") or "train")
             words = ("run", str(folder / FOLDER / RUN_FILE))
             return self._launcher(run).preview(self._context(run, folder, words))
+
+    def _devices(self, engine: Engine) -> tuple[str, ...]:
+        """Return the device of each process that is started here; those that the user names for other machines.
+
+        Raises:
+            SettingsError: If they are not there; problems of other settings are reported too.
+        """
+        if self.asked.launcher != TORCHRUN:
+            return devices_of(self.asked.device)
+        try:
+            return devices_to_launch(self.asked.device, self.asked.processes)
+        except SettingsError as error:
+            problems = error.problems
+        try:
+            resolve(self._request(), self.registry, NullReporter(), engine)
+        except SettingsError as error:
+            problems = (*error.problems, *problems)
+        raise SettingsError(*problems)
 
     def _request(self) -> Request:
         """Return the request, with the extension that brings the launcher."""
@@ -270,13 +289,6 @@ class _Launch:
 
 def _processes(ctx: LaunchContext) -> str:
     return f"{ctx.processes} processes" if ctx.processes > 1 else "1 process"
-
-
-def _devices(asked: _Asked) -> tuple[str, ...]:
-    """Return the device of each process that is started here; those that the user names for other machines."""
-    if asked.launcher == TORCHRUN:
-        return devices_to_launch(asked.device, asked.processes)
-    return devices_of(asked.device)
 
 
 def _repeatable(run: LiveRun) -> LiveRun:
