@@ -57,9 +57,9 @@ def device_of_rank(device: Any, ranks: Ranks) -> str:
     named, found = devices_of(device), torch.cuda.device_count() if torch.cuda.is_available() else 0
     if named == ("cpu",) or (not named and not found):
         return "cpu"
-    names = named or tuple(map(str, range(found)))
-    if found == 1 and len(names) <= 1:
+    if found == 1:
         return "cuda:0"  # a scheduler shows each process its own
+    names = named or tuple(map(str, range(found)))
     if ranks.local_rank >= len(names) or not names[ranks.local_rank].isdecimal():
         what = f"device={_shown(device)}: no GPU for process {ranks.local_rank} of this machine ({found} found)."
         raise SettingsError(Problem(what, "name a GPU for each process (device=0,1), or write device=cpu"))

@@ -165,6 +165,9 @@ def follow(
     """
     crew = Crew(group)
     plan = crew.wait()
+    if "result" in plan:
+        group.barrier()
+        return _result(plan["result"])
     run = replace(_run_of(plan["run"], registry.without(request.off)), group=group)
     folder, entries = Path(plan["folder"]), tuple(map(StateEntry.of_data, plan["states"]))
     resumption = Resumption(entries) if entries else None
@@ -179,14 +182,18 @@ def follow(
             raise stop.error("rank 0 saves the state")
         final = group.broadcast(None)
         group.barrier()
-    return replace(_result(final), best=_path(final["best"]), last=_path(final["last"]))
+    return _result(final)
 
 
-def finish(group: ProcessGroup, result: RunResult) -> None:
+def finish(crew: Crew, result: RunResult) -> None:
     """Give the others the outcome, and wait until they have it."""
-    if group.ranks.world_size > 1:
-        group.broadcast(result.as_json())
-        group.barrier()
+    if crew.group.ranks.world_size == 1:
+        return
+    if PLAN in crew.told:
+        crew.group.broadcast(result.as_json())
+    else:  # there was nothing to do
+        crew.tell(PLAN, {"result": result.as_json()})
+    crew.group.barrier()
 
 
 def _result(final: Mapping[str, Any]) -> RunResult:
@@ -194,8 +201,8 @@ def _result(final: Mapping[str, Any]) -> RunResult:
     return RunResult(
         task=final["task"],
         save_dir=Path(final["save_dir"]),
-        best=None,
-        last=None,
+        best=_path(final["best"]),
+        last=_path(final["last"]),
         epochs=final["epochs"],
         metrics=dict(final["metrics"]),
         best_epoch=final["best_epoch"],

@@ -103,7 +103,7 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
                 return follow(group, request, registry, stop, lambda run: _prepared(run, engine, reporter))
             with Crew(group).leading() as crew:
                 result = _lead(folder, request, registry, reporter, stop, engine, crew)
-            finish(group, result)
+            finish(crew, result)
             return result
     finally:
         reporter.close()

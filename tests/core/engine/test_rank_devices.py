@@ -73,6 +73,7 @@ def test_devices_that_do_not_fit(
         (None, 2, 4, "cuda:2"),
         (None, 2, 1, "cuda:0"),
         ("0", 2, 1, "cuda:0"),
+        ("0,1,2,3", 2, 1, "cuda:0"),
     ],
 )
 def test_device_of_a_rank(gpus: Callable[[int], None], device: Any, local: int, found: int, expected: str) -> None:
