@@ -20,6 +20,8 @@ SHARED = "TRAINER_HOST_RANKS"
 """The variable that names the shared folder."""
 PARENT = "TRAINER_HOST_LAUNCHER"
 """The variable with the process id of a launcher that reports errors itself, and without which no rank goes on."""
+QUIET = "TRAINER_HOST_QUIET"
+"""The variable of a launcher whose caller is shown nothing."""
 RUN_FILE, BEGUN = "run.yaml", "begun"
 LOOK_S, GRACE_S = 1.0, 60.0
 """Seconds between two looks at the launcher, and those that a rank has to save its state once it is gone."""
@@ -32,16 +34,18 @@ class LaunchedRank:
     Attributes:
         shared: The folder that it shares with the others, in that of the run.
         is_reported: Whether the launcher reports its errors.
+        is_quiet: Whether it shows nothing else either.
     """
 
     shared: Path
     is_reported: bool
+    is_quiet: bool = False
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> LaunchedRank | None:
         """Return the rank that an environment describes; None for any other process."""
         folder = environ.get(SHARED)
-        return cls(Path(folder), PARENT in environ) if folder else None
+        return cls(Path(folder), PARENT in environ, QUIET in environ) if folder else None
 
     @property
     def run_file(self) -> Path:

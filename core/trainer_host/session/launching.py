@@ -22,7 +22,7 @@ from trainer_host.base.errors import (
     TrainerError,
     unknown,
 )
-from trainer_host.base.launched_rank import RUN_FILE, SHARED
+from trainer_host.base.launched_rank import QUIET, RUN_FILE, SHARED
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.base.rank_failures import FOLDER, failures_in, root_cause
 from trainer_host.base.ranks import devices_of, is_rank
@@ -234,6 +234,7 @@ class _Launch:
 
     def _context(self, run: LiveRun, folder: Path, words: tuple[str, ...]) -> LaunchContext:
         asked = self.asked
+        quiet = {QUIET: "1"} if isinstance(self.reporter, NullReporter) else {}
         return LaunchContext(
             run_file=folder / FOLDER / RUN_FILE,
             save_dir=folder,
@@ -241,7 +242,7 @@ class _Launch:
             devices=self.devices,
             max_restarts=asked.request.options.max_restarts,
             command=(sys.executable, "-m", "trainer_host", *words, *_flags(asked.request, words[0])),
-            environment={SHARED: str(folder / FOLDER)},
+            environment={SHARED: str(folder / FOLDER), **quiet},
             reporter=self.reporter,
             options=run.chain.options,
         )

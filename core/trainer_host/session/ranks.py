@@ -46,6 +46,8 @@ LOST = re.compile(
     r"gloo|nccl|connectFullMesh|[Cc]onnection (?:closed|reset|refused)|[Bb]roken pipe|TCPStore|DistStoreError", re.ASCII
 )
 """Texts of torch for a peer that is gone."""
+SOURCE = re.compile(r"^\[[^\]]*\] ")
+"""The place in the source of torch at the beginning of such a text."""
 
 
 @dataclass
@@ -129,8 +131,8 @@ def peers_watched(ranks: Ranks) -> Iterator[None]:
         if type(error).__module__.startswith("torch") or (
             isinstance(error, (RuntimeError, OSError)) and LOST.search(str(error))
         ):
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            what = f"the connection to another process of the run was lost ({text.rstrip('.')})."
+            said = SOURCE.sub("", str(error)).partition("\n")[0].partition(". ")[0] or type(error).__name__
+            what = f"the connection to another process of the run was lost ({said.rstrip('.')})."
             raise RankError(Problem(what, "see the message of the process that failed")) from error
         raise
 
@@ -266,5 +268,7 @@ def stop_request(reporter: Reporter) -> StopRequest:
 
 def reporter_of_rank(reporter: Reporter) -> Reporter:
     """Return the reporter of this process: only the first one shows progress."""
-    ranks = ranks_of_environment(os.environ)
+    ranks, launched = ranks_of_environment(os.environ), LaunchedRank.of(os.environ)
+    if launched is not None and launched.is_quiet:
+        return NullReporter()
     return reporter if ranks.is_first else RankReporter(reporter, ranks.rank)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import trainer_host
-from tests.support.command import ROOT, TRAINER, Done, command, environment, python
+from tests.support.command import ROOT, TRAINER, Done, command, environment, process
 from tests.support.written_package import write_package
 from trainer_host import SettingsError, hookimpl
 
@@ -140,18 +140,18 @@ def test_a_signal_to_the_launcher_stops_all_with_the_state_saved(folder: Path, n
     variables = environment(folder / "site", ROOT)
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
     try:
-        process = subprocess.Popen(words, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True)
+        launcher = subprocess.Popen(words, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True)
     finally:
         signal.signal(signal.SIGINT, kept)
-    with process:
+    with launcher:
         shared = folder / "runs" / "ranked" / "train" / ".ranks"
         weights = shared.parent / "weights"
-        _wait_for(lambda: any(weights.glob("state-*.pt")), process)
+        _wait_for(lambda: any(weights.glob("state-*.pt")), launcher)
         ranks = [int(file.read_text().split("-")[2]) for file in shared.glob("process-*")]
         assert len(ranks) == 2
-        process.send_signal(number)
-        _, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == code, err
+        launcher.send_signal(number)
+        _, err = launcher.communicate(timeout=DEADLINE_S)
+    assert launcher.returncode == code, err
     assert "the state is saved" in err
     assert err.count("trainer: ") == 1
     assert not any(map(_lives, ranks))
@@ -168,11 +168,11 @@ def test_a_signal_to_the_launcher_stops_all_with_the_state_saved(folder: Path, n
 @pytest.mark.slow
 def test_no_rank_outlives_a_launcher_that_is_killed(folder: Path) -> None:
     words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "--processes", "2", "batches=100000", "pace=0.05"]
-    with subprocess.Popen(words, cwd=folder, env=environment(folder / "site", ROOT)) as process:
+    with subprocess.Popen(words, cwd=folder, env=environment(folder / "site", ROOT)) as launcher:
         shared = folder / "runs" / "ranked" / "train" / ".ranks"
-        _wait_for((shared / "begun").exists, process)
+        _wait_for((shared / "begun").exists, launcher)
         ranks = [int(file.read_text().split("-")[2]) for file in shared.glob("process-*")]
-        process.kill()
+        launcher.kill()
     _wait_for(lambda: not any(map(_lives, ranks)))
 
 
@@ -194,13 +194,13 @@ def test_torchrun_starts_ranks_on_two_nodes(folder: Path) -> None:
 @pytest.mark.slow
 def test_tasks_of_srun_are_ranks(folder: Path) -> None:
     started = []
-    for task in "01":
-        variables = {"SLURM_PROCID": task, "SLURM_LOCALID": task, "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+    for number in "01":
+        variables = {"SLURM_PROCID": number, "SLURM_LOCALID": number, "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
         variables |= {"SLURM_STEP_NODELIST": "localhost", "SLURM_JOB_ID": str(os.getpid())}
         words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "fault=loss"]
         line = environment(folder / "site", ROOT, **variables)
         started.append(subprocess.Popen(words, cwd=folder, env=line, stderr=subprocess.PIPE, text=True))
-    said = [process.communicate(timeout=DEADLINE_S)[1] for process in started]
+    said = [task.communicate(timeout=DEADLINE_S)[1] for task in started]
     assert started[1].returncode == 7
     assert "trainer: [rank 1] the loss is NaN." in said[1]
     assert "Training ranked" in said[0]
@@ -220,9 +220,24 @@ else:
 """
 
 
+@pytest.mark.train
+def test_a_task_of_the_host_trains_in_two_processes(tmp_path: Path) -> None:
+    words = ["run", "--task", "detect", "--processes", 2, "epochs=1", "imgsz=64", "batch=4", "--json"]
+    done = command(*words, cwd=tmp_path)
+    assert done.code == 0, done.err
+    run = Path(done.json["save_dir"])
+    assert done.json["best"] == str(run / "weights" / "best.pt")
+    assert {"best.pt", "last.pt"} == written(run / "weights")
+    assert {"results.csv", "labels.jpg", "results.png", "predictions.jpg", "args.yaml"} <= written(run)
+    assert not [name for name in written(run) if name.startswith(".")]
+    assert len((run / "results.csv").read_text().splitlines()) == 2
+    assert done.err.count("1/1 ") == 1
+
+
 @pytest.mark.slow
 def test_a_call_starts_processes(folder: Path) -> None:
-    assert python(CALL, folder / "site", ROOT, cwd=folder) == ""
+    done = process(sys.executable, "-c", CALL, cwd=folder, path=(folder / "site", ROOT))
+    assert (done.code, done.out, done.err) == (0, "", ""), done.err
 
 
 class _Nothing:
