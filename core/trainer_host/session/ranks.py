@@ -140,13 +140,21 @@ def peers_watched(ranks: Ranks) -> Iterator[None]:
 def share_plan(crew: Crew, run: LiveRun, folder: Path, entries: Sequence[StateEntry]) -> LiveRun:
     """Tell the others what to do, and return the run with its processes."""
     group = crew.group
+    if run.options.processes != group.ranks.world_size:  # such as one that torchrun started
+        options = replace(run.resolved.options, processes=group.ranks.world_size)
+        run = replace(run, resolved=run.resolved.model_copy(update={"options": options}))
     if group.ranks.world_size == 1:
         return run
-    options = replace(run.resolved.options, processes=group.ranks.world_size)
-    run = replace(run, group=group, resolved=run.resolved.model_copy(update={"options": options}))
     plan = {"run": run.resolved.text(), "folder": str(folder), "states": [one.as_data() for one in entries]}
     crew.tell(PLAN, plan)
-    return run
+    return replace(run, group=group)
+
+
+def note_other_number(recorded: int, group: ProcessGroup, reporter: Reporter) -> None:
+    """Say that a run goes on in another number of processes."""
+    now = group.ranks.world_size
+    if now != recorded:
+        reporter.note(f"Changed: processes={recorded} -> {now} (sums are rounded in another order).")
 
 
 def follow(

@@ -38,6 +38,7 @@ from trainer_host.session.ranks import (
     finish,
     follow,
     joined,
+    note_other_number,
     peers_watched,
     reporter_of_rank,
     share_plan,
@@ -214,6 +215,7 @@ def resume(
         found = differences(run)
         accept(found, request.options.allow, reporter)
         announce(recorded, state, run.resolved.settings.get("epochs"), changed, reporter)
+        note_other_number(recorded.request.options.processes, crew.group, reporter)
         before = {each.name for each in folder.iterdir()}
         run = share_plan(crew, run, folder, state.entries if state else ())
         record = RunRecord(folder, run.resolved, recorded.record)

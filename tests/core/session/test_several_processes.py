@@ -161,6 +161,8 @@ def test_a_signal_to_the_launcher_stops_all_with_the_state_saved(folder: Path, n
     # It goes on in as many processes as it had, or in another number of them.
     more = trainer(folder, "resume", shared.parent, "--processes", "1", "--json")
     assert more.code == 0, more.err
+    assert "Changed: processes=2 -> 1 " in more.err
+    assert "processes" not in record_of(shared.parent)
     done = more.json["resumed_from"]["batch"]
     assert more.json["metrics"] == {"total": 3.0 * done + (40 - done)}
 
