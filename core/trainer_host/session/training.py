@@ -149,9 +149,15 @@ def _prepared(run: LiveRun, engine: Engine, reporter: Reporter) -> Iterator[None
 
 
 def begin(
-    run: LiveRun, request: Request, registry: Registry, reporter: Reporter, stop: StopRequest, crew: Crew
+    run: LiveRun,
+    request: Request,
+    registry: Registry,
+    reporter: Reporter,
+    stop: StopRequest,
+    crew: Crew | None = None,
 ) -> RunResult:
     """Train in the folder that the request chooses, or go on with the run that is in it."""
+    crew = crew or Crew(SingleProcess())
     if_exists = request.options.if_exists
     if if_exists is None or if_exists == "new":
         return train(run, reporter, stop, crew)
@@ -161,8 +167,9 @@ def begin(
     return resume(folder, in_its_folder(request), registry, reporter, stop, run.engine, crew)
 
 
-def train(run: LiveRun, reporter: Reporter, stop: StopRequest, crew: Crew) -> RunResult:
+def train(run: LiveRun, reporter: Reporter, stop: StopRequest, crew: Crew | None = None) -> RunResult:
     """Train in a new folder, which holds the record of the run."""
+    crew = crew or Crew(SingleProcess())
     return _train_in(claim_folder(run.chain.name, run.resolved.settings), run, reporter, stop, crew)
 
 
