@@ -53,9 +53,8 @@ class RankedEngine(PlainEngine):
         stop: StopRequest,
         resume: Resumption | None = None,
         record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
-        scratch: Path | None = None,
     ) -> RankedTraining:
-        return RankedTraining(run, save_dir, stop, resume, record, scratch)
+        return RankedTraining(run, save_dir, stop, resume, record)
 
 
 class RankedTraining:
@@ -66,14 +65,13 @@ class RankedTraining:
         stop: StopRequest,
         resume: Resumption | None,
         record: Callable[[Sequence[StateEntry]], None],
-        scratch: Path | None,
     ) -> None:
         from trainer_host.engine.state_files import StateFiles
 
         self.run, self.save_dir, self.stop, self.group = run, save_dir, stop, run.group
         self.values = {**MORE, **run.resolved.settings}
-        assert (scratch is None) == self.group.ranks.is_first
-        (scratch or save_dir).joinpath(f"written-by-{self.group.ranks.rank}").touch()
+        if self.group.ranks.is_first:
+            (save_dir / "written-by-0").touch()
         self.files = StateFiles(save_dir / "weights", record=record)
         self.batch, self.total = 0, 0.0
         if resume is not None:

@@ -262,7 +262,6 @@ class Engine(Protocol):
         stop: StopRequest,
         resume: Resumption | None = ...,
         record: Callable[[Sequence[StateEntry]], None] = ...,
-        scratch: Path | None = ...,
     ) -> Training:
         """Return a training that has not begun.
 
@@ -273,7 +272,6 @@ class Engine(Protocol):
             stop: Whether it is to end early.
             resume: The state that it goes on from; None for a new run.
             record: Records the state files that are there, the newest last.
-            scratch: Where this process writes if it is not the first of its run, which alone writes into ``save_dir``.
         """
         ...
 

@@ -20,7 +20,6 @@ from trainer_host.base.request import part_of
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.results import Ending, RunResult, StartingWeights
 from trainer_host.base.signals import StopRequest, unhandled
-from trainer_host.base.temporaries import temporary_folder
 from trainer_host.engine.error_translation import blamed
 from trainer_host.engine.process_group import SingleProcess, join
 from trainer_host.engine.rank_devices import device_of_rank
@@ -181,8 +180,8 @@ def follow(
     run = replace(_run_of(plan["run"], registry.without(request.off)), group=group)
     folder, entries = Path(plan["folder"]), tuple(map(StateEntry.of_data, plan["states"]))
     resumption = Resumption(entries) if entries else None
-    with prepared(run), _scratch(folder, group.ranks.rank) as scratch:
-        training = run.engine.training(run, folder, NullReporter(), stop, resumption, _no_record, scratch=scratch)
+    with prepared(run):
+        training = run.engine.training(run, folder, NullReporter(), stop, resumption)
         crew.wait()  # for the dataset, which is in the cache then
         with blamed(run.chain.manager, run.engine), peers_watched(group.ranks):
             training.prepare()
@@ -227,24 +226,12 @@ def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def _no_record(_: Sequence[StateEntry]) -> None:
-    """Leave the record to the first rank."""
-
-
 def _run_of(text: str, registry: Registry) -> LiveRun:
     """Return the run that the first rank has resolved."""
     with tempfile.TemporaryDirectory(prefix="trainer-") as folder:
         file = Path(folder, "run.yaml")
         file.write_text(text, encoding="utf-8")
         return load_run(ResolvedRun.read(file), registry)
-
-
-@contextmanager
-def _scratch(folder: Path, rank: int) -> Iterator[Path]:
-    """Make a folder for what this rank writes; it is removed on leaving, or by the next run if this one is killed."""
-    parent = folder if folder.is_dir() else Path(tempfile.gettempdir())
-    with temporary_folder(parent / f"rank-{rank}") as scratch:
-        yield scratch
 
 
 def with_recorded_origins(request: Request) -> Request:

@@ -233,12 +233,11 @@ class UltralyticsEngine:
         stop: StopRequest,
         resume: Resumption | None = None,
         record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
-        scratch: Path | None = None,
     ) -> Training:
         """Return a training that has not begun."""
         from trainer_host.engine.ultralytics.training_engine import TrainingEngine
 
-        return TrainingEngine(run, save_dir, reporter, stop, resume, record, scratch)
+        return TrainingEngine(run, save_dir, reporter, stop, resume, record)
 
     def trained_model(self, checkpoint: Checkpoint, run: LiveRun, settings: Mapping[str, Any]) -> EngineModel:
         """Return the model of a checkpoint, on its device."""

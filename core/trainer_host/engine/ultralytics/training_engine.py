@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +28,6 @@ from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
@@ -62,7 +63,6 @@ class TrainingEngine:
         stop: A request to end the run early.
         resume: The state that it goes on from; None for a new run.
         record: Records the state files that are there, the newest last.
-        scratch: Where this process writes if it is not the first of its run.
     """
 
     def __init__(
@@ -73,11 +73,14 @@ class TrainingEngine:
         stop: StopRequest,
         resume: Resumption | None = None,
         record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
-        scratch: Path | None = None,
     ) -> None:
         self.resume, self.states, self.stop = resume, StateFiles(save_dir / "weights", record=record), stop
         self.run, self.values, self.save_dir = run, dict(run.resolved.settings), save_dir
-        self.scratch = scratch
+        self.folder = save_dir
+        self._own_folder: TemporaryDirectory[str] | None = None
+        if not run.group.ranks.is_first:  # the engine writes in every process
+            self._own_folder = TemporaryDirectory(prefix=f"trainer-rank{run.group.ranks.rank}-")
+            self.folder = Path(self._own_folder.name)
         if (ranks := run.group.ranks).world_size > 1:
             self.values["device"] = device_of_rank(self.values.get("device"), ranks)
         self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
@@ -87,24 +90,24 @@ class TrainingEngine:
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
         refuse_device(self.values.get("device"))
-        trackers = self.run.options.trackers if self.scratch is None else ()
+        trackers = self.run.options.trackers if self._own_folder is None else ()
         events = engine_callbacks(trackers, self.run.options.offline)
         for event, function in self.progress.events(resumed=self.resume is not None).items():
             events[event] = [*events[event], function]
         # Only a default that the engine no longer has: what it has itself is not given to its trainer again.
         ours = engine_defaults()
         kept = {key: value for key, value in self.run.resolved.defaults.items() if value != ours.get(key)}
-        overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.scratch or self.save_dir)}
-        if self.scratch is not None:
+        overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.folder)}
+        if self._own_folder is not None:
             overrides["plots"] = False
         with gc_paused():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
             provide_fonts()  # the final evaluation asks for one, also without plots
-        if self.scratch is not None:  # checkpoints of the first process are read by all
+        if self._own_folder is not None:  # checkpoints of the first process are read by all
             self.trainer.wdir = self.save_dir / "weights"
             self.trainer.last, self.trainer.best = (self.trainer.wdir / name for name in ("last.pt", "best.pt"))
-        self.trainer.saver = self._saver(bool(self.trainer.args.save) and self.scratch is None)
+        self.trainer.saver = self._saver(bool(self.trainer.args.save) and self._own_folder is None)
         if not self.run.options.exact:
             self._use_wanted_threads()
         data = Description.of(self.trainer.description)
@@ -168,7 +171,11 @@ class TrainingEngine:
     def train(self) -> TrainingOutcome:
         """Train, and return the outcome."""
         trainer = self._prepared()
-        trainer.train()
+        try:
+            trainer.train()
+        finally:
+            if self._own_folder is not None:
+                self._own_folder.cleanup()
         done = trainer.loop.epoch if trainer.interrupted else trainer.epoch + 1
         return TrainingOutcome(
             epochs=done - trainer.start_epoch,
