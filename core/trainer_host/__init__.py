@@ -40,6 +40,7 @@ from trainer_host.base.errors import (
     PluginCrashError,
     PluginError,
     Problem,
+    RankError,
     SettingsError,
     StoppedError,
     StorageError,
@@ -49,6 +50,7 @@ from trainer_host.base.errors import (
 from trainer_host.base.findings import DatasetError, DatasetKeyError, Finding, Severity
 from trainer_host.base.layer_spec import Layer
 from trainer_host.base.lazy_exports import lazy_exports
+from trainer_host.base.protocols import LaunchContext
 from trainer_host.base.reporting import EpochReport, NullReporter, Progress, Reporter
 from trainer_host.base.results import (
     Ending,
@@ -111,6 +113,7 @@ __all__ = [
     "Histogram",
     "ImagePrediction",
     "LabelContext",
+    "LaunchContext",
     "Layer",
     "Line",
     "LiveRun",
@@ -134,6 +137,7 @@ __all__ = [
     "Predictions",
     "Problem",
     "Progress",
+    "RankError",
     "Registry",
     "Reporter",
     "ResolvedRun",

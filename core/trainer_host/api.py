@@ -39,6 +39,10 @@ def run(
     best_metric: str | None = None,
     trackers: Sequence[str] = (),
     threads: int | None = None,
+    processes: int | None = None,
+    launcher: str | None = None,
+    max_restarts: int | None = None,
+    sync_bn: bool | None = None,
     checkpoint_every: int | str | None = None,
     keep_state: bool | None = None,
     if_exists: str | None = None,
@@ -68,6 +72,10 @@ def run(
             better.
         trackers: Experiment tracker of the engine to switch on, such as tensorboard or mlflow. A list; none by default.
         threads: Threads that a training on a CPU uses; by default the engine's own number.
+        processes: Processes that train together, each on a device of its own; on a CPU they share its cores.
+        launcher: Launcher that starts the processes: torchrun (the default), or one of an extension.
+        max_restarts: How often the processes are started again if one fails; the run goes on from its newest state.
+        sync_bn: Compute the statistics of batch norms over all processes; by default where the device can.
         checkpoint_every: Also save the state within an epoch, every so many batches or after this time. Such as 100,
             30s or 10min.
         keep_state: Keep the state of the training when it is done, so that more epochs can follow.
@@ -91,6 +99,7 @@ def run(
         LossError: If the loss became NaN or infinite.
         MemoryExhaustedError: If memory ran out.
         StorageError: If a file cannot be written.
+        RankError: If a process of the run was killed or lost.
         StoppedError: If a signal stopped the run.
     """
     from trainer_host.session.training import run as session
@@ -106,6 +115,9 @@ def resume(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     plugins: Sequence[Any] = (),
     no_plugins: Sequence[str] = (),
+    processes: int | None = None,
+    launcher: str | None = None,
+    max_restarts: int | None = None,
     checkpoint_every: int | str | None = None,
     keep_state: bool | None = None,
     allow: Sequence[str] = (),
@@ -124,6 +136,9 @@ def resume(
         plugins: Extension to switch on: a name or the path of a Python file. Needed only for the Python files and the
             objects of the run.
         no_plugins: Plugin or distribution to switch off. Those of the run cannot be.
+        processes: Processes that train together, each on a device of its own; on a CPU they share its cores.
+        launcher: Launcher that starts the processes: torchrun (the default), or one of an extension.
+        max_restarts: How often the processes are started again if one fails; the run goes on from its newest state.
         checkpoint_every: Also save the state within an epoch, every so many batches or after this time. Such as 100,
             30s or 10min.
         keep_state: Keep the state of the training when it is done, so that more epochs can follow.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from trainer_host.base.protocols import (
     Augmentation,
     Dataset,
+    Launcher,
     Loader,
     Loss,
     LossTerm,
@@ -29,6 +30,7 @@ __all__ = [
     "Device",
     "Done",
     "Image",
+    "Launcher",
     "Loader",
     "Loss",
     "LossTerm",

@@ -44,6 +44,7 @@ def test_a_plugin_of_the_first_release_still_runs(tmp_path: Path, site: Path) ->
     assert found.json["status"] == "done"
     assert not any("deprecated" in line for line in done.said + found.said)
     outside = {
+        "launchers",
         "sniff_dataset",
         "suggest_keys",
         "annotate_image",

@@ -32,7 +32,7 @@ CONTEXTS = [c for c in vars(contexts).values() if inspect.isclass(c) and c.__nam
 VALUES = [
     *(trainer_host.TaskSpec, trainer_host.ExtensionSpec, trainer_host.Finding, trainer_host.Problem),
     *(trainer_host.Layer, trainer_host.Detections, trainer_host.AnnotatedImage, trainer_host.ImagePrediction),
-    *(trainer_host.LoadedImage, trainer_host.UnreadableImage),
+    *(trainer_host.LoadedImage, trainer_host.UnreadableImage, trainer_host.LaunchContext),
     *(trainer_host.Box, trainer_host.Point, trainer_host.Line, trainer_host.Histogram),
     *(trainer_host.Sample, trainer_host.AutobatchHints, trainer_host.ModelFacts),
 ]

@@ -35,7 +35,9 @@ KNOWN = {
     "defaultdict",
 }
 """Names of types that everybody has: of Python, numpy and torch."""
-PRIVATE_TYPES = {"T", "V", "D", "Bench", "Kind", "Chain", "HookManager", "Engine", "EngineModel", "RunOptions"}
+PRIVATE_TYPES = {
+    *("T", "V", "D", "Bench", "Kind", "Chain", "HookManager", "Engine", "EngineModel", "ProcessGroup", "RunOptions"),
+}
 """Type variables, a `Literal` that says itself, the workbench that the checks of the kit share, and what only the host
 itself passes to or takes from the members of a public class."""
 
@@ -160,7 +162,9 @@ ACTIONS = (
     *("annotate", "read", "set", "sniff", "suggest"),
 )
 """The verbs that names of hooks begin with."""
-CONTRIBUTIONS = {"augmentations", "callbacks", "histograms", "layers", "loss_terms", "metrics", "state_dict"}
+CONTRIBUTIONS = {
+    *("augmentations", "callbacks", "histograms", "launchers", "layers", "loss_terms", "metrics", "state_dict"),
+}
 
 
 def test_names_of_hooks_follow_one_pattern() -> None:

@@ -115,9 +115,8 @@ class LoaderContext(RunContext):
         path: The value of the split's key in ``data``: a folder, a list file, several of them, or whatever the reader
             of the dataset put there.
         mode: ``train`` or ``val``.
-        batch_size: Images per batch.
+        batch_size: Images per batch, of all processes together: the host gives each its part.
         stride: The model's largest stride in pixels, at least 32; image sizes are multiples of it.
-        rank: Rank of the process in a distributed training, or -1.
         augmentations: Functions that the dataset applies to each training image, after the engine's own.
         sampler: The sampler of the training images, or None for all images in random order.
     """
@@ -126,7 +125,6 @@ class LoaderContext(RunContext):
     mode: str = "train"
     batch_size: int = 16
     stride: int = 32
-    rank: int = -1
     augmentations: tuple[Augmentation, ...] = ()
     sampler: Sampler | None = None
 

@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     LOSS = 7
     MEMORY = 8
     STORAGE = 9
+    RANK = 10
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -144,6 +145,13 @@ class StorageError(TrainerError):
     """A file cannot be written: no space, no permission, or a file system that is read-only."""
 
     exit_code = ExitCode.STORAGE
+    retryable = True
+
+
+class RankError(TrainerError):
+    """Another process of the run ended unexpectedly, or the connection to it was lost."""
+
+    exit_code = ExitCode.RANK
     retryable = True
 
 

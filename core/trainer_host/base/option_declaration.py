@@ -119,6 +119,11 @@ def as_thread_count(value: Any) -> int:
     return int(value)
 
 
+def as_restarts(value: Any) -> int:
+    """Return a number from 0 to 9999."""
+    return 0 if str(value).strip() == "0" and not isinstance(value, bool) else as_thread_count(value)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of value.
@@ -145,6 +150,8 @@ PATH = Kind(Path, examples=("FILE",))
 PATHS = Kind(as_paths, examples=("FILE",), separators=" ")
 FRACTION = Kind(float, "is not a number", ("0.2",))
 THREADS = Kind(as_thread_count, "is not a number of threads", ("4",))
+PROCESSES = Kind(as_thread_count, "is not a number of processes", ("2",))
+RESTARTS = Kind(as_restarts, "is not a number of restarts", ("1",))
 TOLERANCE = Kind(as_tolerance, examples=("fail", "skip", "skip:1%"))
 METRIC = Kind(as_metric, "is not a name")
 INTERVAL = Kind(as_save_interval, "is neither a number of batches nor a time", ("100", "30s", "10min"))

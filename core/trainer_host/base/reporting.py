@@ -89,3 +89,23 @@ class NullReporter:
 
     def close(self) -> None:
         """Show nothing."""
+
+
+class RankReporter(NullReporter):
+    """Shows the warnings of a process that is not the first of its run, with its number.
+
+    Args:
+        inner: Shows them.
+        rank: The number.
+    """
+
+    def __init__(self, inner: Reporter, rank: int) -> None:
+        self.inner, self.rank = inner, rank
+
+    def warn(self, text: str) -> None:
+        """Show something that needs attention."""
+        self.inner.warn(f"[rank {self.rank}] {text}")
+
+    def close(self) -> None:
+        """End whatever is being drawn."""
+        self.inner.close()

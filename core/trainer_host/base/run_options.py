@@ -26,6 +26,8 @@ from trainer_host.base.option_declaration import (
     PATH,
     PATHS,
     PLUGINS,
+    PROCESSES,
+    RESTARTS,
     SWITCH,
     TEXT,
     THREADS,
@@ -128,6 +130,42 @@ class RunOptions:
         commands=TRAINING,
         metavar="NUMBER",
         details="With `--exact` it has no effect.",
+    )
+    processes: int = option(
+        1,
+        "Processes that train together, each on a device of its own; on a CPU they share its cores.",
+        PROCESSES,
+        KEPT,
+        commands=RESUMED,
+        metavar="NUMBER",
+        details="`device=0,1` starts one for each card without it ([how](../how-to/several-devices.md)).",
+    )
+    launcher: str | None = option(
+        None,
+        "Launcher that starts the processes: torchrun (the default), or one of an extension.",
+        TEXT,
+        ONCE,
+        commands=RESUMED,
+        metavar="NAME",
+        details="([which](../how-to/several-devices.md#launchers)).",
+    )
+    max_restarts: int = option(
+        0,
+        "How often the processes are started again if one fails; the run goes on from its newest state.",
+        RESTARTS,
+        ONCE,
+        commands=RESUMED,
+        metavar="NUMBER",
+        details="Not after errors that would come again, such as those of settings or the dataset "
+        "([details](../how-to/several-devices.md#restarts)).",
+    )
+    sync_bn: bool | None = option(
+        None,
+        "Compute the statistics of batch norms over all processes; by default where the device can.",
+        SWITCH,
+        KEPT,
+        commands=TRAINING,
+        details="A CPU cannot.",
     )
     checkpoint_every: SaveInterval | None = option(
         None,

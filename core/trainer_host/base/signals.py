@@ -15,6 +15,7 @@ from trainer_host.base.errors import PluginCrashError, StoppedError, StorageErro
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 SAVING = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
@@ -97,7 +98,9 @@ class StopRequest:
 
 
 @contextmanager
-def handled_by(handler: Callable[[int, Any], Any], numbers: Iterable[int] = STOPPING) -> Iterator[None]:
+def handled_by(
+    handler: Callable[[int, Any], Any] | signal.Handlers, numbers: Iterable[int] = STOPPING
+) -> Iterator[None]:
     """Have a function handle signals if this is the main thread, and restore the handlers on leaving."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -108,3 +111,8 @@ def handled_by(handler: Callable[[int, Any], Any], numbers: Iterable[int] = STOP
     finally:
         for number, previous in kept.items():
             signal.signal(number, signal.SIG_DFL if previous is None else previous)
+
+
+def unhandled() -> AbstractContextManager[None]:
+    """Return a context in which signals end the process at once: Python calls no handler while torch waits."""
+    return handled_by(signal.SIG_DFL)

@@ -107,11 +107,15 @@ class ConsoleReporter:
     def summary(self, result: RunResult) -> None:
         """Say what was done, and where to look."""
         epochs = counted(result.epochs, "epoch")
+        if result.ending.reason == "launched":
+            self.note(f"{_capitalised(result.ending.message)}Run folder: {display_path(result.save_dir)}")
+            return
         self.note("")
         took = f"in {duration(self.seconds)}"
         if result.resumed_from:
             took = f"({duration(self.seconds)} since the resume at epoch {result.resumed_from['epoch']})"
-        self.note(f"Done: {epochs} {took}. {_capitalised(result.ending.message)}{_whose(result)}")
+        took = f" {took}" if self.table.rows else ""  # unknown if other processes trained
+        self.note(f"Done: {epochs}{took}. {_capitalised(result.ending.message)}{_whose(result)}")
         shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics
         self.metrics(shown)
         places: list[tuple[str, Path | None]] = [

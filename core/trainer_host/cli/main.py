@@ -21,7 +21,9 @@ from trainer_host.base.errors import (
     StoppedError,
     TrainerError,
 )
+from trainer_host.base.rank_failures import RankCrashError
 from trainer_host.base.signals import StopRequest, handled_by
+from trainer_host.cli.rank_output import is_shown, left_for_launcher
 from trainer_host.cli.standard_streams import (
     ClosedPipeError,
     close_output,
@@ -192,6 +194,11 @@ def guarded(arguments: list[str] | None = None) -> int:
 def _code_of(error: BaseException, arguments: list[str], answered: bool) -> int:
     """Report an error and return the exit code; a bug is raised."""
     as_json = "--json" in arguments and not answered
+    if not isinstance(error, click.ClickException) and (failure := left_for_launcher(error)) is not None:
+        if not is_shown(failure):
+            return failure.exit_code
+        error = failure.as_error()
+        as_json = as_json and failure.rank == 0
     if isinstance(error, TrainerError):
         return _report(error, as_json)
     if isinstance(error, click.ClickException):
@@ -246,8 +253,9 @@ def _report(error: TrainerError, as_json: bool) -> int:
     for problem in error.problems:
         say(f"trainer: {problem}")
     data = _as_json(type(error).__name__, error.exit_code, error.problems, error.retryable)
-    if isinstance(error, PluginCrashError):
+    if isinstance(error, (PluginCrashError, RankCrashError)):
         say(escaped_lines(error.trace).rstrip("\n"))
+    if isinstance(error, PluginCrashError):
         data |= {"plugin": error.plugin, "distribution": error.distribution, "hook": error.hook}
     if as_json:
         emit({**error.details, **data})

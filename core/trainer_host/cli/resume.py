@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from trainer_host.cli.rank_output import head
 from trainer_host.cli.run import finish
 from trainer_host.cli.shared_options import declared_command, load_engine, make_request, quiet_engine
 
@@ -30,7 +31,7 @@ def resume(words: tuple[str, ...], given: dict[str, Any]) -> None:
     if len(runs) != 1:
         raise click.UsageError(SEVERAL if runs else _which())
     reporter = make_reporter()
-    reporter.head()
+    head(reporter)
     with quiet_engine():
         settings = tuple(word for word in words if word not in runs)
         request, registry = make_request("resume", (f"resume={runs[0]}", *settings), given)

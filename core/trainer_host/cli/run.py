@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainer_host.base.reporting import NullReporter
+from trainer_host.cli.rank_output import head, shows_the_run
 from trainer_host.cli.shared_options import declared_command, load_engine, make_request, quiet_engine, split_file
 
 if TYPE_CHECKING:
@@ -34,18 +36,24 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
 
     file, settings = split_file(words)
     reporter = make_reporter()
-    reporter.head()
+    head(reporter)
     with quiet_engine():
         request, registry = make_request("run", settings, {**given, **file})
         load_engine(request, registry)
         if request.options.dry_run:
+            from trainer_host.session.launching import preview_if_asked
+
             resolved = _resolved(request, registry, reporter)
+            preview = preview_if_asked(request, registry, NullReporter()) if request.options.launcher else None
         else:
             from trainer_host.session.training import run as session
 
             result = session(request, registry, reporter)
     if request.options.dry_run:
-        _print_settings(resolved, request.options.json)
+        if preview is not None:
+            click.echo(preview, nl=False)
+        else:
+            _print_settings(resolved, request.options.json)
         return
     finish(request, result, reporter)
 
@@ -54,6 +62,8 @@ def finish(request: Request, result: RunResult, reporter: ConsoleReporter) -> No
     """Show the outcome of a training."""
     from trainer_host.cli.main import emit
 
+    if not shows_the_run():
+        return
     if not result.nothing_done:
         reporter.summary(result)
     if request.options.json:

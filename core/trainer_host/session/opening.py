@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import Problem, SettingsError
+from trainer_host.base.launched_rank import LaunchedRank
 from trainer_host.base.request import from_environment, from_file
 from trainer_host.base.settings import name_of
 from trainer_host.plugin.discovery import OBJECT
@@ -44,7 +46,8 @@ def open_request(
     if request.options.settings_file is not None:
         _refuse_other_run(request.options.settings_file)
         file = from_file(request.options.settings_file, request.command)
-        request = request.over(replace(vetted(file, request), record=_repeated(file, request)))
+        trusted = file if is_run_of_launcher(file) else vetted(file, request)
+        request = request.over(replace(trusted, record=_repeated(file, request)))
     own = [*([] if task is None else [task]), *given.options.plugins]
     found = registry.without(request.off) if registry is not None else Registry.installed(request.off)
     registry, names = found.with_plugins(own)
@@ -66,6 +69,12 @@ def _refuse_other_run(path: Path) -> None:
     """
     if not path.exists() and path.parent != Path() and (near := near_runs(str(path))):
         raise SettingsError(Problem(f"settings file {path} not found.", f"write {near[0]}"))
+
+
+def is_run_of_launcher(request: Request) -> bool:
+    """Return whether a settings file is the run that a session has written for its ranks, and has vetted before."""
+    rank = LaunchedRank.of(os.environ)
+    return rank is not None and request.file is not None and request.file.absolute() == rank.run_file
 
 
 def _repeated(file: Request, asked: Request) -> dict[str, Any]:

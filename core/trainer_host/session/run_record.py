@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import atomic_write, plain
 from trainer_host.base.display import escaped
+from trainer_host.base.request import from_file
+from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.settings import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from trainer_host.base.resolved_run import ResolvedRun
     from trainer_host.engine.state_files import StateEntry
     from trainer_host.session.recorded_environment import Difference
 
@@ -128,6 +129,14 @@ def remove_states(folder: Path) -> None:
     from trainer_host.engine.state_files import StateFiles
 
     StateFiles(folder / "weights").remove()
+
+
+def record_failure(folder: Path, status: str, error: str) -> None:
+    """Record why a run ended whose processes have, since the one that wrote the record was only stopped."""
+    resolved = ResolvedRun.read(folder / FILE)
+    kept = {key: value for key, value in from_file(folder / FILE).record.items() if key not in resolved.record()}
+    text = resolved.text({**kept, "status": status, "error": error})
+    atomic_write(folder / FILE, (_head(resolved) + text).encode(), durable=True)
 
 
 def _now() -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
@@ -19,9 +20,12 @@ from trainer_host.base.errors import (
     UnsafeError,
 )
 from trainer_host.base.findings import DatasetError
+from trainer_host.base.launched_rank import LaunchedRank
 from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.engine.error_translation import blamed, known_error
+from trainer_host.engine.process_group import SingleProcess
 from trainer_host.engine.state_files import StateEntry
+from trainer_host.session.ranks import DATASET, Crew, peers_watched
 from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.resume_messages import accept, as_data, position
 from trainer_host.session.run_record import FILE, RunRecord
@@ -79,6 +83,7 @@ class TrainingWork:
         before: Names of what was in the folder before.
         resumed: What it is resumed from; None for a new run.
         began: Whether it has trained.
+        crew: The processes that carry it out.
     """
 
     run: LiveRun
@@ -90,6 +95,7 @@ class TrainingWork:
     before: Collection[str] = frozenset()
     resumed: Resumed | None = None
     began: bool = False
+    crew: Crew = field(default_factory=lambda: Crew(SingleProcess()))
 
     def carry_out(self) -> RunResult:
         """Train, and return the outcome."""
@@ -132,6 +138,7 @@ class TrainingWork:
         chain = self.run.chain
         with blamed(chain.manager, self.run.engine):
             dataset = training.prepare()
+            self.crew.tell(DATASET)
             self.record.read(dataset)
             if self.resumed is None:
                 report(differences(self.run, dataset), self.run, self.reporter)
@@ -144,7 +151,10 @@ class TrainingWork:
             if self.resumed is None:
                 self.record.begin()
             self.began = True
-            outcome = training.train()
+            if (rank := LaunchedRank.of(os.environ)) is not None:
+                rank.begin()
+            with peers_watched(self.crew.group.ranks):
+                outcome = training.train()
         if outcome.interrupted:
             self.stop.over = True  # what is left is to record it
             raise self.stop.error(self.kept(outcome.last))

@@ -27,7 +27,7 @@ def refuse_device(device: Any) -> None:
         SettingsError: If it is one.
     """
     if several_devices(device) or isinstance(device, torch.device):
-        return  # several are refused in `refuse_several_devices`
+        return  # several are given to one process each, or refused in `refuse_several_devices`
     if isinstance(device, (list, tuple)):
         device = device[0] if device else ""
     name = str("" if device is None else device).strip().lower()
@@ -65,7 +65,10 @@ def refuse_several_devices(device: Any) -> None:
     """
     if several_devices(device):
         raise SettingsError(
-            Problem(f"device={device}: training on several devices is not supported yet.", "name one (device=0)")
+            Problem(
+                f"device={device}: a trainer class does not train on several devices.",
+                f"name one (device=0), or use trainer run device={device}",
+            )
         )
 
 

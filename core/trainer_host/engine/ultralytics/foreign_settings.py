@@ -227,7 +227,10 @@ NEEDLESS: dict[str, str] = {
     "The dataset YAML defines it.": ("nc num_classes n_classes number_of_classes class_names names train test path"),
     "best.pt and last.pt are saved unless save=False.": "save_best save_best_only save_last",
     "Hyperparameter search is not supported.": "evolve tune",
-    "Training uses one device.": ("sync_bn syncbn local_rank world_size rank num_nodes nodes strategy ddp distributed"),
+    "Several processes are started by device=0,1 or --processes N.": (
+        "syncbn local_rank world_size rank num_nodes nodes strategy ddp distributed"
+    ),
+    "Batch norms are synchronized where the device can; --no-sync-bn switches it off.": "sync_bn",
     "A model is quantized when it is exported.": "int8",
     "The command is the mode: trainer run, val, predict.": "mode",
     "Videos and streams are always read frame by frame.": "stream",

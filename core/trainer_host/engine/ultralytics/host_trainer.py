@@ -125,6 +125,8 @@ class HostTrainer(ModelTrainer):
             FileNotFoundError: If the run's folder disappeared.
         """
         require_folder(self.save_dir)
+        if not self.host_run.group.ranks.is_first:
+            return
         super().save_metrics(metrics)
         if self.evaluated_epoch != self.epoch + 1:  # the engine has zeros for an epoch that it does not evaluate
             metrics = {k: v for k, v in metrics.items() if k not in self.metrics}
@@ -272,8 +274,8 @@ class HostTrainer(ModelTrainer):
             restore_states(self.host_run.chain, self.context(RunContext), kept)
 
     def save_model(self) -> bool:
-        """Write the checkpoints that are due."""
-        return save_model(self)
+        """Write the checkpoints that are due, if this is the process that writes."""
+        return save_model(self) if self.host_run.group.ranks.is_first else True
 
     def wrote(self, checkpoint: Path) -> bool:
         """Return whether ``last`` or ``best`` is there and of this training, not of an earlier run in the folder."""

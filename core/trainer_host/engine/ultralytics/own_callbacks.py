@@ -66,7 +66,8 @@ class LabelPlot:
         """Draw it once."""
         if self.due:
             self.due = False
-            trainer.hooks.plot_data(ctx=trainer.context(PlotContext))
+            if trainer.host_run.group.ranks.is_first:
+                trainer.hooks.plot_data(ctx=trainer.context(PlotContext))
 
 
 class WrittenCheckpoints:
@@ -97,7 +98,9 @@ class MetricLog:
     final = False
 
     def log(self, trainer: HostTrainer, metrics: Mapping[str, Any], epoch: int | None) -> None:
-        """Have plugins log metrics."""
+        """Have plugins log metrics, in the process that writes."""
+        if not trainer.host_run.group.ranks.is_first:
+            return
         values = MappingProxyType({k: float(v) for k, v in metrics.items()})
         trainer.hooks.log_metrics(ctx=trainer.context(LogContext, epoch=epoch, values=values))
 

@@ -257,11 +257,13 @@ def several_devices(value: Any) -> bool:
 
 
 def _device(value: Any) -> str | None:
-    if several_devices(value):
-        return "training on several devices is not supported yet; name one: device=0"
     names = value if isinstance(value, (list, tuple)) else [value]
     good = value is None or all(isinstance(v, (int, str)) and not isinstance(v, bool) for v in names)
     return None if good else "write a number or a name, such as device=0 or device=cpu"
+
+
+def _one_device(value: Any) -> str | None:
+    return "this command uses one device, such as device=0" if several_devices(value) else _device(value)
 
 
 CHECKS: dict[str, Callable[[Any], str | None]] = {
@@ -284,7 +286,7 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
 }
 """For each setting a function that returns what to write, or None if the value is valid."""
 
-TRAINED_ALONE: dict[str, Callable[[Any], str | None]] = {"batch": _batch_count}
+TRAINED_ALONE: dict[str, Callable[[Any], str | None]] = {"batch": _batch_count, "device": _one_device}
 """Checks that replace others outside of a training, in which the engine does not find a batch size."""
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +15,7 @@ from trainer_host.base.wording import counted
 from trainer_host.data.dataset_parts import parts_of
 from trainer_host.data.description import Description
 from trainer_host.engine.progress import ProgressCallbacks
+from trainer_host.engine.rank_devices import device_of_rank
 from trainer_host.engine.state_files import StateFiles
 from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
 from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
@@ -24,8 +28,6 @@ from trainer_host.engine.ultralytics.state_saving import StateSaver
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
@@ -71,7 +73,14 @@ class TrainingEngine:
         record: TrainingRecord | None = None,
     ) -> None:
         self.resume, self.record, self.stop = resume, record, stop
-        self.run, self.values, self.save_dir = run, run.resolved.settings, save_dir
+        self.run, self.values, self.save_dir = run, dict(run.resolved.settings), save_dir
+        self.folder = save_dir
+        self._own_folder: TemporaryDirectory[str] | None = None
+        if not run.group.ranks.is_first:  # the engine writes in every process
+            self._own_folder = TemporaryDirectory(prefix=f"trainer-rank{run.group.ranks.rank}-")
+            self.folder = Path(self._own_folder.name)
+        if (ranks := run.group.ranks).world_size > 1:
+            self.values["device"] = device_of_rank(self.values.get("device"), ranks)
         self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
         self.trainer: HostTrainer | None = None
 
@@ -79,18 +88,24 @@ class TrainingEngine:
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
         refuse_device(self.values.get("device"))
-        events = engine_callbacks(self.run.options.trackers, self.run.options.offline)
+        trackers = self.run.options.trackers if self._own_folder is None else ()
+        events = engine_callbacks(trackers, self.run.options.offline)
         for event, function in self.progress.events(resumed=self.resume is not None).items():
             events[event] = [*events[event], function]
         # Only a default that the engine no longer has: what it has itself is not given to its trainer again.
         ours = engine_defaults()
         kept = {key: value for key, value in self.run.resolved.defaults.items() if value != ours.get(key)}
-        overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.save_dir)}
+        overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.folder)}
+        if self._own_folder is not None:
+            overrides["plots"] = False
         with gc_paused():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
             provide_fonts()  # the final evaluation asks for one, also without plots
-        self.trainer.saver = self._saver(bool(self.trainer.args.save))
+        if self._own_folder is not None:  # checkpoints of the first process are read by all
+            self.trainer.wdir = self.save_dir / "weights"
+            self.trainer.last, self.trainer.best = (self.trainer.wdir / name for name in ("last.pt", "best.pt"))
+        self.trainer.saver = self._saver(bool(self.trainer.args.save) and self._own_folder is None)
         if not self.run.options.exact:
             self._use_wanted_threads()
         data = Description.of(self.trainer.description)
@@ -99,7 +114,9 @@ class TrainingEngine:
 
     def _use_wanted_threads(self) -> None:
         """Use the number of threads that the user set on a CPU; the engine resets it when it validates."""
-        wanted = self.run.options.threads
+        wanted, ranks = self.run.options.threads, self.run.group.ranks
+        if wanted is None and ranks.world_size > 1:  # the engine's number is that of one process on the machine
+            wanted = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // ranks.local_world_size))
         if wanted is None or self.trainer is None or self.trainer.device.type != "cpu":
             return
 
@@ -158,7 +175,11 @@ class TrainingEngine:
     def train(self) -> TrainingOutcome:
         """Train, and return the outcome."""
         trainer = self._prepared()
-        trainer.train()
+        try:
+            trainer.train()
+        finally:
+            if self._own_folder is not None:
+                self._own_folder.cleanup()
         done = trainer.loop.epoch if trainer.interrupted else trainer.epoch + 1
         return TrainingOutcome(
             epochs=done - trainer.start_epoch,

@@ -53,7 +53,8 @@ def finish_checkpoint(trainer: HostTrainer, path: Path, **updates: Any) -> dict[
         content["model"] = _trained(trainer, checkpoint)
     content |= dict.fromkeys(TRAINING_ONLY) | {"epoch": -1} | updates
     content["train_args"] = {k: v for k, v in content["train_args"].items() if k in DEFAULT_CFG_KEYS}
-    atomic_write(path, serialise(content, trainer.host_run.chain))
+    if trainer.host_run.group.ranks.is_first:
+        atomic_write(path, serialise(content, trainer.host_run.chain))
     return content
 
 

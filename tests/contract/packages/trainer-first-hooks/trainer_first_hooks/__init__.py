@@ -143,6 +143,10 @@ class Hooks:
         return {"on_train_end": lambda trainer: self.called.add("on_train_end")}
 
     @hookimpl
+    def launchers(self):
+        return {}
+
+    @hookimpl
     def log_metrics(self, ctx):
         self.called.add("log_metrics")
         if ctx.epoch is None:

@@ -1,0 +1,274 @@
+"""The processes of a run in its session: the first one decides and writes, the others follow it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from trainer_host.base.errors import Problem, RankError, StorageError, TrainerError
+from trainer_host.base.launched_rank import LaunchedRank
+from trainer_host.base.option_declaration import Origin
+from trainer_host.base.ranks import Ranks, rank_variables, ranks_of_environment
+from trainer_host.base.reporting import NullReporter, RankReporter
+from trainer_host.base.request import part_of
+from trainer_host.base.resolved_run import ResolvedRun
+from trainer_host.base.results import Ending, RunResult, StartingWeights
+from trainer_host.base.signals import StopRequest, unhandled
+from trainer_host.engine.error_translation import blamed
+from trainer_host.engine.process_group import SingleProcess, join
+from trainer_host.engine.rank_devices import device_of_rank
+from trainer_host.engine.resumption import Resumption
+from trainer_host.engine.state_files import StateEntry, StateFiles
+from trainer_host.session.opening import is_run_of_launcher
+from trainer_host.session.resolution import load_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from trainer_host.base.reporting import Reporter
+    from trainer_host.base.request import Request
+    from trainer_host.engine.process_group import ProcessGroup
+    from trainer_host.engine.protocol import LiveRun
+    from trainer_host.plugin.registry import Registry
+
+TIMEOUT = timedelta(hours=6)
+"""How long a rank waits for the others: the first one may read a large dataset meanwhile."""
+PLAN, DATASET = "plan", "dataset"
+LOST = re.compile(
+    r"gloo|nccl|connectFullMesh|[Cc]onnection (?:closed|reset|refused)|[Bb]roken pipe|TCPStore|DistStoreError", re.ASCII
+)
+"""Texts of torch for a peer that is gone."""
+SOURCE = re.compile(r"^\[[^\]]*\] ")
+"""The place in the source of torch at the beginning of such a text."""
+
+
+@dataclass
+class Crew:
+    """The processes of a run, as the first one leads them.
+
+    Attributes:
+        group: The processes.
+        told: What the others know: nothing, the plan, or that the dataset was read.
+    """
+
+    group: ProcessGroup
+    told: tuple[str, ...] = ()
+
+    def tell(self, what: str, value: Any = True) -> None:
+        """Have the others go on with a value; they wait for it."""
+        self.told = (*self.told, what)
+        self.group.broadcast(value)
+
+    @contextmanager
+    def leading(self) -> Iterator[Crew]:
+        """Have the others end when this process fails while they wait for it."""
+        try:
+            yield self
+        except BaseException:
+            if self.group.ranks.world_size > 1 and DATASET not in self.told:
+                with suppress(Exception):  # they may be gone
+                    self.group.broadcast(None)
+            raise
+
+    def wait(self) -> Any:
+        """Return the value that the first process tells.
+
+        Raises:
+            RankError: If it failed.
+        """
+        with unhandled():  # a process that waits has nothing to save
+            value = self.group.broadcast(None)
+        if value is None:
+            raise RankError(Problem("rank 0 failed before the training began."))
+        return value
+
+
+@contextmanager
+def joined(device: Any) -> Iterator[ProcessGroup]:
+    """Join the other processes of the run, if there are some.
+
+    Args:
+        device: The setting ``device``.
+
+    Raises:
+        RankError: If another process was lost.
+    """
+    ranks = ranks_of_environment(os.environ)
+    if ranks.world_size == 1:
+        yield SingleProcess()
+        return
+    os.environ.update(rank_variables(os.environ))
+    if (launched := LaunchedRank.of(os.environ)) is not None:
+        launched.enter(ranks.rank)
+    with peers_watched(ranks), ExitStack() as stack:
+        with unhandled():
+            group = stack.enter_context(join(ranks, device_of_rank(device, ranks), TIMEOUT))
+        yield group
+
+
+@contextmanager
+def peers_watched(ranks: Ranks) -> Iterator[None]:
+    """Translate what torch raises when another process is gone, if there are others.
+
+    Raises:
+        RankError: If one is gone.
+    """
+    try:
+        yield
+    except TrainerError:
+        raise
+    except Exception as error:
+        if ranks.world_size == 1:
+            raise
+        if type(error).__module__.startswith("torch") or (
+            isinstance(error, (RuntimeError, OSError)) and LOST.search(str(error))
+        ):
+            said = SOURCE.sub("", str(error)).partition("\n")[0].partition(". ")[0] or type(error).__name__
+            what = f"the connection to another process of the run was lost ({said.rstrip('.')})."
+            raise RankError(Problem(what, "see the message of the process that failed")) from error
+        raise
+
+
+def share_plan(crew: Crew, run: LiveRun, folder: Path, entries: Sequence[StateEntry]) -> LiveRun:
+    """Tell the others what to do, and return the run with its processes."""
+    group = crew.group
+    if run.options.processes != group.ranks.world_size:  # such as one that torchrun started
+        options = replace(run.resolved.options, processes=group.ranks.world_size)
+        run = replace(run, resolved=run.resolved.model_copy(update={"options": options}))
+    if group.ranks.world_size == 1:
+        return run
+    plan = {"run": run.resolved.text(), "folder": str(folder), "states": [one.as_data() for one in entries]}
+    crew.tell(PLAN, plan)
+    return replace(run, group=group)
+
+
+def note_other_number(recorded: int, group: ProcessGroup, reporter: Reporter) -> None:
+    """Say that a run goes on in another number of processes."""
+    now = group.ranks.world_size
+    if now != recorded:
+        reporter.note(f"Changed: processes={recorded} -> {now} (sums are rounded in another order).")
+
+
+def follow(
+    group: ProcessGroup,
+    request: Request,
+    registry: Registry,
+    stop: StopRequest,
+    prepared: Callable[[LiveRun], AbstractContextManager[None]],
+) -> RunResult:
+    """Train as the first rank says, and return the outcome that it has.
+
+    Args:
+        group: The processes.
+        request: What was asked for, of which the first rank decides everything.
+        registry: The plugins to choose from.
+        stop: Whether it is to end early.
+        prepared: Prepares the engine of the run.
+    """
+    crew = Crew(group)
+    plan = crew.wait()
+    if "result" in plan:
+        group.barrier()
+        return _result(plan["result"])
+    run = replace(_run_of(plan["run"], registry.without(request.off)), group=group)
+    folder, entries = Path(plan["folder"]), tuple(map(StateEntry.of_data, plan["states"]))
+    found = StateFiles(folder / "weights").newest(entries) if entries else None
+    if entries and found is None:
+        raise StorageError(
+            Problem("this process cannot read the state of the run.", "share the run folder", str(folder))
+        )
+    resumption = Resumption(*found) if found is not None else None
+    with prepared(run):
+        training = run.engine.training(run, folder, NullReporter(), stop, resumption)
+        crew.wait()  # for the dataset, which is in the cache then
+        with blamed(run.chain.manager, run.engine), peers_watched(group.ranks):
+            training.prepare()
+            outcome = training.train()
+        if outcome.interrupted:
+            stop.over = True
+            raise stop.error("rank 0 saves the state")
+        final = group.broadcast(None)
+        group.barrier()
+    return _result(final)
+
+
+def finish(crew: Crew, result: RunResult) -> None:
+    """Give the others the outcome, and wait until they have it."""
+    if crew.group.ranks.world_size == 1:
+        return
+    if PLAN in crew.told:
+        crew.group.broadcast(result.as_json())
+    else:  # there was nothing to do
+        crew.tell(PLAN, {"result": result.as_json()})
+    crew.group.barrier()
+
+
+def _result(final: Mapping[str, Any]) -> RunResult:
+    weights = final["weights"]
+    return RunResult(
+        task=final["task"],
+        save_dir=Path(final["save_dir"]),
+        best=_path(final["best"]),
+        last=_path(final["last"]),
+        epochs=final["epochs"],
+        metrics=dict(final["metrics"]),
+        best_epoch=final["best_epoch"],
+        ending=Ending(final["stop_reason"], final["stop_message"], final["planned_epochs"]),
+        weights=StartingWeights.of_data(weights) if weights else None,
+        resumed_from=final["resumed_from"],
+        nothing_done=final["nothing_done"],
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _run_of(text: str, registry: Registry) -> LiveRun:
+    """Return the run that the first rank has resolved."""
+    with tempfile.TemporaryDirectory(prefix="trainer-") as folder:
+        file = Path(folder, "run.yaml")
+        file.write_text(text, encoding="utf-8")
+        return load_run(ResolvedRun.read(file), registry)
+
+
+def with_recorded_origins(request: Request) -> Request:
+    """Return the request of a launched rank with the origins of its settings as they were for whoever launched it."""
+    if not is_run_of_launcher(request):
+        return request
+    origins, known = part_of(request.record, "origins"), get_args(Origin)
+    settings = {
+        key: replace(one, origin=origins[key], where=None) if origins.get(key) in known else one
+        for key, one in request.settings.items()
+    }
+    return replace(request, settings=settings)
+
+
+def stop_request(reporter: Reporter) -> StopRequest:
+    """Return the request by signal to end the run, which tells people that the run waits for its state.
+
+    A launcher ends the others by SIGTERM if one rank fails, which is not what anybody asked for.
+    """
+    launched = LaunchedRank.of(os.environ)
+
+    def notify(text: str) -> None:
+        if launched is None or not launched.is_reported or not stop.terminated:
+            reporter.note(text)
+
+    stop = StopRequest(notify=notify)
+    return stop
+
+
+def reporter_of_rank(reporter: Reporter) -> Reporter:
+    """Return the reporter of this process: only the first one shows progress."""
+    ranks, launched = ranks_of_environment(os.environ), LaunchedRank.of(os.environ)
+    if launched is not None and launched.is_quiet:
+        return NullReporter()
+    return reporter if ranks.is_first else RankReporter(reporter, ranks.rank)

@@ -1,0 +1,308 @@
+"""Runs of several processes: what they write, how they end, and who starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import trainer_host
+from tests.support.command import ROOT, TRAINER, Done, command, environment, process
+from tests.support.written_package import write_package
+from trainer_host import SettingsError, hookimpl
+
+TOTAL = {"total": 24.0}
+"""What two ranks count in eight batches."""
+DEADLINE_S = 120
+LAUNCHER = """
+from trainer_host import ExtensionSpec, hookimpl
+
+class Waiting:
+    def launch(self, ctx):
+        ctx.reporter.note(f"{ctx.processes} on {ctx.devices}: {ctx.command[3:]} {sorted(ctx.environment)}")
+        assert ctx.run_file.is_file() and ctx.run_file.is_relative_to(ctx.save_dir)
+        return CODE
+
+    def preview(self, ctx):
+        return f"start {ctx.processes} of {ctx.command[3]}\\n"
+
+class Hooks:
+    @hookimpl
+    def launchers(self):
+        return {"queue": Waiting()}
+
+EXTENSION = ExtensionSpec(hooks=Hooks())
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_package(tmp_path / "site", "trainer-ranked", tasks={"ranked": "tests.support.ranked_engine:TASK"})
+    (tmp_path / "data.yaml").write_text("gray_values: true\nnames: [thing]\ntrain: .\nval: .\n")
+    return tmp_path
+
+
+def trainer(folder: Path, *words: object, **variables: str) -> Done:
+    return command(*words, cwd=folder, path=(folder / "site", ROOT), **variables)
+
+
+def run_two(folder: Path, *words: object) -> Done:
+    return trainer(folder, "run", "--task", "ranked", "data=data.yaml", "--processes", 2, "--json", *words)
+
+
+def written(run: Path) -> set[str]:
+    return {path.name for path in run.iterdir()}
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((run / "run.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.smoke
+def test_the_first_rank_writes_the_one_folder(folder: Path) -> None:
+    done = run_two(folder)
+    assert done.code == 0, done.err
+    assert done.json["metrics"] == TOTAL
+    assert not done.json["nothing_done"]
+    (run,) = (folder / "runs" / "ranked").iterdir()
+    assert written(run) == {"read-by", "run.yaml", "weights", "written-by-0"}
+    assert (run / "read-by").read_text().split() == ["0", "1"]  # the first reads alone, the others from its cache
+    record = record_of(run)
+    assert (record["processes"], record["record"]["status"]) == (2, "done")
+    assert "save_dir" not in record
+    assert record["record"]["origins"]["data"] == "command"
+    assert done.err.count("Training ranked") == 1
+    assert done.err.count("trainer 0.") == 1
+    again = trainer(folder, "resume", run, "--json")
+    assert again.json["nothing_done"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        (["fault=loss"], 7, "[rank 1] the loss is NaN."),
+        pytest.param(["fault=kill", "fault_rank=0"], 10, "rank 0 was killed by SIGKILL.", marks=pytest.mark.slow),
+        pytest.param(["fault=leave"], 10, "rank 1 ended with exit code 3", marks=pytest.mark.slow),
+        pytest.param(["fault=dataset", "fault_rank=0"], 4, "[rank 0] the dataset cannot", marks=pytest.mark.slow),
+        pytest.param(["fault=dataset"], 4, "[rank 1] the dataset cannot", marks=pytest.mark.slow),
+        pytest.param(["fault=bug"], 5, "[rank 1] task 'ranked' from", marks=pytest.mark.slow),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
+)
+def test_a_rank_that_fails_ends_all_with_its_message(folder: Path, fault: list[str], code: int, said: str) -> None:
+    started = time.monotonic()
+    done = run_two(folder, *fault)
+    assert time.monotonic() - started < DEADLINE_S
+    assert done.code == done.json["exit_code"] == code, done.err
+    (problem,) = done.problems
+    assert problem.startswith(said)
+    assert done.json["rank"] == int(said.partition("rank ")[2][0])
+    run = folder / "runs" / "ranked" / "train"
+    if fault[0] != "fault=dataset":
+        assert done.json["resume"] == "trainer resume runs/ranked/train"
+        record = record_of(run)["record"]
+        assert record["status"] == ("loss not finite" if code == 7 else "failed")
+        assert said in record["error"]
+    assert not (run / ".ranks").exists()
+
+
+def test_a_killed_rank_is_started_again_from_the_newest_state(folder: Path) -> None:
+    done = run_two(folder, "fault=kill", f"once={folder / 'once'}", "--max-restarts=1")
+    assert done.code == 0, done.err
+    assert "rank 1 was killed by SIGKILL." in done.err
+    assert "Starting again (1 restart left)." in done.err
+    assert done.json["metrics"] == TOTAL
+    assert done.json["resumed_from"]["batch"] in {2, 3}
+    assert not done.problems
+
+
+@pytest.mark.slow
+def test_an_error_that_would_come_again_is_not_tried_again(folder: Path) -> None:
+    done = run_two(folder, "fault=loss", "--max-restarts=3")
+    assert done.code == 7
+    assert "Starting again" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
+def test_a_signal_to_the_launcher_stops_all_with_the_state_saved(folder: Path, number: int, code: int) -> None:
+    words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "--processes", "2", "batches=40", "pace=0.25"]
+    variables = environment(folder / "site", ROOT)
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
+    try:
+        launcher = subprocess.Popen(words, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    with launcher:
+        shared = folder / "runs" / "ranked" / "train" / ".ranks"
+        weights = shared.parent / "weights"
+        _wait_for(lambda: any(weights.glob("state-*.pt")), launcher)
+        ranks = [int(file.read_text().split("-")[2]) for file in shared.glob("process-*")]
+        assert len(ranks) == 2
+        launcher.send_signal(number)
+        _, err = launcher.communicate(timeout=DEADLINE_S)
+    assert launcher.returncode == code, err
+    assert "the state is saved" in err
+    assert err.count("trainer: ") == 1
+    assert not any(map(_lives, ranks))
+    assert not shared.exists()
+    record = record_of(shared.parent)["record"]
+    assert (record["status"], bool(record["states"])) == ("stopped", True)
+    # It goes on in as many processes as it had, or in another number of them.
+    more = trainer(folder, "resume", shared.parent, "--processes", "1", "--json")
+    assert more.code == 0, more.err
+    assert "Changed: processes=2 -> 1 " in more.err
+    assert "processes" not in record_of(shared.parent)
+    done = more.json["resumed_from"]["batch"]
+    assert more.json["metrics"] == {"total": 3.0 * done + (40 - done)}
+
+
+@pytest.mark.slow
+def test_no_rank_outlives_a_launcher_that_is_killed(folder: Path) -> None:
+    words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "--processes", "2", "batches=100000", "pace=0.05"]
+    with subprocess.Popen(words, cwd=folder, env=environment(folder / "site", ROOT)) as launcher:
+        shared = folder / "runs" / "ranked" / "train" / ".ranks"
+        _wait_for((shared / "begun").exists, launcher)
+        ranks = [int(file.read_text().split("-")[2]) for file in shared.glob("process-*")]
+        launcher.kill()
+    _wait_for(lambda: not any(map(_lives, ranks)))
+
+
+@pytest.mark.slow
+def test_torchrun_starts_ranks_on_two_nodes(folder: Path) -> None:
+    agents = []
+    for node in range(2):
+        words = ["--nnodes=2", f"--node-rank={node}", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=two"]
+        words += ["--rdzv-endpoint=127.0.0.1:29517", "--local-addr=127.0.0.1", "-m", "trainer_host", "run"]
+        line = [sys.executable, "-m", "torch.distributed.run", *words, "--task", "ranked", "data=data.yaml", "--json"]
+        variables = environment(folder / "site", ROOT)
+        agents.append(subprocess.Popen(line, cwd=folder, env=variables, stdout=subprocess.PIPE, text=True))
+    said = "".join(agent.communicate(timeout=DEADLINE_S)[0] for agent in agents)
+    assert [agent.returncode for agent in agents] == [0, 0]
+    assert Done(0, said, "").json["metrics"] == TOTAL  # printed once
+    assert written(folder / "runs" / "ranked" / "train") == {"read-by", "run.yaml", "weights", "written-by-0"}
+
+
+@pytest.mark.slow
+def test_tasks_of_srun_are_ranks(folder: Path) -> None:
+    started = []
+    for number in "01":
+        variables = {"SLURM_PROCID": number, "SLURM_LOCALID": number, "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+        variables |= {"SLURM_STEP_NODELIST": "localhost", "SLURM_JOB_ID": str(os.getpid())}
+        words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "fault=loss"]
+        line = environment(folder / "site", ROOT, **variables)
+        started.append(subprocess.Popen(words, cwd=folder, env=line, stderr=subprocess.PIPE, text=True))
+    said = [task.communicate(timeout=DEADLINE_S)[1] for task in started]
+    assert started[1].returncode == 7
+    assert "trainer: [rank 1] the loss is NaN." in said[1]
+    assert "Training ranked" in said[0]
+    assert "Training ranked" not in said[1]
+
+
+CALL = """
+import trainer_host
+done = trainer_host.run("ranked", data="data.yaml", processes=2)
+assert done.metrics == {"total": 24.0}, done
+try:
+    trainer_host.run("ranked", data="data.yaml", processes=2, fault="loss")
+except trainer_host.LossError as error:
+    assert error.details["rank"] == 1
+else:
+    raise AssertionError
+"""
+
+
+@pytest.mark.train
+def test_a_task_of_the_host_trains_in_two_processes(tmp_path: Path) -> None:
+    words = ["run", "--task", "detect", "--processes", 2, "epochs=1", "imgsz=64", "batch=4", "--json"]
+    done = command(*words, cwd=tmp_path)
+    assert done.code == 0, done.err
+    run = Path(done.json["save_dir"])
+    assert done.json["best"] == str(run / "weights" / "best.pt")
+    assert {"best.pt", "last.pt"} == written(run / "weights")
+    assert {"results.csv", "labels.jpg", "results.png", "predictions.jpg", "args.yaml"} <= written(run)
+    assert not [name for name in written(run) if name.startswith(".")]
+    assert len((run / "results.csv").read_text().splitlines()) == 2
+    assert done.err.count("1/1 ") == 1
+
+
+@pytest.mark.slow
+def test_a_call_starts_processes(folder: Path) -> None:
+    done = process(sys.executable, "-c", CALL, cwd=folder, path=(folder / "site", ROOT))
+    assert (done.code, done.out, done.err) == (0, "", ""), done.err
+
+
+class _Nothing:
+    @hookimpl
+    def callbacks(self, ctx: Any) -> dict[str, Any]:
+        return {}
+
+
+def test_what_cannot_be_launched_is_refused_before_anything_starts(
+    trainer: Callable[..., Done], installed: Callable[..., Path], tmp_path: Path
+) -> None:
+    installed("trainer-ranked", tasks={"ranked": "tests.support.ranked_engine:TASK"})
+    (tmp_path / "data.yaml").write_text("gray_values: true\nnames: [thing]\ntrain: .\nval: .\n")
+    words = ["run", "--task", "ranked", "data=data.yaml"]
+    for given, said in {
+        ("device=0,1",): "device=0,1: CUDA finds no GPU.",
+        ("device=0,1", "mean=2"): "mean is a fraction.",
+        ("--processes=2", "--launcher=ray2"): "unknown launcher 'ray2'.",
+        ("--processes=two",): "--processes=two is not a number of processes.",
+        ("--max-restarts=-1",): "--max-restarts=-1 is not a number of restarts.",
+    }.items():
+        done = trainer(*words, *given)
+        assert done.code == 3
+        assert any(problem.startswith(said) for problem in done.problems), done.err
+    with pytest.raises(SettingsError, match="was given as an object"):
+        trainer_host.run("ranked", data="data.yaml", processes=2, plugins=[_Nothing()])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_extension_brings_a_launcher(
+    trainer: Callable[..., Done], installed: Callable[..., Path], tmp_path: Path
+) -> None:
+    installed("trainer-ranked", tasks={"ranked": "tests.support.ranked_engine:TASK"})
+    (tmp_path / "data.yaml").write_text("gray_values: true\nnames: [thing]\ntrain: .\nval: .\n")
+    (tmp_path / "queue.py").write_text(LAUNCHER.replace("CODE", "0"))
+    (tmp_path / "failing.py").write_text(LAUNCHER.replace("CODE", "137"))
+    words = ["run", "--task", "ranked", "data=data.yaml", "--launcher", "queue", "--processes", "3"]
+    assert trainer(*words, "--plugin", "./queue.py", "--dry-run").out == "start 3 of run\n"
+    assert not (tmp_path / "runs").exists()
+    done = trainer(*words, "--plugin", "./queue.py", "--json")
+    assert done.code == 0, done.err
+    assert "3 on (): ('run', " in done.err
+    assert "Handed over to queue." in done.err
+    assert done.json["stop_reason"] == "launched"
+    shared = Path(done.json["save_dir"]) / ".ranks"
+    assert record_of(shared)["processes"] == 3  # the processes start later, from this file
+    failed = trainer(*words, "--plugin", "./failing.py")
+    assert failed.code == 10
+    assert failed.problems == ["the processes of the run failed."]
+    assert [path.name for path in (tmp_path / "runs" / "ranked").iterdir()] == ["train"]
+
+
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any] | None = None) -> None:
+    until = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < until
+        assert process is None or process.poll() is None
+        time.sleep(0.05)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
