@@ -1,9 +1,9 @@
 """What the order of samples does to accuracy: pose trainings in the stock order and in the seeded one, for many seeds.
 
-python -m tests.benchmarks.orders DATA.yaml [--seeds 16] [--first 0] [--csv FILE] [KEY=VALUE ...]
+python -m tests.benchmarks.orders DATA.yaml [KEY=VALUE ...] [--seeds 16] [--first 0] [--width 0.25] [--csv FILE]
 
-Settings of the engine follow as KEY=VALUE, such as epochs=40 nbs=8. The modes take turns. Each training is a line of
-the CSV file, and what is in the file is not trained again, so that seeds can be added. The table has the means of both
+KEY=VALUE are settings of the engine, such as epochs=40 nbs=8. The modes take turns. Each training is a line of the
+CSV file, and what is in the file is not trained again, so that seeds can be added. The table has the means of both
 modes with their standard deviations, the difference with its standard error, and how many standard errors that is:
 Welch's t, and the paired t, as trainings of one seed share their initial weights.
 """
@@ -28,7 +28,6 @@ import trainer_host
 
 MODES = ("exact", "seeded")
 SETTINGS = {
-    "model": "yolo11n-pose.yaml",
     "imgsz": 128,
     "batch": 8,
     "nbs": 8,
@@ -97,6 +96,17 @@ def keypoint_errors(weights: Any, data: Path, imgsz: int) -> list[float]:
     return errors
 
 
+def model_of(width: float, folder: Path) -> Path:
+    """Write a YOLO11 pose model whose layers are as wide as wanted; the smallest one of the engine has 0.25."""
+    from ultralytics.utils import ROOT
+
+    content = yaml.safe_load((ROOT / "cfg/models/11/yolo11-pose.yaml").read_text())
+    content["scales"]["n"][1] = width
+    file = folder / "yolo11n-pose.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
 def trained(file: Path) -> dict[tuple[str, int], dict[str, float]]:
     """Return the trainings that a file holds."""
     if not file.exists():
@@ -144,18 +154,21 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="settings of the engine, as KEY=VALUE")
     parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--csv", type=Path, default=Path("orders.csv"))
-    wanted = parser.parse_args()
-    settings = {**SETTINGS, **{k: yaml.safe_load(v) for k, _, v in (s.partition("=") for s in wanted.settings)}}
-    for seed in range(wanted.first, wanted.first + wanted.seeds):
-        for mode in MODES:
-            if (mode, seed) in trained(wanted.csv):
-                continue
-            began = time.perf_counter()
-            values = measured(wanted.data.resolve(), mode, seed, settings)
-            append(wanted.csv, mode, seed, values)
-            took = time.perf_counter() - began
-            print(f"{mode:<7} {seed:<3} {took:4.0f} s ", *(f"{n} {v:.3f}" for n, v in values.items()), flush=True)
+    wanted = parser.parse_intermixed_args()
+    given = {key: yaml.safe_load(value) for key, _, value in (s.partition("=") for s in wanted.settings)}
+    with TemporaryDirectory() as folder:
+        settings = {"model": str(model_of(wanted.width, Path(folder))), **SETTINGS, **given}
+        for seed in range(wanted.first, wanted.first + wanted.seeds):
+            for mode in MODES:
+                if (mode, seed) in trained(wanted.csv):
+                    continue
+                began = time.process_time()
+                values = measured(wanted.data.resolve(), mode, seed, settings)
+                append(wanted.csv, mode, seed, values)
+                took = time.process_time() - began
+                print(f"{mode:<7} {seed:<3} {took:4.0f} s ", *(f"{n} {v:.3f}" for n, v in values.items()), flush=True)
     print(*table(trained(wanted.csv)), sep="\n")
 
 
