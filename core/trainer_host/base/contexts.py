@@ -35,6 +35,8 @@ class RunContext:
         device: The device that computes; None before there is one, as when a dataset is checked.
         engine: The engine's trainer; None in ``val`` and ``predict``, except for tasks made from a trainer class. It
             carries no promise of stability.
+        rank: The number of this process among those of the run, counted from 0.
+        world_size: The number of processes of the run.
     """
 
     task: str
@@ -47,6 +49,8 @@ class RunContext:
     offline: bool = False
     device: Device | None = None
     engine: Trainer = None
+    rank: int = 0
+    world_size: int = 1
 
     def options_for(self, kind: type[T]) -> T:
         """Return the options of the plugin that declared ``kind`` as its options.
@@ -111,9 +115,8 @@ class LoaderContext(RunContext):
         path: The value of the split's key in ``data``: a folder, a list file, several of them, or whatever the reader
             of the dataset put there.
         mode: ``train`` or ``val``.
-        batch_size: Images per batch.
+        batch_size: Images per batch, of all processes together: the host gives each its part.
         stride: The model's largest stride in pixels, at least 32; image sizes are multiples of it.
-        rank: Rank of the process in a distributed training, or -1.
         augmentations: Functions that the dataset applies to each training image, after the engine's own.
         sampler: The sampler of the training images, or None for all images in random order.
     """
@@ -122,7 +125,6 @@ class LoaderContext(RunContext):
     mode: str = "train"
     batch_size: int = 16
     stride: int = 32
-    rank: int = -1
     augmentations: tuple[Augmentation, ...] = ()
     sampler: Sampler | None = None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from trainer_host.engine.process_group import SingleProcess
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from trainer_host.base.type_aliases import Device, Image
     from trainer_host.engine.checkpoint.reading import Checkpoint
     from trainer_host.engine.engine_state import EngineState
+    from trainer_host.engine.process_group import ProcessGroup
     from trainer_host.engine.process_state import EngineGlobals
     from trainer_host.engine.resumption import Resumption
     from trainer_host.engine.state_files import StateEntry
@@ -42,6 +45,7 @@ class LiveRun:
         drop_in: Whether its trainer stands in for one of the engine's own.
         repeats: The record of the run that it repeats, as far as the user changed nothing of it; else empty.
         file: The settings file that it was made from, or None.
+        group: The processes that carry it out.
     """
 
     resolved: ResolvedRun
@@ -50,6 +54,7 @@ class LiveRun:
     drop_in: bool = False
     repeats: Mapping[str, Any] = field(default_factory=dict)
     file: Path | None = None
+    group: ProcessGroup = field(default_factory=SingleProcess)
 
     @property
     def options(self) -> RunOptions:

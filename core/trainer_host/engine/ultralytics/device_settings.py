@@ -12,6 +12,7 @@ from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.engine.ultralytics.settings_validation import several_devices
 
 if TYPE_CHECKING:
+    from trainer_host.base.ranks import Ranks
     from trainer_host.base.type_aliases import Device
 
 GPU = re.compile(r"cuda|(cuda:)?-?\d+")
@@ -55,6 +56,26 @@ def warn_of_precision(quantize: Any, device: Device) -> None:
     """Warn that a trained model computes with 32 bits on a CPU whatever the setting: the engine does not say so."""
     if str(quantize) in HALF and device.type == "cpu":
         LOGGER.warning(f"quantize={quantize} has no effect on a CPU, which computes with 32 bits.")
+
+
+def device_of_rank(device: Any, ranks: Ranks) -> Any:
+    """Return the ``device`` setting of a process of several, of which each machine's have one device each.
+
+    Raises:
+        SettingsError: If there are fewer devices than processes.
+    """
+    names = device if isinstance(device, (list, tuple)) else str("" if device is None else device).split(",")
+    names = [str(name).strip().removeprefix("cuda:") for name in names]
+    if ranks.world_size == 1 or names[0] == "cpu" or not torch.cuda.is_available():
+        return device
+    if names in ([""], ["cuda"]):
+        names = [str(number) for number in range(torch.cuda.device_count())]
+    if len(names) == 1 and ranks.local_world_size > 1 and torch.cuda.device_count() == 1:
+        return names[0]  # a scheduler that shows each process its own device only
+    if ranks.local_rank >= len(names):
+        what = f"device={device}: {ranks.local_world_size} processes of this machine, {len(names)} devices."
+        raise SettingsError(Problem(what, f"start {len(names)} processes, or name as many devices"))
+    return names[ranks.local_rank]
 
 
 def refuse_several_devices(device: Any) -> None:

@@ -14,6 +14,9 @@ from trainer_host.engine.ultralytics.release_window import require_engine
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WORLD = "WORLD_SIZE"
+"""The variable by which the engine knows, when it is imported, that it is to train in several processes."""
+
 
 @contextmanager
 def engine_switches() -> Iterator[None]:
@@ -21,11 +24,14 @@ def engine_switches() -> Iterator[None]:
 
     What the user asks for by name is still fetched: downloads do not ask the engine's flag. The environment is left as
     it was. An engine that was imported before keeps the switches of that time.
+
+    Nor does it learn that the process is one of several: it would seed, log and divide by itself.
     """
     # Installing packages can be switched on again; requests that the user did not ask for cannot.
     switches = {"YOLO_AUTOINSTALL": os.environ.get("YOLO_AUTOINSTALL", "false"), "YOLO_OFFLINE": "true"}
-    kept = {key: os.environ.get(key) for key in switches}
+    kept = {key: os.environ.get(key) for key in (*switches, WORLD)}
     os.environ.update(switches)
+    os.environ.pop(WORLD, None)
     try:
         yield
     finally:

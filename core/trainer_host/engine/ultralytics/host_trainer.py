@@ -33,6 +33,7 @@ from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, selecting_metric
 from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
+from trainer_host.engine.ultralytics.rank_training import rank_training
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
 from trainer_host.engine.ultralytics.reimplemented.load_model import teacher_of
 from trainer_host.engine.ultralytics.reimplemented.mixed_precision import after_test, skip_test
@@ -77,6 +78,7 @@ class HostTrainer(ModelTrainer):
         saver: Saves the state of the training.
         recoveries: Recoveries from values that were not finite, as plain data.
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
+        several: What this process does besides training, if it is one of several.
     """
 
     lf: Callable[[float], float]
@@ -107,6 +109,7 @@ class HostTrainer(ModelTrainer):
         if not run.drop_in:
             overrides.setdefault("model", "")  # a task may build its own model; the engine needs a text
         super().__init__(cfg, overrides, _callbacks)
+        self.several = rank_training(self)
         self.planned_epochs: int = self.epochs  # which the engine estimates again under a time limit
         refuse_several_devices(self.args.device)
 
@@ -128,6 +131,8 @@ class HostTrainer(ModelTrainer):
         """
         require_folder(self.save_dir)
         super().save_metrics(metrics)
+        if not self.host_run.group.ranks.is_first:
+            return
         if self.evaluated_epoch != self.epoch + 1:  # the engine has zeros for an epoch that it does not evaluate
             metrics = {k: v for k, v in metrics.items() if k not in self.metrics}
         self.own.metric_log.log(self, metrics, self.epoch + 1)
@@ -188,7 +193,11 @@ class HostTrainer(ModelTrainer):
     def _build_train_pipeline(self) -> None:
         self._put_amp_back()
         self.args.distill_model = self.teacher  # the settings name a file again before anything keeps them
+        if self.several is not None:
+            self.several.before_pipeline()
         BaseTrainer._build_train_pipeline(self)
+        if self.several is not None:
+            self.several.after_pipeline()
         self.hooks.finish_setup(ctx=self.context(RunContext))
 
     def auto_batch(self, *_: Any) -> int:
@@ -225,7 +234,7 @@ class HostTrainer(ModelTrainer):
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Return the metrics of the model, and how good they are."""
         before = self.best_fitness
-        metrics, fitness = BaseTrainer.validate(self)
+        metrics, fitness = self.host_run.group.broadcast(BaseTrainer.validate(self))
         if metrics is None:
             return metrics, fitness
         self.evaluated_epoch = self.epoch + 1
@@ -270,8 +279,8 @@ class HostTrainer(ModelTrainer):
             restore_states(self.host_run.chain, self.context(RunContext), kept)
 
     def save_model(self) -> bool:
-        """Write the checkpoints that are due."""
-        return save_model(self)
+        """Write the checkpoints that are due, if this is the process that writes; return True, as the engine's does."""
+        return not self.host_run.group.ranks.is_first or save_model(self)
 
     def wrote(self, checkpoint: Path) -> bool:
         """Return whether ``last`` or ``best`` is there and of this training, not of an earlier run in the folder."""

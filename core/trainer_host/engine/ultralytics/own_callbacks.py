@@ -78,7 +78,9 @@ class MetricLog:
     final = False
 
     def log(self, trainer: HostTrainer, metrics: Mapping[str, Any], epoch: int | None) -> None:
-        """Have plugins log metrics."""
+        """Have plugins log metrics, in the process that writes."""
+        if not trainer.host_run.group.ranks.is_first:
+            return
         values = MappingProxyType({k: float(v) for k, v in metrics.items()})
         trainer.hooks.log_metrics(ctx=trainer.context(LogContext, epoch=epoch, values=values))
 

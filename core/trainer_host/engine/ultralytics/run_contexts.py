@@ -27,5 +27,7 @@ def make_context(kind: type[C], run: LiveRun, **fields: Any) -> C:
         "options": chain.options,
         "exact": run.options.exact,
         "offline": run.options.offline,
+        "rank": run.group.ranks.rank,
+        "world_size": run.group.ranks.world_size,
     }
     return kind(**{**common, **fields})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +15,7 @@ from trainer_host.data.description import Description
 from trainer_host.engine.progress import ProgressCallbacks
 from trainer_host.engine.state_files import StateFiles
 from trainer_host.engine.ultralytics.adapted_trainer import new_trainer
-from trainer_host.engine.ultralytics.device_settings import refuse_device, warn_of_fallback
+from trainer_host.engine.ultralytics.device_settings import device_of_rank, refuse_device, warn_of_fallback
 from trainer_host.engine.ultralytics.engine_errors import engine_errors
 from trainer_host.engine.ultralytics.engine_settings import engine_defaults
 from trainer_host.engine.ultralytics.fonts import provide_fonts
@@ -24,8 +26,6 @@ from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
@@ -71,6 +71,11 @@ class TrainingEngine:
         resume: Resumption | None = None,
         record: Callable[[Sequence[StateEntry]], None] = lambda _: None,
     ) -> None:
+        self.folder = save_dir
+        self._own_folder: TemporaryDirectory[str] | None = None
+        if not run.group.ranks.is_first:  # the engine writes in every process
+            self._own_folder = TemporaryDirectory(prefix=f"trainer-rank{run.group.ranks.rank}-")
+            self.folder = Path(self._own_folder.name)
         self.resume, self.states, self.stop = resume, StateFiles(save_dir / "weights", record=record), stop
         self.run, self.values, self.save_dir = run, run.resolved.settings, save_dir
         self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
@@ -79,18 +84,27 @@ class TrainingEngine:
     @engine_errors()
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
-        refuse_device(self.values.get("device"))
-        events = engine_callbacks(self.run.options.trackers, self.run.options.offline)
+        ranks = self.run.group.ranks
+        device = device_of_rank(self.values.get("device"), ranks)
+        refuse_device(device)
+        events = engine_callbacks(self.run.options.trackers if ranks.is_first else (), self.run.options.offline)
         for event, function in self.progress.events(resumed=self.resume is not None).items():
             events[event] = [*events[event], function]
         # Only a default that the engine no longer has: what it has itself is not given to its trainer again.
         ours = engine_defaults()
         kept = {key: value for key, value in self.run.resolved.defaults.items() if value != ours.get(key)}
-        overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.save_dir)}
+        overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.folder)}
+        if ranks.world_size > 1:
+            overrides["device"] = device
+        if not ranks.is_first:
+            overrides["plots"] = False
         with gc_paused():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
             provide_fonts()  # the final evaluation asks for one, also without plots
+        if not ranks.is_first:
+            weights = self.save_dir / "weights"
+            self.trainer.last, self.trainer.best = weights / "last.pt", weights / "best.pt"
         self.trainer.saver = self._saver(bool(self.trainer.args.save))
         if not self.run.options.exact:
             self._use_wanted_threads()
@@ -119,6 +133,7 @@ class TrainingEngine:
             batches=every.batches if every is not None else None,
             seconds=every.seconds if every is not None else None,
             content=found[1] if found is not None else None,
+            group=self.run.group,
             keep=True,  # the session removes the files once the record no longer names them
         )
 
@@ -153,7 +168,11 @@ class TrainingEngine:
     def train(self) -> TrainingOutcome:
         """Train, and return the outcome."""
         trainer = self._prepared()
-        trainer.train()
+        try:
+            trainer.train()
+        finally:
+            if self._own_folder is not None:
+                self._own_folder.cleanup()
         done = trainer.loop.epoch if trainer.interrupted else trainer.epoch + 1
         return TrainingOutcome(
             epochs=done - trainer.start_epoch,
