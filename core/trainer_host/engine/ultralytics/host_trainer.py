@@ -33,6 +33,7 @@ from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, selecting_metric
 from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
+from trainer_host.engine.ultralytics.rank_batches import RankLoader
 from trainer_host.engine.ultralytics.rank_training import rank_training
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
 from trainer_host.engine.ultralytics.reimplemented.load_model import teacher_of
@@ -221,6 +222,8 @@ class HostTrainer(ModelTrainer):
         """Return the validator of the training's loader."""
         # A copy of the settings, so that what a validator changes in them stays its own.
         given = {"loader": self.test_loader, "args": copy(self.args), "callbacks": self.callbacks}
+        if self.several is not None:
+            given |= {"part": self.several.part(self.test_loader), "gather": self.host_run.group.gather}
         ctx = self.context(ValidationContext, **given)
         self.plugin_metrics = joined_metrics(self.host_run.chain, ctx)
         found = self.context(PredictionContext, model=self.model, mode="val")
@@ -230,6 +233,11 @@ class HostTrainer(ModelTrainer):
         # Known now rather than after an epoch: the columns of results.csv are made of these names.
         require_measured(self.host_run.chain, self.plugin_metrics, dict.fromkeys(validator.metrics.keys, 0.0))
         return validator
+
+    def loader_changed(self) -> None:
+        """Give the validator the loader of batches of another size, or its part of it."""
+        whole = self.several is None or not isinstance(self.validator.dataloader, RankLoader)
+        self.validator.dataloader = self.test_loader if whole else self.several.part(self.test_loader)
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Return the metrics of the model, and how good they are."""
@@ -259,13 +267,19 @@ class HostTrainer(ModelTrainer):
         return "\n" + "".join(f"{head:>11}" for head in heads)
 
     def plot_training_samples(self, batch: Batch, ni: int) -> None:
-        """Draw a training batch."""
-        self.hooks.plot_data(ctx=self.context(PlotContext, batch=batch, step=ni))
+        """Draw a training batch, in the process that writes."""
+        if self.host_run.group.ranks.is_first:
+            self.hooks.plot_data(ctx=self.context(PlotContext, batch=batch, step=ni))
+
+    def plot_metrics(self) -> None:
+        """Draw the table of results, in the process that writes."""
+        if self.host_run.group.ranks.is_first:
+            super().plot_metrics()
 
     def plot_training_labels(self) -> None:
         """Draw the labels of the whole dataset; a run does so after its first epoch, which need not wait for it."""
-        self.own.labels.due = not self.host_run.drop_in
-        if not self.own.labels.due:
+        self.own.labels.due = not self.host_run.drop_in and self.host_run.group.ranks.is_first
+        if self.host_run.drop_in:
             self.hooks.plot_data(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
 
 from trainer_host.base.errors import PluginError, Problem
-from trainer_host.engine.ultralytics.batch_source import BatchSource
+from trainer_host.engine.ultralytics.batch_source import BatchSource, is_countable
 from trainer_host.engine.ultralytics.held_generators import seed_of
 from trainer_host.engine.ultralytics.seeded_dataset import SeededBatch
 
@@ -95,35 +95,41 @@ def part_of(count: int, ranks: Ranks) -> tuple[int, int]:
 class RankLoader:
     """The batches of a loader that this process evaluates: every one of as many as there are processes.
 
-    Everything else is the loader's, its number of batches too.
+    Everything else is the loader's, its number of batches too. From the first iteration on, the loader itself loads
+    these batches alone.
 
     Args:
         loader: A loader of all batches, in the same order in every process.
         ranks: The place of this process.
+        before_round: Called by all processes before each round of batches, of which the last may have none for some.
     """
 
-    def __init__(self, loader: Any, ranks: Ranks) -> None:
-        self._loader, self._ranks = loader, ranks
-        self.before_round: Callable[[], None] = lambda: None
-        """Called by all processes before each round of batches, of which the last may have none for this process."""
-        if isinstance(loader, DataLoader) and hasattr(loader.batch_sampler, "__iter__"):
-            self._source: _RankBatches | None = _RankBatches(loader, ranks)
-        else:
-            self._source = None
+    def __init__(self, loader: Any, ranks: Ranks, before_round: Callable[[], None] = lambda: None) -> None:
+        self._loader, self._ranks, self._before_round = loader, ranks, before_round
+        self._source: _RankBatches | None = None
 
     def __len__(self) -> int:
-        return self._source.total if self._source is not None else len(self._loader)
+        return len(self._loader) if self._source is None else self._source.total
 
     def __iter__(self) -> Iterator[Any]:
-        own: Iterator[Any]
-        if self._source is not None:
-            own = iter(self._loader)
-        else:
-            own = islice(iter(self._loader), self._ranks.rank, None, self._ranks.world_size)
-        for number in range(-(-len(self) // self._ranks.world_size)):
-            self.before_round()
-            if number * self._ranks.world_size + self._ranks.rank < len(self):
+        self._take_part()
+        own: Iterator[Any] = iter(self._loader)
+        if self._source is None:
+            own = islice(own, self._ranks.rank, None, self._ranks.world_size)
+        for number in range(0, len(self), self._ranks.world_size):
+            self._before_round()
+            if number + self._ranks.rank < len(self):
                 yield next(own)
+
+    @property
+    def sampler(self) -> Any:
+        """The images that this process evaluates, in their order, if the loader loads by indices."""
+        self._take_part()
+        return self._loader.sampler if self._source is None else self._source.images()
+
+    def _take_part(self) -> None:
+        if self._source is None and isinstance(self._loader, DataLoader) and is_countable(self._loader):
+            self._source = _RankBatches(self._loader, self._ranks)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -143,8 +149,15 @@ class _RankBatches(BatchSource):
     def __len__(self) -> int:
         return len(range(self.ranks.rank, self.total, self.ranks.world_size))
 
+    def images(self) -> list[Any]:
+        """Return the indices of the images of this process."""
+        return list(chain.from_iterable(self._own()))
+
+    def _own(self) -> Iterator[Any]:
+        return islice(iter(self.batches), self.ranks.rank, None, self.ranks.world_size)
+
     def __iter__(self) -> Iterator[Any]:
         while True:
-            yield from islice(iter(self.batches), self.ranks.rank, None, self.ranks.world_size)
+            yield from self._own()
             if not self.endless or not len(self):
                 return

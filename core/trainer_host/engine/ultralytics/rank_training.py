@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from trainer_host.base.protocols import Loader
     from trainer_host.base.type_aliases import Batch
     from trainer_host.engine.process_group import ProcessGroup
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
@@ -37,12 +38,14 @@ class RankTraining:
     Attributes:
         totals: Adds up numbers of a batch.
         synchronised: Whether batch norms count the images of all processes.
+        before_round: Called by all processes before each round of evaluated batches.
     """
 
     def __init__(self, trainer: HostTrainer) -> None:
         self.trainer, self.group = trainer, trainer.host_run.group
         self.totals = BatchTotals(self.group, trainer.device)
         self.synchronised = False
+        self.before_round: Callable[[], None] = lambda: None
         self._gradients: GradientSum | None = None
         self._size = PartSize(0, 0)
 
@@ -139,10 +142,9 @@ class RankTraining:
 
     # The end of an epoch
 
-    def before_round(self, function: Callable[[], None]) -> None:
-        """Have a function called by all processes before each round of evaluated batches."""
-        if isinstance(loader := self.trainer.validator.dataloader, RankLoader):
-            loader.before_round = function
+    def part(self, loader: Loader) -> RankLoader:
+        """Return the part of a loader that this process evaluates."""
+        return RankLoader(loader, self.group.ranks, lambda: self.before_round())
 
     def before_validation(self) -> None:
         """Give all processes the buffers of the first one, whose are saved: statistics of batch norms, above all."""

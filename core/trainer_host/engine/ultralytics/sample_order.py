@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch.utils.data import DataLoader, IterableDataset
 
+from trainer_host.engine.ultralytics.batch_source import is_countable
 from trainer_host.engine.ultralytics.exact_order import ExactOrder
 from trainer_host.engine.ultralytics.loader_replay import LoaderReplay
 from trainer_host.engine.ultralytics.seeded_order import SeededOrder
@@ -103,10 +104,6 @@ def order_of(loader: Any, exact: bool, seed: int, group: ProcessGroup | None = N
             is made by its plugin to yield that part.
     """
     indexed = isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset)
-    if not indexed or not _countable(loader.batch_sampler):
+    if not indexed or not is_countable(loader):
         return _LoadedOrder(LoaderReplay(loader, None if exact else seed))
     return _LoadedOrder(ExactOrder(loader) if exact else SeededOrder(loader, seed, group))
-
-
-def _countable(batches: Any) -> bool:
-    return hasattr(batches, "__len__") or hasattr(getattr(batches, "sampler", None), "__len__")

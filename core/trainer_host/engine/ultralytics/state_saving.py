@@ -71,7 +71,7 @@ class StateSaver:
         """Start the clock, and have requests heeded during validations."""
         self._since, self._saved_at = 0, self.clock()
         if trainer.several is not None:
-            trainer.several.before_round(self._end_on_request)
+            trainer.several.before_round = self._end_on_request
         else:
             trainer.add_callback("on_val_batch_start", self.during_validation)
         self._end_on_request()

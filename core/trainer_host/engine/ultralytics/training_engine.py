@@ -96,8 +96,6 @@ class TrainingEngine:
         overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.folder)}
         if ranks.world_size > 1:
             overrides["device"] = device
-        if not ranks.is_first:
-            overrides["plots"] = False
         with gc_paused():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer_host.plugin.markers import hookspec
 
@@ -60,6 +60,18 @@ class ModelHooks:
         It is built once for the model in training and once for its EMA, which is evaluated.
 
         Called: at set-up.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def share_loss(self, ctx: LossContext, loss: Any) -> Loss | None:
+        """Return the loss of one of several processes, made of what `build_loss` returned.
+
+        A loss that divides by a count of its batch, such as its objects, has to divide by that of the batches of all,
+        which ``ctx.sum_over_ranks`` gives. What all return is added up. Without an answer the loss stays as it is.
+
+        Called: at set-up, in each of several processes, for the model in training.
 
         .. versionadded:: 0.1
         """

@@ -166,7 +166,7 @@ def shrink_batches(trainer: HostTrainer, lack: str) -> None:
         trainer.train_loader.close()
     trainer._clear_memory()
     trainer._build_train_pipeline()
-    trainer.validator.dataloader = trainer.test_loader
+    trainer.loader_changed()
     trainer.scheduler.last_epoch = trainer.start_epoch - 1
     loop.mosaic_closed = not trainer.args.close_mosaic  # the new loader has it open
     loop.batch, loop.last_opt_step, loop.nominal_accumulate = 0, -1, trainer.accumulate
