@@ -121,8 +121,9 @@ class Sampler:
     def __init__(self, shift: int = 0) -> None:
         self.shift = shift
 
-    @hookimpl
-    def build_sampler(self, ctx: Any, dataset: Any) -> Chosen:
+    @hookimpl(wrapper=True)
+    def build_sampler(self, ctx: Any, dataset: Any) -> Generator[None, Any, Chosen]:
+        yield
         return Chosen(len(dataset), self.shift)
 
 
@@ -253,7 +254,7 @@ def lost(work: Work) -> dict[str, Any]:
 
         trainer.add_callback("on_train_batch_start", at)
 
-    options = {"checkpoint_every": SaveInterval(batches=1)}
+    options = {"checkpoint_every": SaveInterval.parse("1")}
     done = work.train("lost", "detect", settings, plugins=[fault], options=options, watch=arm)
     recoveries = [{k: r[k] for k in ("what", "epoch", "batch", "files")} for r in done.trainer.recoveries]
     return {"recoveries": recoveries, **done.kept}

@@ -199,7 +199,7 @@ class LossContext(RunContext):
     """
 
     model: Module
-    sum_over_ranks: Callable[[Tensor], Tensor] = lambda numbers: numbers  # noqa: E731
+    sum_over_ranks: Callable[[Tensor], Tensor] = lambda numbers: numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +233,7 @@ class ValidationContext(RunContext):
 
     loader: Loader | None = None
     part: Loader | None = None
-    gather: Callable[[Any], list[Any]] = lambda value: [value]  # noqa: E731
+    gather: Callable[[Any], list[Any]] = lambda value: [value]
     callbacks: Any = None
     model: Module | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)

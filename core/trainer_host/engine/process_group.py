@@ -166,10 +166,8 @@ def join(ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT) -> Ite
     backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
     store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=timeout))
     # A restarted process would otherwise read the addresses of those before it.
-    store = distributed.PrefixStore(f"restart-{ranks.restart}", store)
-    distributed.init_process_group(
-        backend, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout
-    )
+    store = distributed.PrefixStore(f"restart-{ranks.restart}", store)  # type: ignore[attr-defined]
+    distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout)
     try:
         yield JoinedProcesses(ranks)
     finally:

@@ -79,7 +79,9 @@ class SharedLoss:
         own = self.counts(preds["boxes"].shape[0])
         shares = self.shares(own, self.total(own))
         factors = torch.stack([shares[self.divisors[name]] for name in items]).to(loss)
-        return loss * factors, {name: item * factor for (name, item), factor in zip(items.items(), factors, strict=True)}
+        return loss * factors, {
+            name: item * factor for (name, item), factor in zip(items.items(), factors, strict=True)
+        }
 
     def raw(self, preds: dict[str, Tensor], batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the engine's loss, and its parts."""

@@ -7,6 +7,7 @@ import math
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import LOGGER
 
@@ -121,7 +122,8 @@ class HostLabelsMixin:
     def _measured_images(self, preds: Any, batch: dict[str, Any]) -> Iterator[tuple[Detections, Detections]]:
         for index, pred in enumerate(preds):
             labels = self._prepare_batch(index, batch)  # type: ignore[attr-defined]
-            yield from_measured(pred, self._shape), from_measured(labels, self._shape)
+            # Contiguous, as they come from another process: sums depend on the layout of the memory.
+            yield from_measured(_compact(pred), self._shape), from_measured(_compact(labels), self._shape)
 
     def gather_stats(self) -> None:
         """Take over what the other processes found, in the order of the images; only the first one draws plots."""
@@ -179,6 +181,10 @@ class HostLabelsMixin:
 
 class BoxValidator(HostLabelsMixin, DetectionValidator):
     """Evaluates boxes."""
+
+
+def _compact(objects: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.contiguous() if isinstance(v, torch.Tensor) else v for k, v in objects.items()}
 
 
 def _figure(name: str, value: Any) -> float:

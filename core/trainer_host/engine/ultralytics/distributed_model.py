@@ -121,7 +121,8 @@ def synchronise_batch_norms(model: Module, device_type: str, wanted: bool | None
         return False
     for name, child in model.named_children():
         if name != TEACHER:
-            setattr(model, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+            converted = nn.SyncBatchNorm.convert_sync_batchnorm(child)  # type: ignore[no-untyped-call]
+            setattr(model, name, converted)
     return True
 
 

@@ -11,6 +11,8 @@ from ultralytics.utils import LOGGER
 from trainer_host.engine.ultralytics.not_finite import NotFinite, NotFiniteError, keep_batch, require_finite_weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainer_host.base.type_aliases import Batch
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
@@ -91,5 +93,11 @@ class NotFiniteWatch:
         what = error.what if bool(trainer.loss.isfinite()) else "loss"
         files = [str(f) for f in self.batch.get("im_file", ())] if what == "loss" else self._files
         epoch, number = self._place
-        kept = keep_batch(trainer.save_dir, self.batch, epoch, number, what)
+
+        def keep() -> Path | None:
+            return keep_batch(trainer.last.parent.parent, self.batch, epoch, number, what)
+
+        if trainer.several is None:
+            return NotFinite(what, epoch, number, tuple(files), keep())
+        files, kept = trainer.several.blame(what, files, keep)
         return NotFinite(what, epoch, number, tuple(files), kept)

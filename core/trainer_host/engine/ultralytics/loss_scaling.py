@@ -32,10 +32,20 @@ class BatchTotals:
 
     Attributes:
         counts: Whether the batch of this process counts; otherwise it only stands in.
+        own: The numbers of this process in this batch.
     """
 
     def __init__(self, group: ProcessGroup, device: Device) -> None:
         self.group, self.device, self.counts = group, device, True
+        self.own: list[Tensor] = []
+
+    def begin(self, counts: bool) -> None:
+        """Begin a batch.
+
+        Args:
+            counts: Whether it counts.
+        """
+        self.counts, self.own = counts, []
 
     def sum_over_ranks(self, numbers: Tensor) -> Tensor:
         """Return the sums of a few numbers over all processes, without gradients.
@@ -49,6 +59,7 @@ class BatchTotals:
             what = f"sum_over_ranks was given {numbers.numel()} numbers, which is more than {MOST_NUMBERS}."
             raise PluginError(Problem(what, "add up counts, not tensors of predictions"))
         exchanged = self._empty()
+        self.own.append(numbers.detach())
         if self.counts:
             exchanged[FIRST : FIRST + numbers.numel()] = numbers.detach().flatten()
         self.group.sum(exchanged)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Loss, LossTerm
     from trainer_host.base.type_aliases import Batch, Tensor
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
-    from trainer_host.engine.ultralytics.rank_training import RankTraining
 
 
 class JoinedLoss:
@@ -64,7 +63,7 @@ def add_losses(trainer: HostTrainer) -> None:
     chain, several = trainer.host_run.chain, trainer.several
     if not (chain.answers("build_loss") or chain.answers("loss_terms")):
         if several is not None and isinstance(model := unwrap_model(trainer.model), BaseModel):
-            model.criterion = _shared(trainer, several, chain.manager.hook.build_loss(ctx=_context(trainer, model)))
+            model.criterion = _shared(trainer, chain.manager.hook.build_loss(ctx=_context(trainer, model)))
         return
     for model in (unwrap_model(trainer.model), trainer.ema.ema):
         if not isinstance(model, BaseModel):
@@ -75,7 +74,7 @@ def add_losses(trainer: HostTrainer) -> None:
         terms = joined(chain.manager, "loss_terms", "loss term", ctx=ctx)
         require_function("the loss", base)
         if several is not None and model is not trainer.ema.ema:
-            base = _shared(trainer, several, base)
+            base = _shared(trainer, base)
         for name, term in terms.items():
             require_function(f"the loss term {name!r}", term)
         model.criterion = JoinedLoss(base, terms)  # a loss that is a module would become a part of the model
@@ -88,7 +87,7 @@ def _context(trainer: HostTrainer, model: Any) -> LossContext:
     return trainer.context(LossContext, model=model, sum_over_ranks=trainer.several.totals.sum_over_ranks)
 
 
-def _shared(trainer: HostTrainer, several: RankTraining, loss: Any) -> Any:
+def _shared(trainer: HostTrainer, loss: Any) -> Any:
     """Return the loss of one of several processes."""
     ctx = _context(trainer, unwrap_model(trainer.model))
     answer = trainer.hooks.share_loss(ctx=ctx, loss=loss)

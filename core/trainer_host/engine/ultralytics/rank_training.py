@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from trainer_host.base.protocols import Loader
     from trainer_host.base.type_aliases import Batch
-    from trainer_host.engine.process_group import ProcessGroup
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 
@@ -48,6 +48,7 @@ class RankTraining:
         self.before_round: Callable[[], None] = lambda: None
         self._gradients: GradientSum | None = None
         self._size = PartSize(0, 0)
+        self._own_loss: Any = 0.0
 
     # Set-up
 
@@ -84,7 +85,7 @@ class RankTraining:
         share = self.trainer.order.share if self.trainer.order is not None else None
         size = images_in(batch)
         self._size = share.arrived() if share is not None else PartSize(size, size)
-        self.totals.counts = self._size.images > 0
+        self.totals.begin(self._size.images > 0)
         self._of_batch.hold()
 
     @property
@@ -119,6 +120,7 @@ class RankTraining:
         else:
             count, items = self._size.images, trainer.loss_items
             parts = [trainer.loss, *items.values()] if count else [torch.zeros(())] * (1 + len(items))
+            self._own_loss = parts[0].detach()
             loss, *means = [part.detach() * (count if place else 1) for place, part in enumerate(parts)]
             found = self.totals.finish([count, loss, *means])
         if found is None:
@@ -129,7 +131,8 @@ class RankTraining:
         images, loss, *means = found
         trainer.loss = loss.to(trainer.loss)
         trainer.loss_items = {
-            name: (total / images).to(item) for (name, item), total in zip(trainer.loss_items.items(), means, strict=True)
+            name: (total / images).to(item)
+            for (name, item), total in zip(trainer.loss_items.items(), means, strict=True)
         }
         self._of_batch.add_up()
         return None
@@ -139,6 +142,26 @@ class RankTraining:
         if self._gradients is None:
             raise RuntimeError("after_pipeline() comes first")
         return self._gradients
+
+    def blame(self, what: str, files: list[str], keep: Callable[[], Path | None]) -> tuple[list[str], Path | None]:
+        """Return the images of the processes that caused a value that is not finite, and the file with a batch.
+
+        Args:
+            what: The value; the loss that is shown is the sum of all, and of gradients only that sum is known.
+            files: The images of this process.
+            keep: Writes its batch.
+        """
+        # A count that is not finite spoils the losses of all, so that it is looked at first.
+        counts = not all(bool(numbers.isfinite().all()) for numbers in self.totals.own)
+        own = what == "loss" and not bool(torch.as_tensor(self._own_loss).isfinite())
+        found = self.group.gather({"counts": counts, "loss": own, "files": files})
+        known = next((name for name in ("counts", "loss") if any(each[name] for each in found)), None)
+        to_blame = [known is None or each[known] for each in found]
+        first = to_blame.index(True)
+        kept = keep() if first == self.group.ranks.rank else None
+        path = self.group.gather(str(kept) if kept is not None else None)[first]
+        images = [file for each, cause in zip(found, to_blame, strict=True) if cause for file in each["files"]]
+        return images, Path(path) if path is not None else None
 
     # The end of an epoch
 

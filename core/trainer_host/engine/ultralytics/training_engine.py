@@ -26,6 +26,7 @@ from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import StartingWeights
     from trainer_host.base.signals import StopRequest
