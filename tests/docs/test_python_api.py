@@ -35,7 +35,9 @@ KNOWN = {
     "defaultdict",
 }
 """Names of types that everybody has: of Python, numpy and torch."""
-PRIVATE_TYPES = {"T", "V", "D", "Bench", "Kind", "Chain", "HookManager", "Engine", "EngineModel", "RunOptions"}
+PRIVATE_TYPES = {
+    *("T", "V", "D", "Bench", "Kind", "Chain", "HookManager", "Engine", "EngineModel", "ProcessGroup", "RunOptions"),
+}
 """Type variables, a `Literal` that says itself, the workbench that the checks of the kit share, and what only the host
 itself passes to or takes from the members of a public class."""
 
@@ -157,7 +159,7 @@ def test_the_types_of_the_example_packages_are_right() -> None:
 
 ACTIONS = (
     *("build", "check", "compute", "draw", "evaluate", "finish", "load", "log", "plot", "postprocess", "preprocess"),
-    *("annotate", "read", "set", "sniff", "suggest"),
+    *("annotate", "read", "set", "share", "sniff", "suggest"),
 )
 """The verbs that names of hooks begin with."""
 CONTRIBUTIONS = {"augmentations", "callbacks", "histograms", "layers", "loss_terms", "metrics", "state_dict"}

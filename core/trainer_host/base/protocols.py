@@ -121,8 +121,8 @@ class Validator(Protocol):
 class Metric(Protocol):
     """Compares predictions with labels, image by image. Metrics of torchmetrics have the same methods.
 
-    In several processes it is updated with all images in each of them. If it also has ``state()``, which returns plain data
-    and tensors, and ``merge(states)``, it is updated where an image is evaluated, and takes over the states of all.
+    In several processes it is updated with all images in each of them. If it also has ``state()``, which returns plain
+    data and tensors, and ``merge(states)``, it is updated where an image is evaluated, and takes over those of all.
     """
 
     def reset(self) -> None:

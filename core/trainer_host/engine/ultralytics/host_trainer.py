@@ -236,8 +236,10 @@ class HostTrainer(ModelTrainer):
 
     def loader_changed(self) -> None:
         """Give the validator the loader of batches of another size, or its part of it."""
-        whole = self.several is None or not isinstance(self.validator.dataloader, RankLoader)
-        self.validator.dataloader = self.test_loader if whole else self.several.part(self.test_loader)
+        if self.several is not None and isinstance(self.validator.dataloader, RankLoader):
+            self.validator.dataloader = self.several.part(self.test_loader)
+        else:
+            self.validator.dataloader = self.test_loader
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Return the metrics of the model, and how good they are."""

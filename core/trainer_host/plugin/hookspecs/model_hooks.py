@@ -31,8 +31,8 @@ class ModelHooks:
     def build_model(self, ctx: ModelContext) -> Module | None:
         """Return the model for ``ctx.cfg`` and the dataset ``ctx.data``, starting from ``ctx.weights`` if given.
 
-        The model is a `torch.nn.Module`. For a batch it returns ``(loss, items)``: the loss summed over the batch (or its
-        mean, if ``TaskSpec.loss_reduction`` says so), and its parts by name, detached. For images it returns
+        The model is a `torch.nn.Module`. For a batch it returns ``(loss, items)``: the loss summed over the batch (or
+        its mean, if ``TaskSpec.loss_reduction`` says so), and its parts by name, detached. For images it returns
         whatever the task's validator and predictor take. A model with classes from outside torch and the engine is
         stored as a state dict; its attribute ``yaml``, if it is a dict, is stored too and comes back as ``ctx.cfg``.
 
