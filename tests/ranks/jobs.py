@@ -17,6 +17,7 @@ from trainer_host import TaskSpec, hookimpl
 from trainer_host.base.errors import TrainerError
 from trainer_host.base.save_interval import SaveInterval
 from trainer_host.base.signals import StopRequest
+from trainer_host.engine.state_files import StateEntry
 
 HEATMAP = Path(__file__).parents[1] / "contract" / "packages" / "trainer-heatmap"
 SHORT = {"batch": 4, "nbs": 8, "warmup_epochs": 1, "close_mosaic": 1, "lr0": 0.01}
@@ -213,29 +214,60 @@ def live(work: Work) -> dict[str, Any]:
 
 
 def resumed(work: Work) -> dict[str, Any]:
-    """Train, and train again with a stop that the last process alone is asked for, then go on."""
+    """Train, and train again with stops that the last process alone is asked for, and go on after each."""
     settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml", "epochs": 3, "warmup_epochs": 0}
     whole = work.train("whole", "detect", settings, frozen=False)
-    stop = StopRequest()
-
-    def ask(trainer: Any) -> None:
-        if work.rank == work.group.ranks.world_size - 1:
-
-            def request(trainer: Any) -> None:
-                stop.requested |= (trainer.loop.epoch, trainer.loop.batch) == (1, 0)
-
-            trainer.add_callback("on_train_batch_end", request)
-
-    cut = work.train("cut", "detect", settings, frozen=False, stop=stop, watch=ask)
-    entry = cut.entries[-1]
-    rest = work.train("cut", "detect", settings, frozen=False, entries=cut.entries)
+    first = _stopped(work, settings, "on_train_batch_end", (1, 0))
+    second = _stopped(work, settings, "on_val_batch_start", (1, 3), first.entries)
+    rest = work.train("cut", "detect", settings, frozen=False, entries=second.entries)
     return {
-        "interrupted": cut.outcome.interrupted,
-        "position": [entry.epoch, entry.batch],
-        "files": cut.kept["files"],
+        "interrupted": [first.outcome.interrupted, second.outcome.interrupted],
+        "positions": [[e.epoch, e.batch, e.phase] for e in (first.entries[-1], second.entries[-1])],
+        "files": first.kept["files"],
         "whole": whole.kept,
         "rest": rest.kept,
     }
+
+
+def _stopped(work: Work, settings: Any, event: str, at: tuple[int, int], entries: Any = ()) -> Trained:
+    """Train until an event, at an epoch and a number of batches, at which the last process is asked to stop."""
+    stop = StopRequest()
+
+    def ask(trainer: Any) -> None:
+        def request(_: Any) -> None:
+            stop.requested |= (trainer.loop.epoch, trainer.loop.batch) == at
+
+        if work.rank == work.group.ranks.world_size - 1:
+            trainer.add_callback(event, request)
+
+    return work.train("cut", "detect", settings, frozen=False, stop=stop, entries=entries, watch=ask)
+
+
+CUT = {**SHORT, "model": "yolo11n.yaml", "epochs": 2, "warmup_epochs": 0}
+
+
+def begun(work: Work) -> dict[str, Any]:
+    """Train one of two epochs with frozen batch norms, and keep the state."""
+    stop, settings = StopRequest(), {**CUT, "data": detect_data(work)}
+
+    def ask(trainer: Any) -> None:
+        def request(_: Any) -> None:
+            stop.requested |= (trainer.loop.epoch, trainer.loop.batch) == (1, 0)
+
+        trainer.add_callback("on_train_batch_end", request)
+
+    done = work.train("begun", "detect", settings, stop=stop, watch=ask)
+    return {"entries": [entry.as_data() for entry in done.entries]}
+
+
+def alone(work: Work) -> dict[str, Any]:
+    """Train two epochs, and go on with what two processes began."""
+    settings = {**CUT, "data": detect_data(work)}
+    folder = work.folder.parent / "two"
+    entries = torch.load(folder / "begun.0.pt", weights_only=True)["entries"]
+    work.folder.joinpath("begun").symlink_to(folder / "begun")
+    rest = work.train("begun", "detect", settings, entries=tuple(map(StateEntry.of_data, entries)))
+    return {"whole": work.train("whole", "detect", settings).kept, "rest": rest.kept}
 
 
 def lost(work: Work) -> dict[str, Any]:

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 import torch
 
-from tests.ranks.work import carry_out
+from tests.ranks.work import ROUNDING, carry_out, distance
 
 pytestmark = pytest.mark.train
-JOBS = ("group", "refused", "live", "resumed", "lost", "small", "exhausted", "torn")
+JOBS = ("group", "refused", "live", "resumed", "begun", "lost", "small", "exhausted", "torn")
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     """What each of two processes came to, by job."""
-    return carry_out(tmp_path_factory.mktemp("ranks") / "two", JOBS, 2)
+    folder = tmp_path_factory.mktemp("ranks")
+    two = carry_out(folder / "two", JOBS, 2)
+    return {**two, **carry_out(folder / "one", ["alone"], 1)}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -49,12 +51,20 @@ def test_a_stop_of_one_process_ends_all_and_the_run_goes_on_as_if_nothing_had_ha
     found: dict[str, list[Any]],
 ) -> None:
     for result in found["resumed"]:
-        assert result["interrupted"]
-        assert result["position"] == [1, 1]  # gradients are accumulated over two batches of three
+        assert result["interrupted"] == [True, True]
+        # Gradients are accumulated over two batches of three; the second stop is in the middle of a validation.
+        assert result["positions"] == [[1, 1, "batches"], [1, 3, "validation"]]
         assert same(result["rest"]["model"], result["whole"]["model"])
         assert same(result["rest"]["ema"], result["whole"]["ema"])
         assert result["rest"]["metrics"] == result["whole"]["metrics"]
     assert found["resumed"][1]["files"] == []
+
+
+def test_one_process_goes_on_with_what_two_began(found: dict[str, list[Any]]) -> None:
+    (result,) = found["alone"]
+    assert distance(result["rest"]["start"], result["whole"]["start"]) == 0
+    assert distance(result["rest"]["model"], result["whole"]["model"]) < ROUNDING
+    assert distance(result["whole"]["start"], result["whole"]["model"]) > 10 * ROUNDING
 
 
 def test_a_loss_of_one_process_that_is_not_finite_sends_all_back(found: dict[str, list[Any]]) -> None:

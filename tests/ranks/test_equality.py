@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.ranks.work import carry_out
+from tests.ranks.work import ROUNDING, carry_out, distance
 
 pytestmark = pytest.mark.train
 JOBS = ("pose", "pose11", "still", "detect", "sampled", "heat", "mean")
-ROUNDING = 1e-6
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +23,6 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, list
         alone = pool.submit(carry_out, folder / "one", JOBS, 1)
         together = pool.submit(carry_out, folder / "two", JOBS, 2)
     return {job: (alone.result()[job][0], together.result()[job]) for job in JOBS}
-
-
-def distance(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> float:
-    """Return how far tensors are from others, relative to their length."""
-    assert found.keys() == wanted.keys()
-    floats = [k for k, v in wanted.items() if v.is_floating_point()]
-    whole = sum(float(wanted[k].double().square().sum()) for k in floats)
-    return (sum(float((found[k].double() - wanted[k].double()).square().sum()) for k in floats) / (whole or 1)) ** 0.5
 
 
 def changes(kept: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -31,6 +31,8 @@ from trainer_host.engine.resumption import Resumption
 from trainer_host.engine.state_files import StateEntry
 from trainer_host.plugin.registry import Registry
 
+ROUNDING = 1e-6
+"""How far several processes may be from one, relative to what is compared."""
 Watch = Callable[[Any], None]
 """Takes the trainer before the training."""
 
@@ -181,6 +183,14 @@ def carry_out(folder: Path, jobs: Sequence[str], processes: int) -> dict[str, li
     return {
         job: [torch.load(folder / f"{job}.{rank}.pt", weights_only=True) for rank in range(processes)] for job in jobs
     }
+
+
+def distance(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> float:
+    """Return how far tensors are from others, relative to their length."""
+    assert found.keys() == wanted.keys()
+    floats = [k for k, v in wanted.items() if v.is_floating_point()]
+    whole = sum(float(wanted[k].double().square().sum()) for k in floats)
+    return (sum(float((found[k].double() - wanted[k].double()).square().sum()) for k in floats) / (whole or 1)) ** 0.5
 
 
 def main(folder: str, jobs: Sequence[str]) -> None:

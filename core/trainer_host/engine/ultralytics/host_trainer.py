@@ -211,6 +211,11 @@ class HostTrainer(ModelTrainer):
     def set_class_weights(self) -> None:
         """Do nothing: tasks weigh classes in the hook `finish_setup`."""
 
+    def _model_train(self) -> None:
+        BaseTrainer._model_train(self)
+        if self.several is not None:
+            self.several.keep_frozen(self.freeze_layer_names)
+
     def _do_train(self) -> None:
         TrainingLoop(self).run()
 

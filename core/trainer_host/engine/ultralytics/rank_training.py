@@ -21,7 +21,7 @@ from trainer_host.engine.ultralytics.loss_scaling import BatchTotals, images_in
 from trainer_host.engine.ultralytics.rank_batches import PartSize, RankLoader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from trainer_host.base.protocols import Loader
@@ -77,6 +77,13 @@ class RankTraining:
         """Leave the EMA, which is saved, with plain batch norms."""
         if self.synchronised:
             plain_batch_norms(self.trainer.ema.ema)
+
+    def keep_frozen(self, layers: Sequence[str]) -> None:
+        """Keep the statistics of frozen layers; the engine knows plain batch norms only."""
+        if self.synchronised:
+            for name, module in self.trainer.model.named_modules():
+                if isinstance(module, torch.nn.SyncBatchNorm) and any(layer in name for layer in layers):
+                    module.eval()
 
     # A batch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -111,8 +112,13 @@ class TrainingEngine:
         return {"fingerprint": data.fingerprint(), **({"skipped": dict(data.skipped)} if data.skipped else {})}
 
     def _use_wanted_threads(self) -> None:
-        """Use the number of threads that the user set on a CPU; the engine resets it when it validates."""
-        wanted = self.run.options.threads
+        """Use the number of threads that the user set on a CPU; the engine resets it when it validates.
+
+        Several processes of a machine share its cores by default.
+        """
+        wanted, here = self.run.options.threads, self.run.group.ranks.local_world_size
+        if wanted is None and here > 1:
+            wanted = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // here))
         if wanted is None or self.trainer is None or self.trainer.device.type != "cpu":
             return
 
