@@ -216,9 +216,10 @@ def live(work: Work) -> dict[str, Any]:
 def resumed(work: Work) -> dict[str, Any]:
     """Train, and train again with stops that the last process alone is asked for, and go on after each."""
     settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml", "epochs": 3, "warmup_epochs": 0}
+    settings |= {"batch": 2, "nbs": 4}  # three batches to evaluate, so that a second round notices the stop
     whole = work.train("whole", "detect", settings, frozen=False)
     first = _stopped(work, settings, "on_train_batch_end", (1, 0))
-    second = _stopped(work, settings, "on_val_batch_start", (1, 3), first.entries)
+    second = _stopped(work, settings, "on_val_batch_start", (1, 5), first.entries)
     rest = work.train("cut", "detect", settings, frozen=False, entries=second.entries)
     return {
         "interrupted": [first.outcome.interrupted, second.outcome.interrupted],

@@ -52,8 +52,8 @@ def test_a_stop_of_one_process_ends_all_and_the_run_goes_on_as_if_nothing_had_ha
 ) -> None:
     for result in found["resumed"]:
         assert result["interrupted"] == [True, True]
-        # Gradients are accumulated over two batches of three; the second stop is in the middle of a validation.
-        assert result["positions"] == [[1, 1, "batches"], [1, 3, "validation"]]
+        # Gradients are accumulated over two batches of five; the second stop is in the middle of a validation.
+        assert result["positions"] == [[1, 1, "batches"], [1, 5, "validation"]]
         assert same(result["rest"]["model"], result["whole"]["model"])
         assert same(result["rest"]["ema"], result["whole"]["ema"])
         assert result["rest"]["metrics"] == result["whole"]["metrics"]
