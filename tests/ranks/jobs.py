@@ -152,8 +152,8 @@ def pose(work: Work) -> dict[str, Any]:
 
 
 def pose11(work: Work) -> dict[str, Any]:
-    settings = {**SHORT, "data": pose_data(work), "model": "yolo11n-pose.yaml", "nbs": 4, "multi_scale": 0.5}
-    return work.train("pose11", "pose", settings).kept
+    settings = {**SHORT, "data": pose_data(work), "model": "yolo11n-pose.yaml", "nbs": 4}
+    return work.train("pose11", "pose", {**settings, "imgsz": 96, "multi_scale": 0.25}).kept
 
 
 def still(work: Work) -> dict[str, Any]:
@@ -322,7 +322,8 @@ def torn(work: Work) -> dict[str, Any]:
 def refused(work: Work) -> dict[str, Any]:
     """Ask for what several processes do not do."""
     settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml"}
-    asked = {"exact": (settings, {"exact": True}), "batch": ({**settings, "batch": -1}, {})}
+    asked: dict[str, Any] = {"exact": (settings, {"exact": True}), "batch": ({**settings, "batch": -1}, {})}
+    asked["few"] = {**settings, "imgsz": 32, "batch": 3}, {}  # nine images: no batch of one, but parts of one
     return {k: _error(lambda v=v: work.train("no", "detect", v[0], options=v[1])) for k, v in asked.items()}
 
 

@@ -38,6 +38,7 @@ def test_what_several_processes_do_not_do_is_refused(found: dict[str, list[Any]]
     for errors in found["refused"]:
         assert errors["exact"].startswith("--exact with 2 processes:")
         assert errors["batch"].startswith("batch=-1 with 2 processes:")
+        assert errors["few"].startswith("a process has one image of a batch, too few at this imgsz.")
 
 
 def test_statistics_of_batch_norms_are_those_of_the_first_process(found: dict[str, list[Any]]) -> None:

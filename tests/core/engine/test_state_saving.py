@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from trainer_host.base.signals import StopRequest
+from trainer_host.engine.process_group import SingleProcess
 from trainer_host.engine.ultralytics import state_saving
 from trainer_host.engine.ultralytics.loop_state import LoopState
-from trainer_host.engine.process_group import SingleProcess
 from trainer_host.engine.ultralytics.not_finite import NotFiniteError, require_finite_weights
 from trainer_host.engine.ultralytics.state_saving import StateSaver, TrainingInterrupted
 

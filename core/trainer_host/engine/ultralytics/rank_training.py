@@ -60,11 +60,13 @@ class RankTraining:
             self.synchronised = synchronise_batch_norms(trainer.model, trainer.device.type, wanted)
 
     def after_pipeline(self) -> None:
-        """Give all processes the same weights, and see that their loaders have as many batches.
+        """Give all processes the same weights, and see that their loaders have as many batches, and enough images.
 
         Raises:
-            PluginError: If they have not.
+            PluginError: If they have not as many batches.
+            SettingsError: If a batch norm would see a single value.
         """
+        self._require_images()
         model = unwrap_model(self.trainer.model)
         equalise(model.state_dict().values(), self.group)
         self._gradients = GradientSum(model, self.group)
@@ -72,6 +74,17 @@ class RankTraining:
         if len(set(found)) > 1:
             what = f"the training loaders of the processes have {', '.join(map(str, found))} batches."
             raise PluginError(Problem(what, "have build_dataloader give each of ctx.world_size as many batches"))
+
+    def _require_images(self) -> None:
+        """Require what the engine does of whole batches: at the smallest size, an image has one value per channel."""
+        trainer, loader = self.trainer, self.trainer.train_loader
+        least = int(trainer.args.imgsz * (1 - trainer.args.multi_scale)) // trainer.stride
+        if self.synchronised or least >= 2 or not loader.batch_size:
+            return
+        counts = {loader.batch_size, len(loader.sampler) % loader.batch_size}
+        if any(size // self.group.ranks.world_size < 2 <= size for size in counts):
+            what = "a process has one image of a batch, too few at this imgsz."
+            raise SettingsError(Problem(what, "change batch, or train at imgsz=64 or more"))
 
     def after_setup(self) -> None:
         """Leave the EMA, which is saved, with plain batch norms."""
