@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,31 @@ class Sampler:
     def build_sampler(self, ctx: Any, dataset: Any) -> Generator[None, Any, Chosen]:
         yield
         return Chosen(len(dataset), self.shift)
+
+
+class Stream:
+    """The batches of a loader, some left out at the end."""
+
+    def __init__(self, loader: Any, short: int) -> None:
+        self.loader, self.short = loader, short
+
+    def __len__(self) -> int:
+        return len(self.loader) - self.short
+
+    def __iter__(self) -> Any:
+        return islice(iter(self.loader), len(self))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
+
+
+class Uneven:
+    """Loaders of which each process has another number of batches."""
+
+    @hookimpl(wrapper=True)
+    def build_dataloader(self, ctx: Any, dataset: Any) -> Generator[None, Any, Any]:
+        loader = yield
+        return Stream(loader, ctx.rank) if ctx.mode == "train" else loader
 
 
 class Fault:
@@ -324,7 +350,8 @@ def refused(work: Work) -> dict[str, Any]:
     settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml"}
     asked: dict[str, Any] = {"exact": (settings, {"exact": True}), "batch": ({**settings, "batch": -1}, {})}
     asked["few"] = {**settings, "imgsz": 32, "batch": 3}, {}  # nine images: no batch of one, but parts of one
-    return {k: _error(lambda v=v: work.train("no", "detect", v[0], options=v[1])) for k, v in asked.items()}
+    found = {k: _error(lambda v=v: work.train("no", "detect", v[0], options=v[1])) for k, v in asked.items()}
+    return {**found, "uneven": _error(lambda: work.train("no", "detect", settings, plugins=[Uneven()]))}
 
 
 def _error(function: Any) -> str:

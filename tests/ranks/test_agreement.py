@@ -38,6 +38,7 @@ def test_what_several_processes_do_not_do_is_refused(found: dict[str, list[Any]]
     for errors in found["refused"]:
         assert errors["exact"].startswith("--exact with 2 processes:")
         assert errors["batch"].startswith("batch=-1 with 2 processes:")
+        assert errors["uneven"].startswith("the training loaders of the processes have 3, 2 batches.")
         assert errors["few"].startswith("a process has one image of a batch, too few at this imgsz.")
 
 

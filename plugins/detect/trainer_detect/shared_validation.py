@@ -120,8 +120,8 @@ def _interleaved(batches: Sequence[Sequence[Any]]) -> Iterator[Any]:
 
 def _lists(validator: Any) -> dict[str, list[Any]]:
     """Return the lists to which a validator adds for ``predictions.json``."""
-    found = {"jdict": validator.jdict, "found": validator.found, "counts": validator.pred_counts}
-    if validator.build_gdict:
+    found = {"jdict": validator.jdict, "found": validator.found, "counts": getattr(validator, "pred_counts", [])}
+    if getattr(validator, "build_gdict", False):
         found |= {f"labels-{name}": validator.gdict[name] for name in ("images", "annotations")}
     return found
 
