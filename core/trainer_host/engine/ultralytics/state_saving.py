@@ -151,6 +151,7 @@ class StateSaver:
                 raise
         except TrainingInterrupted:
             self._wait()  # it is the state that the message promises
+            self.group.barrier()  # a launcher ends the others as soon as one has ended
             raise
         except StoppedError:
             if self.files is not None:
@@ -213,6 +214,5 @@ class StateSaver:
     def _end_on_request(self) -> None:
         if self.stop is None or not self.group.any(self.stop.requested):
             return
-        if not self.stop.requested:  # another process was asked
-            self.stop.requested = self.stop.terminated = True
+        self.stop.requested, self.stop.terminated = True, self.group.any(self.stop.terminated)
         raise TrainingInterrupted
