@@ -33,7 +33,7 @@ class GradientSum:
 
     def __init__(self, model: Module, group: ProcessGroup) -> None:
         self.group = group
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.parameters = list(model.parameters())  # also frozen ones: a plugin may free them later
         self._held: list[Tensor | None] = []
 
     def hold(self) -> None:

@@ -59,8 +59,8 @@ class BatchTotals:
             what = f"sum_over_ranks was given {numbers.numel()} numbers, which is more than {MOST_NUMBERS}."
             raise PluginError(Problem(what, "add up counts, not tensors of predictions"))
         exchanged = self._empty()
-        self.own.append(numbers.detach())
         if self.counts:
+            self.own.append(numbers.detach())
             exchanged[FIRST : FIRST + numbers.numel()] = numbers.detach().flatten()
         self.group.sum(exchanged)
         return exchanged[FIRST : FIRST + numbers.numel()].view(numbers.shape).to(numbers.dtype)

@@ -108,11 +108,6 @@ class RankTraining:
         self.totals.begin(self._size.images > 0)
         self._of_batch.hold()
 
-    @property
-    def images(self) -> int:
-        """The images of the batch that this process counts."""
-        return self._size.images
-
     def forward(self) -> AbstractContextManager[Any]:
         """Return the context in which the loss of the batch is computed."""
         if self.totals.counts or self.synchronised:
