@@ -51,6 +51,7 @@ def test_a_plugin_of_the_first_release_still_runs(tmp_path: Path, site: Path) ->
         "histograms",
         "build_autobatch_hints",
         "load_state_dict",
+        "share_loss",
     }
     assert first_hooks().keys() - called == outside | {"build_predictor", "draw_prediction"}
 

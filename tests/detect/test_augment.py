@@ -14,7 +14,7 @@ import torch
 
 from tests.support.sample_datasets import detect_dataset, pose_dataset, real_dataset
 from tests.support.yolo_datasets import examined
-from trainer_host import AnnotatedImage, LoaderContext, PluginError, SettingsError
+from trainer_host import AnnotatedImage, LoaderContext, PluginError
 
 Change = Callable[[AnnotatedImage], Any]
 PLAIN: dict[str, Any] = {
@@ -207,12 +207,10 @@ def test_a_sampler_chooses_the_images_of_every_epoch(detect: Path, workers: int)
     loader.close()
 
 
-def test_a_sampler_that_chooses_nothing_or_for_several_processes_is_refused(detect: Path) -> None:
+def test_a_sampler_that_chooses_nothing_is_refused(detect: Path) -> None:
     from trainer_detect.training_data import build_loader
 
     made, ctx = dataset(detect, "detect"), context(detect, "detect")
     for wrong in (Chosen([]), object()):
         with pytest.raises(PluginError, match="chooses no images"):
             build_loader(replace(ctx, sampler=wrong), made)
-    with pytest.raises(SettingsError, match="several devices"):
-        build_loader(replace(ctx, sampler=Chosen([1]), rank=0), made)

@@ -159,7 +159,7 @@ def test_the_types_of_the_example_packages_are_right() -> None:
 
 ACTIONS = (
     *("build", "check", "compute", "draw", "evaluate", "finish", "load", "log", "plot", "postprocess", "preprocess"),
-    *("annotate", "read", "set", "sniff", "suggest"),
+    *("annotate", "read", "set", "share", "sniff", "suggest"),
 )
 """The verbs that names of hooks begin with."""
 CONTRIBUTIONS = {

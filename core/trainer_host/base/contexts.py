@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trainer_host.base.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from trainer_host.base.layer_spec import Layer
     from trainer_host.base.protocols import Augmentation, Loader, Metric, Postprocess, TrainingArgs
-    from trainer_host.base.type_aliases import Batch, Device, Module, Optimizer, Sampler, Trainer
+    from trainer_host.base.type_aliases import Batch, Device, Module, Optimizer, Sampler, Tensor, Trainer
     from trainer_host.data.description import Description
 
 T = TypeVar("T")
@@ -193,9 +193,13 @@ class LossContext(RunContext):
 
     Attributes:
         model: The model whose outputs the loss takes.
+        sum_over_ranks: Returns the sums of a few numbers over all processes, without gradients. A loss that divides by
+            a count of its batch, such as its objects, divides by this one, so that all processes together train as one.
+            All have to call it equally often in a batch. It returns its argument in one process, and for the EMA.
     """
 
     model: Module
+    sum_over_ranks: Callable[[Tensor], Tensor] = lambda numbers: numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +221,10 @@ class ValidationContext(RunContext):
 
     Attributes:
         loader: The loader of the validation images during training; None if the validator makes its own.
+        part: In one of several processes, the batches of that loader that are its own: one in as many as there are
+            processes. A validator that takes it joins what it found with `gather`; any other evaluates all images in
+            every process.
+        gather: Returns plain data and tensors of all processes, by rank.
         callbacks: The engine's callbacks, by event.
         model: The model to evaluate; None during training, where the trainer has it.
         metrics: Metrics of plugins by name, which the validator updates besides its own.
@@ -224,6 +232,8 @@ class ValidationContext(RunContext):
     """
 
     loader: Loader | None = None
+    part: Loader | None = None
+    gather: Callable[[Any], list[Any]] = lambda value: [value]
     callbacks: Any = None
     model: Module | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)

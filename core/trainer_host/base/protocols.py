@@ -19,7 +19,10 @@ Augmentation: TypeAlias = "Callable[[AnnotatedImage], AnnotatedImage]"
 Postprocess: TypeAlias = "Callable[[Sequence[Detections]], Sequence[Detections]]"
 """Filters or changes the predictions on a batch of images; returns one entry for each image."""
 Loss: TypeAlias = "Callable[[Any, Batch], tuple[Tensor, dict[str, Tensor]]]"
-"""Takes a model's outputs and a batch; returns the loss, summed over the batch, and its parts by name, detached."""
+"""Takes a model's outputs and a batch; returns the loss, summed over the batch, and its parts by name, detached.
+
+A task may declare that its loss is a mean instead: `TaskSpec.loss_reduction`.
+"""
 LossTerm: TypeAlias = "Callable[[Any, Batch], Tensor]"
 """Takes a model's outputs and a batch; returns a scalar, summed over the batch."""
 
@@ -118,7 +121,11 @@ class Validator(Protocol):
 
 
 class Metric(Protocol):
-    """Compares predictions with labels, image by image. Metrics of torchmetrics have the same methods."""
+    """Compares predictions with labels, image by image. Metrics of torchmetrics have the same methods.
+
+    In several processes it is updated with all images in each of them. If it also has ``state()``, which returns plain
+    data and tensors, and ``merge(states)``, it is updated where an image is evaluated, and takes over those of all.
+    """
 
     def reset(self) -> None:
         """Begin a new evaluation."""

@@ -174,6 +174,11 @@ class Chain:
         """The engine's own name for the kind of task."""
         return self.attribute("engine_task") or self.name
 
+    @property
+    def loss_reduction(self) -> str:
+        """What the loss of a batch is: ``sum`` or ``mean``."""
+        return self.attribute("loss_reduction") or "sum"
+
     def answers(self, hook: str) -> bool:
         """Return whether a plugin implements a hook, and not only the engine."""
         return any(i.plugin_name != DEFAULTS for i in getattr(self.manager.hook, hook).get_hookimpls())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,9 @@ class TaskSpec:
         scratch_model: Architecture to train from scratch; named in errors and used for samples.
         best_metric: Metric that selects ``best.pt``, ``NAME`` or ``min:NAME``, unless the user names another or a
             plugin answers the hook ``compute_fitness``; ``fitness``, the default, is the validator's own.
+        loss_reduction: What the loss of a batch is: the ``sum`` over its images, as the engine's own are, or their
+            ``mean``, which the host multiplies by their number; None for the base's, else ``sum``. So a step is made
+            of the same sums for any number of processes.
         metrics: Names of the metrics in the table of epochs, which also shows the one that selects ``best.pt``.
         dataset_keys: Keys of a dataset YAML by which the task is inferred: the task that finds most of its keys wins.
         known_keys: All keys of a dataset YAML that the task understands, besides those that every task has.
@@ -43,6 +46,7 @@ class TaskSpec:
     default_model: str | None = None
     scratch_model: str | None = None
     best_metric: str | None = None
+    loss_reduction: Literal["sum", "mean"] | None = None
     metrics: tuple[str, ...] = ()
     dataset_keys: tuple[str, ...] = ()
     known_keys: tuple[str, ...] = ()

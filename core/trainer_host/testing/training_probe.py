@@ -123,7 +123,9 @@ class Probe:
 
         def loss(model: Any, repeats: int) -> float:
             batch = collate([deepcopy(item) for _ in range(repeats) for item in items])
-            return loss_of(deepcopy(model), trainer.preprocess_batch(batch))
+            found = loss_of(deepcopy(model), trainer.preprocess_batch(batch))
+            mean = trainer.host_run.chain.loss_reduction == "mean"  # which training multiplies
+            return found * len(items) * repeats if mean else found
 
         found = self.recording
         found.loss_before, found.loss_after = loss(self.untrained, REPEATS), loss(trained, REPEATS)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Histogram,
         LabelContext,
         LoaderContext,
+        LossContext,
         ModelContext,
         PlotContext,
         PredictionContext,
@@ -108,6 +109,13 @@ class DetectHooks:
 
         align_max_det(ctx)
         weigh_classes(ctx)
+
+    @hookimpl
+    def share_loss(self, ctx: LossContext, loss: Any) -> Any:
+        """Have a loss of the engine divide by counts of the batch of all processes."""
+        from trainer_detect.shared_loss import shared
+
+        return shared(loss, ctx.sum_over_ranks)
 
     @hookimpl
     def build_autobatch_hints(self, ctx: RunContext) -> AutobatchHints:

@@ -29,7 +29,6 @@ def build_loader(ctx: LoaderContext, dataset: Any) -> Any:
     Rectangular training batches differ in shape, so that a shuffled loader could not stack them.
 
     Raises:
-        SettingsError: If several processes train with a sampler.
         PluginError: If the sampler is not one, or has no images.
     """
     if ctx.sampler is not None:
@@ -48,7 +47,7 @@ def build_loader(ctx: LoaderContext, dataset: Any) -> Any:
         batch=ctx.batch_size,
         workers=ctx.args.workers * (1 if training else 2),
         shuffle=shuffle,
-        rank=ctx.rank,
+        rank=-1,  # the host gives each process its part of a batch
         drop_last=ctx.args.compile and training,
         device=ctx.device,
     )
@@ -58,16 +57,13 @@ def sampled_loader(ctx: LoaderContext, dataset: Any, sampler: Any) -> Any:
     """Return a loader like the engine's own, which takes no sampler, for the images of a sampler.
 
     Raises:
-        SettingsError: If several processes train.
         PluginError: If it is not a sampler, or has no images.
     """
     import torch
     from ultralytics.data.build import InfiniteDataLoader, seed_worker
 
-    from trainer_host import PluginError, Problem, SettingsError
+    from trainer_host import PluginError, Problem
 
-    if ctx.rank != -1:
-        raise SettingsError(Problem("a plugin's sampler cannot train on several devices.", "name one: device=0"))
     try:
         images = len(sampler)
     except TypeError:

@@ -7,19 +7,21 @@ import math
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import LOGGER
 
 from trainer_detect.dataset import parsed_dataset
 from trainer_detect.detections import from_measured, postprocessed, to_measured
+from trainer_detect.shared_validation import SharedEvaluation, with_noted_statistics
 from trainer_host import LoaderContext, PluginError, Problem
 from trainer_host.data import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from trainer_host import ValidationContext
+    from trainer_host import Detections, ValidationContext
     from trainer_host.typing import Metric, Postprocess
 
 V = TypeVar("V", bound="HostLabelsMixin")
@@ -34,6 +36,8 @@ class HostLabelsMixin:
         read: The dataset's description. The engine itself only reads the YAML again.
         measured: Metrics of plugins by name.
         kept: Filters or changes predictions before they are evaluated; None if no plugin does.
+        gather: Returns the values of all processes by rank, if each evaluates a part of the images.
+        rank: The number of this process.
     """
 
     args: Any
@@ -49,26 +53,33 @@ class HostLabelsMixin:
         read: Mapping[str, Any],
         measured: Mapping[str, Metric] | None = None,
         kept: Postprocess | None = None,
+        gather: Callable[[Any], list[Any]] | None = None,
+        rank: int = 0,
         **kwargs: Any,
     ) -> None:
-        self.read, self.measured, self.kept = read, dict(measured or {}), kept
+        self.read, self.measured, self.kept, self.rank = read, dict(measured or {}), kept, rank
         self._shape = (0, 0)
-        self._found: list[tuple[str, int]] = []
+        self.found: list[list[Any]] = []
         super().__init__(*args, **kwargs)
         if self.measured:
             self.metrics = with_plugin_metrics(self.metrics, self.measured)
+        self.shared = SharedEvaluation(gather, self.measured) if gather is not None else None
+        if self.shared is not None:
+            self.metrics = with_noted_statistics(self.metrics)
 
     @classmethod
     def of(cls: type[V], ctx: ValidationContext) -> V:
         """Return the validator for the hook `build_validator`."""
         return cls(
-            ctx.loader,
+            ctx.loader if ctx.part is None else ctx.part,
             save_dir=ctx.save_dir,
             args=ctx.args,
             _callbacks=ctx.callbacks,
             read=ctx.data,
             measured=ctx.metrics,
             kept=ctx.postprocess,
+            gather=None if ctx.part is None else ctx.gather,
+            rank=ctx.rank,
         )
 
     def build_dataset(self, img_path: Any, mode: str = "val", batch: int | None = None) -> Any:
@@ -89,7 +100,9 @@ class HostLabelsMixin:
     def init_metrics(self, model: Any) -> None:
         """Begin a new evaluation."""
         super().init_metrics(model)  # type: ignore[misc]
-        self._found = []
+        self.found = []
+        if self.shared is not None:
+            self.shared.begin()
         for metric in self.measured.values():
             metric.reset()
 
@@ -109,18 +122,41 @@ class HostLabelsMixin:
     def update_metrics(self, preds: Any, batch: dict[str, Any]) -> None:
         """Add the predictions on a batch."""
         super().update_metrics(preds, batch)  # type: ignore[misc]
-        if not self.measured:
-            return
+        images = list(self._measured_images(preds, batch)) if self.measured else []
+        updated = self.measured if self.shared is None else self.shared.merged
+        for found, truth in images:
+            for metric in updated.values():
+                metric.update(found, truth)
+        if self.shared is not None:
+            self.shared.note(self, images)
+
+    def _measured_images(self, preds: Any, batch: dict[str, Any]) -> Iterator[tuple[Detections, Detections]]:
         for index, pred in enumerate(preds):
             labels = self._prepare_batch(index, batch)  # type: ignore[attr-defined]
-            found, truth = from_measured(pred, self._shape), from_measured(labels, self._shape)
-            for metric in self.measured.values():
-                metric.update(found, truth)
+            # Contiguous, as they come from another process: sums depend on the layout of the memory.
+            yield from_measured(_compact(pred), self._shape), from_measured(_compact(labels), self._shape)
+
+    def gather_stats(self) -> None:
+        """Take over what the other processes found, in the order of the images; only the first one draws plots."""
+        super().gather_stats()  # type: ignore[misc]
+        if self.shared is not None:
+            self.shared.join(self)
+            self.args.plots = self.args.plots and self.rank == 0
+
+    def plot_val_samples(self, batch: dict[str, Any], ni: int) -> None:
+        """Draw the labels of a batch, in the first process."""
+        if self.rank == 0:
+            super().plot_val_samples(batch, ni)  # type: ignore[misc]
+
+    def plot_predictions(self, batch: dict[str, Any], preds: Any, ni: int, *args: Any) -> None:
+        """Draw the predictions on a batch, in the first process."""
+        if self.rank == 0:
+            super().plot_predictions(batch, preds, ni, *args)  # type: ignore[misc]
 
     def pred_to_json(self, predn: dict[str, Any], pbatch: dict[str, Any]) -> None:
         """Collect the predictions on an image for ``predictions.json``."""
         super().pred_to_json(predn, pbatch)  # type: ignore[misc]
-        self._found += [(str(pbatch["im_file"]), int(c)) for c in predn["cls"]]
+        self.found += [[str(pbatch["im_file"]), int(c)] for c in predn["cls"]]
 
     def eval_json(self, stats: dict[str, Any]) -> dict[str, Any]:
         """Return the metrics with those of COCO's evaluation; write the dataset's own ids to ``predictions.json``."""
@@ -132,7 +168,7 @@ class HostLabelsMixin:
         if ids is not None and ids.images:
             entries = [
                 {**entry, "image_id": ids.images[image], "category_id": ids.classes[number]}
-                for entry, (image, number) in zip(self.jdict, self._found, strict=True)
+                for entry, (image, number) in zip(self.jdict, self.found, strict=True)
             ]
             atomic_write(self.save_dir / "predictions.json", json.dumps(entries).encode())
         return stats
@@ -156,6 +192,10 @@ class HostLabelsMixin:
 
 class BoxValidator(HostLabelsMixin, DetectionValidator):
     """Evaluates boxes."""
+
+
+def _compact(objects: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.contiguous() if isinstance(v, torch.Tensor) else v for k, v in objects.items()}
 
 
 def _figure(name: str, value: Any) -> float:

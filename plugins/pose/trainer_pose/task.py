@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Finding,
         Histogram,
         LabelContext,
+        LossContext,
         ModelContext,
         PredictionContext,
         SampleContext,
@@ -87,6 +88,14 @@ class PoseHooks:
         model.kpt_oks_sigmas = data.get("kpt_oks_sigmas")
         numbers = [str(i) for i in range(model.kpt_shape[0])]
         model.kpt_names = data.get("kpt_names") or dict.fromkeys(range(model.nc), numbers)
+
+    @hookimpl
+    def share_loss(self, ctx: LossContext, loss: Any) -> Any:
+        """Have a loss of the engine divide by counts of the batch of all processes, its keypoints among them."""
+        from trainer_detect.shared_loss import shared
+        from trainer_pose.shared_loss import SharedKeypointLoss
+
+        return shared(loss, ctx.sum_over_ranks, SharedKeypointLoss)
 
     @hookimpl
     def build_validator(self, ctx: ValidationContext) -> Any:

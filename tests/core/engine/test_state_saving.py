@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from trainer_host.base.signals import StopRequest
+from trainer_host.engine.process_group import SingleProcess
 from trainer_host.engine.ultralytics import state_saving
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.not_finite import NotFiniteError, require_finite_weights
@@ -48,7 +49,8 @@ class Training:
         model = torch.nn.Linear(2, 1)
         self.trainer: Any = SimpleNamespace(
             loop=LoopState(0),
-            host_run=SimpleNamespace(drop_in=False, chain=None),
+            host_run=SimpleNamespace(drop_in=False, chain=None, group=SingleProcess()),
+            several=None,
             context=lambda _: None,
             stop=False,
             train_time_start=0.0,

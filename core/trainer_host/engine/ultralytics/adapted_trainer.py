@@ -106,7 +106,7 @@ class Below(HostTrainer):
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Return the base's loader."""
         ctx, dataset = self.asked["get_dataloader"]
-        ctx = replace(ctx, path=dataset_path, batch_size=batch_size, rank=rank, mode=mode)
+        ctx = replace(ctx, path=dataset_path, batch_size=batch_size, mode=mode)
         return self._base("build_dataloader", ctx=ctx, dataset=dataset)
 
     def preprocess_batch(self, batch: Batch) -> Batch:

@@ -49,6 +49,12 @@ def is_live(loader: Any) -> bool:
     return getattr(loader, "iterator", None) is not None
 
 
+def is_countable(loader: Any) -> bool:
+    """Return whether a loader of torch has a batch sampler that can be replaced: one with a length."""
+    batches = loader.batch_sampler
+    return hasattr(batches, "__len__") or hasattr(getattr(batches, "sampler", None), "__len__")
+
+
 def remaining(loader: Any, source: BatchSource, done: int) -> Iterator[Any]:
     """Yield the batches of an epoch of which some are done."""
     # The engine's loader always yields as many batches as an epoch has; torch's ends with its batch sampler.

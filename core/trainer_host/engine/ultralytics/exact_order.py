@@ -33,6 +33,8 @@ class ExactOrder:
         loader: The loader.
     """
 
+    share = None
+
     def __init__(self, loader: Any) -> None:
         self._loader, self._source = loader, _RecordedBatches(loader)
         self._done = 0

@@ -33,6 +33,8 @@ from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, selecting_metric
 from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
+from trainer_host.engine.ultralytics.rank_batches import RankLoader
+from trainer_host.engine.ultralytics.rank_training import rank_training
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
 from trainer_host.engine.ultralytics.reimplemented.load_model import teacher_of
 from trainer_host.engine.ultralytics.reimplemented.mixed_precision import after_test, skip_test
@@ -76,6 +78,7 @@ class HostTrainer(ModelTrainer):
         loop: The state of the training loop.
         saver: Saves the state of the training.
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
+        several: What this process does besides training, if it is one of several.
     """
 
     lf: Callable[[float], float]
@@ -105,6 +108,7 @@ class HostTrainer(ModelTrainer):
         if not run.drop_in:
             overrides.setdefault("model", "")  # a task may build its own model; the engine needs a text
         super().__init__(cfg, overrides, _callbacks)
+        self.several = rank_training(self)
         self.planned_epochs: int = self.epochs  # which the engine estimates again under a time limit
         refuse_several_devices(self.args.device)
 
@@ -128,6 +132,8 @@ class HostTrainer(ModelTrainer):
         if not self.host_run.group.ranks.is_first:
             return
         super().save_metrics(metrics)
+        if not self.host_run.group.ranks.is_first:
+            return
         if self.evaluated_epoch != self.epoch + 1:  # the engine has zeros for an epoch that it does not evaluate
             metrics = {k: v for k, v in metrics.items() if k not in self.metrics}
         self.own.metric_log.log(self, metrics, self.epoch + 1)
@@ -192,7 +198,11 @@ class HostTrainer(ModelTrainer):
     def _build_train_pipeline(self) -> None:
         self._put_amp_back()
         self.args.distill_model = self.teacher  # the settings name a file again before anything keeps them
+        if self.several is not None:
+            self.several.before_pipeline()
         BaseTrainer._build_train_pipeline(self)
+        if self.several is not None:
+            self.several.after_pipeline()
         self.hooks.finish_setup(ctx=self.context(RunContext))
 
     def auto_batch(self, *_: Any) -> int:
@@ -205,6 +215,11 @@ class HostTrainer(ModelTrainer):
     def set_class_weights(self) -> None:
         """Do nothing: tasks weigh classes in the hook `finish_setup`."""
 
+    def _model_train(self) -> None:
+        BaseTrainer._model_train(self)
+        if self.several is not None:
+            self.several.keep_frozen(self.freeze_layer_names)
+
     def _do_train(self) -> None:
         TrainingLoop(self).run()
 
@@ -216,6 +231,8 @@ class HostTrainer(ModelTrainer):
         """Return the validator of the training's loader."""
         # A copy of the settings, so that what a validator changes in them stays its own.
         given = {"loader": self.test_loader, "args": copy(self.args), "callbacks": self.callbacks}
+        if self.several is not None:
+            given |= {"part": self.several.part(self.test_loader), "gather": self.host_run.group.gather}
         ctx = self.context(ValidationContext, **given)
         self.plugin_metrics = joined_metrics(self.host_run.chain, ctx)
         found = self.context(PredictionContext, model=self.model, mode="val")
@@ -226,10 +243,17 @@ class HostTrainer(ModelTrainer):
         require_measured(self.host_run.chain, self.plugin_metrics, dict.fromkeys(validator.metrics.keys, 0.0))
         return validator
 
+    def loader_changed(self) -> None:
+        """Give the validator the loader of batches of another size, or its part of it."""
+        if self.several is not None and isinstance(self.validator.dataloader, RankLoader):
+            self.validator.dataloader = self.several.part(self.test_loader)
+        else:
+            self.validator.dataloader = self.test_loader
+
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Return the metrics of the model, and how good they are."""
         before = self.best_fitness
-        metrics, fitness = BaseTrainer.validate(self)
+        metrics, fitness = self.host_run.group.broadcast(BaseTrainer.validate(self))
         if metrics is None:
             return metrics, fitness
         self.evaluated_epoch = self.epoch + 1
@@ -254,13 +278,19 @@ class HostTrainer(ModelTrainer):
         return "\n" + "".join(f"{head:>11}" for head in heads)
 
     def plot_training_samples(self, batch: Batch, ni: int) -> None:
-        """Draw a training batch."""
-        self.hooks.plot_data(ctx=self.context(PlotContext, batch=batch, step=ni))
+        """Draw a training batch, in the process that writes."""
+        if self.host_run.group.ranks.is_first:
+            self.hooks.plot_data(ctx=self.context(PlotContext, batch=batch, step=ni))
+
+    def plot_metrics(self) -> None:
+        """Draw the table of results, in the process that writes."""
+        if self.host_run.group.ranks.is_first:
+            super().plot_metrics()
 
     def plot_training_labels(self) -> None:
         """Draw the labels of the whole dataset; a run does so after its first epoch, which need not wait for it."""
-        self.own.labels.due = not self.host_run.drop_in
-        if not self.own.labels.due:
+        self.own.labels.due = not self.host_run.drop_in and self.host_run.group.ranks.is_first
+        if self.host_run.drop_in:
             self.hooks.plot_data(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
@@ -274,8 +304,8 @@ class HostTrainer(ModelTrainer):
             restore_states(self.host_run.chain, self.context(RunContext), kept)
 
     def save_model(self) -> bool:
-        """Write the checkpoints that are due, if this is the process that writes."""
-        return save_model(self) if self.host_run.group.ranks.is_first else True
+        """Write the checkpoints that are due, if this is the process that writes; return True, as the engine's does."""
+        return not self.host_run.group.ranks.is_first or save_model(self)
 
     def wrote(self, checkpoint: Path) -> bool:
         """Return whether ``last`` or ``best`` is there and of this training, not of an earlier run in the folder."""

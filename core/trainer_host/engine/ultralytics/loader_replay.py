@@ -28,6 +28,8 @@ class LoaderReplay:
         seed: The seed of the run, under which each epoch starts; None to leave the random numbers as they are.
     """
 
+    share = None
+
     def __init__(self, loader: Any, seed: int | None) -> None:
         self._loader, self._seed = loader, seed
         self._start: list[dict[str, Any]] | None = None

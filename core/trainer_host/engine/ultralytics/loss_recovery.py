@@ -17,6 +17,8 @@ from trainer_host.engine.ultralytics.not_finite import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainer_host.base.type_aliases import Batch
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
@@ -95,5 +97,11 @@ class NotFiniteWatch:
         what = error.what if bool(trainer.loss.isfinite()) else "loss"
         files = [str(f) for f in self.batch.get("im_file", ())] if what == "loss" else self._files
         epoch, number = self._place
-        kept = keep_batch(trainer.save_dir, self.batch, epoch, number, what)
+
+        def keep() -> Path | None:
+            return keep_batch(trainer.last.parent.parent, self.batch, epoch, number, what)
+
+        if trainer.several is None:
+            return NotFinite(what, epoch, number, tuple(files), keep())
+        files, kept = trainer.several.blame(what, files, keep)
         return NotFinite(what, epoch, number, tuple(files), kept)

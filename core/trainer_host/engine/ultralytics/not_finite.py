@@ -120,17 +120,23 @@ def _plain(value: Any) -> Any:
 
 
 def require_finite_weights(trainer: HostTrainer) -> None:
-    """Refuse weights, buffers and gradients that are not finite, so that none are saved.
+    """Refuse weights, buffers and gradients that are not finite in any process, so that none are saved.
 
     Raises:
         NotFiniteError: If there is one.
     """
+    what = _not_finite(trainer)
+    if trainer.host_run.group.any(what is not None):  # buffers may differ between processes
+        raise NotFiniteError(what or "weights")
+
+
+def _not_finite(trainer: HostTrainer) -> str | None:
     model = unwrap_model(trainer.model)
-    found = [*model.state_dict().values(), *trainer.ema.ema.state_dict().values()]
-    if not _finite(found):
-        raise NotFiniteError("weights")
+    if not _finite([*model.state_dict().values(), *trainer.ema.ema.state_dict().values()]):
+        return "weights"
     if not trainer.scaler.is_enabled() and not _finite(p.grad for p in model.parameters()):
-        raise NotFiniteError("gradients")
+        return "gradients"
+    return None
 
 
 def _finite(tensors: Any) -> bool:

@@ -60,17 +60,35 @@ def add_losses(trainer: HostTrainer) -> None:
     Raises:
         PluginError: If the task's model computes its loss itself.
     """
-    chain = trainer.host_run.chain
+    chain, several = trainer.host_run.chain, trainer.several
     if not (chain.answers("build_loss") or chain.answers("loss_terms")):
+        if several is not None and isinstance(model := unwrap_model(trainer.model), BaseModel):
+            model.criterion = _shared(trainer, chain.manager.hook.build_loss(ctx=_context(trainer, model)))
         return
     for model in (unwrap_model(trainer.model), trainer.ema.ema):
         if not isinstance(model, BaseModel):
             what = f"the model of task {chain.name!r} computes its loss itself, so that plugins cannot change it."
             raise PluginError(Problem(what, "remove the extensions that add losses"))
-        ctx = trainer.context(LossContext, model=model)
+        ctx = _context(trainer, model)
         base = chain.manager.hook.build_loss(ctx=ctx)
         terms = joined(chain.manager, "loss_terms", "loss term", ctx=ctx)
         require_function("the loss", base)
+        if several is not None and model is not trainer.ema.ema:
+            base = _shared(trainer, base)
         for name, term in terms.items():
             require_function(f"the loss term {name!r}", term)
         model.criterion = JoinedLoss(base, terms)  # a loss that is a module would become a part of the model
+
+
+def _context(trainer: HostTrainer, model: Any) -> LossContext:
+    """Return the context of a loss; that of the EMA is computed by each process for batches of its own."""
+    if trainer.several is None or model is trainer.ema.ema:
+        return trainer.context(LossContext, model=model)
+    return trainer.context(LossContext, model=model, sum_over_ranks=trainer.several.totals.sum_over_ranks)
+
+
+def _shared(trainer: HostTrainer, loss: Any) -> Any:
+    """Return the loss of one of several processes."""
+    ctx = _context(trainer, unwrap_model(trainer.model))
+    answer = trainer.hooks.share_loss(ctx=ctx, loss=loss)
+    return loss if answer is None else answer

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch.utils.data import DataLoader, IterableDataset
 
+from trainer_host.engine.ultralytics.batch_source import is_countable
 from trainer_host.engine.ultralytics.exact_order import ExactOrder
 from trainer_host.engine.ultralytics.loader_replay import LoaderReplay
 from trainer_host.engine.ultralytics.seeded_order import SeededOrder
@@ -17,9 +18,19 @@ from trainer_host.engine.ultralytics.seeded_order import SeededOrder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from trainer_host.engine.process_group import ProcessGroup
+    from trainer_host.engine.ultralytics.rank_batches import RankShare
+
 
 class SampleOrder(Protocol):
-    """The order of a training's loader."""
+    """The order of a training's loader.
+
+    Attributes:
+        share: What says how much of each batch this process has; None if the loader does not say.
+    """
+
+    @property
+    def share(self) -> RankShare | None: ...  # noqa: D102
 
     def begin(self, epoch: int, batch: int = 0, attempt: int = 0) -> None:
         """Set the position: call it at the start of each epoch, after a reset of the loader, before it is iterated.
@@ -57,6 +68,11 @@ class _LoadedOrder:
         self._order = order
         self._loaded: Mapping[str, Any] | None = None
 
+    @property
+    def share(self) -> RankShare | None:
+        """What says how much of each batch this process has; None if the loader does not say."""
+        return self._order.share
+
     def begin(self, epoch: int, batch: int = 0, attempt: int = 0) -> None:
         """Set the position."""
         self._loaded = None
@@ -76,7 +92,7 @@ class _LoadedOrder:
         self._loaded = state
 
 
-def order_of(loader: Any, exact: bool, seed: int) -> SampleOrder:
+def order_of(loader: Any, exact: bool, seed: int, group: ProcessGroup | None = None) -> SampleOrder:
     """Take over the order of a loader for training.
 
     Args:
@@ -84,12 +100,10 @@ def order_of(loader: Any, exact: bool, seed: int) -> SampleOrder:
             mode the dataset.
         exact: Whether the order and the random numbers are the stock trainer's.
         seed: The seed of the run.
+        group: The processes of the run: of a loader by indices each loads its part of every batch; any other loader
+            is made by its plugin to yield that part.
     """
     indexed = isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset)
-    if not indexed or not _countable(loader.batch_sampler):
+    if not indexed or not is_countable(loader):
         return _LoadedOrder(LoaderReplay(loader, None if exact else seed))
-    return _LoadedOrder(ExactOrder(loader) if exact else SeededOrder(loader, seed))
-
-
-def _countable(batches: Any) -> bool:
-    return hasattr(batches, "__len__") or hasattr(getattr(batches, "sampler", None), "__len__")
+    return _LoadedOrder(ExactOrder(loader) if exact else SeededOrder(loader, seed, group))

@@ -21,10 +21,13 @@ from trainer_host.engine.ultralytics.held_generators import (
     seed_all,
     seed_of,
 )
+from trainer_host.engine.ultralytics.rank_batches import RankShare
 from trainer_host.engine.ultralytics.seeded_dataset import SeededBatch, SeededCollate, SeededDataset, loading_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from trainer_host.engine.process_group import ProcessGroup
 
 ORDER, BATCH, SAMPLE = range(3)
 """Kinds of seeds."""
@@ -38,21 +41,31 @@ class SeededOrder:
     Args:
         loader: The loader.
         seed: The seed of the run.
+        group: The processes of the run, each of which loads its part of every batch.
     """
 
-    def __init__(self, loader: Any, seed: int) -> None:
+    def __init__(self, loader: Any, seed: int, group: ProcessGroup | None = None) -> None:
         dataset = SeededDataset(loader.dataset)
         replace(loader, "dataset", dataset)
         loader.collate_fn = SeededCollate(loader.collate_fn)
         self._loader, self._loading = loader, loading_of(dataset)
         self._source = _SeededBatches(loader, seed, self._loading.windows.size)
+        if group is not None and group.ranks.world_size > 1:
+            self._source.share = RankShare(group)
         self._next = (0, 0, 0)
         self._done = 0
+
+    @property
+    def share(self) -> RankShare | None:
+        """What says how much of each batch this process has; None if it has all."""
+        return self._source.share
 
     def begin(self, epoch: int, batch: int = 0, attempt: int = 0) -> None:
         """Set the position; an iterator that is about to deliver something else is dropped."""
         if is_live(self._loader) and (epoch, batch, attempt) != self._next:
             self._loader.reset()
+        if self.share is not None and not is_live(self._loader):
+            self.share.restart()
         self._source.position = (epoch, batch, attempt)
         self._next, self._done = (epoch + 1, 0, attempt), batch
         self._loading.epoch = None  # transforms may have been replaced
@@ -83,7 +96,10 @@ class _SeededBatches(BatchSource):
     Attributes:
         position: Epoch, batch and attempt from which a new iterator starts.
         ends: The last images of epochs, as many as mosaic draws from.
+        share: Takes the part of this process out of each batch, if there are several.
     """
+
+    share: RankShare | None = None
 
     def __init__(self, loader: Any, seed: int, window: int) -> None:
         super().__init__(loader)
@@ -95,7 +111,8 @@ class _SeededBatches(BatchSource):
     def __iter__(self) -> Iterator[SeededBatch]:
         epoch, batch, attempt = self.position
         while True:
-            yield from islice(self._epoch(epoch, attempt), batch, None)
+            left = islice(self._epoch(epoch, attempt), batch, None)
+            yield from left if self.share is None else map(self.share.part, left)
             if not self.endless:
                 return
             epoch, batch = epoch + 1, 0
@@ -103,6 +120,8 @@ class _SeededBatches(BatchSource):
     def _epoch(self, epoch: int, attempt: int) -> Iterator[SeededBatch]:
         before = self._end(epoch - 1)
         order = self._order(epoch)
+        if self.share is not None:
+            self.share.note_order(order)
         images = _images(order)
         self.ends[epoch] = _end(images or (), self.window)
         history, end = [*before, *(images or ())], len(before)

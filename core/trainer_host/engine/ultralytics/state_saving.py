@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from trainer_host.base.contexts import RunContext
 from trainer_host.base.errors import StoppedError, StorageError
 from trainer_host.engine.plugin_states import states
+from trainer_host.engine.process_group import SingleProcess
+from trainer_host.engine.state_files import StateEntry
 from trainer_host.engine.ultralytics.generators import generator_states
 from trainer_host.engine.ultralytics.not_finite import require_finite_weights
 from trainer_host.engine.ultralytics.training_state import capture
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from trainer_host.base.signals import StopRequest
-    from trainer_host.engine.state_files import StateEntry, StateFiles
+    from trainer_host.engine.process_group import ProcessGroup
+    from trainer_host.engine.state_files import StateFiles
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 
@@ -36,6 +39,7 @@ class StateSaver:
         seconds: The same in seconds.
         content: The state to resume; None for a new training.
         recovered: Records a recovery from values that are not finite, as plain data; None to record none.
+        group: The processes of the run: the first one writes, and what any is asked for, all do.
         clock: Seconds of a clock that does not go back.
 
     Attributes:
@@ -52,9 +56,13 @@ class StateSaver:
         seconds: float | None = None,
         content: Mapping[str, Any] | None = None,
         recovered: Callable[[Mapping[str, Any]], None] | None = None,
+        group: ProcessGroup | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.files, self.stop, self.content, self.clock = files, stop, content, clock
+        self.group = group or SingleProcess()
+        self._read = files  # by all processes, to recover
+        self.files = files if self.group.ranks.is_first else None
+        self.stop, self.content, self.clock = stop, content, clock
         self.recovered = recovered or (lambda _: None)
         self.every_batches, self.every_seconds = batches, seconds
         self._since, self._saved_at = 0, clock()
@@ -66,7 +74,10 @@ class StateSaver:
         self._since, self._saved_at = 0, self.clock()
         if self.stop is not None:
             self.stop.waits = True
-        trainer.add_callback("on_val_batch_start", self.during_validation)
+        if trainer.several is not None:
+            trainer.several.before_round = self._end_on_request
+        else:
+            trainer.add_callback("on_val_batch_start", self.during_validation)
         self._end_on_request()
 
     def after_batch(self, trainer: HostTrainer) -> None:
@@ -94,7 +105,7 @@ class StateSaver:
         if self.files is not None:
             self._generators = generator_states(trainer.device)
             self._plugins = deepcopy(states(trainer.host_run.chain, trainer.context(RunContext)))
-        if self._due() or (self.files is not None and not self.files.entries):
+        if self._due() or self.group.any(self.files is not None and not self.files.entries):
             self._save(trainer)
         self._end_on_request()
 
@@ -144,6 +155,7 @@ class StateSaver:
                 raise
         except TrainingInterrupted:
             self._wait()  # it is the state that the message promises
+            self.group.barrier()  # a launcher ends the others as soon as one has ended
             raise
         except StoppedError:
             if self.files is not None:
@@ -158,12 +170,20 @@ class StateSaver:
 
     def last_good(self) -> tuple[StateEntry, dict[str, Any]] | None:
         """Return the newest state that verifies."""
-        if self.files is None:
-            return None
-        self.files.wait()
-        return self.files.newest(self.files.entries)
+        if self.files is not None:
+            self.files.wait()
+        found = self.files.newest(self.files.entries) if self.files is not None else None
+        if self.group.ranks.world_size == 1:
+            return found
+        entry = self.group.broadcast(found[0].as_data() if found is not None else None)
+        if entry is None or self.group.ranks.is_first or self._read is None:
+            return found
+        return self._read.newest([StateEntry.of_data(entry)])
 
     def _due(self) -> bool:
+        return self.group.any(self._asked_or_due())
+
+    def _asked_or_due(self) -> bool:
         if self.stop is not None and (self.stop.requested or self.stop.save_requested):
             return True
         if self.every_batches is not None and self._since >= self.every_batches:
@@ -179,15 +199,19 @@ class StateSaver:
         if self.stop is not None:
             self.stop.save_requested = False  # before writing: a signal that comes meanwhile asks again
         self._since, self._saved_at = 0, self.clock()
-        if self.files is None:
+        if self._read is None:
             return
         if not trainer.host_run.drop_in:  # which recovers as the engine does
             require_finite_weights(trainer)
         loop = trainer.loop
         loop.elapsed, loop.stop = time.time() - trainer.train_time_start, bool(trainer.stop)
+        if self.files is None:
+            return  # the first process writes
         content = capture(trainer, generators, plugins)
         self.files.start_writing(content, epoch=loop.epoch, batch=loop.batch, phase=loop.phase)
 
     def _end_on_request(self) -> None:
-        if self.stop is not None and self.stop.requested:
-            raise TrainingInterrupted
+        if self.stop is None or not self.group.any(self.stop.requested):
+            return
+        self.stop.requested, self.stop.terminated = True, self.group.any(self.stop.terminated)
+        raise TrainingInterrupted

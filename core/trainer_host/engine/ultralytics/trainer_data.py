@@ -47,17 +47,16 @@ class DataTrainer(HookedTrainer):
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Dataset:
         """Return the dataset of the images at ``img_path``."""
-        # Rank -1: every process has the same dataset, and only loaders divide it.
-        ctx = self._loader_context(img_path, batch or 1, -1, mode)
+        ctx = self._loader_context(img_path, batch or 1, mode)
         ctx = replace(ctx, augmentations=joined_augmentations(self.host_run.chain, ctx))
         dataset: Dataset = self._answer("build_dataset", ctx=ctx)
         require_augmentations(self.host_run.chain, ctx, dataset)
         return dataset
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-        """Return the loader of the images at ``dataset_path``."""
+        """Return the loader of the images at ``dataset_path``, in every process of all of them: see `RankShare`."""
         dataset = self.build_dataset(dataset_path, mode, batch_size)
-        ctx = self._loader_context(dataset_path, batch_size, rank, mode)
+        ctx = self._loader_context(dataset_path, batch_size, mode)
         if mode == "train":
             ctx = replace(ctx, sampler=self.hooks.build_sampler(ctx=ctx, dataset=dataset))
         loader: Any = self._answer("build_dataloader", ctx=ctx, dataset=dataset)
@@ -65,10 +64,11 @@ class DataTrainer(HookedTrainer):
         if not hasattr(loader, "reset"):
             loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
         if mode == "train":
-            self.order = order_of(loader, self.host_run.options.exact or self.host_run.drop_in, self.args.seed)
+            exact = self.host_run.options.exact or self.host_run.drop_in
+            self.order = order_of(loader, exact, self.args.seed, self.host_run.group)
         return loader
 
-    def _loader_context(self, path: Any, batch_size: int, rank: int, mode: str) -> LoaderContext:
+    def _loader_context(self, path: Any, batch_size: int, mode: str) -> LoaderContext:
         stride = getattr(self.model, "stride", None)
         return self.context(
             LoaderContext,
@@ -76,7 +76,6 @@ class DataTrainer(HookedTrainer):
             mode=mode,
             batch_size=batch_size,
             stride=max(int(stride.max()), 32) if stride is not None else 32,
-            rank=rank,
         )
 
     def preprocess_batch(self, batch: Batch) -> Batch:

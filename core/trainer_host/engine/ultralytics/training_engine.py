@@ -87,25 +87,23 @@ class TrainingEngine:
     @engine_errors()
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
+        ranks = self.run.group.ranks
         refuse_device(self.values.get("device"))
-        trackers = self.run.options.trackers if self._own_folder is None else ()
-        events = engine_callbacks(trackers, self.run.options.offline)
+        events = engine_callbacks(self.run.options.trackers if ranks.is_first else (), self.run.options.offline)
         for event, function in self.progress.events(resumed=self.resume is not None).items():
             events[event] = [*events[event], function]
         # Only a default that the engine no longer has: what it has itself is not given to its trainer again.
         ours = engine_defaults()
         kept = {key: value for key, value in self.run.resolved.defaults.items() if value != ours.get(key)}
         overrides = {**kept, **self.values, "mode": "train", "save_dir": str(self.folder)}
-        if self._own_folder is not None:
-            overrides["plots"] = False
         with gc_paused():  # torch imports its compiler for deterministic algorithms
             self.trainer = new_trainer(self.run, overrides, events)
             warn_of_fallback(self.values.get("device"), self.trainer.device)
             provide_fonts()  # the final evaluation asks for one, also without plots
-        if self._own_folder is not None:  # checkpoints of the first process are read by all
-            self.trainer.wdir = self.save_dir / "weights"
-            self.trainer.last, self.trainer.best = (self.trainer.wdir / name for name in ("last.pt", "best.pt"))
-        self.trainer.saver = self._saver(bool(self.trainer.args.save) and self._own_folder is None)
+        if not ranks.is_first:
+            weights = self.save_dir / "weights"
+            self.trainer.last, self.trainer.best = weights / "last.pt", weights / "best.pt"
+        self.trainer.saver = self._saver(bool(self.trainer.args.save))
         if not self.run.options.exact:
             self._use_wanted_threads()
         data = Description.of(self.trainer.description)
@@ -113,10 +111,13 @@ class TrainingEngine:
         return {**found, **({"skipped": dict(data.skipped)} if data.skipped else {})}
 
     def _use_wanted_threads(self) -> None:
-        """Use the number of threads that the user set on a CPU; the engine resets it when it validates."""
-        wanted, ranks = self.run.options.threads, self.run.group.ranks
-        if wanted is None and ranks.world_size > 1:  # the engine's number is that of one process on the machine
-            wanted = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // ranks.local_world_size))
+        """Use the number of threads that the user set on a CPU; the engine resets it when it validates.
+
+        Several processes of a machine share its cores by default.
+        """
+        wanted, here = self.run.options.threads, self.run.group.ranks.local_world_size
+        if wanted is None and here > 1:
+            wanted = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // here))
         if wanted is None or self.trainer is None or self.trainer.device.type != "cpu":
             return
 
@@ -136,6 +137,7 @@ class TrainingEngine:
             seconds=every.seconds if every is not None else None,
             content=self.resume.take() if self.resume is not None else None,
             recovered=record.add_recovery if record is not None else None,
+            group=self.run.group,
         )
 
     def _prepared(self) -> HostTrainer:

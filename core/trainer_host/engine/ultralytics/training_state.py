@@ -167,7 +167,7 @@ def _restore_sizes(trainer: HostTrainer, content: Mapping[str, Any]) -> None:
     if hasattr(trainer.train_loader, "close"):
         trainer.train_loader.close()  # its workers hold batches of the other size
     trainer._build_train_pipeline()
-    trainer.validator.dataloader = trainer.test_loader
+    trainer.loader_changed()
 
 
 def _restore_gradients(model: Module, saved: Mapping[str, Tensor]) -> None:

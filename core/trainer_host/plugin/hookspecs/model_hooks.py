@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer_host.plugin.markers import hookspec
 
@@ -31,8 +31,8 @@ class ModelHooks:
     def build_model(self, ctx: ModelContext) -> Module | None:
         """Return the model for ``ctx.cfg`` and the dataset ``ctx.data``, starting from ``ctx.weights`` if given.
 
-        The model is a `torch.nn.Module`. For a batch it returns ``(loss, items)``: the loss summed over the batch (the
-        engine multiplies it by the number of processes), and its parts by name, detached. For images it returns
+        The model is a `torch.nn.Module`. For a batch it returns ``(loss, items)``: the loss summed over the batch (or
+        its mean, if ``TaskSpec.loss_reduction`` says so), and its parts by name, detached. For images it returns
         whatever the task's validator and predictor take. A model with classes from outside torch and the engine is
         stored as a state dict; its attribute ``yaml``, if it is a dict, is stored too and comes back as ``ctx.cfg``.
 
@@ -60,6 +60,18 @@ class ModelHooks:
         It is built once for the model in training and once for its EMA, which is evaluated.
 
         Called: at set-up.
+
+        .. versionadded:: 0.1
+        """
+
+    @hookspec(firstresult=True)
+    def share_loss(self, ctx: LossContext, loss: Any) -> Loss | None:
+        """Return the loss of one of several processes, made of what `build_loss` returned.
+
+        A loss that divides by a count of its batch, such as its objects, has to divide by that of the batches of all,
+        which ``ctx.sum_over_ranks`` gives. What all return is added up. Without an answer the loss stays as it is.
+
+        Called: at set-up, in each of several processes, for the model in training.
 
         .. versionadded:: 0.1
         """

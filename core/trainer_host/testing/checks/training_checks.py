@@ -115,7 +115,7 @@ def other_seed(bench: Bench) -> str:
 @check(
     "loss-is-a-sum",
     why="The engine scales steps by batch size and processes: with a mean the learning rate would be wrong.",
-    fix="return the loss summed over the batch: the mean times the number of images",
+    fix='return the loss summed over the batch, or declare its mean: TaskSpec(loss_reduction="mean")',
     needs=NEEDS,
 )
 def loss_is_a_sum(bench: Bench) -> str:

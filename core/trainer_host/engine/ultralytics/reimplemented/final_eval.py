@@ -30,16 +30,23 @@ TRAINING_ONLY = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scal
 @reimplements("engine/trainer.py", "BaseTrainer.final_eval", "3f6e35cb21d6")
 def final_eval(trainer: HostTrainer) -> None:
     """Strip both checkpoints of what only training needs, and evaluate the best one."""
-    results = finish_checkpoint(trainer, trainer.last).get("train_results") if trainer.wrote(trainer.last) else None
+    if trainer.host_run.group.ranks.is_first:
+        _finish_checkpoints(trainer)
+    trainer.host_run.group.barrier()
     if not trainer.wrote(trainer.best):
         return
-    finish_checkpoint(trainer, trainer.best, train_results=results)
     LOGGER.info(f"\nValidating {trainer.best}...")
     trainer.metrics = trainer.final_metrics()
     trainer.metrics.pop("fitness", None)
     trainer.epoch += 1  # the engine's loggers expect the final values at one step more
     trainer.run_callbacks("on_fit_epoch_end")
     trainer.epoch -= 1
+
+
+def _finish_checkpoints(trainer: HostTrainer) -> None:
+    results = finish_checkpoint(trainer, trainer.last).get("train_results") if trainer.wrote(trainer.last) else None
+    if trainer.wrote(trainer.best):
+        finish_checkpoint(trainer, trainer.best, train_results=results)
 
 
 @reimplements("utils/torch_utils.py", "strip_optimizer", "7e2384d07638")

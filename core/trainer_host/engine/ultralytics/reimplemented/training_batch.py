@@ -14,12 +14,14 @@ from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import autocast, unwrap_model
 
 from trainer_host.base.errors import MemoryExhaustedError, Problem
+from trainer_host.engine.ultralytics.loss_scaling import images_in
 
 if TYPE_CHECKING:
     from ultralytics.utils import TQDM
 
     from trainer_host.base.type_aliases import Batch
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
+    from trainer_host.engine.ultralytics.rank_training import RankTraining
 
 SHORT_RAMP = "acc0" not in BaseTrainer._do_train.__code__.co_varnames
 """Whether the engine's warm-up ends a batch earlier, and ramps to a number of batches between two steps of the
@@ -50,29 +52,55 @@ def compute(trainer: HostTrainer, i: int, batch: Batch) -> Batch | str:
     Returns:
         The batch as the model gets it; or what the device lacks, if the epoch is to be tried in smaller batches.
     """
-    try:
-        with autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type):
-            batch = trainer.preprocess_batch(batch)
-            _compute_loss(trainer, i, batch)
-        trainer.scaler.scale(trainer.loss).backward()
-    except RuntimeError as error:
-        return _lack_of_memory(trainer, error)
+    if trainer.several is not None:
+        lack, batch = _compute_together(trainer, trainer.several, batch)
+        if lack is not None and not _may_retry(trainer):
+            raise _exhausted(trainer, lack)
+        if lack is not None:
+            return lack
+    else:
+        try:
+            with autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type):
+                batch = trainer.preprocess_batch(batch)
+                _compute_loss(trainer, batch)
+            trainer.scaler.scale(trainer.loss).backward()
+        except RuntimeError as error:
+            return _lack_of_memory(trainer, error)
+    mean, items = trainer.tloss, trainer.loss_items
+    trainer.tloss = items if mean is None else {k: (mean[k] * i + v) / (i + 1) for k, v in items.items()}
     return batch
 
 
-def _compute_loss(trainer: HostTrainer, i: int, batch: Batch) -> None:
+def _compute_together(trainer: HostTrainer, several: RankTraining, batch: Batch) -> tuple[str | None, Batch]:
+    """Compute loss and gradients of a batch in several processes; return what the device of any of them lacks."""
+    lack = None
+    several.begin(batch)
+    try:
+        with (
+            autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type),
+            several.forward(),
+        ):
+            batch = trainer.preprocess_batch(batch)
+            _compute_loss(trainer, batch)
+        several.backward()
+    except RuntimeError as error:
+        lack = _lack(trainer, error)
+    return several.finish(lack), batch
+
+
+def _compute_loss(trainer: HostTrainer, batch: Batch) -> None:
     if trainer.args.compile:  # apart from the model, which compiles better so
         predictions = trainer.model(batch["img"])
         loss, trainer.loss_items = unwrap_model(trainer.model).loss(batch, predictions)
     else:
         loss, trainer.loss_items = trainer.model(batch)
     trainer.loss = loss.sum()
+    if trainer.host_run.chain.loss_reduction == "mean":  # a step is made of sums, however many images a batch has
+        trainer.loss = trainer.loss * images_in(batch)
     if not trainer.loss_names:
         trainer.loss_names = tuple(trainer.loss_items)
         LOGGER.info(trainer.progress_string())
         trainer.metrics.update(dict.fromkeys(trainer.label_loss_items(prefix="val"), 0.0))
-    mean, items = trainer.tloss, trainer.loss_items
-    trainer.tloss = items if mean is None else {k: (mean[k] * i + v) / (i + 1) for k, v in items.items()}
 
 
 def show(trainer: HostTrainer, bar: TQDM, batch: Batch, step: int) -> None:
@@ -92,18 +120,36 @@ def _lack_of_memory(trainer: HostTrainer, error: RuntimeError) -> str:
         RuntimeError: If it is something else, or if the engine would not try again.
         MemoryExhaustedError: The latter in a run, with a batch size that may fit.
     """
-    loop, size = trainer.loop, trainer.batch_size
-    out = "out of memory" in str(error).lower()
-    if not out and not any(text in str(error) for text in MEMORY_ERRORS):
-        raise error
-    lack = f"{trainer.device.type.upper()} out of memory" if out else "CUDA backend memory error"
-    if loop.epoch == trainer.start_epoch and loop.oom_retries < MOST_RETRIES:
+    lack = _lack(trainer, error)
+    if _may_retry(trainer):
         return lack
     if trainer.host_run.drop_in:
         raise error
+    raise _exhausted(trainer, lack) from error
+
+
+def _lack(trainer: HostTrainer, error: RuntimeError) -> str:
+    """Return what the device lacks.
+
+    Raises:
+        RuntimeError: If it is something else.
+    """
+    out = "out of memory" in str(error).lower()
+    if not out and not any(text in str(error) for text in MEMORY_ERRORS):
+        raise error
+    return f"{trainer.device.type.upper()} out of memory" if out else "CUDA backend memory error"
+
+
+def _may_retry(trainer: HostTrainer) -> bool:
+    return bool(trainer.loop.epoch == trainer.start_epoch) and trainer.loop.oom_retries < MOST_RETRIES
+
+
+def _exhausted(trainer: HostTrainer, lack: str) -> MemoryExhaustedError:
+    """Return the error that ends a run, with a batch size that may fit."""
+    loop, size = trainer.loop, trainer.batch_size
     what = f"{lack} with batch={size} in epoch {loop.epoch + 1}, batch {loop.batch + 1}."
     fix = f"train with batch={size // 2}, or lower imgsz" if size > 1 else "lower imgsz"
-    raise MemoryExhaustedError(Problem(what, fix)) from error
+    return MemoryExhaustedError(Problem(what, fix))
 
 
 def shrink_batches(trainer: HostTrainer, lack: str) -> None:
@@ -120,7 +166,7 @@ def shrink_batches(trainer: HostTrainer, lack: str) -> None:
         trainer.train_loader.close()
     trainer._clear_memory()
     trainer._build_train_pipeline()
-    trainer.validator.dataloader = trainer.test_loader
+    trainer.loader_changed()
     trainer.scheduler.last_epoch = trainer.start_epoch - 1
     loop.mosaic_closed = not trainer.args.close_mosaic  # the new loader has it open
     loop.batch, loop.last_opt_step, loop.nominal_accumulate = 0, -1, trainer.accumulate

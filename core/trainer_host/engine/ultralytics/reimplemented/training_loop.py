@@ -2,7 +2,7 @@
 
 Re-implemented because the engine keeps its position in local variables: here it is `LoopState`, so that a training can
 be entered wherever one was saved. Equal to the engine's to the bit, also in the order of events and random numbers. The
-branches for several processes are missing, since the host refuses several devices.
+branches for several processes are the host's own: docs/explanation/several-processes.md.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TrainingLoop:
 
     def __init__(self, trainer: HostTrainer) -> None:
         self.trainer = trainer
-        self.watch = NotFiniteWatch(trainer)
+        self.watch, self.group = NotFiniteWatch(trainer), trainer.host_run.group
         self.batches = self.warmup = 0
 
     def run(self) -> None:
@@ -185,12 +185,13 @@ class TrainingLoop:
             if due:
                 loop.last_opt_step = step
                 if trainer.args.time:
-                    trainer.stop = self._time_is_up()
+                    trainer.stop = self.group.any(self._time_is_up())
                     if trainer.stop:
                         break
             show(trainer, bar, batch, step)
             trainer.run_callbacks("on_train_batch_end")
             loop.batch = i + 1
+            trainer.stop = self.group.any(bool(trainer.stop))
             if trainer.stop:
                 break
             if loop.batch < self.batches:  # after the last one it is saved once the epoch's last steps are done
@@ -217,6 +218,8 @@ class TrainingLoop:
         trainer.lr = self._rates()
         trainer.run_callbacks("on_train_epoch_end")
         trainer.ema.update_attr(trainer.model, include=SHARED_WITH_EMA)
+        if trainer.several is not None:
+            trainer.several.before_validation()
         trainer.loop.phase = "validation"
         trainer.saver.before_validation(trainer)
 
@@ -256,13 +259,14 @@ class TrainingLoop:
         trainer.epoch_time = now - trainer.epoch_time_start
         trainer.epoch_time_start = now
         if trainer.args.time:
-            mean = (now - trainer.train_time_start) / (loop.epoch - trainer.start_epoch + 1)
+            mean = self.group.broadcast((now - trainer.train_time_start) / (loop.epoch - trainer.start_epoch + 1))
             trainer.epochs = trainer.args.epochs = math.ceil(trainer.args.time * 3600 / mean)
             trainer._setup_scheduler()
             self.warmup = trainer._get_warmup_iterations(self.batches)
             trainer.scheduler.last_epoch = trainer.epoch
             trainer.stop |= loop.epoch >= trainer.epochs
         trainer.run_callbacks("on_fit_epoch_end")
+        trainer.stop = self.group.any(bool(trainer.stop))
         self._clear_memory()
         loop.epoch, loop.batch, loop.phase = loop.epoch + 1, 0, "finished" if trainer.stop else "batches"
         trainer.saver.after_epoch(trainer)

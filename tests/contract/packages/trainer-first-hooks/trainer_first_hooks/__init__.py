@@ -94,6 +94,10 @@ class Hooks:
     def build_loss(self, ctx):
         return self.noted("build_loss", (yield))
 
+    @hookimpl(wrapper=True)
+    def share_loss(self, ctx, loss):
+        return self.noted("share_loss", (yield))
+
     @hookimpl
     def loss_terms(self, ctx):
         self.called.add("loss_terms")

@@ -60,7 +60,7 @@ class ShardHooks:
         """Return the stream of a split: for training the part of this process, for validation all of it."""
         training = ctx.mode == "train"
         seed = ctx.args.seed if training else None
-        place = (max(ctx.rank, 0), ctx.world_size) if training else (0, 1)
+        place = (ctx.rank, ctx.world_size) if training else (0, 1)
         buffer = ctx.options_for(Options).buffer
         return shards.ShardDataset(ctx.path, ctx.args.imgsz, ctx.batch_size, seed, buffer, place)
 
