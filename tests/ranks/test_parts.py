@@ -12,13 +12,24 @@ from torch.utils.data import DataLoader
 from ultralytics.data.build import InfiniteDataLoader
 
 from trainer_detect.shared_loss import SharedLoss, shared
+from trainer_host.base.errors import PluginError
 from trainer_host.base.ranks import Ranks
 from trainer_host.engine.process_group import SingleProcess
 from trainer_host.engine.ultralytics.distributed_model import (
     GradientSum,
+    anchored,
     frozen_statistics,
+    noted_outputs,
     plain_batch_norms,
     synchronise_batch_norms,
+)
+from trainer_host.engine.ultralytics.loss_scaling import (
+    FAILED,
+    FIRST,
+    LAST,
+    MOST_NUMBERS,
+    BatchTotals,
+    _comparable,
 )
 from trainer_host.engine.ultralytics.rank_batches import PartSize, RankLoader, RankShare, part_of
 from trainer_host.engine.ultralytics.seeded_dataset import SeededBatch
@@ -49,7 +60,7 @@ def test_a_part_keeps_the_seeds_of_its_samples() -> None:
     assert (list(one), list(one.seeds), one.seed, one.epoch, one.recent) == ([5, 3], [50, 30], 7, 2, [1])
     assert (list(other), list(other.seeds)) == ([8], [80])
     assert other.seed != one.seed
-    assert (first.arrived(), second.arrived()) == (PartSize(2, 3), PartSize(1, 3))
+    assert (first.arrived(), second.arrived()) == (PartSize(2), PartSize(1))
 
 
 def test_a_process_without_images_stands_in_with_one_of_another() -> None:
@@ -57,7 +68,7 @@ def test_a_process_without_images_stands_in_with_one_of_another() -> None:
     batch.seeds = [40]
     share = RankShare(Alone(1, 2))
     assert list(share.part(batch)) == [4]
-    assert share.arrived() == PartSize(0, 1)
+    assert share.arrived() == PartSize(0)
 
 
 @pytest.mark.parametrize("kind", [DataLoader, InfiniteDataLoader, list])
@@ -146,6 +157,10 @@ def test_losses_that_divide_by_something_else_stay_as_they_are() -> None:
     assert SharedKeypointLoss.divisors["rle_loss"] == POINTS
 
 
+class OtherNorm(nn.BatchNorm1d):
+    """A batch norm of a plugin."""
+
+
 def small_model() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm2d(4)), nn.Conv2d(4, 1, 1))
@@ -174,13 +189,101 @@ def test_batch_norms_are_synchronised_where_torch_can_and_saved_as_plain_ones() 
     model = small_model()
     assert not synchronise_batch_norms(model, "cpu", None)
     assert not synchronise_batch_norms(model, "cuda", False)
+    model[1].register_forward_hook(lambda *_: None)
+    model[1].f = -1  # as the engine's layers have it
+    model.append(nn.Sequential(nn.Flatten(0, 1), nn.BatchNorm1d(4), OtherNorm(4), nn.Unflatten(0, (1, 1))))
+    kinds = [type(m) for m in model.modules()]
     before, parameters = {k: v.clone() for k, v in model.state_dict().items()}, list(model.parameters())
-    assert synchronise_batch_norms(model, "cuda", None)
-    assert sum(isinstance(m, nn.SyncBatchNorm) for m in model.modules()) == 2
+    found = synchronise_batch_norms(model, "cuda", None)
+    assert found == {"1": nn.BatchNorm2d, "2.0": nn.BatchNorm2d, "4.1": nn.BatchNorm1d}
+    assert sum(isinstance(m, nn.SyncBatchNorm) for m in model.modules()) == 3
     assert all(one is other for one, other in zip(model.parameters(), parameters, strict=True))
-    plain_batch_norms(model)
-    assert [type(m) for m in model.modules()] == [type(m) for m in small_model().modules()]
+    plain_batch_norms(model, found)
+    assert [type(m) for m in model.modules()] == kinds
+    assert len(model[1]._forward_hooks) == 1 and model[1].f == -1
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert model.eval()(torch.rand(1, 3, 4, 2)).shape == (1, 1, 4, 2)
+
+
+class Unlinked(torch.autograd.Function):
+    """Stands in for a batch norm that exchanges sums in its backward pass."""
+
+    calls = 0
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        Unlinked.calls += 1
+        return gradient * 2
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_the_backward_pass_goes_through_branches_that_a_loss_leaves_out(counts: bool) -> None:
+    used, left_out = (torch.ones(3, requires_grad=True) for _ in range(2))
+    outputs = [Unlinked.apply(each) for each in (used, left_out)]  # type: ignore[no-untyped-call]
+    loss = outputs[0].sum() if counts else torch.zeros((), requires_grad=True)
+    Unlinked.calls = 0
+    anchored(loss, [*outputs, torch.ones(3)]).backward()
+    assert Unlinked.calls == 2
+    assert (used.grad.tolist(), left_out.grad.tolist()) == ([2.0 * counts] * 3, [0.0] * 3)  # type: ignore[union-attr]
+
+
+def test_outputs_of_synchronised_batch_norms_are_noted() -> None:
+    model = nn.Sequential(nn.SyncBatchNorm(2), nn.BatchNorm2d(2)).eval()
+    with noted_outputs(model) as outputs:
+        model(torch.ones(1, 2, 3, 3))
+    assert len(outputs) == 1
+    assert not model[0]._forward_hooks
+
+
+class Scripted(SingleProcess):
+    """One of two processes: what the other one adds to each sum is given, with its place."""
+
+    def __init__(self, *given: dict[int, float]) -> None:
+        super().__init__()
+        self.ranks, self.given = Ranks(0, 2), list(given)
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        for place, number in self.given.pop(0).items():
+            tensor[place] += number
+        return tensor
+
+
+def totals(*given: dict[int, float]) -> BatchTotals:
+    found = BatchTotals(Scripted(*given), torch.device("cpu"))
+    found.begin(True)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "calls"), [([{FIRST: 3.0}], 0), ([{LAST: 1.0}], 1), ([{FIRST: 3.0}, {FIRST: 3.0}], 1)]
+)
+def test_losses_that_exchange_unequally_often_are_refused(given: list[dict[int, float]], calls: int) -> None:
+    batch = totals(*given)
+    for _ in range(calls):
+        batch.sum_over_ranks(torch.ones(2))
+    with pytest.raises(PluginError, match="called sum_over_ranks another number of times"):
+        batch.finish([1.0])
+
+
+def test_a_process_that_failed_follows_the_others_to_the_end_of_the_batch() -> None:
+    totals({FIRST: 3.0}, {LAST: 1.0}).fail()
+    assert totals({FAILED: 1.0}).finish([1.0]) is None
+    with pytest.raises(PluginError, match="another number of times"):
+        totals({FIRST: 3.0, LAST: 1.0, FAILED: -1.0}).fail()
+
+
+def test_processes_know_whether_they_gave_the_same() -> None:
+    for other, alike in ((b"1101", True), (b"1011", False)):
+        theirs = BatchTotals(Scripted({LAST: 1.0}), torch.device("cpu"))
+        numbers = _comparable(other)
+        batch = totals({LAST: 1.0, **dict(enumerate(numbers, FIRST + MOST_NUMBERS))})
+        assert theirs.finish([1.0]) is not None
+        assert batch.finish([1.0], b"1101") == [1.0]
+        assert batch.alike == alike
 
 
 def test_an_image_that_does_not_count_leaves_statistics_alone() -> None:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trainer_host.base.ranks import Ranks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from trainer_host.base.type_aliases import Tensor
 
-TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for the others."""
+TIMEOUT = timedelta(hours=6)
+"""How long a process waits for the others on the CPU: the first one may read a large dataset meanwhile."""
+DEVICE_TIMEOUT = timedelta(minutes=30)
+"""How long sums on GPUs wait for those of the other processes, which train then: after it torch ends the process."""
 
 
 class ProcessGroup(Protocol):
@@ -44,6 +46,10 @@ class ProcessGroup(Protocol):
 
     def any(self, flag: bool) -> bool:
         """Return whether a flag is set in any of them."""
+        ...
+
+    def any_of(self, flags: Sequence[bool]) -> list[bool]:
+        """Return for each of a few flags whether it is set in any of them, in one exchange."""
         ...
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -75,6 +81,10 @@ class SingleProcess:
     def any(self, flag: bool) -> bool:
         """Return the flag."""
         return flag
+
+    def any_of(self, flags: Sequence[bool]) -> list[bool]:
+        """Return the flags."""
+        return list(flags)
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Return the tensor."""
@@ -128,9 +138,13 @@ class JoinedProcesses:
 
     def any(self, flag: bool) -> bool:
         """Return whether a flag is set in any of them."""
+        return self.any_of([flag])[0]
+
+    def any_of(self, flags: Sequence[bool]) -> list[bool]:
+        """Return for each of a few flags whether it is set in any of them, in one exchange."""
         import torch
 
-        return bool(self.sum(torch.tensor([int(flag)])).item())
+        return [bool(count) for count in self.sum(torch.tensor([int(flag) for flag in flags])).tolist()]
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Add up a tensor in place, with the same bits everywhere, and return it."""
@@ -148,13 +162,17 @@ class JoinedProcesses:
 
 
 @contextmanager
-def join(ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT) -> Iterator[ProcessGroup]:
+def join(
+    ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT, backend: str | None = None
+) -> Iterator[ProcessGroup]:
     """Join the other processes of a run, whose first one is at ``MASTER_ADDR`` and ``MASTER_PORT``; leave at the end.
 
     Args:
         ranks: The place of this process.
         device: The kind of device that computes: ``cuda`` or ``cpu``.
-        timeout: How long to wait for the others, here and later.
+        timeout: How long to wait for the others, here and later, on the CPU.
+        backend: The backend of torch; None for NCCL on GPUs, and gloo on the CPU. With gloo, several processes can
+            share a GPU.
     """
     if ranks.world_size == 1:
         yield SingleProcess()
@@ -163,15 +181,29 @@ def join(ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT) -> Ite
     from torch.distributed.rendezvous import rendezvous
 
     # On a GPU too, flags and plain data are exchanged on the CPU, which does not wait for the device.
-    backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+    backend = backend or ("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo")
     store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=timeout))
     # A restarted process would otherwise read the addresses of those before it.
     store = distributed.PrefixStore(f"restart-{ranks.restart}", store)  # type: ignore[attr-defined]
     distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout)
+    on_devices = "nccl" in backend
+    if on_devices:
+        _limit_wait_on_devices()
     try:
         yield JoinedProcesses(ranks)
-    finally:
-        distributed.destroy_process_group()
+    except BaseException:
+        if not on_devices:
+            distributed.destroy_process_group()
+        raise  # NCCL would wait for sums that the others never take part in; they end with the process
+    distributed.destroy_process_group()
+
+
+def _limit_wait_on_devices() -> None:
+    import torch
+    from torch import distributed
+
+    world: Any = distributed.group.WORLD
+    world._get_backend(torch.device("cuda"))._set_default_timeout(DEVICE_TIMEOUT)
 
 
 def _bytes(value: Any) -> bytes:

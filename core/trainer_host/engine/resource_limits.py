@@ -40,7 +40,7 @@ def exhausted(error: BaseException, text: str) -> TrainerError | None:
         fix = (
             "raise the limit of the process (ulimit -v)"
             if at_import
-            else "lower batch or imgsz, or set batch=-1 on a GPU"
+            else "lower batch or imgsz (on one GPU, batch=-1 chooses a batch)"
         )
         return MemoryExhaustedError(Problem("out of memory.", f"{fix}"))
     if isinstance(error, (RuntimeError, BlockingIOError)) and (number == errno.EAGAIN or THREADS.search(text)):

@@ -55,7 +55,12 @@ class SharedEvaluation:
     Args:
         gather: Returns the values of all processes, by rank.
         measured: Metrics of plugins by name.
+
+    Attributes:
+        images: The images of this process.
     """
+
+    images = 0
 
     def __init__(self, gather: Callable[[Any], list[Any]], measured: Mapping[str, Metric]) -> None:
         self.gather = gather
@@ -93,6 +98,7 @@ class SharedEvaluation:
         states = {name: metric.state() for name, metric in self.merged.items()}  # type: ignore[attr-defined]
         matrix = torch.from_numpy(validator.confusion_matrix.matrix)
         mine = {"batches": self._batches, "states": states, "matrix": matrix}
+        self.images = sum(len(batch["stats"]) for batch in self._batches)
         found = self.gather(mine)
         batches = list(_interleaved([each["batches"] for each in found]))
         validator.metrics.replay([_restored(stat) for batch in batches for stat in batch["stats"]])
@@ -135,6 +141,8 @@ def _restored(stat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_data(found: Detections) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in ("boxes", "classes", "scores", "shape", "points")} | {
-        "extra": dict(found.extra)
-    }
+    """Return an image's objects on the CPU, where they are kept until the end of the evaluation."""
+    tensors = {name: getattr(found, name).cpu() for name in ("boxes", "classes", "scores")}
+    points = found.points.cpu() if found.points is not None else None
+    extra = {k: v.cpu() if isinstance(v, torch.Tensor) else v for k, v in found.extra.items()}
+    return {**tensors, "shape": found.shape, "points": points, "extra": extra}

@@ -46,6 +46,8 @@ class HostLabelsMixin:
     jdict: list[dict[str, Any]]
     stride: int
     metrics: Any
+    seen: int
+    speed: dict[str, float]
 
     def __init__(
         self,
@@ -142,6 +144,12 @@ class HostLabelsMixin:
         if self.shared is not None:
             self.shared.join(self)
             self.args.plots = self.args.plots and self.rank == 0
+
+    def finalize_metrics(self) -> None:
+        """Finish the metrics; the engine has divided the seconds of this process by the images of all."""
+        if self.shared is not None and self.shared.images:
+            self.speed = {k: v * self.seen / self.shared.images for k, v in self.speed.items()}
+        super().finalize_metrics()  # type: ignore[misc]
 
     def plot_val_samples(self, batch: dict[str, Any], ni: int) -> None:
         """Draw the labels of a batch, in the first process."""

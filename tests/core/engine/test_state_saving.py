@@ -43,14 +43,14 @@ class Training:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
         monkeypatch.setattr(state_saving, "capture", lambda trainer, generators, plugins: {"generators": generators})
-        monkeypatch.setattr(state_saving, "states", lambda chain, ctx: {"counter": {"seen": 1}})
+        monkeypatch.setattr(state_saving, "plugin_states", lambda trainer: {"counter": {"seen": 1}})
         self.now, self.files, self.stop = 0.0, Files(), StopRequest()
         self.saver = StateSaver(self.files, self.stop, clock=lambda: self.now, **options)  # type: ignore[arg-type]
         model = torch.nn.Linear(2, 1)
         self.trainer: Any = SimpleNamespace(
             loop=LoopState(0),
             host_run=SimpleNamespace(drop_in=False, chain=None, group=SingleProcess()),
-            several=None,
+            ranks=None,
             context=lambda _: None,
             stop=False,
             train_time_start=0.0,
@@ -80,6 +80,14 @@ def test_by_default_no_batch_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interval_counts_batches_or_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Training(monkeypatch, batches=3).batches(7) == [3, 6]
     assert Training(monkeypatch, seconds=5.0).batches(7) == [3, 6]
+
+
+def test_after_the_last_batch_of_an_epoch_or_the_training_nothing_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = Training(monkeypatch, batches=1)
+    assert training.saver.after_batch(training.trainer, more=False) is False
+    training.trainer.stop = True
+    assert training.saver.after_batch(training.trainer) is True
+    assert training.files.written == []
 
 
 def test_a_request_to_save_is_met_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +131,7 @@ def test_without_files_a_request_still_ends_the_training() -> None:
     saver = StateSaver(None, stop)
     stop.requested = True
     with pytest.raises(TrainingInterrupted):
-        saver.after_batch(SimpleNamespace())  # type: ignore[arg-type]
+        saver.after_batch(SimpleNamespace(stop=False))  # type: ignore[arg-type]
     assert saver.last_good() is None
 
 

@@ -34,7 +34,7 @@ from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, selecting_metric
 from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
 from trainer_host.engine.ultralytics.rank_batches import RankLoader
-from trainer_host.engine.ultralytics.rank_training import rank_training
+from trainer_host.engine.ultralytics.rank_training import apart, rank_training
 from trainer_host.engine.ultralytics.reimplemented.final_eval import final_eval
 from trainer_host.engine.ultralytics.reimplemented.load_model import teacher_of
 from trainer_host.engine.ultralytics.reimplemented.mixed_precision import after_test, skip_test
@@ -78,7 +78,7 @@ class HostTrainer(ModelTrainer):
         loop: The state of the training loop.
         saver: Saves the state of the training.
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
-        several: What this process does besides training, if it is one of several.
+        ranks: What this process does besides training, if it is one of several.
     """
 
     lf: Callable[[float], float]
@@ -108,7 +108,7 @@ class HostTrainer(ModelTrainer):
         if not run.drop_in:
             overrides.setdefault("model", "")  # a task may build its own model; the engine needs a text
         super().__init__(cfg, overrides, _callbacks)
-        self.several = rank_training(self)
+        self.ranks = rank_training(self)
         self.planned_epochs: int = self.epochs  # which the engine estimates again under a time limit
         refuse_several_devices(self.args.device)
 
@@ -198,11 +198,11 @@ class HostTrainer(ModelTrainer):
     def _build_train_pipeline(self) -> None:
         self._put_amp_back()
         self.args.distill_model = self.teacher  # the settings name a file again before anything keeps them
-        if self.several is not None:
-            self.several.before_pipeline()
+        if self.ranks is not None:
+            self.ranks.before_pipeline()
         BaseTrainer._build_train_pipeline(self)
-        if self.several is not None:
-            self.several.after_pipeline()
+        if self.ranks is not None:
+            self.ranks.after_pipeline()
         self.hooks.finish_setup(ctx=self.context(RunContext))
 
     def auto_batch(self, *_: Any) -> int:
@@ -217,8 +217,8 @@ class HostTrainer(ModelTrainer):
 
     def _model_train(self) -> None:
         BaseTrainer._model_train(self)
-        if self.several is not None:
-            self.several.keep_frozen(self.freeze_layer_names)
+        if self.ranks is not None:
+            self.ranks.keep_frozen(self.freeze_layer_names)
 
     def _do_train(self) -> None:
         TrainingLoop(self).run()
@@ -231,8 +231,8 @@ class HostTrainer(ModelTrainer):
         """Return the validator of the training's loader."""
         # A copy of the settings, so that what a validator changes in them stays its own.
         given = {"loader": self.test_loader, "args": copy(self.args), "callbacks": self.callbacks}
-        if self.several is not None:
-            given |= {"part": self.several.part(self.test_loader), "gather": self.host_run.group.gather}
+        if self.ranks is not None:
+            given |= {"part": self.ranks.part(self.test_loader), "gather": self.host_run.group.gather}
         ctx = self.context(ValidationContext, **given)
         self.plugin_metrics = joined_metrics(self.host_run.chain, ctx)
         found = self.context(PredictionContext, model=self.model, mode="val")
@@ -245,8 +245,8 @@ class HostTrainer(ModelTrainer):
 
     def loader_changed(self) -> None:
         """Give the validator the loader of batches of another size, or its part of it."""
-        if self.several is not None and isinstance(self.validator.dataloader, RankLoader):
-            self.validator.dataloader = self.several.part(self.test_loader)
+        if self.ranks is not None and isinstance(self.validator.dataloader, RankLoader):
+            self.validator.dataloader = self.ranks.part(self.test_loader)
         else:
             self.validator.dataloader = self.test_loader
 
@@ -280,7 +280,8 @@ class HostTrainer(ModelTrainer):
     def plot_training_samples(self, batch: Batch, ni: int) -> None:
         """Draw a training batch, in the process that writes."""
         if self.host_run.group.ranks.is_first:
-            self.hooks.plot_data(ctx=self.context(PlotContext, batch=batch, step=ni))
+            with apart(self):
+                self.hooks.plot_data(ctx=self.context(PlotContext, batch=batch, step=ni))
 
     def plot_metrics(self) -> None:
         """Draw the table of results, in the process that writes."""

@@ -101,7 +101,7 @@ class NotFiniteWatch:
         def keep() -> Path | None:
             return keep_batch(trainer.last.parent.parent, self.batch, epoch, number, what)
 
-        if trainer.several is None:
+        if trainer.ranks is None:
             return NotFinite(what, epoch, number, tuple(files), keep())
-        files, kept = trainer.several.blame(what, files, keep)
+        files, kept = trainer.ranks.blame(what, files, keep)
         return NotFinite(what, epoch, number, tuple(files), kept)

@@ -50,8 +50,8 @@ class PluginLosses:
 
     def on_pretrain_routine_end(self, trainer: HostTrainer) -> None:
         """Give both the joined loss."""
-        if trainer.several is not None:
-            trainer.several.after_setup()
+        if trainer.ranks is not None:
+            trainer.ranks.after_setup()
         add_losses(trainer)
 
 

@@ -60,9 +60,11 @@ def add_losses(trainer: HostTrainer) -> None:
     Raises:
         PluginError: If the task's model computes its loss itself.
     """
-    chain, several = trainer.host_run.chain, trainer.several
+    chain, ranks = trainer.host_run.chain, trainer.ranks
     if not (chain.answers("build_loss") or chain.answers("loss_terms")):
-        if several is not None and isinstance(model := unwrap_model(trainer.model), BaseModel):
+        model = unwrap_model(trainer.model)
+        model = getattr(model, "student_model", model)  # of a model in distillation
+        if ranks is not None and isinstance(model, BaseModel):
             model.criterion = _shared(trainer, chain.manager.hook.build_loss(ctx=_context(trainer, model)))
         return
     for model in (unwrap_model(trainer.model), trainer.ema.ema):
@@ -73,7 +75,7 @@ def add_losses(trainer: HostTrainer) -> None:
         base = chain.manager.hook.build_loss(ctx=ctx)
         terms = joined(chain.manager, "loss_terms", "loss term", ctx=ctx)
         require_function("the loss", base)
-        if several is not None and model is not trainer.ema.ema:
+        if ranks is not None and model is not trainer.ema.ema:
             base = _shared(trainer, base)
         for name, term in terms.items():
             require_function(f"the loss term {name!r}", term)
@@ -82,9 +84,9 @@ def add_losses(trainer: HostTrainer) -> None:
 
 def _context(trainer: HostTrainer, model: Any) -> LossContext:
     """Return the context of a loss; that of the EMA is computed by each process for batches of its own."""
-    if trainer.several is None or model is trainer.ema.ema:
+    if trainer.ranks is None or model is trainer.ema.ema:
         return trainer.context(LossContext, model=model)
-    return trainer.context(LossContext, model=model, sum_over_ranks=trainer.several.totals.sum_over_ranks)
+    return trainer.context(LossContext, model=model, sum_over_ranks=trainer.ranks.totals.sum_over_ranks)
 
 
 def _shared(trainer: HostTrainer, loss: Any) -> Any:

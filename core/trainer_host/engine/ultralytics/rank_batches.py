@@ -28,12 +28,10 @@ class PartSize:
 
     Attributes:
         images: Its images; 0 if it only stands in, with an image of another process, so that all do the same.
-        of: The images of all processes.
         digest: What the order of the epoch is known by, with its first batch.
     """
 
     images: int
-    of: int
     digest: str | None = None
 
 
@@ -60,7 +58,7 @@ class RankShare:
     def part(self, batch: SeededBatch) -> SeededBatch:
         """Return the part of this process, whose samples have the seeds that they have in the whole batch."""
         start, end = part_of(len(batch), self.group.ranks)
-        self._sizes.append(PartSize(end - start, len(batch), self._digest))
+        self._sizes.append(PartSize(end - start, self._digest))
         self._digest = None
         if start == end:
             start, end = 0, 1

@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from trainer_host.base.contexts import RunContext
 from trainer_host.base.errors import StoppedError, StorageError
-from trainer_host.engine.plugin_states import states
 from trainer_host.engine.process_group import SingleProcess
 from trainer_host.engine.state_files import StateEntry
 from trainer_host.engine.ultralytics.generators import generator_states
 from trainer_host.engine.ultralytics.not_finite import require_finite_weights
-from trainer_host.engine.ultralytics.training_state import capture
+from trainer_host.engine.ultralytics.training_state import capture, plugin_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,7 +58,7 @@ class StateSaver:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.group = group or SingleProcess()
-        self._read = files  # by all processes, to recover
+        self._saves = files is not None
         self.files = files if self.group.ranks.is_first else None
         self.stop, self.content, self.clock = stop, content, clock
         self.recovered = recovered or (lambda _: None)
@@ -74,24 +72,37 @@ class StateSaver:
         self._since, self._saved_at = 0, self.clock()
         if self.stop is not None:
             self.stop.waits = True
-        if trainer.several is not None:
-            trainer.several.before_round = self._end_on_request
+        if trainer.ranks is not None:
+            trainer.ranks.before_round = self._end_on_request
         else:
             trainer.add_callback("on_val_batch_start", self.during_validation)
         self._end_on_request()
 
-    def after_batch(self, trainer: HostTrainer) -> None:
-        """Save if it is due or asked for.
+    def after_batch(self, trainer: HostTrainer, more: bool = True) -> bool:
+        """Return whether the training stops with this batch; otherwise save if it is due or asked for.
+
+        All that processes agree on after a batch takes one exchange.
+
+        Args:
+            trainer: The trainer.
+            more: Whether the epoch has more batches. After the last one it is saved once the epoch's last steps are
+                done.
 
         Raises:
             TrainingInterrupted: If the training is to end.
         """
+        asked = [self.stop is not None and self.stop.requested, self.stop is not None and self.stop.terminated]
+        stops, due, *asked = self.group.any_of([bool(trainer.stop), self._asked_or_due(self._since + 1), *asked])
+        if stops or not more:
+            return stops
         self._since += 1
         if self.files is not None:
             self.files.raise_failure()  # of the state before, which is written while the training goes on
-        if self._due():
+        if due:
             self._save(trainer)
-        self._end_on_request()
+        if asked[0]:
+            self._end(asked[1])
+        return False
 
     def before_validation(self, trainer: HostTrainer) -> None:
         """Keep what a validation changes, so that one that is cut short can be repeated; save if it is due.
@@ -104,7 +115,7 @@ class StateSaver:
         self._since += 1  # the last batch of the epoch
         if self.files is not None:
             self._generators = generator_states(trainer.device)
-            self._plugins = deepcopy(states(trainer.host_run.chain, trainer.context(RunContext)))
+            self._plugins = deepcopy(plugin_states(trainer))
         if self._due() or self.group.any(self.files is not None and not self.files.entries):
             self._save(trainer)
         self._end_on_request()
@@ -169,24 +180,22 @@ class StateSaver:
             self.files.wait()
 
     def last_good(self) -> tuple[StateEntry, dict[str, Any]] | None:
-        """Return the newest state that verifies."""
+        """Return the newest state that verifies; the others, which may not see its folder, are sent it."""
         if self.files is not None:
             self.files.wait()
         found = self.files.newest(self.files.entries) if self.files is not None else None
         if self.group.ranks.world_size == 1:
             return found
-        entry = self.group.broadcast(found[0].as_data() if found is not None else None)
-        if entry is None or self.group.ranks.is_first or self._read is None:
-            return found
-        return self._read.newest([StateEntry.of_data(entry)])
+        sent = self.group.broadcast([found[0].as_data(), found[1]] if found is not None else None)
+        return (StateEntry.of_data(sent[0]), sent[1]) if sent is not None else None
 
     def _due(self) -> bool:
-        return self.group.any(self._asked_or_due())
+        return self.group.any(self._asked_or_due(self._since))
 
-    def _asked_or_due(self) -> bool:
+    def _asked_or_due(self, batches: int) -> bool:
         if self.stop is not None and (self.stop.requested or self.stop.save_requested):
             return True
-        if self.every_batches is not None and self._since >= self.every_batches:
+        if self.every_batches is not None and batches >= self.every_batches:
             return True
         return self.every_seconds is not None and self.clock() - self._saved_at >= self.every_seconds
 
@@ -199,7 +208,7 @@ class StateSaver:
         if self.stop is not None:
             self.stop.save_requested = False  # before writing: a signal that comes meanwhile asks again
         self._since, self._saved_at = 0, self.clock()
-        if self._read is None:
+        if not self._saves:
             return
         if not trainer.host_run.drop_in:  # which recovers as the engine does
             require_finite_weights(trainer)
@@ -211,7 +220,13 @@ class StateSaver:
         self.files.start_writing(content, epoch=loop.epoch, batch=loop.batch, phase=loop.phase)
 
     def _end_on_request(self) -> None:
-        if self.stop is None or not self.group.any(self.stop.requested):
+        if self.stop is None:
             return
-        self.stop.requested, self.stop.terminated = True, self.group.any(self.stop.terminated)
+        requested, terminated = self.group.any_of([self.stop.requested, self.stop.terminated])
+        if requested:
+            self._end(terminated)
+
+    def _end(self, terminated: bool) -> NoReturn:
+        if self.stop is not None:
+            self.stop.requested, self.stop.terminated = True, terminated
         raise TrainingInterrupted

@@ -55,6 +55,10 @@ class DataTrainer(HookedTrainer):
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Return the loader of the images at ``dataset_path``, in every process of all of them: see `RankShare`."""
+        if mode == "val" and self.device.type == "cuda":
+            # A process evaluates whole batches, for which it has the memory of its part of a training batch. On a CPU
+            # batches are those of one process, whose metrics several equal to the bit.
+            batch_size = -(-batch_size // self.host_run.group.ranks.world_size)
         dataset = self.build_dataset(dataset_path, mode, batch_size)
         ctx = self._loader_context(dataset_path, batch_size, mode)
         if mode == "train":

@@ -18,6 +18,7 @@ from trainer_host.engine.plugin_states import restore_states, states
 from trainer_host.engine.ultralytics.generators import generator_states, set_generator_states
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.loss_state import loss_state, set_loss_state
+from trainer_host.engine.ultralytics.rank_training import apart
 from trainer_host.engine.ultralytics.state_fit import (
     FORM,
     require_batches,
@@ -76,7 +77,7 @@ def capture(
         "order": trainer.order.state() if trainer.order is not None else None,
         "plugins": {
             "names": _plugin_names(trainer),
-            "states": states(trainer.host_run.chain, trainer.context(RunContext)) if plugins is None else plugins,
+            "states": plugin_states(trainer) if plugins is None else plugins,
         },
     }
     # Last, because a plugin that is asked for its state may draw a number.
@@ -117,6 +118,12 @@ def restore(trainer: HostTrainer, content: Mapping[str, Any]) -> None:
     if trainer.order is not None and content["order"] is not None:
         trainer.order.load(content["order"])
     set_generator_states(content["generators"], trainer.device)  # last, because all of the above may draw numbers
+
+
+def plugin_states(trainer: HostTrainer) -> dict[str, Any]:
+    """Return the states of plugins, of which only the process that writes is asked."""
+    with apart(trainer):
+        return states(trainer.host_run.chain, trainer.context(RunContext))
 
 
 def _learned(model: Module) -> dict[str, Tensor]:

@@ -30,11 +30,13 @@ TRAINING_ONLY = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scal
 @reimplements("engine/trainer.py", "BaseTrainer.final_eval", "3f6e35cb21d6")
 def final_eval(trainer: HostTrainer) -> None:
     """Strip both checkpoints of what only training needs, and evaluate the best one."""
-    if trainer.host_run.group.ranks.is_first:
+    group = trainer.host_run.group
+    if group.ranks.is_first:
         _finish_checkpoints(trainer)
-    trainer.host_run.group.barrier()
-    if not trainer.wrote(trainer.best):
+    if not group.broadcast(trainer.wrote(trainer.best)):  # the others may not see its folder
         return
+    if trainer.ranks is not None:
+        trainer.ranks.receive_best()
     LOGGER.info(f"\nValidating {trainer.best}...")
     trainer.metrics = trainer.final_metrics()
     trainer.metrics.pop("fitness", None)

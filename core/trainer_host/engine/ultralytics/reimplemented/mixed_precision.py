@@ -57,8 +57,8 @@ def after_test(trainer: HostTrainer, amp: Any) -> None:
         trainer.scaler = grad_scaler(trainer.device)
 
 
-def grad_scaler(device: Device) -> Any:
-    """Return a scaler of losses that is switched on."""
+def grad_scaler(device: Device, enabled: bool = True) -> Any:
+    """Return a scaler of losses."""
     if device.type == "npu":
-        return importlib.import_module("torch_npu").npu.amp.GradScaler(enabled=True)
-    return torch.amp.GradScaler("xpu" if device.type == "xpu" else "cuda", enabled=True)
+        return importlib.import_module("torch_npu").npu.amp.GradScaler(enabled=enabled)
+    return torch.amp.GradScaler("xpu" if device.type == "xpu" else "cuda", enabled=enabled)

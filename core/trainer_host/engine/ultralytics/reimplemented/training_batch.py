@@ -52,12 +52,12 @@ def compute(trainer: HostTrainer, i: int, batch: Batch) -> Batch | str:
     Returns:
         The batch as the model gets it; or what the device lacks, if the epoch is to be tried in smaller batches.
     """
-    if trainer.several is not None:
-        lack, batch = _compute_together(trainer, trainer.several, batch)
-        if lack is not None and not _may_retry(trainer):
-            raise _exhausted(trainer, lack)
-        if lack is not None:
-            return lack
+    if trainer.ranks is not None:
+        shortage, batch = _compute_together(trainer, trainer.ranks, batch)
+        if shortage is not None and not _may_retry(trainer):
+            raise _exhausted(trainer, shortage)
+        if shortage is not None:
+            return shortage
     else:
         try:
             with autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type):
@@ -71,21 +71,27 @@ def compute(trainer: HostTrainer, i: int, batch: Batch) -> Batch | str:
     return batch
 
 
-def _compute_together(trainer: HostTrainer, several: RankTraining, batch: Batch) -> tuple[str | None, Batch]:
-    """Compute loss and gradients of a batch in several processes; return what the device of any of them lacks."""
-    lack = None
-    several.begin(batch)
+def _compute_together(trainer: HostTrainer, ranks: RankTraining, batch: Batch) -> tuple[str | None, Batch]:
+    """Compute loss and gradients of a batch in several processes; return what the device of any of them lacks.
+
+    Raises:
+        MemoryExhaustedError: If batch norms are synchronised: the others wait in one of them, where nothing tells them.
+    """
+    shortage = None
+    ranks.begin(batch)
     try:
         with (
             autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type),
-            several.forward(),
+            ranks.forward(),
         ):
             batch = trainer.preprocess_batch(batch)
             _compute_loss(trainer, batch)
-        several.backward()
+        ranks.backward()
     except RuntimeError as error:
-        lack = _lack(trainer, error)
-    return several.finish(lack), batch
+        shortage = _shortage(trainer, error)
+        if ranks.synchronised:
+            raise _exhausted(trainer, shortage) from error
+    return ranks.finish(shortage), batch
 
 
 def _compute_loss(trainer: HostTrainer, batch: Batch) -> None:
@@ -120,15 +126,15 @@ def _lack_of_memory(trainer: HostTrainer, error: RuntimeError) -> str:
         RuntimeError: If it is something else, or if the engine would not try again.
         MemoryExhaustedError: The latter in a run, with a batch size that may fit.
     """
-    lack = _lack(trainer, error)
+    shortage = _shortage(trainer, error)
     if _may_retry(trainer):
-        return lack
+        return shortage
     if trainer.host_run.drop_in:
         raise error
-    raise _exhausted(trainer, lack) from error
+    raise _exhausted(trainer, shortage) from error
 
 
-def _lack(trainer: HostTrainer, error: RuntimeError) -> str:
+def _shortage(trainer: HostTrainer, error: RuntimeError) -> str:
     """Return what the device lacks.
 
     Raises:
@@ -144,21 +150,21 @@ def _may_retry(trainer: HostTrainer) -> bool:
     return bool(trainer.loop.epoch == trainer.start_epoch) and trainer.loop.oom_retries < MOST_RETRIES
 
 
-def _exhausted(trainer: HostTrainer, lack: str) -> MemoryExhaustedError:
+def _exhausted(trainer: HostTrainer, shortage: str) -> MemoryExhaustedError:
     """Return the error that ends a run, with a batch size that may fit."""
     loop, size = trainer.loop, trainer.batch_size
-    what = f"{lack} with batch={size} in epoch {loop.epoch + 1}, batch {loop.batch + 1}."
+    what = f"{shortage} with batch={size} in epoch {loop.epoch + 1}, batch {loop.batch + 1}."
     fix = f"train with batch={size // 2}, or lower imgsz" if size > 1 else "lower imgsz"
     return MemoryExhaustedError(Problem(what, fix))
 
 
-def shrink_batches(trainer: HostTrainer, lack: str) -> None:
+def shrink_batches(trainer: HostTrainer, shortage: str) -> None:
     """Halve the batches, with new loaders; the optimizer keeps its state."""
     loop, before = trainer.loop, trainer.batch_size
     loop.oom_retries += 1
     trainer.args.batch = trainer.batch_size = trainer.reduced_batch = max(before // 2, 1)
     LOGGER.warning(
-        f"{lack} with batch={before}. "
+        f"{shortage} with batch={before}. "
         f"Reducing to batch={trainer.batch_size} and retrying ({loop.oom_retries}/{MOST_RETRIES})."
     )
     trainer.loss = trainer.loss_items = trainer.tloss = None

@@ -146,6 +146,8 @@ class TrainingLoop:
     def _start_epoch(self) -> None:
         trainer, loop = self.trainer, self.trainer.loop
         if not loop.batch:
+            if trainer.ranks is not None:
+                trainer.ranks.begin_epoch()
             trainer.epoch = loop.epoch
             trainer.run_callbacks("on_train_epoch_start")
             with warnings.catch_warnings():
@@ -191,12 +193,12 @@ class TrainingLoop:
             show(trainer, bar, batch, step)
             trainer.run_callbacks("on_train_batch_end")
             loop.batch = i + 1
-            trainer.stop = self.group.any(bool(trainer.stop))
+            trainer.stop = trainer.saver.after_batch(trainer, more=loop.batch < self.batches)
             if trainer.stop:
                 break
-            if loop.batch < self.batches:  # after the last one it is saved once the epoch's last steps are done
-                trainer.saver.after_batch(trainer)
         else:
+            if trainer.ranks is not None:
+                trainer.ranks.end_batches()
             loop.oom_retries = 0
         return True
 
@@ -217,9 +219,11 @@ class TrainingLoop:
             criterion.update()
         trainer.lr = self._rates()
         trainer.run_callbacks("on_train_epoch_end")
+        if trainer.ranks is not None:
+            trainer.ranks.agree_to_stop()
         trainer.ema.update_attr(trainer.model, include=SHARED_WITH_EMA)
-        if trainer.several is not None:
-            trainer.several.before_validation()
+        if trainer.ranks is not None:
+            trainer.ranks.before_validation()
         trainer.loop.phase = "validation"
         trainer.saver.before_validation(trainer)
 
