@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import sys
 from collections.abc import Generator
 from dataclasses import replace
@@ -130,16 +132,16 @@ class Sampler:
 
 
 class Stream:
-    """The batches of a loader, some left out at the end."""
+    """The batches of a loader, some left out at the end, of which its length may know nothing."""
 
-    def __init__(self, loader: Any, short: int) -> None:
-        self.loader, self.short = loader, short
+    def __init__(self, loader: Any, short: int, honest: bool) -> None:
+        self.loader, self.short, self.honest = loader, short, honest
 
     def __len__(self) -> int:
-        return len(self.loader) - self.short
+        return len(self.loader) - self.short * self.honest
 
     def __iter__(self) -> Any:
-        return islice(iter(self.loader), len(self))
+        return islice(iter(self.loader), len(self.loader) - self.short)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loader, name)
@@ -148,10 +150,13 @@ class Stream:
 class Uneven:
     """Loaders of which each process has another number of batches."""
 
+    def __init__(self, honest: bool) -> None:
+        self.honest = honest
+
     @hookimpl(wrapper=True)
     def build_dataloader(self, ctx: Any, dataset: Any) -> Generator[None, Any, Any]:
         loader = yield
-        return Stream(loader, ctx.rank) if ctx.mode == "train" else loader
+        return Stream(loader, ctx.rank, self.honest) if ctx.mode == "train" else loader
 
 
 class Fault:
@@ -234,9 +239,29 @@ def mean(work: Work) -> dict[str, Any]:
 
 
 def live(work: Work) -> dict[str, Any]:
-    """Train with batch norms that change."""
-    settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml"}
-    return work.train("live", "detect", settings, frozen=False).kept
+    """Train with batch norms that change, until the last process alone ends it, while nothing is evaluated."""
+    settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml", "epochs": 3, "val": False}
+    said: list[str] = []
+
+    def end(trainer: Any) -> None:
+        random.random()  # the processes drew a different number
+        trainer.stop |= trainer.loop.epoch == 1
+
+    def watch(trainer: Any) -> None:
+        trainer.add_callback("on_train_epoch_start", lambda _: drawn.append(random.getstate()[1][0]))
+        if work.rank == work.group.ranks.world_size - 1:
+            trainer.add_callback("on_train_epoch_end", end)
+
+    drawn: list[int] = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("ultralytics")
+    log.addHandler(listener)
+    try:
+        done = work.train("live", "detect", settings, frozen=False, watch=watch)
+    finally:
+        log.removeHandler(listener)
+    return {**done.kept, "said": said, "epochs": done.outcome.epochs, "drawn": drawn}
 
 
 def resumed(work: Work) -> dict[str, Any]:
@@ -298,7 +323,7 @@ def alone(work: Work) -> dict[str, Any]:
 
 
 def lost(work: Work) -> dict[str, Any]:
-    """Train with a loss that is not finite in the last process, once."""
+    """Train with a loss that is not finite in the last process, once; no process sees the folder of another."""
     settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml", "nbs": 4}
 
     def poison(ctx: Any, batch: Any) -> None:
@@ -314,8 +339,8 @@ def lost(work: Work) -> dict[str, Any]:
         trainer.add_callback("on_train_batch_start", at)
 
     options = {"checkpoint_every": SaveInterval.parse("1")}
-    done = work.train("lost", "detect", settings, plugins=[fault], options=options, watch=arm)
-    recoveries = [{k: r[k] for k in ("what", "epoch", "batch", "files")} for r in done.trainer.recoveries]
+    done = work.train(f"lost{work.rank}", "detect", settings, plugins=[fault], options=options, watch=arm)
+    recoveries = [{k: r[k] for k in ("what", "epoch", "batch", "files")} for r in done.recoveries]
     return {"recoveries": recoveries, **done.kept}
 
 
@@ -349,9 +374,12 @@ def refused(work: Work) -> dict[str, Any]:
     """Ask for what several processes do not do."""
     settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml"}
     asked: dict[str, Any] = {"exact": (settings, {"exact": True}), "batch": ({**settings, "batch": -1}, {})}
+    asked["files"] = {**settings, "save_txt": True}, {}
     asked["few"] = {**settings, "imgsz": 32, "batch": 3}, {}  # nine images: no batch of one, but parts of one
     found = {k: _error(lambda v=v: work.train("no", "detect", v[0], options=v[1])) for k, v in asked.items()}
-    return {**found, "uneven": _error(lambda: work.train("no", "detect", settings, plugins=[Uneven()]))}
+    for name, honest in (("uneven", True), ("ended", False)):
+        found[name] = _error(lambda honest=honest: work.train("no", "detect", settings, plugins=[Uneven(honest)]))
+    return found
 
 
 def _error(function: Any) -> str:

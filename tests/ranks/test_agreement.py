@@ -39,6 +39,10 @@ def test_what_several_processes_do_not_do_is_refused(found: dict[str, list[Any]]
         assert errors["exact"].startswith("--exact with 2 processes:")
         assert errors["batch"].startswith("batch=-1 with 2 processes:")
         assert errors["uneven"].startswith("the training loaders of the processes have 3, 2 batches.")
+        assert errors["files"].startswith("save_txt=True with 2 processes:")
+        assert errors["ended"].startswith(
+            "the training loader of process 1 ended after 2 batches, that of process 0 has at least 3."
+        )
         assert errors["few"].startswith("a process has one image of a batch, too few at this imgsz.")
 
 
@@ -47,6 +51,19 @@ def test_statistics_of_batch_norms_are_those_of_the_first_process(found: dict[st
     assert same(first["model"], second["model"])
     assert same(first["ema"], second["ema"])
     assert first["metrics"] == second["metrics"]
+    (text,) = [text for text in first["said"] if "atch norm" in text]
+    assert "each of 2 processes normalizes with the statistics of its part of a batch (2 of 4 images)." in text
+    assert not [text for text in second["said"] if "atch norm" in text]
+
+
+def test_a_callback_of_one_process_ends_the_training_of_all(found: dict[str, list[Any]]) -> None:
+    first, second = found["live"]
+    assert first["epochs"] == second["epochs"] == 2
+
+
+def test_epochs_begin_with_the_same_random_numbers_everywhere(found: dict[str, list[Any]]) -> None:
+    first, second = found["live"]
+    assert first["drawn"] == second["drawn"]
 
 
 def test_a_stop_of_one_process_ends_all_and_the_run_goes_on_as_if_nothing_had_happened(

@@ -13,6 +13,7 @@ from tests.ranks.work import ROUNDING, carry_out, distance
 
 pytestmark = pytest.mark.train
 JOBS = ("pose", "pose11", "still", "detect", "sampled", "heat", "mean")
+IN_THREE, THREE = "sampled", "sampled in three"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, list
     with ThreadPoolExecutor() as pool:
         alone = pool.submit(carry_out, folder / "one", JOBS, 1)
         together = pool.submit(carry_out, folder / "two", JOBS, 2)
-    return {job: (alone.result()[job][0], together.result()[job]) for job in JOBS}
+    found = {job: (alone.result()[job][0], together.result()[job]) for job in JOBS}
+    three = carry_out(folder / "three", [IN_THREE], 3)[IN_THREE]  # the last batch has an image for one of them
+    return {**found, THREE: (alone.result()[IN_THREE][0], three)}
 
 
 def changes(kept: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -30,18 +33,18 @@ def changes(kept: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return {k: v.double() - kept["start"][k].double() for k, v in kept["model"].items() if v.is_floating_point()}
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", [*JOBS, THREE])
 def test_gradients_losses_and_weights_equal_those_of_one_process(
     found: dict[str, tuple[Any, list[Any]]], job: str
 ) -> None:
-    one, (first, second) = found[job]
+    one, (first, *others) = found[job]
     assert distance(first["start"], one["start"]) == 0
     assert distance(first["gradients"], one["gradients"]) < ROUNDING
     assert first["items"] == pytest.approx(one["items"], rel=ROUNDING, abs=1e-7)
     for part in ("model", "ema"):
         assert distance(first[part], one[part]) < ROUNDING
-        assert distance(second[part], first[part]) == 0
-    assert first["metrics"] == second["metrics"]
+        assert all(distance(other[part], first[part]) == 0 for other in others)
+    assert all(other["metrics"] == first["metrics"] for other in others)
     if job != "still":
         assert distance(one["model"], one["start"]) > 10 * ROUNDING  # so that a wrong step would show
         assert distance(changes(first), changes(one)) < 1e-3

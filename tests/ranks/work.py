@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,26 +46,31 @@ class Trained:
         trainer: The trainer.
         outcome: The outcome.
         entries: The state files that the first process recorded.
+        recoveries: Recoveries from values that are not finite.
     """
 
     kept: dict[str, Any]
     trainer: Any
     outcome: TrainingOutcome
     entries: tuple[StateEntry, ...]
+    recoveries: list[Mapping[str, Any]]
 
 
 @dataclass
 class States:
-    """The record of a training, of which only the states are kept.
+    """The record of a training.
 
     Attributes:
         states: The state files.
+        recoveries: Recoveries from values that are not finite.
     """
 
     states: StateFiles
+    recoveries: list[Mapping[str, Any]] = field(default_factory=list)
 
     def add_recovery(self, recovery: Mapping[str, Any]) -> None:
-        """Record nothing."""
+        """Record a recovery."""
+        self.recoveries.append(recovery)
 
 
 @dataclass
@@ -136,7 +141,7 @@ class Work:
         outcome = training.train()
         kept |= {"metrics": outcome.metrics, "files": sorted(f.name for f in trainer.save_dir.glob("*"))}
         names = self.group.broadcast([entry.as_data() for entry in record.states.entries])
-        return Trained(kept, trainer, outcome, tuple(map(StateEntry.of_data, names)))
+        return Trained(kept, trainer, outcome, tuple(map(StateEntry.of_data, names)), record.recoveries)
 
 
 def observe(trainer: Any, kept: dict[str, Any], frozen: bool) -> None:
