@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from ultralytics.cfg import get_cfg
-from ultralytics.nn.tasks import DetectionModel, OBBModel, PoseModel, SegmentationModel
+from ultralytics.nn.tasks import BaseModel, DetectionModel, OBBModel, PoseModel, SegmentationModel
 
 from trainer_detect.shared_loss import SharedLoss, shared
+from trainer_host.engine.ultralytics.plugin_losses import add_losses
 from trainer_pose.shared_loss import SharedKeypointLoss
 
 SIZE, IMAGES = 64, 4
@@ -71,6 +73,21 @@ def gradients_of(model: Any, batch: dict[str, Any]) -> tuple[dict[str, torch.Ten
     loss.sum().backward()
     gradients = {k: p.grad.clone().double() for k, p in model.named_parameters() if p.grad is not None}
     return gradients, {k: float(v) for k, v in items.items()}
+
+
+def test_the_student_of_a_distillation_shares_its_loss() -> None:
+    student, hook = BaseModel(), SimpleNamespace(build_loss=lambda ctx: ["loss of", ctx.model])
+    chain = SimpleNamespace(answers=lambda _: False, manager=SimpleNamespace(hook=hook))
+    trainer: Any = SimpleNamespace(
+        host_run=SimpleNamespace(chain=chain),
+        model=SimpleNamespace(student_model=student),
+        ema=SimpleNamespace(ema=None),
+        ranks=SimpleNamespace(totals=SimpleNamespace(sum_over_ranks=None)),
+        hooks=SimpleNamespace(share_loss=lambda ctx, loss: ["shared", *loss]),
+        context=lambda _, **fields: SimpleNamespace(**fields),
+    )
+    add_losses(trainer)
+    assert student.criterion == ["shared", "loss of", student]
 
 
 @pytest.mark.parametrize("kind", KINDS)

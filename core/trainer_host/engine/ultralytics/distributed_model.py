@@ -81,7 +81,7 @@ class GradientSum:
             parameter.grad = held
         self._held = []
 
-    def _add_up(self, chosen: list[Tensor]) -> None:
+    def _add_up(self, chosen: Sequence[Tensor]) -> None:
         """Add up the gradients of parameters of one type."""
         whole = self._buffer(chosen)
         parts = list(_parts(whole, chosen))
@@ -96,7 +96,7 @@ class GradientSum:
                 parameter.grad = torch.empty_like(parameter)
         torch._foreach_copy_([p.grad for p in chosen if p.grad is not None], parts)
 
-    def _buffer(self, chosen: list[Tensor]) -> Tensor:
+    def _buffer(self, chosen: Sequence[Tensor]) -> Tensor:
         """Return room for the gradients of parameters of one type."""
         kind, size = chosen[0].dtype, sum(p.numel() for p in chosen)
         kept = self._buffers.get(kind)
@@ -195,7 +195,7 @@ def anchored(loss: Tensor, outputs: Sequence[Tensor]) -> Tensor:
     Synchronised batch norms exchange sums in the backward pass too, in which all processes have to take part.
     """
     needed = [output for output in outputs if output.requires_grad]
-    anchor: Tensor = _Anchor.apply(loss, *needed) if needed else loss  # type: ignore[no-untyped-call]
+    anchor: Tensor = _Anchor.apply(loss, *needed) if needed else loss
     return anchor
 
 

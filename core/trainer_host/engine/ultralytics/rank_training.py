@@ -185,7 +185,7 @@ class RankTraining:
         elif self.synchronised:
             # Zeros from the batch norms on, whatever the loss is.
             loss = torch.zeros_like(trainer.loss, requires_grad=True) if outputs else trainer.loss * 0
-            anchored(loss, outputs).backward()
+            torch.autograd.backward(anchored(loss, outputs))
 
     def finish(self, shortage: str | None) -> str | None:
         """Add up gradients and losses; return what the device of any process lacks.
