@@ -264,6 +264,24 @@ def live(work: Work) -> dict[str, Any]:
     return {**done.kept, "said": said, "epochs": done.outcome.epochs, "drawn": drawn}
 
 
+def on_gpu(work: Work) -> dict[str, Any]:
+    """Train on one GPU with batch norms that change, in full precision and in mixed precision."""
+    settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml", "nbs": 4, "device": "0"}
+    full = work.train("full", "detect", {**settings, "amp": False}, frozen=False)
+    mixed = work.train("mixed", "detect", {**settings, "amp": True}, frozen=False)
+    return {
+        "full": full.kept,
+        "mixed": mixed.kept,
+        "scaled": mixed.trainer.scaler.is_enabled(),
+        "synchronised": [m for m in map(_class, mixed.trainer.model.modules()) if m == "SyncBatchNorm"] != [],
+        "saved": [m for m in map(_class, mixed.trainer.ema.ema.modules()) if m == "SyncBatchNorm"],
+    }
+
+
+def _class(module: Any) -> str:
+    return type(module).__name__
+
+
 def resumed(work: Work) -> dict[str, Any]:
     """Train, and train again with stops that the last process alone is asked for, and go on after each."""
     settings = {**SHORT, "data": detect_data(work), "model": "yolo11n.yaml", "epochs": 3, "warmup_epochs": 0}

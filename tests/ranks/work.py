@@ -120,7 +120,8 @@ class Work:
         chain, engine = load_plugins(registry, named, [e for e in extensions if e != named], {})
         save_dir = self.folder / name
         save_dir.mkdir(exist_ok=True)
-        given = {"workers": 0, "plots": False, "optimizer": "SGD", "epochs": 1, "imgsz": 64, **settings}
+        usual = {"workers": 0, "plots": False, "optimizer": "SGD", "epochs": 1, "imgsz": 64, "device": "cpu"}
+        given = {**usual, **settings}
         run = replace(run_of_chain(chain, engine, given, options_of(options or {})), group=self.group)
         states = StateFiles(save_dir / "weights")
         found = states.newest(entries) if entries else None
@@ -188,6 +189,7 @@ def carry_out(folder: Path, jobs: Sequence[str], processes: int) -> dict[str, li
     for rank in range(processes):
         place = {"RANK": str(rank), "WORLD_SIZE": str(processes), "LOCAL_RANK": str(rank)}
         place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+        place["CUDA_VISIBLE_DEVICES"] = "0"  # one GPU for all, if there is one
         log = (folder / f"{rank}.log").open("w")
         words = [sys.executable, "-m", "tests.ranks.work", str(folder), *jobs]
         started.append(subprocess.Popen(words, cwd=ROOT, env=environment(**place), stdout=log, stderr=log))

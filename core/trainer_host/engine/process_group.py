@@ -162,17 +162,14 @@ class JoinedProcesses:
 
 
 @contextmanager
-def join(
-    ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT, backend: str | None = None
-) -> Iterator[ProcessGroup]:
+def join(ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT) -> Iterator[ProcessGroup]:
     """Join the other processes of a run, whose first one is at ``MASTER_ADDR`` and ``MASTER_PORT``; leave at the end.
 
     Args:
         ranks: The place of this process.
-        device: The kind of device that computes: ``cuda`` or ``cpu``.
+        device: The kind of device that computes: ``cuda`` for NCCL, with which each process has a GPU of its own, or
+            ``cpu`` for gloo, with which they may share one.
         timeout: How long to wait for the others, here and later, on the CPU.
-        backend: The backend of torch; None for NCCL on GPUs, and gloo on the CPU. With gloo, several processes can
-            share a GPU.
     """
     if ranks.world_size == 1:
         yield SingleProcess()
@@ -181,12 +178,12 @@ def join(
     from torch.distributed.rendezvous import rendezvous
 
     # On a GPU too, flags and plain data are exchanged on the CPU, which does not wait for the device.
-    backend = backend or ("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo")
+    on_devices = device.startswith("cuda")
+    backend = "cpu:gloo,cuda:nccl" if on_devices else "gloo"
     store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=timeout))
     # A restarted process would otherwise read the addresses of those before it.
     store = distributed.PrefixStore(f"restart-{ranks.restart}", store)  # type: ignore[attr-defined]
     distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout)
-    on_devices = "nccl" in backend
     if on_devices:
         _limit_wait_on_devices()
     try:
