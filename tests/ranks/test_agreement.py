@@ -92,6 +92,7 @@ def test_a_loss_of_one_process_that_is_not_finite_sends_all_back(found: dict[str
     (recovery,) = first["recoveries"]
     assert (recovery["what"], recovery["epoch"], recovery["batch"]) == ("loss", 1, 2)
     assert len(recovery["files"]) == 2  # those of the process that it came from
+    assert first["metrics"] == second["metrics"]  # of the best checkpoint, in the folder of the first process only
     assert same(first["model"], second["model"])
 
 

@@ -134,7 +134,7 @@ def _comparable(digest: bytes) -> list[float]:
 
 
 def _are_alike(sums: Sequence[float], count: int) -> bool:
-    return all(total * total == count * squares for total, squares in zip(sums[::2], sums[1::2], strict=True))
+    return all(int(total) ** 2 == count * int(squares) for total, squares in zip(sums[::2], sums[1::2], strict=True))
 
 
 def images_in(batch: Any) -> int:

@@ -304,7 +304,10 @@ def rank_training(trainer: HostTrainer) -> RankTraining | None:
     if count == 1:
         return None
     if trainer.host_run.options.exact:
-        what = f"--exact with {count} processes: the stock engine's arithmetic of several processes is not offered."
+        why = "the stock engine's arithmetic of several processes is not offered"
+        if trainer.device.type == "cpu":
+            why = "there is nothing to compare with on a CPU, where the stock engine trains in one"
+        what = f"--exact with {count} processes: {why}."
         raise SettingsError(Problem(what, "remove --exact, or train in one process"))
     if trainer.args.batch < 1:
         what = f"batch={trainer.args.batch} with {count} processes: a batch size is not searched for."
