@@ -108,10 +108,11 @@ class ConsoleReporter:
         """Say what was done, and where to look."""
         epochs = counted(result.epochs, "epoch")
         self.note("")
-        took = f"in {duration(self.seconds)}"
-        if result.resumed_from:
-            took = f"({duration(self.seconds)} since the resume at epoch {result.resumed_from['epoch']})"
-        self.note(f"Done: {epochs} {took}. {_capitalised(result.ending.message)}{_whose(result)}")
+        took = f" in {duration(self.seconds)}"
+        if result.resumed_from:  # at an epoch after the last one, only the evaluation was left
+            since = f" ({duration(self.seconds)} since the resume at epoch {result.resumed_from['epoch']})"
+            took = since if result.resumed_from["epoch"] <= result.epochs else ""
+        self.note(f"Done: {epochs}{took}. {_capitalised(result.ending.message)}{_whose(result)}")
         shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics
         self.metrics(shown)
         places: list[tuple[str, Path | None]] = [
