@@ -111,10 +111,10 @@ class ConsoleReporter:
             self.note(f"{_capitalised(result.ending.message)}Run folder: {display_path(result.save_dir)}")
             return
         self.note("")
-        took = f"in {duration(self.seconds)}"
-        if result.resumed_from:
-            took = f"({duration(self.seconds)} since the resume at epoch {result.resumed_from['epoch']})"
-        took = f" {took}" if self.table.rows else ""  # unknown if other processes trained
+        took = f" in {duration(self.seconds)}" if self.table.rows else ""  # unknown if other processes trained
+        if result.resumed_from:  # at an epoch after the last one, only the evaluation was left
+            since = f" ({duration(self.seconds)} since the resume at epoch {result.resumed_from['epoch']})"
+            took = since if took and result.resumed_from["epoch"] <= result.epochs else ""
         self.note(f"Done: {epochs}{took}. {_capitalised(result.ending.message)}{_whose(result)}")
         shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics
         self.metrics(shown)

@@ -138,6 +138,6 @@ def _dataset(run: LiveRun, dataset: Mapping[str, Any]) -> Iterator[Difference]:
 
 def _began(run: LiveRun) -> float:
     try:
-        return datetime.fromisoformat(str(run.repeats.get("started"))).timestamp()
+        return datetime.fromisoformat(str(run.repeats.get("started"))).timestamp() + 1  # recorded in whole seconds
     except ValueError:
         return math.inf

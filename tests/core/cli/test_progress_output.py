@@ -407,6 +407,8 @@ def test_the_summary_of_a_best_model() -> None:
 def test_the_summary_of_a_resumed_run_does_not_give_its_time_for_all_epochs() -> None:
     head, *_ = summary("best.pt", "last.pt", Ending("epochs"), {"epoch": 2, "batch": 5})
     assert head.startswith("Done: 3 epochs (0 s since the resume at epoch 2). The best model on")
+    head, *_ = summary("best.pt", "last.pt", Ending("epochs"), {"epoch": 4, "batch": 0})
+    assert head.startswith("Done: 3 epochs. The best model on")
 
 
 def test_the_summary_without_a_best_model() -> None:
