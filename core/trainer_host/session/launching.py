@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,12 @@ from trainer_host.base.errors import (
     RankError,
     SettingsError,
     StoppedError,
+    StorageError,
     TrainerError,
     unknown,
 )
+from trainer_host.base.folder_lock import FILE as LOCK
+from trainer_host.base.folder_lock import FolderLock
 from trainer_host.base.launched_rank import QUIET, RUN_FILE, SHARED
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.base.rank_failures import FOLDER, failures_in, root_cause
@@ -35,7 +37,7 @@ from trainer_host.plugin.hook_collection import joined
 from trainer_host.session.recorded_run import RecordedRun
 from trainer_host.session.resolution import resolve, setting_problems
 from trainer_host.session.resume_request import in_its_folder, joined_request, more_epochs, split_resume
-from trainer_host.session.run_folders import claim_folder, claim_named_folder
+from trainer_host.session.run_folders import claim_folder, claim_named_folder, hold_folder
 from trainer_host.session.run_record import FILE, record_failure
 from trainer_host.session.torchrun_launcher import NAME as TORCHRUN
 from trainer_host.session.torchrun_launcher import TorchrunLauncher
@@ -126,6 +128,7 @@ class _Launch:
         reporter: Shows notes and warnings.
         devices: The device of each process.
         launcher: What starts them.
+        handed_over: Whether the launcher has left them to a scheduler.
     """
 
     asked: _Asked
@@ -133,6 +136,7 @@ class _Launch:
     reporter: Reporter
     devices: tuple[str, ...] = ()
     launcher: Launcher = field(default_factory=TorchrunLauncher)
+    handed_over: bool = False
 
     def carry_out(self) -> RunResult | None:
         """Start the processes, wait for them, and return the outcome; None if the run is finished."""
@@ -145,8 +149,10 @@ class _Launch:
                 self.launcher = self._launcher(run)
                 folder, is_new = self._claim(run)
                 if is_new:
-                    return self._start(run, folder, ("run", str(self._written(run, folder))), made=True)
-            return self._resume(folder, engine)
+                    with self._held(folder, made=True):
+                        return self._start(run, folder, ("run", str(self._written(run, folder))))
+            with self._held(folder):
+                return self._resume(folder, engine)
 
     def _resume(self, folder: Path, engine: Engine) -> RunResult | None:
         request = in_its_folder(self.asked.request)
@@ -204,33 +210,55 @@ class _Launch:
     def _written(self, run: LiveRun, folder: Path) -> Path:
         """Write the run for its processes, and return the file."""
         shared = folder / FOLDER
-        shutil.rmtree(shared, ignore_errors=True)
-        shared.mkdir()
         kept = {key: run.repeats[key] for key in ("versions", "plugins", "dataset") if key in run.repeats}
         record = {**run.resolved.record(), **kept}
         atomic_write(shared / RUN_FILE, as_yaml({**run.resolved.content(), "record": record}).encode())
         return shared / RUN_FILE
 
-    def _start(self, run: LiveRun, folder: Path, words: tuple[str, ...], made: bool = False) -> RunResult:
+    @contextmanager
+    def _held(self, folder: Path, made: bool = False) -> Iterator[None]:
+        """Keep other launchers away from a run, and remove at the end what its processes share, unless they still run.
+
+        Args:
+            folder: The folder of the run.
+            made: Whether it was made for this run.
+
+        Raises:
+            StorageError: If another launcher or another run holds it.
+        """
+        shared, ours = folder / FOLDER, False
+        try:
+            shared.mkdir(exist_ok=True)
+        except OSError as error:
+            what = f"cannot write to the run folder: {error.strerror}."
+            raise StorageError(Problem(what, "make it writable", str(folder))) from error
+        lock = FolderLock(shared, self.reporter.warn, shown=folder)
+        try:
+            hold_folder(folder, self.reporter).release()  # held by a run whose launcher does not wait for it
+            ours = True
+            _clear(shared)
+            yield
+        finally:
+            if ours and not self.handed_over:
+                _clear(shared)
+            lock.release()
+            with suppress(OSError):  # not empty: handed over, or another launcher came
+                shared.rmdir()
+                if made:
+                    folder.rmdir()
+
+    def _start(self, run: LiveRun, folder: Path, words: tuple[str, ...]) -> RunResult:
         launcher, shared = self.launcher, folder / FOLDER
         ctx = self._context(run, folder, words)
-        shared.mkdir(exist_ok=True)
         devices = f" on {', '.join(ctx.devices)}" if ctx.devices and ctx.devices[0] != "cpu" else ""
         self.reporter.note(f"Starting {_processes(ctx)}{devices} ({self.asked.launcher}).")
-        handed_over = False
-        try:
-            code = launcher.launch(ctx)
-            if code == ExitCode.DONE:
-                recorded = RecordedRun.read(folder, self.asked.request) if (folder / FILE).exists() else None
-                handed_over = recorded is None or not recorded.is_finished
-                return self._result(run, folder, recorded)
-            raise self._error(code, folder, shared)
-        finally:
-            if not handed_over:
-                shutil.rmtree(shared, ignore_errors=True)
-                if made:
-                    with suppress(OSError):  # not empty: the run had begun
-                        folder.rmdir()
+        before = _content(folder)
+        code = launcher.launch(ctx)
+        if code != ExitCode.DONE:
+            raise self._error(code, folder, shared, before)
+        recorded = RecordedRun.read(folder, self.asked.request) if (folder / FILE).exists() else None
+        self.handed_over = recorded is None or not recorded.is_finished
+        return self._result(run, folder, recorded)
 
     def _context(self, run: LiveRun, folder: Path, words: tuple[str, ...]) -> LaunchContext:
         asked = self.asked
@@ -267,25 +295,52 @@ class _Launch:
         ending = Ending(HANDED_OVER, f"handed over to {self.asked.launcher}")
         return RunResult(run.chain.name, folder, None, None, 0, {}, ending=ending)
 
-    def _error(self, code: int, folder: Path, shared: Path) -> TrainerError:
-        """Return the error of a run whose processes failed or were stopped."""
+    def _error(self, code: int, folder: Path, shared: Path, before: bytes | None) -> TrainerError:
+        """Return the error of a run whose processes failed or were stopped.
+
+        Args:
+            code: The exit code of the launcher.
+            folder: The folder of the run.
+            shared: The folder with the failures of its processes.
+            before: The record of the run before they were started.
+        """
         failures = failures_in(shared)
-        first = next((one for one in failures if not one.is_consequence), None)
-        if code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED} and first is None:
-            return _stopped(code, failures)
         failure = root_cause(failures)
-        error = failure.as_error() if failure is not None else RankError(Problem("the processes of the run failed."))
-        error.exit_code = ExitCode(code) if code in ExitCode._value2member_map_ else ExitCode.RANK
-        if not (folder / FILE).exists():
+        cause = failure if failure is not None and not failure.is_consequence else None
+        if code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED} and cause is None:
+            return _stopped(code, failures)
+        error = failure.as_error() if failure is not None else RankError(_unexplained(code))
+        if cause is None:
+            error.exit_code = ExitCode(code) if code in ExitCode._value2member_map_ else ExitCode.RANK
+        if _content(folder) in {None, before}:  # they have refused the run, and a run that is refused changes nothing
             return error
         with suppress(TrainerError, OSError):  # such as a full disk: the error itself is what counts
             record_failure(folder, "loss not finite" if isinstance(error, LossError) else "failed", str(error))
-        if RecordedRun.read(folder, self.asked.request).state_entries:
-            command = shlex.join(["trainer", "resume", display_path(folder)])
-            error.details |= {"save_dir": str(folder), "resume": command}
-            if isinstance(error, RankError):
-                error.problems = tuple(replace(problem, fix=command) for problem in error.problems)
+            if RecordedRun.read(folder, self.asked.request).state_entries:
+                command = shlex.join(["trainer", "resume", display_path(folder)])
+                error.details |= {"save_dir": str(folder), "resume": command}
+                if isinstance(error, RankError):
+                    error.problems = tuple(replace(problem, fix=command) for problem in error.problems)
         return error
+
+
+def _clear(shared: Path) -> None:
+    """Remove what an earlier attempt has left, except the lock."""
+    for entry in shared.iterdir():
+        if entry.name != LOCK:
+            entry.unlink(missing_ok=True)
+
+
+def _content(folder: Path) -> bytes | None:
+    """Return the record of a run as it is, for a comparison; None if there is none."""
+    with suppress(OSError):
+        return (folder / FILE).read_bytes()
+    return None
+
+
+def _unexplained(code: int) -> Problem:
+    """Return the problem of a run of which only the exit code is known."""
+    return Problem(f"the processes of the run failed (exit code {code}).", "look at their output, then start it again")
 
 
 def _processes(ctx: LaunchContext) -> str:

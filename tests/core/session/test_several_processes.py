@@ -86,6 +86,19 @@ def test_the_first_rank_writes_the_one_folder(folder: Path) -> None:
     assert again.json["nothing_done"]
 
 
+@pytest.mark.slow
+def test_a_resume_that_is_refused_changes_nothing(folder: Path) -> None:
+    run_two(folder, "fault=kill")
+    run = folder / "runs" / "ranked" / "train"
+    kept, text = written(run), (run / "run.yaml").read_text()
+    (run / "run.yaml").write_text(changed := text.replace("a" * 64, "b" * 64))
+    assert changed != text
+    refused = trainer(folder, "resume", run)
+    assert refused.code == 3, refused.err
+    assert (run / "run.yaml").read_text() == changed
+    assert written(run) == kept
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
     [
@@ -149,6 +162,8 @@ def test_a_signal_to_the_launcher_stops_all_with_the_state_saved(folder: Path, n
         _wait_for(lambda: any(weights.glob("state-*.pt")), launcher)
         ranks = [int(file.read_text().split("-")[2]) for file in shared.glob("process-*")]
         assert len(ranks) == 2
+        if number == signal.SIGTERM:
+            _refused_while_it_runs(folder)
         launcher.send_signal(number)
         _, err = launcher.communicate(timeout=DEADLINE_S)
     assert launcher.returncode == code, err
@@ -165,6 +180,19 @@ def test_a_signal_to_the_launcher_stops_all_with_the_state_saved(folder: Path, n
     assert "processes" not in record_of(shared.parent)
     done = more.json["resumed_from"]["batch"]
     assert more.json["metrics"] == {"total": 3.0 * done + (40 - done)}
+
+
+def _refused_while_it_runs(folder: Path) -> None:
+    """Have other launchers come to a run: each is refused, and changes nothing."""
+    run = folder / "runs" / "ranked" / "train"
+    shared = sorted(path.name for path in (run / ".ranks").iterdir())
+    two = ["--task", "ranked", "data=data.yaml", "--processes", 2]
+    for words in (["resume", run, "--processes", 2], ["run", *two, "exist_ok=True", "name=train"]):
+        done = trainer(folder, *words)
+        assert done.code == 9
+        assert "the folder is in use by another run (process " in done.err
+        assert record_of(run)["record"]["status"] == "running"
+        assert sorted(path.name for path in (run / ".ranks").iterdir()) == shared
 
 
 @pytest.mark.slow
@@ -288,7 +316,7 @@ def test_an_extension_brings_a_launcher(
     assert record_of(shared)["processes"] == 3  # the processes start later, from this file
     failed = trainer(*words, "--plugin", "./failing.py")
     assert failed.code == 10
-    assert failed.problems == ["the processes of the run failed."]
+    assert failed.problems[0].startswith("the processes of the run failed (exit code 137). Fix: look at their output")
     assert [path.name for path in (tmp_path / "runs" / "ranked").iterdir()] == ["train"]
 
 
