@@ -20,7 +20,7 @@ from trainer_host.base.request import part_of
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.results import Ending, RunResult, StartingWeights
 from trainer_host.base.signals import StopRequest, unhandled
-from trainer_host.engine.error_translation import blamed
+from trainer_host.engine.error_translation import blamed, known_error
 from trainer_host.engine.process_group import SingleProcess, join
 from trainer_host.engine.rank_devices import device_of_rank
 from trainer_host.engine.resumption import Resumption
@@ -127,13 +127,32 @@ def peers_watched(ranks: Ranks) -> Iterator[None]:
     except Exception as error:
         if ranks.world_size == 1:
             raise
-        if type(error).__module__.startswith("torch") or (
-            isinstance(error, (RuntimeError, OSError)) and LOST.search(str(error))
-        ):
-            said = SOURCE.sub("", str(error)).partition("\n")[0].partition(". ")[0] or type(error).__name__
-            what = f"the connection to another process of the run was lost ({said.rstrip('.')})."
-            raise RankError(Problem(what, "see the message of the process that failed")) from error
-        raise
+        if (known := known_error(error)) is not None:
+            raise known from error
+        if not is_lost_connection(error):
+            raise
+        said = SOURCE.sub("", str(error)).partition("\n")[0].partition(". ")[0] or type(error).__name__
+        what = f"the connection to another process of the run was lost ({said.rstrip('.')})."
+        raise RankError(Problem(what, "see the message of the process that failed")) from error
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Return whether an error says that torch has lost another process.
+
+    A plugin, a tracker or the system may have lost a connection of its own: torch's errors without a class of their
+    own count only if its package for processes raised them.
+    """
+    from torch import distributed
+
+    if isinstance(error, distributed.DistError):
+        return True
+    if not isinstance(error, (RuntimeError, OSError)) or not LOST.search(str(error)):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return f"{name}.".startswith("torch.distributed.")
 
 
 def share_plan(crew: Crew, run: LiveRun, folder: Path, entries: Sequence[StateEntry]) -> LiveRun:
