@@ -30,6 +30,10 @@ FOLDER = ".ranks"
 """The folder below that of the run, with what its processes share while they run."""
 
 
+STOPPED = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED, -signal.SIGINT, -signal.SIGTERM})
+"""Exit codes of a process that was stopped by a signal."""
+
+
 class RankCrashError(TrainerError):
     """A process of the run failed with an error that the host does not expect.
 
@@ -89,7 +93,7 @@ class RankFailure:
     @property
     def is_consequence(self) -> bool:
         """Whether another rank is what failed: this one lost it, or was stopped because of it."""
-        return self.kind in {RankError.__name__, StoppedError.__name__} or self.exit_code == -signal.SIGTERM
+        return self.kind in {RankError.__name__, StoppedError.__name__} or (not self.kind and self.exit_code in STOPPED)
 
     @property
     def is_worth_a_restart(self) -> bool:
@@ -165,17 +169,23 @@ def clear_failures(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def root_cause(left: Iterable[RankFailure], exit_codes: Mapping[int, int] | None = None) -> RankFailure | None:
+def root_cause(
+    left: Iterable[RankFailure],
+    exit_codes: Mapping[int, int] | None = None,
+    ended: Mapping[int, float] | None = None,
+) -> RankFailure | None:
     """Return the failure to report; None if there is none.
 
     Args:
         left: What the ranks have left.
         exit_codes: Exit codes of the ranks that failed, as far as they are known; negative for a signal.
+        ended: When they ended, in seconds; by default after those that have left a failure.
     """
     failures = {one.rank: one for one in left}
     for rank, code in (exit_codes or {}).items():
         if rank not in failures and code != 0:
-            failures[rank] = RankFailure(rank, "", code, retryable=True, at=float("inf"))
+            at = (ended or {}).get(rank, float("inf"))
+            failures[rank] = RankFailure(rank, "", code, retryable=True, at=at)
     ordered = sorted(
         failures.values(), key=lambda one: (one.is_consequence, not one.is_consequence and one.at, one.rank)
     )

@@ -33,6 +33,8 @@ class StopRequest:
         over: Whether the outcome is certain, so that a signal changes nothing any more.
         notify: Shows a text while the run goes on to where it ends.
         save_requested: Whether a signal asked for the state to be saved; whoever saves it sets this back.
+        listens: Whether it handles signals.
+        insists: Says whether another signal is a second request, and not the first one on another way.
     """
 
     def __init__(self, when: str = "before training began", notify: Callable[[str], None] = lambda _: None) -> None:
@@ -40,6 +42,8 @@ class StopRequest:
         self.requested = self.terminated = self.waits = self.over = self.save_requested = False
         self.when = when
         self.process = os.getpid()
+        self.listens = False
+        self.insists: Callable[[], bool] = lambda: True
 
     def handle(self, number: int, _frame: Any) -> None:
         """Take note of a signal.
@@ -56,6 +60,8 @@ class StopRequest:
             self.save_requested = True
             return
         again, self.requested, self.terminated = self.requested, True, number == signal.SIGTERM
+        if again and self.waits and not self.insists():
+            return
         if again or not self.waits:
             raise self.error("without saving the state" if self.waits else self.when)
         with suppress(RuntimeError):  # the signal came within another write to the console
@@ -70,9 +76,11 @@ class StopRequest:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    def error(self, how: str) -> StoppedError:
-        """Return the error that ends the run."""
-        return StoppedError(f"stopped by {self.name}: {how}.", terminated=self.terminated)
+    def error(self, how: str, by_all: bool = False) -> StoppedError:
+        """Return the error that ends the run, or all processes of it by themselves."""
+        error = StoppedError(f"stopped by {self.name}: {how}.", terminated=self.terminated)
+        error.by_all = by_all
+        return error
 
     @property
     def name(self) -> str:
@@ -93,8 +101,12 @@ class StopRequest:
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
         """Handle signals if this is the main thread, and restore the handlers on leaving."""
-        with handled_by(self.handle, (*STOPPING, *SAVING)):
-            yield self
+        self.listens = threading.current_thread() is threading.main_thread()
+        try:
+            with handled_by(self.handle, (*STOPPING, *SAVING)):
+                yield self
+        finally:
+            self.listens = False
 
 
 @contextmanager
@@ -111,6 +123,26 @@ def handled_by(
     finally:
         for number, previous in kept.items():
             signal.signal(number, signal.SIG_DFL if previous is None else previous)
+
+
+def outlive_a_signal(stop: StopRequest) -> None:
+    """Have this worker survive a first SIGTERM that is not from its parent.
+
+    Schedulers send it to every process of a run, which needs its workers until the state is saved. A parent that ends
+    its workers does so at once; a second signal from elsewhere does too.
+    """
+    if not stop.listens or not hasattr(signal, "sigwaitinfo"):  # by which can be seen who sent it
+        return
+    stop.listens = False  # in this process
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_wait_for_parent, args=(os.getppid(),), name="stop-of-worker", daemon=True).start()
+
+
+def _wait_for_parent(parent: int) -> None:
+    for _ in range(2):
+        if signal.sigwaitinfo({signal.SIGTERM}).si_pid == parent:
+            os._exit(0)
+    os._exit(128 + signal.SIGTERM)
 
 
 def unhandled() -> AbstractContextManager[None]:

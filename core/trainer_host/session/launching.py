@@ -22,9 +22,8 @@ from trainer_host.base.errors import (
     TrainerError,
     unknown,
 )
-from trainer_host.base.folder_lock import FILE as LOCK
 from trainer_host.base.folder_lock import FolderLock
-from trainer_host.base.launched_rank import QUIET, RUN_FILE, SHARED
+from trainer_host.base.launched_rank import QUIET, RUN_FILE, SHARED, clear
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.base.rank_failures import FOLDER, failures_in, root_cause
 from trainer_host.base.ranks import devices_of, is_rank
@@ -236,11 +235,11 @@ class _Launch:
         try:
             hold_folder(folder, self.reporter).release()  # held by a run whose launcher does not wait for it
             ours = True
-            _clear(shared)
+            clear(shared)
             yield
         finally:
             if ours and not self.handed_over:
-                _clear(shared)
+                clear(shared)
             lock.release()
             with suppress(OSError):  # not empty: handed over, or another launcher came
                 shared.rmdir()
@@ -322,13 +321,6 @@ class _Launch:
                 if isinstance(error, RankError):
                     error.problems = tuple(replace(problem, fix=command) for problem in error.problems)
         return error
-
-
-def _clear(shared: Path) -> None:
-    """Remove what an earlier attempt has left, except the lock."""
-    for entry in shared.iterdir():
-        if entry.name != LOCK:
-            entry.unlink(missing_ok=True)
 
 
 def _content(folder: Path) -> bytes | None:

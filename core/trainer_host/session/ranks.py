@@ -8,6 +8,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from multiprocessing.util import register_after_fork
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,7 +20,7 @@ from trainer_host.base.reporting import NullReporter, RankReporter
 from trainer_host.base.request import part_of
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.results import Ending, RunResult, StartingWeights
-from trainer_host.base.signals import StopRequest, unhandled
+from trainer_host.base.signals import StopRequest, outlive_a_signal, unhandled
 from trainer_host.engine.error_translation import blamed, known_error
 from trainer_host.engine.process_group import SingleProcess, join
 from trainer_host.engine.rank_devices import device_of_rank
@@ -105,8 +106,6 @@ def joined(device: Any) -> Iterator[ProcessGroup]:
         yield SingleProcess()
         return
     os.environ.update(rank_variables(os.environ))
-    if (launched := LaunchedRank.of(os.environ)) is not None:
-        launched.enter(ranks.rank)
     with peers_watched(ranks), ExitStack() as stack:
         with unhandled():
             group = stack.enter_context(join(ranks, device_of_rank(device, ranks), TIMEOUT))
@@ -212,7 +211,7 @@ def follow(
             outcome = training.train()
         if outcome.interrupted:
             stop.over = True
-            raise stop.error("rank 0 saves the state")
+            raise stop.error("rank 0 saves the state", by_all=True)
         final = group.broadcast(None)
         group.barrier()
     return _result(final)
@@ -282,6 +281,9 @@ def stop_request(reporter: Reporter) -> StopRequest:
             reporter.note(text)
 
     stop = StopRequest(notify=notify)
+    if launched is not None and launched.is_reported:  # a scheduler may signal all processes, and its launcher too
+        stop.insists = lambda: launched.ends_at_once
+    register_after_fork(stop, outlive_a_signal)
     return stop
 
 

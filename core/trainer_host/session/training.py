@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from trainer_host.base.launched_rank import LaunchedRank
+from trainer_host.base.ranks import ranks_of_environment
 from trainer_host.base.reporting import NullReporter
 from trainer_host.engine.process_group import SingleProcess
 from trainer_host.session.launching import launch_if_asked
@@ -47,6 +48,8 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
     Raises:
         TrainerError: For every cause that is expected.
     """
+    if (rank := LaunchedRank.of(os.environ)) is not None:
+        rank.enter(ranks_of_environment(os.environ).rank)
     if (launched := launch_if_asked(request, registry, reporter)) is not None:
         return launched
     reporter = reporter_of_rank(reporter)
@@ -61,6 +64,8 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
             with Crew(group).leading() as crew:
                 result = _lead(folder, request, registry, reporter, stop, engine, crew)
             finish(crew, result)
+            if rank is not None:
+                rank.leave()
             return result
     finally:
         reporter.close()

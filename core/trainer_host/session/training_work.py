@@ -157,7 +157,7 @@ class TrainingWork:
                 outcome = training.train()
         if outcome.interrupted:
             self.stop.over = True  # what is left is to record it
-            raise self.stop.error(self.kept(outcome.last))
+            raise self.stop.error(self.kept(outcome.last), by_all=True)
         return outcome
 
     def kept(self, last: Path | None) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -112,9 +115,7 @@ def test_a_resume_that_is_refused_changes_nothing(folder: Path) -> None:
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,
 )
 def test_a_rank_that_fails_ends_all_with_its_message(folder: Path, fault: list[str], code: int, said: str) -> None:
-    started = time.monotonic()
     done = run_two(folder, *fault)
-    assert time.monotonic() - started < DEADLINE_S
     assert done.code == done.json["exit_code"] == code, done.err
     (problem,) = done.problems
     assert problem.startswith(said)
@@ -150,13 +151,9 @@ def test_an_error_that_would_come_again_is_not_tried_again(folder: Path) -> None
 )
 def test_a_signal_to_the_launcher_stops_all_with_the_state_saved(folder: Path, number: int, code: int) -> None:
     words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "--processes", "2", "batches=40", "pace=0.25"]
-    variables = environment(folder / "site", ROOT)
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
-    try:
-        launcher = subprocess.Popen(words, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True)
-    finally:
+    with started(words, folder) as launcher:
         signal.signal(signal.SIGINT, kept)
-    with launcher:
         shared = folder / "runs" / "ranked" / "train" / ".ranks"
         weights = shared.parent / "weights"
         _wait_for(lambda: any(weights.glob("state-*.pt")), launcher)
@@ -196,42 +193,90 @@ def _refused_while_it_runs(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_rank_outlives_a_launcher_that_is_killed(folder: Path) -> None:
+@pytest.mark.parametrize("trains", [True, False])
+def test_no_rank_outlives_a_launcher_that_is_killed(folder: Path, trains: bool) -> None:
     words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "--processes", "2", "batches=100000", "pace=0.05"]
-    with subprocess.Popen(words, cwd=folder, env=environment(folder / "site", ROOT)) as launcher:
-        shared = folder / "runs" / "ranked" / "train" / ".ranks"
-        _wait_for((shared / "begun").exists, launcher)
-        ranks = [int(file.read_text().split("-")[2]) for file in shared.glob("process-*")]
+    with started(words, folder) as launcher:
+        if trains:
+            _wait_for((folder / "runs" / "ranked" / "train" / ".ranks" / "begun").exists, launcher)
+        else:  # before they have entered
+            _wait_for(lambda: len(_ranks_of(launcher)) == 2, launcher)
+        ranks = _ranks_of(launcher)
         launcher.kill()
     _wait_for(lambda: not any(map(_lives, ranks)))
 
 
 @pytest.mark.slow
+def test_a_second_signal_ends_all_at_once(folder: Path) -> None:
+    words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "--processes", "2", "batches=9", "pace=100"]
+    with started(words, folder) as launcher:
+        _wait_for((folder / "runs" / "ranked" / "train" / ".ranks" / "begun").exists, launcher)
+        ranks = _ranks_of(launcher)
+        for process in (launcher.pid, *ranks, *ranks):  # as a scheduler signals all of them: one request
+            os.kill(process, signal.SIGTERM)
+        assert all(map(_lives, ranks))
+        launcher.send_signal(signal.SIGTERM)
+        _, err = launcher.communicate(timeout=DEADLINE_S)
+    assert launcher.returncode == 143
+    assert "stopped by SIGTERM: without saving the state." in err
+    assert not any(map(_lives, ranks))
+
+
+@contextmanager
+def started(words: list[str], folder: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a process, and end it in any case."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(words, cwd=folder, env=environment(folder / "site", ROOT, **variables), **pipes)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _ranks_of(launcher: subprocess.Popen[str]) -> list[int]:
+    """Return the processes that a launcher has started as ranks."""
+    found = []
+    for child in psutil.Process(launcher.pid).children():
+        with suppress(psutil.Error):
+            if "RANK" in child.environ():
+                found.append(child.pid)
+    return found
+
+
+@pytest.mark.slow
 def test_torchrun_starts_ranks_on_two_nodes(folder: Path) -> None:
-    agents = []
-    for node in range(2):
-        words = ["--nnodes=2", f"--node-rank={node}", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=two"]
-        words += ["--rdzv-endpoint=127.0.0.1:29517", "--local-addr=127.0.0.1", "-m", "trainer_host", "run"]
-        line = [sys.executable, "-m", "torch.distributed.run", *words, "--task", "ranked", "data=data.yaml", "--json"]
-        variables = environment(folder / "site", ROOT)
-        agents.append(subprocess.Popen(line, cwd=folder, env=variables, stdout=subprocess.PIPE, text=True))
-    said = "".join(agent.communicate(timeout=DEADLINE_S)[0] for agent in agents)
-    assert [agent.returncode for agent in agents] == [0, 0]
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    with ExitStack() as stack:
+        agents = []
+        for node in range(2):
+            words = ["--nnodes=2", f"--node-rank={node}", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=two"]
+            words += [f"--rdzv-endpoint=127.0.0.1:{port}", "--local-addr=127.0.0.1", "-m", "trainer_host", "run"]
+            line = [sys.executable, "-m", "torch.distributed.run", *words, "--task", "ranked", "data=data.yaml"]
+            agents.append(stack.enter_context(started([*line, "--json"], folder)))
+        said = "".join(agent.communicate(timeout=DEADLINE_S)[0] for agent in agents)
+        assert [agent.returncode for agent in agents] == [0, 0]
     assert Done(0, said, "").json["metrics"] == TOTAL  # printed once
     assert written(folder / "runs" / "ranked" / "train") == {"read-by", "run.yaml", "weights", "written-by-0"}
 
 
 @pytest.mark.slow
 def test_tasks_of_srun_are_ranks(folder: Path) -> None:
-    started = []
-    for number in "01":
-        variables = {"SLURM_PROCID": number, "SLURM_LOCALID": number, "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
-        variables |= {"SLURM_STEP_NODELIST": "localhost", "SLURM_JOB_ID": str(os.getpid())}
-        words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "fault=loss"]
-        line = environment(folder / "site", ROOT, **variables)
-        started.append(subprocess.Popen(words, cwd=folder, env=line, stderr=subprocess.PIPE, text=True))
-    said = [task.communicate(timeout=DEADLINE_S)[1] for task in started]
-    assert started[1].returncode == 7
+    with ExitStack() as stack:
+        tasks = []
+        for number in "01":
+            variables = {"SLURM_PROCID": number, "SLURM_LOCALID": number, "SLURM_STEP_ID": "0"}
+            variables |= {
+                "SLURM_STEP_NUM_TASKS": "2",
+                "SLURM_STEP_NODELIST": "localhost",
+                "SLURM_JOB_ID": str(os.getpid()),
+            }
+            words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "fault=loss"]
+            tasks.append(stack.enter_context(started(words, folder, **variables)))
+        said = [task.communicate(timeout=DEADLINE_S)[1] for task in tasks]
+        assert tasks[1].returncode == 7
     assert "trainer: [rank 1] the loss is NaN." in said[1]
     assert "Training ranked" in said[0]
     assert "Training ranked" not in said[1]

@@ -414,3 +414,53 @@ def test_a_warning_of_a_scheduler_asks_for_a_state_only() -> None:
     stop = StopRequest()
     stop.handle(signal.SIGUSR1, None)
     assert (stop.save_requested, stop.requested) == (True, False)
+
+
+WORKER = """
+import multiprocessing, os, signal, sys, time
+from trainer_host.base.reporting import NullReporter
+from trainer_host.session.ranks import stop_request
+
+def work(pipe):
+    pipe.send(os.getpid())
+    pipe.recv()
+    pipe.send("still there")
+    while True:
+        time.sleep(60)
+
+stop = stop_request(NullReporter())
+with stop.listening():
+    here, there = multiprocessing.Pipe()
+    worker = multiprocessing.get_context("fork").Process(target=work, args=(there,), daemon=True)
+    worker.start()
+    print(here.recv(), flush=True)
+    sys.stdin.readline()
+    here.send(True)
+    print(here.recv(), flush=True)
+    how = sys.stdin.readline().strip()
+    if how == "parent":
+        worker.terminate()
+    worker.join()
+    print(worker.exitcode, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="the system does not say who sends a signal")
+@pytest.mark.parametrize(("how", "code"), [("parent", "0"), ("group", "143")])
+def test_a_worker_outlives_the_signal_of_a_scheduler(how: str, code: str) -> None:
+    """It gets it like its parent, which needs it until the state is saved."""
+    line = [sys.executable, "-c", WORKER]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, env=environment(), **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        os.kill(worker, signal.SIGTERM)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "still there\n"
+        if how == "group":
+            os.kill(worker, signal.SIGTERM)
+        process.stdin.write(f"{how}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == f"{code}\n"
