@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import atomic_write, display_path
+from trainer_host.base.child_process import module_command
 from trainer_host.base.errors import (
     ExitCode,
     LossError,
@@ -268,7 +268,7 @@ class _Launch:
             processes=asked.processes,
             devices=self.devices,
             max_restarts=asked.request.options.max_restarts,
-            command=(sys.executable, "-m", "trainer_host", *words, *_flags(asked.request, words[0])),
+            command=tuple(module_command("trainer_host", *words, *_flags(asked.request, words[0]))),
             environment={SHARED: str(folder / FOLDER), **quiet},
             reporter=self.reporter,
             options=run.chain.options,

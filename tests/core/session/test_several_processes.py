@@ -30,12 +30,12 @@ from trainer_host import ExtensionSpec, hookimpl
 
 class Waiting:
     def launch(self, ctx):
-        ctx.reporter.note(f"{ctx.processes} on {ctx.devices}: {ctx.command[3:]} {sorted(ctx.environment)}")
+        ctx.reporter.note(f"{ctx.processes} on {ctx.devices}: {ctx.command[4:]} {sorted(ctx.environment)}")
         assert ctx.run_file.is_file() and ctx.run_file.is_relative_to(ctx.save_dir)
         return CODE
 
     def preview(self, ctx):
-        return f"start {ctx.processes} of {ctx.command[3]}\\n"
+        return f"start {ctx.processes} of {ctx.command[4]}\\n"
 
 class Hooks:
     @hookimpl
@@ -307,6 +307,42 @@ def test_a_task_of_the_host_trains_in_two_processes(tmp_path: Path) -> None:
     assert not [name for name in written(run) if name.startswith(".")]
     assert len((run / "results.csv").read_text().splitlines()) == 2
     assert done.err.count("1/1 ") == 1
+
+
+WORKERS = """
+from trainer_host import ExtensionSpec, hookimpl
+
+class Hooks:
+    @hookimpl(wrapper=True)
+    def build_dataloader(self, ctx, dataset):
+        from ultralytics.data import build_dataloader
+
+        loader = yield
+        if ctx.mode == "val":
+            return loader
+        return build_dataloader(dataset, batch=ctx.batch_size, workers=2, device=ctx.device)
+
+EXTENSION = ExtensionSpec(hooks=Hooks())
+"""
+
+
+@pytest.mark.train
+def test_a_signal_to_all_processes_saves_the_state_in_spite_of_loaders_with_workers(tmp_path: Path) -> None:
+    (tmp_path / "workers.py").write_text(WORKERS)
+    words = ["--task", "detect", "--plugin", "./workers.py", "epochs=100", "imgsz=64", "batch=4", "plots=False"]
+    with started([*TRAINER, "run", *words, "--processes", "2", "--checkpoint-every", "2"], tmp_path) as launcher:
+        weights = tmp_path / "runs" / "detect" / "train" / "weights"
+        _wait_for(lambda: any(weights.glob("state-*.pt")), launcher)
+        processes = [launcher.pid, *(one.pid for one in psutil.Process(launcher.pid).children(recursive=True))]
+        assert len(processes) >= 7  # two ranks with two workers each
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+        _, err = launcher.communicate(timeout=DEADLINE_S)
+    assert launcher.returncode == 143, err
+    assert "the state is saved at epoch" in err
+    assert err.count("trainer: ") == 1
+    assert not any(map(_lives, processes))
 
 
 @pytest.mark.slow
