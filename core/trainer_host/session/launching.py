@@ -160,7 +160,7 @@ class _Launch:
             return None
         problems = setting_problems(request, self.registry, engine)
         known, _ = joined_request(request, recorded, engine, problems)
-        run = resolve(known, self.registry.without(known.off), self.reporter, engine)
+        run = _repeatable(resolve(known, self.registry.without(known.off), self.reporter, engine))
         self.launcher = self._launcher(run)
         return self._start(run, folder, ("resume", str(folder), *_words(request.settings)))
 

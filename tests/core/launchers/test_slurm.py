@@ -100,6 +100,17 @@ def test_processes_that_cannot_be_divided_are_refused(tmp_path: Path) -> None:
         SlurmLauncher().preview(context(tmp_path / "run", time="2"))
 
 
+@pytest.mark.parametrize("key", ["partition", "account", "qos", "constraint", "mem"])
+def test_a_line_break_in_an_option_is_refused(key: str, tmp_path: Path) -> None:
+    """It would end the comment that holds the option, and what follows would be a command."""
+    with pytest.raises(ValidationError, match="control characters"):
+        Slurm(**{key: "a\ntouch here"})
+    with pytest.raises(ValidationError, match="control characters"):
+        Slurm(sbatch={"comment": ["a\ntouch here"]})
+    with pytest.raises(SettingsError, match="control characters"):
+        SlurmLauncher().preview(context(tmp_path / "run\ntouch here"))
+
+
 def test_a_machine_without_slurm_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentProblemError, match="sbatch and srun not found") as caught:

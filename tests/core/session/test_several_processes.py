@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,12 +27,18 @@ TOTAL = {"total": 24.0}
 """What two ranks count in eight batches."""
 DEADLINE_S = 120
 LAUNCHER = """
+from dataclasses import dataclass
 from trainer_host import ExtensionSpec, hookimpl
+
+@dataclass(frozen=True)
+class Queue:
+    time: int = 1
 
 class Waiting:
     def launch(self, ctx):
         ctx.reporter.note(f"{ctx.processes} on {ctx.devices}: {ctx.command[4:]} {sorted(ctx.environment)}")
-        assert ctx.run_file.is_file() and ctx.run_file.is_relative_to(ctx.save_dir)
+        assert ctx.run_file.is_relative_to(ctx.save_dir) and ctx.run_file.parent.is_dir()
+        ctx.reporter.note(f"time {[one.time for one in ctx.options.values() if hasattr(one, 'time')]}")
         return CODE
 
     def preview(self, ctx):
@@ -42,7 +49,7 @@ class Hooks:
     def launchers(self):
         return {"queue": Waiting()}
 
-EXTENSION = ExtensionSpec(hooks=Hooks())
+EXTENSION = ExtensionSpec(hooks=Hooks(), options=Queue)
 """
 
 
@@ -395,6 +402,16 @@ def test_an_extension_brings_a_launcher(
     assert done.json["stop_reason"] == "launched"
     shared = Path(done.json["save_dir"]) / ".ranks"
     assert record_of(shared)["processes"] == 3  # the processes start later, from this file
+    # How it starts the processes is not part of the run.
+    plain = ["run", "--task", "ranked", "data=data.yaml", "name=plain", "fault=loss", "fault_rank=0"]
+    assert trainer(*plain, "--plugin", "./queue.py", "queue.time=2").code == 7
+    run = tmp_path / "runs" / "ranked" / "plain"
+    assert record_of(run)["plugins"] == {str(tmp_path / "queue.py"): {}}
+    more = ["--launcher", "queue", "--plugin", "./queue.py", "--processes", "2"]
+    again = trainer("resume", str(run), *more, "queue.time=3")
+    assert again.code == 0, again.err
+    assert "time [3" in again.err
+    shutil.rmtree(run)
     failed = trainer(*words, "--plugin", "./failing.py")
     assert failed.code == 10
     assert failed.problems[0].startswith("the processes of the run failed (exit code 137). Fix: look at their output")
