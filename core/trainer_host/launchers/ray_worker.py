@@ -36,6 +36,9 @@ FINAL = STOPPED | {
 }
 """Exit codes after which another start would end in the same way, or is not wanted."""
 
+CONSEQUENCES = STOPPED | {ExitCode.RANK}
+"""Exit codes of ranks that were stopped, or lost another one."""
+
 
 class RankFailedError(Exception):
     """A rank failed in a way that another start may not."""
@@ -46,7 +49,7 @@ class RunStatus:
 
     Attributes:
         stopping: Whether the run is to stop.
-        failure: The rank that failed first since the last start, and its exit code.
+        failure: The rank that failed first since the last start, rather than those that lost it, and its exit code.
         starts: How often the processes were started.
     """
 
@@ -67,7 +70,8 @@ class RunStatus:
 
     def fail(self, rank: int, code: int) -> None:
         """Note that a rank failed."""
-        self.failure = self.failure or (rank, code)
+        if self.failure is None or (self.failure[1] in CONSEQUENCES and code not in CONSEQUENCES):
+            self.failure = rank, code
 
     def has_started(self) -> bool:
         """Return whether the processes were started."""
