@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trainer_host.base.ranks import Ranks
+from trainer_host.engine.rank_devices import meet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others."""
+
+JOIN_TIMEOUT = timedelta(minutes=10)
+"""How long a process waits for the others to start."""
+_stores: list[Any] = []
+"""Stores of all runs of this process: with the first one, its server would go, which those that follow connect to."""
 
 
 class ProcessGroup(Protocol):
@@ -154,7 +160,7 @@ def join(ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT) -> Ite
     Args:
         ranks: The place of this process.
         device: The kind of device that computes: ``cuda`` or ``cpu``.
-        timeout: How long to wait for the others, here and later.
+        timeout: How long to wait for the others later.
     """
     if ranks.world_size == 1:
         yield SingleProcess()
@@ -164,9 +170,11 @@ def join(ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT) -> Ite
 
     # On a GPU too, flags and plain data are exchanged on the CPU, which does not wait for the device.
     backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
-    store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=timeout))
-    # A restarted process would otherwise read the addresses of those before it.
-    store = distributed.PrefixStore(f"restart-{ranks.restart}", store)  # type: ignore[attr-defined]
+    store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=JOIN_TIMEOUT))
+    _stores.append(store)
+    # A restarted process, or another run in this one, would otherwise read the addresses of those before it.
+    store = distributed.PrefixStore(f"restart-{ranks.restart}-{len(_stores)}", store)  # type: ignore[attr-defined]
+    meet(store, ranks, device, JOIN_TIMEOUT)
     distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout)
     try:
         yield JoinedProcesses(ranks)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from trainer_host.plugin.registry import Registry
 
 TIMEOUT = timedelta(hours=6)
-"""How long a rank waits for the others: the first one may read a large dataset meanwhile."""
+"""How long a rank waits for the others once all have started: the first one may read a large dataset meanwhile."""
 PLAN, DATASET = "plan", "dataset"
 LOST = re.compile(
     r"gloo|nccl|connectFullMesh|[Cc]onnection (?:closed|reset|refused)|[Bb]roken pipe|TCPStore|DistStoreError", re.ASCII

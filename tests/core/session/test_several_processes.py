@@ -253,9 +253,7 @@ def _ranks_of(launcher: subprocess.Popen[str]) -> list[int]:
 
 @pytest.mark.slow
 def test_torchrun_starts_ranks_on_two_nodes(folder: Path) -> None:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = _free_port()
     with ExitStack() as stack:
         agents = []
         for node in range(2):
@@ -356,6 +354,41 @@ def test_a_signal_to_all_processes_saves_the_state_in_spite_of_loaders_with_work
 def test_a_call_starts_processes(folder: Path) -> None:
     done = process(sys.executable, "-c", CALL, cwd=folder, path=(folder / "site", ROOT))
     assert (done.code, done.out, done.err) == (0, "", ""), done.err
+
+
+TWO_CALLS = """
+import trainer_host
+for name in ("a", "b"):
+    done = trainer_host.run("ranked", data="data.yaml", name=name)
+    assert done.metrics == {"total": 24.0}, done
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launched", [True, False])
+def test_a_script_of_several_ranks_calls_twice(folder: Path, launched: bool) -> None:
+    (folder / "two.py").write_text(TWO_CALLS)
+    if launched:
+        words = ["--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
+        done = process(
+            *(sys.executable, "-m", "torch.distributed.run", *words, "two.py"), cwd=folder, path=(folder / "site", ROOT)
+        )
+        assert done.code == 0, done.err
+    else:  # whose first process keeps the store
+        place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+        with ExitStack() as stack:
+            line = [sys.executable, "two.py"]
+            ranks = [stack.enter_context(started(line, folder, RANK=rank, **place)) for rank in "01"]
+            said = [rank.communicate(timeout=DEADLINE_S)[1] for rank in ranks]
+            assert [rank.returncode for rank in ranks] == [0, 0], said
+    assert {path.name for path in (folder / "runs" / "ranked").iterdir()} == {"a", "b"}
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
 
 
 class _Nothing:
