@@ -26,11 +26,13 @@ from trainer_host.base.folder_lock import FolderLock
 from trainer_host.base.launched_rank import QUIET, RUN_FILE, SHARED, clear
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.base.rank_failures import FOLDER, failures_in, root_cause
-from trainer_host.base.ranks import devices_of, is_rank
+from trainer_host.base.ranks import devices_of, is_rank, ranks_of_environment
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.resolved_run import as_yaml
 from trainer_host.base.results import Ending, RunResult
 from trainer_host.base.run_options import declared
+from trainer_host.base.settings import shown_value
+from trainer_host.base.wording import counted
 from trainer_host.engine.rank_devices import devices_to_launch
 from trainer_host.plugin.hook_collection import joined
 from trainer_host.session.recorded_run import RecordedRun
@@ -64,6 +66,8 @@ def launch_if_asked(request: Request, registry: Registry, reporter: Reporter) ->
     Raises:
         TrainerError: For every cause that is expected; the message names the rank.
     """
+    if is_rank(os.environ):
+        _compare_with_ranks(request, reporter)
     asked = _Asked.of(request)
     if asked is None:
         return None
@@ -333,6 +337,21 @@ def _content(folder: Path) -> bytes | None:
 def _unexplained(code: int) -> Problem:
     """Return the problem of a run of which only the exit code is known."""
     return Problem(f"the processes of the run failed (exit code {code}).", "look at their output, then start it again")
+
+
+def _compare_with_ranks(request: Request, reporter: Reporter) -> None:
+    """Refuse or warn of a request for another number of processes than the environment says that there are.
+
+    Raises:
+        SettingsError: If there is one, and several devices are named.
+    """
+    ranks, device, one = ranks_of_environment(os.environ), request.values.get("device"), request.given.get("processes")
+    if ranks.world_size == 1 and len(devices_of(device)) > 1:
+        what = f"device={shown_value(device)} names several devices, but WORLD_SIZE=1 says that this process is alone."
+        raise SettingsError(Problem(what, "unset RANK and WORLD_SIZE, so that a process is started for each"))
+    if one is not None and one.origin != "file" and one.value != ranks.world_size and ranks.is_first:
+        here = counted(ranks.world_size, "process was", "processes were")
+        reporter.warn(f"--processes {one.value} has no effect: {here} started (RANK and WORLD_SIZE). Fix: unset both")
 
 
 def _processes(ctx: LaunchContext) -> str:

@@ -418,6 +418,21 @@ def test_what_cannot_be_launched_is_refused_before_anything_starts(
     assert not (tmp_path / "runs").exists()
 
 
+def test_another_number_of_processes_than_the_environment_says(
+    trainer: Callable[..., Done], installed: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed("trainer-ranked", tasks={"ranked": "tests.support.ranked_engine:TASK"})
+    (tmp_path / "data.yaml").write_text("gray_values: true\nnames: [thing]\ntrain: .\nval: .\n")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    refused = trainer("run", "--task", "ranked", "data=data.yaml", "device=0,1")
+    assert refused.code == 3
+    assert "Fix: unset RANK and WORLD_SIZE" in refused.err
+    warned = trainer("run", "--task", "ranked", "data=data.yaml", "--processes", "4")
+    assert warned.code == 0, warned.err
+    assert "--processes 4 has no effect: 1 process was started (RANK and WORLD_SIZE)." in warned.err
+
+
 def test_an_extension_brings_a_launcher(
     trainer: Callable[..., Done], installed: Callable[..., Path], tmp_path: Path
 ) -> None:
