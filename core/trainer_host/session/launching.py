@@ -6,7 +6,6 @@ import os
 import shlex
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import atomic_write, display_path
@@ -38,7 +37,7 @@ from trainer_host.plugin.hook_collection import joined
 from trainer_host.session.recorded_run import RecordedRun
 from trainer_host.session.resolution import resolve, setting_problems
 from trainer_host.session.resume_request import in_its_folder, joined_request, more_epochs, split_resume
-from trainer_host.session.run_folders import claim_folder, claim_named_folder, hold_folder
+from trainer_host.session.run_folders import claim_folder, claim_named_folder, hold_folder, wanted_folder
 from trainer_host.session.run_record import FILE, record_failure
 from trainer_host.session.torchrun_launcher import NAME as TORCHRUN
 from trainer_host.session.torchrun_launcher import TorchrunLauncher
@@ -46,6 +45,7 @@ from trainer_host.session.working_engine import working_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from trainer_host.base.protocols import Launcher
     from trainer_host.base.rank_failures import RankFailure
@@ -78,7 +78,7 @@ def launch_if_asked(request: Request, registry: Registry, reporter: Reporter) ->
 
 
 def preview_if_asked(request: Request, registry: Registry, reporter: Reporter) -> str | None:
-    """Return what the launcher would start; None for a run of this process. Nothing is started or written."""
+    """Return what the launcher would start; None for a run of this process, or one that is finished."""
     asked = _Asked.of(request)
     return None if asked is None else _Launch(asked, registry, reporter).preview()
 
@@ -158,24 +158,36 @@ class _Launch:
                 return self._resume(folder, engine)
 
     def _resume(self, folder: Path, engine: Engine) -> RunResult | None:
+        if (run := self._resumed(folder, engine)) is None:
+            return None
+        self.launcher = self._launcher(run)
+        return self._start(run, folder, self._words_of_resume(folder))
+
+    def _resumed(self, folder: Path, engine: Engine) -> LiveRun | None:
+        """Return the run of a folder as it goes on; None if it is finished."""
         request = in_its_folder(self.asked.request)
         recorded = RecordedRun.read(folder, request)
         if recorded.is_finished and more_epochs(request, recorded, engine) is None:
             return None
         problems = setting_problems(request, self.registry, engine)
         known, _ = joined_request(request, recorded, engine, problems)
-        run = _repeatable(resolve(known, self.registry.without(known.off), self.reporter, engine))
-        self.launcher = self._launcher(run)
-        return self._start(run, folder, ("resume", str(folder), *_words(request.settings)))
+        return _repeatable(resolve(known, self.registry.without(known.off), self.reporter, engine))
 
-    def preview(self) -> str:
-        """Return what the launcher would start."""
-        with working_engine(_recorded(self.asked), self.registry, self.reporter) as engine:
+    def _words_of_resume(self, folder: Path) -> tuple[str, ...]:
+        return ("resume", str(folder), *_words(in_its_folder(self.asked.request).settings))
+
+    def preview(self) -> str | None:
+        """Return what the launcher would start; None if the run is finished."""
+        asked = self.asked
+        with working_engine(_recorded(asked), self.registry, self.reporter) as engine:
             self.devices = self._devices(engine)
-            run = resolve(self._request(), self.registry, self.reporter, engine)
-            folder = Path.cwd() / "runs" / run.chain.name / str(run.resolved.settings.get("name") or "train")
-            words = ("run", str(folder / FOLDER / RUN_FILE))
-            return self._launcher(run).preview(self._context(run, folder, words))
+            if (folder := asked.folder) is not None:
+                run, words = self._resumed(folder, engine), self._words_of_resume(folder)
+            else:
+                run = _repeatable(resolve(self._request(), self.registry, self.reporter, engine))
+                folder = wanted_folder(run.chain.name, run.resolved.settings, asked.request.options.if_exists)
+                words = ("run", str(folder / FOLDER / RUN_FILE))
+            return self._launcher(run).preview(self._context(run, folder, words)) if run is not None else None
 
     def _devices(self, engine: Engine) -> tuple[str, ...]:
         """Return the device of each process that is started here; those that the user names for other machines.

@@ -42,7 +42,7 @@ class Waiting:
         return CODE
 
     def preview(self, ctx):
-        return f"start {ctx.processes} of {ctx.command[4]}\\n"
+        return f"start {ctx.processes} of {ctx.command[4]} in {ctx.save_dir.relative_to(ctx.save_dir.parents[2])}\\n"
 
 class Hooks:
     @hookimpl
@@ -441,7 +441,9 @@ def test_an_extension_brings_a_launcher(
     (tmp_path / "queue.py").write_text(LAUNCHER.replace("CODE", "0"))
     (tmp_path / "failing.py").write_text(LAUNCHER.replace("CODE", "137"))
     words = ["run", "--task", "ranked", "data=data.yaml", "--launcher", "queue", "--processes", "3"]
-    assert trainer(*words, "--plugin", "./queue.py", "--dry-run").out == "start 3 of run\n"
+    assert trainer(*words, "--plugin", "./queue.py", "--dry-run").out == "start 3 of run in runs/ranked/train\n"
+    preview = trainer(*words, "--plugin", "./queue.py", "--dry-run", "--json", "project=p", "name=n").json
+    assert preview == {"preview": "start 3 of run in runs/ranked/p/n\n".replace("runs/", "")}
     assert not (tmp_path / "runs").exists()
     done = trainer(*words, "--plugin", "./queue.py", "--json")
     assert done.code == 0, done.err
@@ -459,6 +461,8 @@ def test_an_extension_brings_a_launcher(
     again = trainer("resume", str(run), *more, "queue.time=3")
     assert again.code == 0, again.err
     assert "time [3" in again.err
+    numbered = trainer(*words, "--plugin", "./queue.py", "--dry-run", "name=plain").out
+    assert numbered == "start 3 of run in runs/ranked/plain2\n"
     shutil.rmtree(run)
     failed = trainer(*words, "--plugin", "./failing.py")
     assert failed.code == 10
