@@ -87,7 +87,7 @@ class Crew:
         with unhandled():  # a process that waits has nothing to save
             value = self.group.broadcast(None)
         if value is None:
-            raise RankError(Problem("rank 0 failed before the training began."))
+            raise RankError(Problem("rank 0 failed before the training began.", "see its message"))
         return value
 
 
@@ -199,9 +199,8 @@ def follow(
     folder, entries = Path(plan["folder"]), tuple(map(StateEntry.of_data, plan["states"]))
     found = StateFiles(folder / "weights").newest(entries) if entries else None
     if entries and found is None:
-        raise StorageError(
-            Problem("this process cannot read the state of the run.", "share the run folder", str(folder))
-        )
+        what = f"rank {group.ranks.rank} cannot read the state in {folder / 'weights'}."
+        raise StorageError(Problem(what, "put the run folder on storage that all machines share"))
     resumption = Resumption(*found) if found is not None else None
     with prepared(run):
         training = run.engine.training(run, folder, NullReporter(), stop, resumption)

@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ import pytest
 import yaml
 
 import trainer_host
-from tests.support.command import ROOT, TRAINER, Done, command, environment, process
+from tests.support import one_process
+from tests.support.command import ROOT, TRAINER, Done, command, process
 from tests.support.written_package import write_package
 from trainer_host import SettingsError, hookimpl
 
@@ -229,16 +230,8 @@ def test_a_second_signal_ends_all_at_once(folder: Path) -> None:
     assert not any(map(_lives, ranks))
 
 
-@contextmanager
-def started(words: list[str], folder: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a process, and end it in any case."""
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(words, cwd=folder, env=environment(folder / "site", ROOT, **variables), **pipes)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+def started(words: list[str], folder: Path, **variables: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return one_process.started(words, folder, (folder / "site", ROOT), **variables)
 
 
 def _ranks_of(launcher: subprocess.Popen[str]) -> list[int]:
@@ -285,6 +278,28 @@ def test_tasks_of_srun_are_ranks(folder: Path) -> None:
     assert "trainer: [rank 1] the loss is NaN." in said[1]
     assert "Training ranked" in said[0]
     assert "Training ranked" not in said[1]
+
+
+MANY_CALLS = """
+import sys
+import psutil
+import trainer_host
+
+for _ in range(int(sys.argv[1])):
+    trainer_host.run("ranked", data="data.yaml", processes=2)
+here = psutil.Process()
+left = [child.cmdline() for child in here.children(recursive=True)]
+assert not left, left
+assert not [one for one in here.net_connections() if one.status == "LISTEN"]
+"""
+
+
+@pytest.mark.slow
+def test_twenty_runs_leave_no_process_and_no_port(folder: Path) -> None:
+    done = process(sys.executable, "-c", MANY_CALLS, "20", cwd=folder, path=(folder / "site", ROOT))
+    assert done.code == 0, done.err
+    assert len(list((folder / "runs" / "ranked").glob("*/written-by-0"))) == 20
+    assert not list((folder / "runs" / "ranked").glob("*/.ranks"))
 
 
 CALL = """
