@@ -8,12 +8,13 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import StoppedError
-from trainer_host.base.folder_lock import FILE as LOCK
 from trainer_host.base.process_identity import Process
+from trainer_host.base.rank_folder import AT_ONCE, BEGUN, RUN_FILE, clear, enter, entered_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,6 @@ PARENT = "TRAINER_HOST_LAUNCHER"
 """The variable with the process id of a launcher that reports errors itself, and without which no rank goes on."""
 QUIET = "TRAINER_HOST_QUIET"
 """The variable of a launcher whose caller is shown nothing."""
-RUN_FILE, BEGUN, AT_ONCE = "run.yaml", "begun", "at-once"
 LOOK_S, GRACE_S = 1.0, 60.0
 """Seconds between two looks at the launcher, and those that a rank has to save its state once it is gone."""
 
@@ -79,9 +79,7 @@ class LaunchedRank:
         Raises:
             StoppedError: If the launcher is gone already.
         """
-        with suppress(OSError):
-            (self.shared / f"rank-{rank}.json").unlink(missing_ok=True)  # of an earlier start
-            (self.shared / f"process-{rank}").write_text(str(Process.current()), encoding="utf-8")
+        enter(self.shared, rank)
         if not self.is_reported:
             return
         parent = os.getppid()
@@ -97,24 +95,6 @@ class LaunchedRank:
                 self.shared.rmdir()
 
 
-def clear(shared: Path) -> None:
-    """Remove what processes have shared, except the lock of the folder."""
-    for entry in shared.iterdir():
-        if entry.name != LOCK:
-            entry.unlink(missing_ok=True)
-
-
-def entered_in(shared: Path) -> list[Process]:
-    """Return the processes of ranks on this machine that have entered and not ended."""
-    found, here = [], Process.current()
-    for file in sorted(shared.glob("process-*")):
-        with suppress(OSError):
-            process = Process.parse(file.read_text(encoding="utf-8").strip())
-            if process and (process.host, process.space) == (here.host, here.space) and not process.is_dead:
-                found.append(process)
-    return found
-
-
 def processes_in(shared: Path) -> list[Process]:
     """Return the processes of ranks on this machine that have not ended, also those that this one has just started."""
     return list(dict.fromkeys([*entered_in(shared), *_started(shared)]))
@@ -122,8 +102,7 @@ def processes_in(shared: Path) -> list[Process]:
 
 def _started(shared: Path) -> Iterator[Process]:
     """Yield children of this process that are ranks: one that still starts has not entered."""
-    import psutil
-
+    psutil = import_module("psutil")
     for child in psutil.Process().children():
         with suppress(psutil.Error, OSError):
             if child.environ().get(SHARED) == str(shared) and not (one := Process.here(child.pid)).is_dead:
@@ -148,6 +127,4 @@ def _follow(parent: int) -> None:
 def _is_parent(parent: int) -> bool:
     if os.name == "posix":  # where another process becomes the parent
         return os.getppid() == parent
-    import psutil
-
-    return psutil.pid_exists(parent)
+    return bool(import_module("psutil").pid_exists(parent))

@@ -6,6 +6,7 @@ import os
 import platform
 import zlib
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 
@@ -82,8 +83,7 @@ def _start(pid: int) -> int:
 
 def _start_elsewhere(pid: int) -> int:
     """Return when a process started, on systems without ``/proc``."""
-    import psutil
-
+    psutil = import_module("psutil")
     try:
         process = psutil.Process(pid)
         return 0 if process.status() == psutil.STATUS_ZOMBIE else int(1000 * process.create_time())

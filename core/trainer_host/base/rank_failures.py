@@ -21,17 +21,23 @@ from trainer_host.base.errors import (
     StoppedError,
     TrainerError,
 )
+from trainer_host.base.rank_folder import failure_file, failure_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-FOLDER = ".ranks"
-"""The folder below that of the run, with what its processes share while they run."""
-
 
 STOPPED = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED, -signal.SIGINT, -signal.SIGTERM})
 """Exit codes of a process that was stopped by a signal."""
+
+FINAL = frozenset(
+    {
+        *(ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.USAGE, ExitCode.SETTINGS, ExitCode.DATASET),
+        *(ExitCode.PLUGIN, ExitCode.UNSAFE, ExitCode.LOSS, ExitCode.MEMORY),
+    }
+)
+"""Exit codes after which another start would end in the same way, or is not wanted."""
 
 
 class RankCrashError(TrainerError):
@@ -98,9 +104,7 @@ class RankFailure:
     @property
     def is_worth_a_restart(self) -> bool:
         """Whether another attempt may go better: not for a wrong setting, dataset or plugin, and not for a stop."""
-        if self.kind == StoppedError.__name__:
-            return False
-        return self.retryable or self.exit_code < 0 or not self.kind or self.exit_code == ExitCode.BUG
+        return not self.kind or self.exit_code not in FINAL
 
     def as_error(self) -> TrainerError:
         """Return the error that reports it, and names the rank."""
@@ -150,13 +154,13 @@ def _classes() -> dict[str, type[TrainerError]]:
 def leave_failure(folder: Path, failure: RankFailure) -> None:
     """Write the file of a rank; that it cannot be written changes nothing."""
     with suppress(OSError, TypeError, ValueError):
-        atomic_write(folder / f"rank-{failure.rank}.json", json.dumps(asdict(failure), default=str).encode())
+        atomic_write(failure_file(folder, failure.rank), json.dumps(asdict(failure), default=str).encode())
 
 
 def failures_in(folder: Path) -> list[RankFailure]:
     """Return the failures that ranks have left in a folder."""
     found = []
-    for file in sorted(folder.glob("rank-*.json")):
+    for file in failure_files(folder):
         with suppress(OSError, ValueError, TypeError):
             data = json.loads(file.read_text(encoding="utf-8"))
             found.append(RankFailure(**{**data, "problems": tuple(data.get("problems", ()))}))
@@ -165,7 +169,7 @@ def failures_in(folder: Path) -> list[RankFailure]:
 
 def clear_failures(folder: Path) -> None:
     """Remove what ranks of an earlier attempt have left."""
-    for file in folder.glob("rank-*.json"):
+    for file in failure_files(folder):
         file.unlink(missing_ok=True)
 
 

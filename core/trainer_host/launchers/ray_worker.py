@@ -14,7 +14,8 @@ from ray.train import collective
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from trainer_host.base.errors import EnvironmentProblemError, ExitCode, Problem
-from trainer_host.base.launched_rank import RUN_FILE
+from trainer_host.base.rank_failures import FINAL
+from trainer_host.base.rank_folder import RUN_FILE
 from trainer_host.launchers.rank_process import POLL_S, STOPPED, RankProcess
 
 if TYPE_CHECKING:
@@ -24,19 +25,6 @@ if TYPE_CHECKING:
 
 GRACE_S = 20.0
 """Seconds that the other ranks have to end by themselves after one failed."""
-FINAL = STOPPED | {
-    *(
-        ExitCode.USAGE,
-        ExitCode.SETTINGS,
-        ExitCode.DATASET,
-        ExitCode.PLUGIN,
-        ExitCode.UNSAFE,
-        ExitCode.LOSS,
-        ExitCode.MEMORY,
-    )
-}
-"""Exit codes after which another start would end in the same way, or is not wanted."""
-
 CONSEQUENCES = STOPPED | {ExitCode.RANK}
 """Exit codes of ranks that were stopped, or lost another one."""
 

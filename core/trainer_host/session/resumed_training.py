@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.folder_lock import FILE as LOCK
-from trainer_host.base.rank_failures import FOLDER as RANKS
+from trainer_host.base.rank_folder import FOLDER as RANKS
 from trainer_host.engine.resumption import Resumption
 from trainer_host.session.opening import objects_of, refuse_absent_objects
 from trainer_host.session.ranks import note_other_number, share_plan

@@ -16,8 +16,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import ExitCode
-from trainer_host.base.launched_rank import AT_ONCE, PARENT, entered_in, processes_in, send
+from trainer_host.base.launched_rank import PARENT, processes_in, send
 from trainer_host.base.rank_failures import RankFailure, clear_failures, failures_in, leave_failure, root_cause
+from trainer_host.base.rank_folder import AT_ONCE, entered_in
 from trainer_host.base.signals import SAVING, handled_by
 from trainer_host.base.wording import counted
 
