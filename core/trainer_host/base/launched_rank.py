@@ -85,7 +85,7 @@ class LaunchedRank:
         parent = os.getppid()
         if os.environ.get(PARENT) != str(parent) and os.name == "posix":
             raise StoppedError("the process that started this rank has ended.", terminated=True)
-        threading.Thread(target=_follow, args=(parent,), name="launcher-watch", daemon=True).start()
+        threading.Thread(target=_watch, args=(parent,), name="launcher-watch", daemon=True).start()
 
     def leave(self) -> None:
         """Remove what the processes have shared, at the end of a run whose launcher may not wait for it."""
@@ -115,7 +115,7 @@ def send(process: Process, number: int) -> None:
         os.kill(process.pid, number)
 
 
-def _follow(parent: int) -> None:
+def _watch(parent: int) -> None:
     """Stop this process once its launcher was killed: nobody would end it, and no other rank."""
     while _is_parent(parent):
         time.sleep(LOOK_S)

@@ -103,7 +103,7 @@ class JoinedProcesses:
 
     def barrier(self) -> None:
         """Wait until all have come here."""
-        self.any(False)  # on the CPU: a barrier of NCCL needs to be told the device
+        self.any(False)  # on the CPU: a barrier of NCCL needs the device
 
     def broadcast(self, value: Any) -> Any:
         """Return the value of rank 0: plain data and tensors."""

@@ -1,4 +1,4 @@
-"""The processes of a run in its session: the first one decides and writes, the others follow it."""
+"""The processes of a run in its session: the first resolves the run and writes, the others train it too."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = timedelta(hours=6)
 """How long a rank waits for the others once all have started: the first one may read a large dataset meanwhile."""
-PLAN, DATASET = "plan", "dataset"
+RESOLVED_RUN, DATASET = "run", "dataset"
 LOST = re.compile(
     r"gloo|nccl|connectFullMesh|[Cc]onnection (?:closed|reset|refused)|[Bb]roken pipe|TCPStore|DistStoreError", re.ASCII
 )
@@ -51,35 +51,35 @@ SOURCE = re.compile(r"^\[[^\]]*\] ")
 
 
 @dataclass
-class Crew:
-    """The processes of a run, as the first one leads them.
+class RankGroup:
+    """The processes of a run, and what the first one has sent to the others.
 
     Attributes:
         group: The processes.
-        told: What the others know: nothing, the plan, or that the dataset was read.
+        sent: What the others know: nothing, the resolved run, or that the dataset was read.
     """
 
     group: ProcessGroup
-    told: tuple[str, ...] = ()
+    sent: tuple[str, ...] = ()
 
-    def tell(self, what: str, value: Any = True) -> None:
-        """Have the others go on with a value; they wait for it."""
-        self.told = (*self.told, what)
+    def broadcast(self, what: str, value: Any = True) -> None:
+        """Send a value to the others, which wait for it."""
+        self.sent = (*self.sent, what)
         self.group.broadcast(value)
 
     @contextmanager
-    def leading(self) -> Iterator[Crew]:
+    def failures_sent(self) -> Iterator[RankGroup]:
         """Have the others end when this process fails while they wait for it."""
         try:
             yield self
         except BaseException:
-            if self.group.ranks.world_size > 1 and DATASET not in self.told:
+            if self.group.ranks.world_size > 1 and DATASET not in self.sent:
                 with suppress(Exception):  # they may be gone
                     self.group.broadcast(None)
             raise
 
-    def wait(self) -> Any:
-        """Return the value that the first process tells.
+    def receive(self) -> Any:
+        """Return the value that the first process sends.
 
         Raises:
             RankError: If it failed.
@@ -154,16 +154,16 @@ def is_lost_connection(error: BaseException) -> bool:
     return f"{name}.".startswith("torch.distributed.")
 
 
-def share_plan(crew: Crew, run: LiveRun, folder: Path, entries: Sequence[StateEntry]) -> LiveRun:
-    """Tell the others what to do, and return the run with its processes."""
-    group = crew.group
+def share_run(ranks: RankGroup, run: LiveRun, folder: Path, entries: Sequence[StateEntry]) -> LiveRun:
+    """Send the run to the others, and return it with its processes."""
+    group = ranks.group
     if run.options.processes != group.ranks.world_size:  # such as one that torchrun started
         options = replace(run.resolved.options, processes=group.ranks.world_size)
         run = replace(run, resolved=run.resolved.model_copy(update={"options": options}))
     if group.ranks.world_size == 1:
         return run
-    plan = {"run": run.resolved.text(), "folder": str(folder), "states": [one.as_data() for one in entries]}
-    crew.tell(PLAN, plan)
+    sent = {"run": run.resolved.text(), "folder": str(folder), "states": [one.as_data() for one in entries]}
+    ranks.broadcast(RESOLVED_RUN, sent)
     return replace(run, group=group)
 
 
@@ -174,14 +174,14 @@ def note_other_number(recorded: int, group: ProcessGroup, reporter: Reporter) ->
         reporter.note(f"Changed: processes={recorded} -> {now} (sums are rounded in another order).")
 
 
-def follow(
+def train_as_rank(
     group: ProcessGroup,
     request: Request,
     registry: Registry,
     stop: StopRequest,
     prepared: Callable[[LiveRun], AbstractContextManager[None]],
 ) -> RunResult:
-    """Train as the first rank says, and return the outcome that it has.
+    """Train the run that the first rank has resolved, and return its outcome.
 
     Args:
         group: The processes.
@@ -190,13 +190,13 @@ def follow(
         stop: Whether it is to end early.
         prepared: Prepares the engine of the run.
     """
-    crew = Crew(group)
-    plan = crew.wait()
-    if "result" in plan:
+    ranks = RankGroup(group)
+    sent = ranks.receive()
+    if "result" in sent:
         group.barrier()
-        return _result(plan["result"])
-    run = replace(_run_of(plan["run"], registry.without(request.off)), group=group)
-    folder, entries = Path(plan["folder"]), tuple(map(StateEntry.of_data, plan["states"]))
+        return _result(sent["result"])
+    run = replace(_run_of(sent["run"], registry.without(request.off)), group=group)
+    folder, entries = Path(sent["folder"]), tuple(map(StateEntry.of_data, sent["states"]))
     found = StateFiles(folder / "weights").newest(entries) if entries else None
     if entries and found is None:
         what = f"rank {group.ranks.rank} cannot read the state in {folder / 'weights'}."
@@ -204,7 +204,7 @@ def follow(
     resumption = Resumption(*found) if found is not None else None
     with prepared(run):
         training = run.engine.training(run, folder, NullReporter(), stop, resumption)
-        crew.wait()  # for the dataset, which is in the cache then
+        ranks.receive()  # for the dataset, which is in the cache then
         with blamed(run.chain.manager, run.engine), peers_watched(group.ranks):
             training.prepare()
             outcome = training.train()
@@ -216,15 +216,15 @@ def follow(
     return _result(final)
 
 
-def finish(crew: Crew, result: RunResult) -> None:
+def finish(ranks: RankGroup, result: RunResult) -> None:
     """Give the others the outcome, and wait until they have it."""
-    if crew.group.ranks.world_size == 1:
+    if ranks.group.ranks.world_size == 1:
         return
-    if PLAN in crew.told:
-        crew.group.broadcast(result.as_json())
+    if RESOLVED_RUN in ranks.sent:
+        ranks.group.broadcast(result.as_json())
     else:  # there was nothing to do
-        crew.tell(PLAN, {"result": result.as_json()})
-    crew.group.barrier()
+        ranks.broadcast(RESOLVED_RUN, {"result": result.as_json()})
+    ranks.group.barrier()
 
 
 def _result(final: Mapping[str, Any]) -> RunResult:
@@ -269,7 +269,7 @@ def with_recorded_origins(request: Request) -> Request:
 
 
 def stop_request(reporter: Reporter) -> StopRequest:
-    """Return the request by signal to end the run, which tells people that the run waits for its state.
+    """Return the request by signal to end the run, which says that the run waits for its state.
 
     A launcher ends the others by SIGTERM if one rank fails, which is not what anybody asked for.
     """
