@@ -83,7 +83,7 @@ def _lead(folder: Path | None, request: Request, context: SessionContext) -> Run
     with prepared_for(run, context.engine, context.reporter):
         if rank is not None:
             return _train_in(rank.run_folder, run, context)
-        return _begin(run, request, context)
+        return begin(run, request, context)
 
 
 def resolve_only(request: Request, registry: Registry, reporter: Reporter) -> ResolvedRun:
@@ -99,7 +99,7 @@ def resolve_only(request: Request, registry: Registry, reporter: Reporter) -> Re
         return run.resolved
 
 
-def _begin(run: LiveRun, request: Request, context: SessionContext) -> RunResult:
+def begin(run: LiveRun, request: Request, context: SessionContext) -> RunResult:
     """Train in the folder that the request chooses, or go on with the run that is in it."""
     if_exists, settings = request.options.if_exists, run.resolved.settings
     if if_exists is None or if_exists == "new":
