@@ -17,10 +17,10 @@ _process = os.getpid()
 
 
 def is_command() -> bool:
-    """Return whether this process was started as ``trainer`` or ``python -m trainer_host``."""
+    """Return whether this process was started as ``trainer``, as ``python -m trainer_host``, or by the host itself."""
     from trainer_host._working_folder import is_run_as_module
 
-    if is_run_as_module():
+    if is_run_as_module() or (sys.orig_argv[1:2] == ["-c"] and sys.argv[:1] == ["trainer_host"]):
         return True
     main = getattr(sys.modules.get("__main__"), "__file__", None) or ""
     script = os.path.basename(main)  # noqa: PTH119 - pathlib is not imported yet
@@ -34,6 +34,8 @@ def leave(number: int, _frame: FrameType | None = None) -> None:
         os.kill(os.getpid(), number)
         return
     code = 128 + number
+    if "TRAINER_HOST_LAUNCHER" in os.environ:  # which reports it
+        os._exit(code)
     message = f"stopped by {signal.Signals(number).name}: the command was still starting."
     _write(2, f"trainer: {message}\n")
     if "--json" in sys.argv:

@@ -34,17 +34,28 @@ def main(folder: Path, task: str) -> int:
         if rank == "0":
             state.write_text("5", encoding="utf-8")
         return 143
+    while task == "stay":  # whatever comes
+        time.sleep(0.02)
     if task == "settings":
         return 3
-    if task == "fail" and rank == "1":
-        return 7
-    if task == "fail":  # as ranks do that notice the failure of another one
-        while not stopped:
-            time.sleep(0.02)
+    if task == "fail":
+        return fail(int(rank))
     if task == "die-once" and rank == "1" and not (folder / "died").exists():
         (folder / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+def fail(rank: int) -> int:
+    """Fail in the second rank; the first one has lost it, and ends with another code and earlier."""
+    from trainer_host import LossError
+    from trainer_host.base.rank_failures import RankFailure, leave_failure
+
+    if rank == 0:
+        return 10
+    time.sleep(0.3)
+    leave_failure(Path(os.environ["TRAINER_HOST_RANKS"]), RankFailure.of(rank, LossError("the loss is NaN.")))
+    return 7
 
 
 def starts(folder: Path, rank: int) -> list[dict[str, object]]:

@@ -156,10 +156,15 @@ class RankError(TrainerError):
 
 
 class StoppedError(TrainerError):
-    """The run was stopped by a signal, after a checkpoint was saved, if there was one to save."""
+    """The run was stopped by a signal, after a checkpoint was saved, if there was one to save.
+
+    Attributes:
+        by_all: Whether all processes of the run end by themselves.
+    """
 
     exit_code = ExitCode.INTERRUPTED
     retryable = True
+    by_all = False
 
     def __init__(self, *problems: Problem | str, terminated: bool = False) -> None:
         super().__init__(*problems)

@@ -32,13 +32,15 @@ class FolderLock:
     Args:
         folder: The folder; it exists.
         warn: Called with a text if another process could not be kept out.
+        shown: The folder that messages name; by default this one.
 
     Raises:
         StorageError: If another process holds it.
     """
 
-    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None], shown: Path | None = None) -> None:
         self.folder, self.path, self.key = folder, folder / FILE, os.path.realpath(folder)
+        self.shown = shown or folder
         self.owner = os.getpid()
         self.descriptor: int | None = None
         if self.key in _held:
@@ -61,7 +63,7 @@ class FolderLock:
             except OSError as error:
                 fix = "give another folder with project=DIR"
                 what = f"cannot write to the folder: {error.strerror}."
-                raise StorageError(Problem(what, fix, str(self.folder))) from error
+                raise StorageError(Problem(what, fix, str(self.shown))) from error
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -72,7 +74,7 @@ class FolderLock:
                 if holder and not _is_dead(holder):
                     os.close(descriptor)
                     raise self._in_use(_shown(holder)) from error
-                warn(f"{self.folder}: the file system does not support locks: another run could use the folder.")
+                warn(f"{self.shown}: the file system does not support locks: another run could use the folder.")
             if self._is_current(descriptor):
                 self.descriptor = descriptor
                 self._sign(descriptor)
@@ -94,7 +96,7 @@ class FolderLock:
 
     def _in_use(self, holder: str) -> StorageError:
         fix = "wait until it ends, or use another folder"
-        return StorageError(Problem(f"the folder is in use by another run ({holder}).", fix, str(self.folder)))
+        return StorageError(Problem(f"the folder is in use by another run ({holder}).", fix, str(self.shown)))
 
     def release(self) -> None:
         """Let others have the folder, and remove the file."""

@@ -8,13 +8,16 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainer_host.base.errors import StoppedError
 from trainer_host.base.process_identity import Process
+from trainer_host.base.rank_folder import AT_ONCE, BEGUN, RUN_FILE, clear, enter, entered_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 SHARED = "TRAINER_HOST_RANKS"
 """The variable that names the shared folder."""
@@ -22,7 +25,6 @@ PARENT = "TRAINER_HOST_LAUNCHER"
 """The variable with the process id of a launcher that reports errors itself, and without which no rank goes on."""
 QUIET = "TRAINER_HOST_QUIET"
 """The variable of a launcher whose caller is shown nothing."""
-RUN_FILE, BEGUN = "run.yaml", "begun"
 LOOK_S, GRACE_S = 1.0, 60.0
 """Seconds between two looks at the launcher, and those that a rank has to save its state once it is gone."""
 
@@ -62,49 +64,67 @@ class LaunchedRank:
         """Whether the run has begun to train, in this or an earlier attempt, so that it is to go on."""
         return (self.shared / BEGUN).exists()
 
+    @property
+    def ends_at_once(self) -> bool:
+        """Whether the launcher was asked twice to stop the run."""
+        return (self.shared / AT_ONCE).exists()
+
     def begin(self) -> None:
         """Note that the run begins to train."""
         (self.shared / BEGUN).touch()
 
     def enter(self, rank: int) -> None:
-        """Note which process this is, and end it when its launcher is gone."""
-        with suppress(OSError):
-            (self.shared / f"process-{rank}").write_text(str(Process.current()), encoding="utf-8")
-        if os.environ.get(PARENT) == str(os.getppid()):
-            threading.Thread(target=_follow, args=(os.getppid(),), name="launcher-watch", daemon=True).start()
+        """Note which process this is, and end it when its launcher is gone.
+
+        Raises:
+            StoppedError: If the launcher is gone already.
+        """
+        enter(self.shared, rank)
+        if not self.is_reported:
+            return
+        parent = os.getppid()
+        if os.environ.get(PARENT) != str(parent) and os.name == "posix":
+            raise StoppedError("the process that started this rank has ended.", terminated=True)
+        threading.Thread(target=_watch, args=(parent,), name="launcher-watch", daemon=True).start()
+
+    def leave(self) -> None:
+        """Remove what the processes have shared, at the end of a run whose launcher may not wait for it."""
+        if not self.is_reported:
+            clear(self.shared)
+            with suppress(OSError):  # held by a launcher that does wait
+                self.shared.rmdir()
 
 
 def processes_in(shared: Path) -> list[Process]:
-    """Return the processes of ranks on this machine that have not ended."""
-    found = []
-    for file in sorted(shared.glob("process-*")):
-        with suppress(OSError):
-            process = Process.parse(file.read_text(encoding="utf-8").strip())
-            here = Process.current()
-            if process and (process.host, process.space) == (here.host, here.space) and not process.is_dead:
-                found.append(process)
-    return found
+    """Return the processes of ranks on this machine that have not ended, also those that this one has just started."""
+    return list(dict.fromkeys([*entered_in(shared), *_started(shared)]))
 
 
-def signal_ranks(shared: Path, number: int) -> None:
-    """Send a signal to the ranks on this machine."""
-    for process in processes_in(shared):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(process.pid, number)
+def _started(shared: Path) -> Iterator[Process]:
+    """Yield children of this process that are ranks: one that still starts has not entered."""
+    psutil = import_module("psutil")
+    for child in psutil.Process().children():
+        with suppress(psutil.Error, OSError):
+            if child.environ().get(SHARED) == str(shared) and not (one := Process.here(child.pid)).is_dead:
+                yield one
 
 
-def end_ranks(shared: Path, seconds: float) -> None:
-    """Wait for the ranks on this machine to end, and kill those that do not."""
-    until = time.monotonic() + seconds
-    while processes_in(shared) and time.monotonic() < until:
-        time.sleep(0.1)
-    signal_ranks(shared, getattr(signal, "SIGKILL", signal.SIGTERM))
+def send(process: Process, number: int) -> None:
+    """Send a signal to a process, if it is still there."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(process.pid, number)
 
 
-def _follow(parent: int) -> None:
+def _watch(parent: int) -> None:
     """Stop this process once its launcher was killed: nobody would end it, and no other rank."""
-    while os.getppid() == parent:
+    while _is_parent(parent):
         time.sleep(LOOK_S)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_S)
     os._exit(128 + signal.SIGTERM)
+
+
+def _is_parent(parent: int) -> bool:
+    if os.name == "posix":  # where another process becomes the parent
+        return os.getppid() == parent
+    return bool(import_module("psutil").pid_exists(parent))

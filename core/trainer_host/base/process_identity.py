@@ -6,6 +6,7 @@ import os
 import platform
 import zlib
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 
@@ -17,7 +18,7 @@ class Process:
         host: A checksum of the machine's name.
         space: The number of its space of process ids, since a container has its own.
         pid: Its id.
-        start: When it started, in the kernel's ticks, since ids are used again; 0 if the system does not say.
+        start: When it started, in a unit of the system, since ids are used again; 0 if the system does not say.
     """
 
     host: str
@@ -28,7 +29,11 @@ class Process:
     @classmethod
     def current(cls) -> Process:
         """Return this process."""
-        pid = os.getpid()
+        return cls.here(os.getpid())
+
+    @classmethod
+    def here(cls, pid: int) -> Process:
+        """Return a process of this machine by its id."""
         return cls(f"{zlib.crc32(platform.node().encode()):08x}", _space(), pid, _start(pid))
 
     @classmethod
@@ -66,9 +71,21 @@ def _space() -> str:
 
 def _start(pid: int) -> int:
     """Return when a process started; 0 if the system does not say, or if the process is gone or a zombie."""
+    if not Path("/proc/self/stat").exists():
+        return _start_elsewhere(pid)
     try:
         # The name, in parentheses, may hold anything.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return 0 if fields[0] in {"Z", "X"} else int(fields[19])
     except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _start_elsewhere(pid: int) -> int:
+    """Return when a process started, on systems without ``/proc``."""
+    psutil = import_module("psutil")
+    try:
+        process = psutil.Process(pid)
+        return 0 if process.status() == psutil.STATUS_ZOMBIE else int(1000 * process.create_time())
+    except psutil.Error:
         return 0

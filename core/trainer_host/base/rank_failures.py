@@ -21,13 +21,23 @@ from trainer_host.base.errors import (
     StoppedError,
     TrainerError,
 )
+from trainer_host.base.rank_folder import failure_file, failure_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-FOLDER = ".ranks"
-"""The folder below that of the run, with what its processes share while they run."""
+
+STOPPED = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED, -signal.SIGINT, -signal.SIGTERM})
+"""Exit codes of a process that was stopped by a signal."""
+
+FINAL = frozenset(
+    {
+        *(ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.USAGE, ExitCode.SETTINGS, ExitCode.DATASET),
+        *(ExitCode.PLUGIN, ExitCode.UNSAFE, ExitCode.LOSS, ExitCode.MEMORY),
+    }
+)
+"""Exit codes after which another start would end in the same way, or is not wanted."""
 
 
 class RankCrashError(TrainerError):
@@ -89,14 +99,12 @@ class RankFailure:
     @property
     def is_consequence(self) -> bool:
         """Whether another rank is what failed: this one lost it, or was stopped because of it."""
-        return self.kind in {RankError.__name__, StoppedError.__name__} or self.exit_code == -signal.SIGTERM
+        return self.kind in {RankError.__name__, StoppedError.__name__} or (not self.kind and self.exit_code in STOPPED)
 
     @property
     def is_worth_a_restart(self) -> bool:
         """Whether another attempt may go better: not for a wrong setting, dataset or plugin, and not for a stop."""
-        if self.kind == StoppedError.__name__:
-            return False
-        return self.retryable or self.exit_code < 0 or not self.kind or self.exit_code == ExitCode.BUG
+        return not self.kind or self.exit_code not in FINAL
 
     def as_error(self) -> TrainerError:
         """Return the error that reports it, and names the rank."""
@@ -146,13 +154,13 @@ def _classes() -> dict[str, type[TrainerError]]:
 def leave_failure(folder: Path, failure: RankFailure) -> None:
     """Write the file of a rank; that it cannot be written changes nothing."""
     with suppress(OSError, TypeError, ValueError):
-        atomic_write(folder / f"rank-{failure.rank}.json", json.dumps(asdict(failure), default=str).encode())
+        atomic_write(failure_file(folder, failure.rank), json.dumps(asdict(failure), default=str).encode())
 
 
 def failures_in(folder: Path) -> list[RankFailure]:
     """Return the failures that ranks have left in a folder."""
     found = []
-    for file in sorted(folder.glob("rank-*.json")):
+    for file in failure_files(folder):
         with suppress(OSError, ValueError, TypeError):
             data = json.loads(file.read_text(encoding="utf-8"))
             found.append(RankFailure(**{**data, "problems": tuple(data.get("problems", ()))}))
@@ -161,21 +169,27 @@ def failures_in(folder: Path) -> list[RankFailure]:
 
 def clear_failures(folder: Path) -> None:
     """Remove what ranks of an earlier attempt have left."""
-    for file in folder.glob("rank-*.json"):
+    for file in failure_files(folder):
         file.unlink(missing_ok=True)
 
 
-def root_cause(left: Iterable[RankFailure], exit_codes: Mapping[int, int] | None = None) -> RankFailure | None:
+def root_cause(
+    left: Iterable[RankFailure],
+    exit_codes: Mapping[int, int] | None = None,
+    ended: Mapping[int, float] | None = None,
+) -> RankFailure | None:
     """Return the failure to report; None if there is none.
 
     Args:
         left: What the ranks have left.
         exit_codes: Exit codes of the ranks that failed, as far as they are known; negative for a signal.
+        ended: When they ended, in seconds; by default after those that have left a failure.
     """
     failures = {one.rank: one for one in left}
     for rank, code in (exit_codes or {}).items():
         if rank not in failures and code != 0:
-            failures[rank] = RankFailure(rank, "", code, retryable=True, at=float("inf"))
+            at = (ended or {}).get(rank, float("inf"))
+            failures[rank] = RankFailure(rank, "", code, retryable=True, at=at)
     ordered = sorted(
         failures.values(), key=lambda one: (one.is_consequence, not one.is_consequence and one.at, one.rank)
     )

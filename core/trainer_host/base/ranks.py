@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"
 RESTART = "TORCHELASTIC_RESTART_COUNT"
-LOWEST_PORT, PORTS = 15_000, 20_000
-"""Ports that jobs of Slurm meet on, below those that the system gives away by itself."""
+LOWEST_PORT, PORTS = 15_000, 17_000
+"""Ports that jobs of Slurm meet on, below those from 32768 on that Linux gives away by itself."""
 STEP = re.compile(r"SLURM_STEP_(ID|NUM_TASKS)")
 """Variables that only ``srun`` sets: a batch script has a rank too, but is one process."""
 
@@ -138,11 +138,11 @@ def _first_host(environ: Mapping[str, str]) -> str:
     if ADDRESS in environ:
         return environ[ADDRESS]
     listed = environ.get("SLURM_STEP_NODELIST") or environ.get("SLURM_JOB_NODELIST") or environ.get("SLURM_NODELIST")
-    found = re.match(r"([^\[,\s]+)(?:\[(\d+)[^\]]*\])?([^,\s]*)", listed or "")
+    found = re.match(r"(?:[^\[,\s]|\[\d[^\]]*\])+", (listed or "").strip())
     if found is None:
         what = "Slurm does not say on which nodes the tasks of this step are (SLURM_STEP_NODELIST is not set)."
         raise SettingsError(Problem(what, f"set {ADDRESS} to the host of the first task"))
-    return "".join(part or "" for part in found.groups())
+    return re.sub(r"\[(\d+)[^\]]*\]", r"\1", found[0])
 
 
 def _port(environ: Mapping[str, str]) -> str:

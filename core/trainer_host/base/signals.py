@@ -21,6 +21,9 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 SAVING = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
 """Signals that save the state; Windows does not have them."""
 
+OUTLIVE_S = 60
+"""Seconds that a worker stays after a signal that is not from its parent."""
+
 
 class StopRequest:
     """A request by signal to end the run.
@@ -33,6 +36,8 @@ class StopRequest:
         over: Whether the outcome is certain, so that a signal changes nothing any more.
         notify: Shows a text while the run goes on to where it ends.
         save_requested: Whether a signal asked for the state to be saved; whoever saves it sets this back.
+        listens: Whether it handles signals.
+        insists: Says whether another signal is a second request, and not the first one on another way.
     """
 
     def __init__(self, when: str = "before training began", notify: Callable[[str], None] = lambda _: None) -> None:
@@ -40,6 +45,8 @@ class StopRequest:
         self.requested = self.terminated = self.waits = self.over = self.save_requested = False
         self.when = when
         self.process = os.getpid()
+        self.listens = False
+        self.insists: Callable[[], bool] = lambda: True
 
     def handle(self, number: int, _frame: Any) -> None:
         """Take note of a signal.
@@ -56,6 +63,8 @@ class StopRequest:
             self.save_requested = True
             return
         again, self.requested, self.terminated = self.requested, True, number == signal.SIGTERM
+        if again and self.waits and not self.insists():
+            return
         if again or not self.waits:
             raise self.error("without saving the state" if self.waits else self.when)
         with suppress(RuntimeError):  # the signal came within another write to the console
@@ -70,9 +79,11 @@ class StopRequest:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    def error(self, how: str) -> StoppedError:
-        """Return the error that ends the run."""
-        return StoppedError(f"stopped by {self.name}: {how}.", terminated=self.terminated)
+    def error(self, how: str, by_all: bool = False) -> StoppedError:
+        """Return the error that ends the run, or all processes of it by themselves."""
+        error = StoppedError(f"stopped by {self.name}: {how}.", terminated=self.terminated)
+        error.by_all = by_all
+        return error
 
     @property
     def name(self) -> str:
@@ -93,8 +104,12 @@ class StopRequest:
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
         """Handle signals if this is the main thread, and restore the handlers on leaving."""
-        with handled_by(self.handle, (*STOPPING, *SAVING)):
-            yield self
+        self.listens = threading.current_thread() is threading.main_thread()
+        try:
+            with handled_by(self.handle, (*STOPPING, *SAVING)):
+                yield self
+        finally:
+            self.listens = False
 
 
 @contextmanager
@@ -111,6 +126,27 @@ def handled_by(
     finally:
         for number, previous in kept.items():
             signal.signal(number, signal.SIG_DFL if previous is None else previous)
+
+
+def outlive_a_signal(stop: StopRequest) -> None:
+    """Have this worker survive a first SIGTERM that is not from its parent.
+
+    Schedulers send it to every process of a run, which needs its workers until the state is saved. A parent that ends
+    its workers does so at once; a second signal from elsewhere does too.
+    """
+    if not stop.listens or not hasattr(signal, "sigwaitinfo"):  # by which can be seen who sent it
+        return
+    stop.listens = False  # in this process
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_wait_for_parent, args=(os.getppid(),), name="stop-of-worker", daemon=True).start()
+
+
+def _wait_for_parent(parent: int) -> None:
+    found: signal.struct_siginfo | None = signal.sigwaitinfo({signal.SIGTERM})
+    if found is not None and found.si_pid != parent:
+        # Not for ever: the system makes one of two signals that come at the same moment.
+        found = signal.sigtimedwait({signal.SIGTERM}, OUTLIVE_S)
+    os._exit(0 if found is not None and found.si_pid == parent else 128 + signal.SIGTERM)
 
 
 def unhandled() -> AbstractContextManager[None]:

@@ -23,7 +23,7 @@ from trainer_host.base.errors import (
 )
 from trainer_host.base.rank_failures import RankCrashError
 from trainer_host.base.signals import StopRequest, handled_by
-from trainer_host.cli.rank_output import is_shown, left_for_launcher
+from trainer_host.cli.rank_output import exit_code, is_shown, left_for_launcher
 from trainer_host.cli.standard_streams import (
     ClosedPipeError,
     close_output,
@@ -196,7 +196,7 @@ def _code_of(error: BaseException, arguments: list[str], answered: bool) -> int:
     as_json = "--json" in arguments and not answered
     if not isinstance(error, click.ClickException) and (failure := left_for_launcher(error)) is not None:
         if not is_shown(failure):
-            return failure.exit_code
+            return exit_code(failure, error)
         error = failure.as_error()
         as_json = as_json and failure.rank == 0
     if isinstance(error, TrainerError):

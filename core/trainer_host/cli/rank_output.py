@@ -6,7 +6,7 @@ import os
 import traceback
 from typing import TYPE_CHECKING
 
-from trainer_host.base.errors import SettingsError, TrainerError
+from trainer_host.base.errors import ExitCode, SettingsError, StoppedError, TrainerError
 from trainer_host.base.launched_rank import LaunchedRank
 from trainer_host.base.rank_failures import RankFailure, leave_failure
 from trainer_host.base.ranks import Ranks, ranks_of_environment
@@ -44,6 +44,16 @@ def is_shown(failure: RankFailure) -> bool:
     launched = LaunchedRank.of(os.environ)
     reported = launched is not None and launched.is_reported
     return not reported and (failure.rank == 0 or not failure.is_consequence)
+
+
+def exit_code(failure: RankFailure, error: BaseException) -> int:
+    """Return the exit code of a rank that shows nothing: 0 for a stop of all, which the launcher reports.
+
+    torchrun ends the other processes when one fails, which may still be saving the state.
+    """
+    launched = LaunchedRank.of(os.environ)
+    reported = launched is not None and launched.is_reported
+    return ExitCode.DONE if reported and isinstance(error, StoppedError) and error.by_all else failure.exit_code
 
 
 def _ranks() -> Ranks:

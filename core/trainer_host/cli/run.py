@@ -51,7 +51,7 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
             result = session(request, registry, reporter)
     if request.options.dry_run:
         if preview is not None:
-            click.echo(preview, nl=False)
+            _print_preview(preview, request.options.json)
         else:
             _print_settings(resolved, request.options.json)
         return
@@ -74,6 +74,15 @@ def _resolved(request: Request, registry: Registry, reporter: Reporter) -> Resol
     from trainer_host.session.training import resolve_only
 
     return resolve_only(request, registry, reporter)
+
+
+def _print_preview(preview: str, as_json: bool) -> None:
+    from trainer_host.cli.main import emit
+
+    if as_json:
+        emit({"preview": preview})
+    else:
+        click.echo(preview, nl=False)
 
 
 def _print_settings(resolved: ResolvedRun, as_json: bool) -> None:

@@ -71,7 +71,7 @@ def run_of_chain(
             "task": chain.name,
             "settings": dict(settings or {}),
             "options": options or RunOptions(),
-            "plugins": {m.named: options_as_data(m.options) for m in again},
+            "plugins": {m.named: {} if chain.only_launches(m) else options_as_data(m.options) for m in again},
             "used": chain.used,
             **more,
         }

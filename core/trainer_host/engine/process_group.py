@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trainer_host.base.ranks import Ranks
+from trainer_host.engine.rank_devices import meet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +22,11 @@ TIMEOUT = timedelta(hours=6)
 """How long a process waits for the others on the CPU: the first one may read a large dataset meanwhile."""
 DEVICE_TIMEOUT = timedelta(minutes=30)
 """How long sums on GPUs wait for those of the other processes, which train then: after it torch ends the process."""
+
+JOIN_TIMEOUT = timedelta(minutes=10)
+"""How long a process waits for the others to start."""
+_stores: list[Any] = []
+"""Stores of all runs of this process: with the first one, its server would go, which those that follow connect to."""
 
 
 class ProcessGroup(Protocol):
@@ -107,7 +113,7 @@ class JoinedProcesses:
 
     def barrier(self) -> None:
         """Wait until all have come here."""
-        self.any(False)  # on the CPU: a barrier of NCCL needs to be told the device
+        self.any(False)  # on the CPU: a barrier of NCCL needs the device
 
     def broadcast(self, value: Any) -> Any:
         """Return the value of rank 0: plain data and tensors."""
@@ -169,7 +175,7 @@ def join(ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT) -> Ite
         ranks: The place of this process.
         device: The kind of device that computes: ``cuda`` for NCCL, with which each process has a GPU of its own, or
             ``cpu`` for gloo, with which they may share one.
-        timeout: How long to wait for the others, here and later, on the CPU.
+        timeout: How long to wait for the others later, on the CPU.
     """
     if ranks.world_size == 1:
         yield SingleProcess()
@@ -180,9 +186,11 @@ def join(ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT) -> Ite
     # On a GPU too, flags and plain data are exchanged on the CPU, which does not wait for the device.
     on_devices = device.startswith("cuda")
     backend = "cpu:gloo,cuda:nccl" if on_devices else "gloo"
-    store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=timeout))
-    # A restarted process would otherwise read the addresses of those before it.
-    store = distributed.PrefixStore(f"restart-{ranks.restart}", store)  # type: ignore[attr-defined]
+    store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=JOIN_TIMEOUT))
+    _stores.append(store)
+    # A restarted process, or another run in this one, would otherwise read the addresses of those before it.
+    store = distributed.PrefixStore(f"restart-{ranks.restart}-{len(_stores)}", store)  # type: ignore[attr-defined]
+    meet(store, ranks, device, JOIN_TIMEOUT)
     distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout)
     if on_devices:
         _limit_wait_on_devices()

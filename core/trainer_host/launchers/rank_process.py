@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
+from trainer_host.base.child_process import code_command
 from trainer_host.base.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class RankProcess:
         output: int | None = None,
     ) -> None:
         self._asked = False
-        start = [sys.executable, "-c", _START, str(os.getpid()), ",".join(map(str, map(int, ignored))), *command]
+        start = code_command(_START, str(os.getpid()), ",".join(map(str, map(int, ignored))), *command)
         self._child = subprocess.Popen(start, env={**os.environ, **environment}, cwd=folder, stdout=output)  # noqa: S603
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 NAME = "ray"
 POLL_S = 0.5
+END_S = 20.0
+"""Seconds that the workers have to end their processes after a second signal."""
 
 
 class Ray(BaseModel, frozen=True):
@@ -90,15 +93,19 @@ class RayLauncher:
         thread = threading.Thread(target=fit, daemon=True)
         with handled_by(lambda number, _frame: signals.append(number), STOPPING):
             thread.start()
-            asked = False
-            while thread.is_alive():
-                if len(signals) > 1 or (signals and not ray.get(status.has_started.remote())):
-                    return _code_of(signals)  # nothing runs, or nobody waits: leaving ends the processes
-                if signals and not asked:
-                    ctx.reporter.note("Stopping: the state is saved after this batch.")
+            asked, end = 0, math.inf
+            while thread.is_alive() and time.monotonic() < end:
+                if signals and not ray.get(status.has_started.remote()):
+                    return _code_of(signals)  # nothing runs
+                if asked < min(len(signals), 2):
+                    if not asked:
+                        ctx.reporter.note("Stopping: the state is saved after this batch.")
                     status.stop.remote()
-                    asked = True
+                    asked += 1
+                    end = time.monotonic() + END_S if asked == 2 else end
                 time.sleep(POLL_S)
+        if len(signals) > 1:
+            return _code_of(signals)
         code: int = worker.outcome(ctx, status, fit.value, fit.error)
         return _code_of(signals) if code == ExitCode.TERMINATED and signals else code
 
@@ -145,7 +152,8 @@ def _connect(ray: Any, options: Ray) -> None:
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        what = f"cannot connect to the Ray cluster at {address}: {str(error).splitlines()[0]}"
+        where = f"connect to the Ray cluster at {address}" if address else "start Ray on this machine"
+        what = f"cannot {where}: {(str(error).splitlines() or [type(error).__name__])[0]}"
         raise EnvironmentProblemError(Problem(what, "start it, or give its address: ray.address=HOST:PORT")) from error
 
 

@@ -14,6 +14,8 @@ from ray.train import collective
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from trainer_host.base.errors import EnvironmentProblemError, ExitCode, Problem
+from trainer_host.base.rank_failures import FINAL
+from trainer_host.base.rank_folder import RUN_FILE
 from trainer_host.launchers.rank_process import POLL_S, STOPPED, RankProcess
 
 if TYPE_CHECKING:
@@ -23,18 +25,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 20.0
 """Seconds that the other ranks have to end by themselves after one failed."""
-FINAL = STOPPED | {
-    *(
-        ExitCode.USAGE,
-        ExitCode.SETTINGS,
-        ExitCode.DATASET,
-        ExitCode.PLUGIN,
-        ExitCode.UNSAFE,
-        ExitCode.LOSS,
-        ExitCode.MEMORY,
-    )
-}
-"""Exit codes after which another start would end in the same way, or is not wanted."""
+CONSEQUENCES = STOPPED | {ExitCode.RANK}
+"""Exit codes of ranks that were stopped, or lost another one."""
 
 
 class RankFailedError(Exception):
@@ -45,13 +37,13 @@ class RunStatus:
     """What the workers and the launcher know of a run; one object, an actor that all of them call.
 
     Attributes:
-        stopping: Whether the run is to stop.
-        failure: The rank that failed first since the last start, and its exit code.
+        stops: How often the run was asked to stop: once with its state saved, twice at once.
+        failure: The rank that failed first since the last start, rather than those that lost it, and its exit code.
         starts: How often the processes were started.
     """
 
     def __init__(self) -> None:
-        self.stopping = False
+        self.stops = 0
         self.failure: tuple[int, int] | None = None
         self.starts = 0
 
@@ -62,20 +54,21 @@ class RunStatus:
         return self.starts - 1
 
     def stop(self) -> None:
-        """Have all ranks save the state and end."""
-        self.stopping = True
+        """Have all ranks save the state and end, or end at once if they were asked before."""
+        self.stops += 1
 
     def fail(self, rank: int, code: int) -> None:
         """Note that a rank failed."""
-        self.failure = self.failure or (rank, code)
+        if self.failure is None or (self.failure[1] in CONSEQUENCES and code not in CONSEQUENCES):
+            self.failure = rank, code
 
     def has_started(self) -> bool:
         """Return whether the processes were started."""
         return self.starts > 0
 
-    def read(self) -> tuple[bool, tuple[int, int] | None]:
-        """Return whether the run is to stop, and which rank failed."""
-        return self.stopping, self.failure
+    def read(self) -> tuple[int, tuple[int, int] | None]:
+        """Return how often the run was asked to stop, and which rank failed."""
+        return self.stops, self.failure
 
 
 @dataclass(frozen=True)
@@ -154,8 +147,8 @@ def run_rank(config: Mapping[str, Any]) -> None:
     keep = work.stored and rank == 0 and Path(work.save_dir).is_dir()
     checkpoint = ray.train.Checkpoint.from_directory(work.save_dir) if keep else None
     ray.train.report({"exit_code": code}, checkpoint=checkpoint)  # waits for the others too
-    _, failure = ray.get(status.read.remote())
-    if failure is not None and failure[1] not in FINAL:
+    stops, failure = ray.get(status.read.remote())
+    if failure is not None and failure[1] not in FINAL and not stops:
         raise RankFailedError(f"rank {failure[0]} ended with exit code {failure[1]}")
 
 
@@ -164,9 +157,11 @@ def _watch(process: RankProcess, rank: int, status: Any) -> int:
     deadline = None
     try:
         while (code := process.code) is None:
-            stopping, failure = ray.get(status.read.remote())
-            if stopping:
+            stops, failure = ray.get(status.read.remote())
+            if stops:
                 process.stop()
+            if stops > 1:
+                process.kill()
             if failure is not None and deadline is None:
                 deadline = time.monotonic() + GRACE_S
             if deadline is not None and time.monotonic() > deadline:
@@ -223,4 +218,9 @@ def outcome(ctx: LaunchContext, status: Any, result: Any, error: BaseException |
     stored = getattr(result, "checkpoint", None)
     if stored is not None and not (ctx.save_dir / "weights").exists():
         stored.to_directory(str(ctx.save_dir))
+    if not any((ctx.save_dir / name).exists() for name in ("weights", RUN_FILE)):
+        ctx.reporter.warn(
+            "the run folder is on the machine of rank 0 only. Fix: put it on storage that all machines share, or add "
+            "ray.storage_path=DIR"
+        )
     return ExitCode.DONE

@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, field_validator
 
+from trainer_host.base.display import is_plain
 from trainer_host.base.errors import EnvironmentProblemError, ExitCode, Problem, SettingsError
 from trainer_host.base.signals import STOPPING, handled_by
 from trainer_host.launchers.optional_package import import_package
@@ -22,7 +24,7 @@ from trainer_host.plugin.markers import hookimpl
 from trainer_host.plugin.plugin_spec import ExtensionSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from trainer_host.base.protocols import LaunchContext
@@ -90,6 +92,22 @@ class Slurm(BaseModel, frozen=True):
     @classmethod
     def _of_one(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("partition", "account", "qos", "constraint", "mem", "sbatch")
+    @classmethod
+    def _of_one_line(cls, value: Any) -> Any:
+        if has_control_characters(value):  # a new line would end the comment that holds the option
+            raise ValueError("must not contain line breaks or other control characters")
+        return value
+
+
+def has_control_characters(value: Any) -> bool:
+    """Return whether a text, or one in a mapping or a list, has characters that control a terminal or end a line."""
+    if isinstance(value, Mapping):
+        return any(map(has_control_characters, (*value.keys(), *value.values())))
+    if isinstance(value, (list, tuple)):
+        return any(map(has_control_characters, value))
+    return not is_plain(str(value)) or "\n" in str(value)
 
 
 def minutes_of(time_limit: str) -> int:
@@ -219,6 +237,9 @@ def _executor(kind: Any, ctx: LaunchContext, options: Slurm) -> Any:
     if ctx.processes % options.nodes:
         what = f"{ctx.processes} processes cannot be divided among slurm.nodes={options.nodes}."
         raise SettingsError(Problem(what, f"give a multiple of {options.nodes} processes: --processes NUMBER"))
+    if has_control_characters(str(ctx.save_dir)):
+        what = f"the run folder has control characters in its name: {ctx.save_dir}"
+        raise SettingsError(Problem(what, "give another name=NAME or project=DIR"))
     minutes = minutes_of(options.time)
     if options.warning >= 60 * minutes:
         what = f"slurm.warning={options.warning} is not less than slurm.time={options.time}."

@@ -11,11 +11,14 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import submitit
 
 from trainer_host.base.errors import ExitCode
+from trainer_host.base.launched_rank import SHARED
+from trainer_host.base.rank_failures import failures_in, root_cause
 from trainer_host.launchers.rank_process import POLL_S, STOPPED, RankProcess
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 GRACE_S = 20.0
 """Seconds that the first rank has to end by itself after another one failed: the exit of that one ends all."""
+
+LEAVE_S = 5.0
+"""Seconds that a rank which failed has to leave its failure after the first one has lost it."""
 
 
 @dataclass
@@ -51,15 +57,17 @@ class SlurmRank:
         for number in (warning, signal.SIGTERM):
             signal.signal(number, self._note)
         place = submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+        if place.rank == 0:
+            self._code_file().unlink(missing_ok=True)  # of an earlier start
         self._process = process = RankProcess(self.command, self.environment, ignored=(warning,))
         while (code := process.code) is None:
-            for number, frame in self._signals:
+            while self._signals:
+                number, frame = self._signals.pop(0)
                 if number == warning and callable(requeue):
                     requeue(number, frame)  # ends this process if the job was queued again
-            self._signals.clear()
             time.sleep(POLL_S)
         if place.rank == 0:
-            self._end(code)
+            self._end(self._code_of_run(code))
         if code in STOPPED:  # all were stopped: the first rank may still be saving the state
             sys.exit(ExitCode.DONE)
         end = time.monotonic() + GRACE_S
@@ -76,15 +84,36 @@ class SlurmRank:
         if process is not None:  # otherwise the warning came before the run began
             process.stop()
             if (code := process.wait()) not in STOPPED:  # it ended by itself meanwhile
-                self._end(code)
+                self._end(self._code_of_run(code))
+        self._leave(ExitCode.TERMINATED)  # for a job that is not queued again: its requeues are used up
         return submitit.helpers.DelayedSubmission(self)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._signals.append((number, frame))
 
-    @staticmethod
-    def _end(code: int) -> None:
+    def _code_of_run(self, code: int) -> int:
+        """Return the exit code of the run: that of the rank that failed first, if another one did and has left it."""
+        shared = self.environment.get(SHARED)
+        if code == ExitCode.DONE or shared is None:
+            return code
+        end = time.monotonic() + (LEAVE_S if code == ExitCode.RANK else 0)
+        while True:
+            cause = root_cause(failures_in(Path(shared)))
+            if cause is not None and not cause.is_consequence:
+                return cause.exit_code
+            if time.monotonic() >= end:
+                return code
+            time.sleep(POLL_S)
+
+    def _end(self, code: int) -> None:
         """Leave the exit code of the run for whoever waits for the job, and exit with it."""
-        paths = submitit.JobEnvironment().paths
-        (paths.folder / f"{paths.job_id}_exit_code").write_text(str(code), encoding="utf-8")
+        self._leave(code)
         sys.exit(code)
+
+    def _leave(self, code: int) -> None:
+        self._code_file().write_text(str(int(code)), encoding="utf-8")
+
+    @staticmethod
+    def _code_file() -> Path:
+        paths = submitit.JobEnvironment().paths
+        return Path(paths.folder / f"{paths.job_id}_exit_code")

@@ -146,8 +146,9 @@ class Chain:
 
     @property
     def changed(self) -> tuple[Member, ...]:
-        """The always-on extensions whose options are not the defaults."""
-        return tuple(m for m in self.always if m.options is not None and m.options != type(m.options)())
+        """The always-on extensions whose options are not the defaults, and are part of the run."""
+        kept = (m for m in self.always if m.options is not None and not self.only_launches(m))
+        return tuple(m for m in kept if m.options != type(m.options)())
 
     @property
     def unasked(self) -> tuple[str, ...]:
@@ -162,7 +163,13 @@ class Chain:
     @property
     def to_repeat(self) -> tuple[Member, ...]:
         """The plugins to name for the same chain, in an order that gives the same order of hooks."""
-        return self.tasks + self.changed + self.extensions
+        named = tuple(m for m in self.extensions if not (m.record.always and self.only_launches(m)))
+        return self.tasks + self.changed + named
+
+    def only_launches(self, member: Member) -> bool:
+        """Return whether a plugin brings launchers and nothing else: its options say how, and not what, is run."""
+        found = self.manager.implementations(f"{member.record.kind}:{member.record.name}")
+        return {caller.name for caller, _ in found} == {"launchers"}
 
     @property
     def options(self) -> dict[str, Any]:

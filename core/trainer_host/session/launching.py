@@ -3,58 +3,43 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trainer_host.base.atomic_io import atomic_write, display_path
-from trainer_host.base.errors import (
-    ExitCode,
-    LossError,
-    Problem,
-    RankError,
-    SettingsError,
-    StoppedError,
-    TrainerError,
-    unknown,
-)
-from trainer_host.base.launched_rank import QUIET, RUN_FILE, SHARED
+from trainer_host.base.atomic_io import atomic_write
+from trainer_host.base.errors import ExitCode, Problem, SettingsError, StorageError, unknown
+from trainer_host.base.folder_lock import FolderLock
+from trainer_host.base.launched_rank import QUIET, SHARED
 from trainer_host.base.protocols import LaunchContext
-from trainer_host.base.rank_failures import FOLDER, failures_in, root_cause
+from trainer_host.base.rank_folder import FOLDER, RUN_FILE, clear
 from trainer_host.base.ranks import devices_of, is_rank
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.resolved_run import as_yaml
-from trainer_host.base.results import Ending, RunResult
-from trainer_host.base.run_options import declared
+from trainer_host.base.wording import counted
 from trainer_host.engine.rank_devices import devices_to_launch
 from trainer_host.plugin.hook_collection import joined
+from trainer_host.session.launch_outcome import error_of, record_of, result_of
+from trainer_host.session.launch_request import LaunchRequest, compare_with_ranks, require_repeatable, words_of
 from trainer_host.session.recorded_run import RecordedRun
 from trainer_host.session.resolution import resolve, setting_problems
-from trainer_host.session.resume_request import in_its_folder, joined_request, more_epochs, split_resume
-from trainer_host.session.run_folders import claim_folder, claim_named_folder
-from trainer_host.session.run_record import FILE, record_failure
+from trainer_host.session.resume_request import in_its_folder, joined_request, more_epochs
+from trainer_host.session.run_folders import claim_folder, claim_named_folder, hold_folder, wanted_folder
+from trainer_host.session.run_record import FILE
 from trainer_host.session.torchrun_launcher import NAME as TORCHRUN
 from trainer_host.session.torchrun_launcher import TorchrunLauncher
 from trainer_host.session.working_engine import working_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from trainer_host.base.protocols import Launcher
-    from trainer_host.base.rank_failures import RankFailure
     from trainer_host.base.reporting import Reporter
-    from trainer_host.base.request import GivenValue, Request
+    from trainer_host.base.request import Request
+    from trainer_host.base.results import RunResult
     from trainer_host.engine.protocol import Engine, LiveRun
     from trainer_host.plugin.registry import Registry
-
-OF_LAUNCH = frozenset({"processes", "launcher", "max_restarts", "if_exists", "dry_run", "json", "settings_file"})
-"""Options that the process which launches has carried out itself."""
-HANDED_OVER = "launched"
-"""How a run ends here whose launcher has handed it to a scheduler."""
 
 
 def launch_if_asked(request: Request, registry: Registry, reporter: Reporter) -> RunResult | None:
@@ -63,7 +48,9 @@ def launch_if_asked(request: Request, registry: Registry, reporter: Reporter) ->
     Raises:
         TrainerError: For every cause that is expected; the message names the rank.
     """
-    asked = _Asked.of(request)
+    if is_rank(os.environ):
+        compare_with_ranks(request, reporter)
+    asked = LaunchRequest.of(request)
     if asked is None:
         return None
     try:
@@ -73,47 +60,9 @@ def launch_if_asked(request: Request, registry: Registry, reporter: Reporter) ->
 
 
 def preview_if_asked(request: Request, registry: Registry, reporter: Reporter) -> str | None:
-    """Return what the launcher would start; None for a run of this process. Nothing is started or written."""
-    asked = _Asked.of(request)
+    """Return what the launcher would start; None for a run of this process, or one that is finished."""
+    asked = LaunchRequest.of(request)
     return None if asked is None else _Launch(asked, registry, reporter).preview()
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What is asked of a launcher.
-
-    Attributes:
-        request: What was given, without the run that is resumed.
-        folder: The folder of that run.
-        processes: Processes to start.
-        device: The setting ``device``.
-        launcher: Its name.
-    """
-
-    request: Request
-    folder: Path | None
-    processes: int
-    device: Any
-    launcher: str
-
-    @classmethod
-    def of(cls, request: Request) -> _Asked | None:
-        """Return what is asked; None if one process is, or if this process is a rank itself."""
-        if is_rank(os.environ):
-            return None
-        rest, folder = split_resume(request, NullReporter())
-        given, settings = dict(rest.given), dict(rest.settings)
-        if folder is not None and (folder / FILE).exists():
-            recorded = RecordedRun.read(folder, rest).request
-            given, settings = {**recorded.given, **given}, {**recorded.settings, **settings}
-            if "device" in rest.settings and "processes" not in rest.given:
-                given.pop("processes", None)
-        device = settings["device"].value if "device" in settings else None
-        processes = given["processes"].value if "processes" in given else max(len(devices_of(device)), 1)
-        name = rest.options.launcher
-        if processes == 1 and len(devices_of(device)) < 2 and name in {None, TORCHRUN}:
-            return None
-        return cls(rest, folder, processes, device, name or TORCHRUN)
 
 
 @dataclass
@@ -126,47 +75,63 @@ class _Launch:
         reporter: Shows notes and warnings.
         devices: The device of each process.
         launcher: What starts them.
+        handed_over: Whether the launcher has left them to a scheduler.
     """
 
-    asked: _Asked
+    asked: LaunchRequest
     registry: Registry
     reporter: Reporter
     devices: tuple[str, ...] = ()
     launcher: Launcher = field(default_factory=TorchrunLauncher)
+    handed_over: bool = False
 
     def carry_out(self) -> RunResult | None:
         """Start the processes, wait for them, and return the outcome; None if the run is finished."""
         asked = self.asked
-        with working_engine(_recorded(asked), self.registry, self.reporter) as engine:
+        with working_engine(asked.of_run, self.registry, self.reporter) as engine:
             self.devices = self._devices(engine)
             folder = asked.folder
             if folder is None:
-                run = _repeatable(resolve(self._request(), self.registry, self.reporter, engine))
+                run = require_repeatable(resolve(self._request(), self.registry, self.reporter, engine))
                 self.launcher = self._launcher(run)
                 folder, is_new = self._claim(run)
                 if is_new:
-                    return self._start(run, folder, ("run", str(self._written(run, folder))), made=True)
-            return self._resume(folder, engine)
+                    with self._held(folder, made=True):
+                        return self._start(run, folder, ("run", str(self._written(run, folder))))
+            with self._held(folder):
+                return self._resume(folder, engine)
 
     def _resume(self, folder: Path, engine: Engine) -> RunResult | None:
+        if (run := self._resumed(folder, engine)) is None:
+            return None
+        self.launcher = self._launcher(run)
+        return self._start(run, folder, self._words_of_resume(folder))
+
+    def _resumed(self, folder: Path, engine: Engine) -> LiveRun | None:
+        """Return the run of a folder as it goes on; None if it is finished."""
         request = in_its_folder(self.asked.request)
         recorded = RecordedRun.read(folder, request)
         if recorded.is_finished and more_epochs(request, recorded, engine) is None:
             return None
         problems = setting_problems(request, self.registry, engine)
         known, _ = joined_request(request, recorded, engine, problems)
-        run = resolve(known, self.registry.without(known.off), self.reporter, engine)
-        self.launcher = self._launcher(run)
-        return self._start(run, folder, ("resume", str(folder), *_words(request.settings)))
+        return require_repeatable(resolve(known, self.registry.without(known.off), self.reporter, engine))
 
-    def preview(self) -> str:
-        """Return what the launcher would start."""
-        with working_engine(_recorded(self.asked), self.registry, self.reporter) as engine:
+    def _words_of_resume(self, folder: Path) -> tuple[str, ...]:
+        return ("resume", str(folder), *words_of(in_its_folder(self.asked.request).settings))
+
+    def preview(self) -> str | None:
+        """Return what the launcher would start; None if the run is finished."""
+        asked = self.asked
+        with working_engine(asked.of_run, self.registry, self.reporter) as engine:
             self.devices = self._devices(engine)
-            run = resolve(self._request(), self.registry, self.reporter, engine)
-            folder = Path.cwd() / "runs" / run.chain.name / str(run.resolved.settings.get("name") or "train")
-            words = ("run", str(folder / FOLDER / RUN_FILE))
-            return self._launcher(run).preview(self._context(run, folder, words))
+            if (folder := asked.folder) is not None:
+                run, words = self._resumed(folder, engine), self._words_of_resume(folder)
+            else:
+                run = require_repeatable(resolve(self._request(), self.registry, self.reporter, engine))
+                folder = wanted_folder(run.chain.name, run.resolved.settings, asked.request.options.if_exists)
+                words = ("run", str(folder / FOLDER / RUN_FILE))
+            return self._launcher(run).preview(self._context(run, folder, words)) if run is not None else None
 
     def _devices(self, engine: Engine) -> tuple[str, ...]:
         """Return the device of each process that is started here; those that the user names for other machines.
@@ -204,33 +169,56 @@ class _Launch:
     def _written(self, run: LiveRun, folder: Path) -> Path:
         """Write the run for its processes, and return the file."""
         shared = folder / FOLDER
-        shutil.rmtree(shared, ignore_errors=True)
-        shared.mkdir()
         kept = {key: run.repeats[key] for key in ("versions", "plugins", "dataset") if key in run.repeats}
         record = {**run.resolved.record(), **kept}
         atomic_write(shared / RUN_FILE, as_yaml({**run.resolved.content(), "record": record}).encode())
         return shared / RUN_FILE
 
-    def _start(self, run: LiveRun, folder: Path, words: tuple[str, ...], made: bool = False) -> RunResult:
-        launcher, shared = self.launcher, folder / FOLDER
-        ctx = self._context(run, folder, words)
-        shared.mkdir(exist_ok=True)
-        devices = f" on {', '.join(ctx.devices)}" if ctx.devices and ctx.devices[0] != "cpu" else ""
-        self.reporter.note(f"Starting {_processes(ctx)}{devices} ({self.asked.launcher}).")
-        handed_over = False
+    @contextmanager
+    def _held(self, folder: Path, made: bool = False) -> Iterator[None]:
+        """Keep other launchers away from a run, and remove at the end what its processes share, unless they still run.
+
+        Args:
+            folder: The folder of the run.
+            made: Whether it was made for this run.
+
+        Raises:
+            StorageError: If another launcher or another run holds it.
+        """
+        shared, ours = folder / FOLDER, False
         try:
-            code = launcher.launch(ctx)
-            if code == ExitCode.DONE:
-                recorded = RecordedRun.read(folder, self.asked.request) if (folder / FILE).exists() else None
-                handed_over = recorded is None or not recorded.is_finished
-                return self._result(run, folder, recorded)
-            raise self._error(code, folder, shared)
+            shared.mkdir(exist_ok=True)
+        except OSError as error:
+            what = f"cannot write to the run folder: {error.strerror}."
+            raise StorageError(Problem(what, "make it writable", str(folder))) from error
+        lock = FolderLock(shared, self.reporter.warn, shown=folder)
+        try:
+            hold_folder(folder, self.reporter).release()  # held by a run whose launcher does not wait for it
+            ours = True
+            clear(shared)
+            yield
         finally:
-            if not handed_over:
-                shutil.rmtree(shared, ignore_errors=True)
+            if ours and not self.handed_over:
+                clear(shared)
+            lock.release()
+            with suppress(OSError):  # not empty: handed over, or another launcher came
+                shared.rmdir()
                 if made:
-                    with suppress(OSError):  # not empty: the run had begun
-                        folder.rmdir()
+                    folder.rmdir()
+
+    def _start(self, run: LiveRun, folder: Path, words: tuple[str, ...]) -> RunResult:
+        ctx = self._context(run, folder, words)
+        devices = f" on {', '.join(ctx.devices)}" if ctx.devices and ctx.devices[0] != "cpu" else ""
+        self.reporter.note(
+            f"Starting {counted(ctx.processes, 'process', 'processes')}{devices} ({self.asked.launcher})."
+        )
+        before = record_of(folder)
+        code = self.launcher.launch(ctx)
+        if code != ExitCode.DONE:
+            raise error_of(code, folder, before, self.asked.request)
+        recorded = RecordedRun.read(folder, self.asked.request) if (folder / FILE).exists() else None
+        self.handed_over = recorded is None or not recorded.is_finished
+        return result_of(run, folder, recorded, self.asked.launcher)
 
     def _context(self, run: LiveRun, folder: Path, words: tuple[str, ...]) -> LaunchContext:
         asked = self.asked
@@ -241,7 +229,7 @@ class _Launch:
             processes=asked.processes,
             devices=self.devices,
             max_restarts=asked.request.options.max_restarts,
-            command=(sys.executable, "-m", "trainer_host", *words, *_flags(asked.request, words[0])),
+            command=asked.command(*words),
             environment={SHARED: str(folder / FOLDER), **quiet},
             reporter=self.reporter,
             options=run.chain.options,
@@ -260,90 +248,3 @@ class _Launch:
             raise SettingsError(replace(problem, fix="add the extension that brings it: --plugin NAME"))
         launcher: Launcher = found[name]
         return launcher
-
-    def _result(self, run: LiveRun, folder: Path, recorded: RecordedRun | None) -> RunResult:
-        if recorded is not None and recorded.is_finished:
-            return replace(recorded.result(), nothing_done=False)
-        ending = Ending(HANDED_OVER, f"handed over to {self.asked.launcher}")
-        return RunResult(run.chain.name, folder, None, None, 0, {}, ending=ending)
-
-    def _error(self, code: int, folder: Path, shared: Path) -> TrainerError:
-        """Return the error of a run whose processes failed or were stopped."""
-        failures = failures_in(shared)
-        first = next((one for one in failures if not one.is_consequence), None)
-        if code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED} and first is None:
-            return _stopped(code, failures)
-        failure = root_cause(failures)
-        error = failure.as_error() if failure is not None else RankError(Problem("the processes of the run failed."))
-        error.exit_code = ExitCode(code) if code in ExitCode._value2member_map_ else ExitCode.RANK
-        if not (folder / FILE).exists():
-            return error
-        with suppress(TrainerError, OSError):  # such as a full disk: the error itself is what counts
-            record_failure(folder, "loss not finite" if isinstance(error, LossError) else "failed", str(error))
-        if RecordedRun.read(folder, self.asked.request).state_entries:
-            command = shlex.join(["trainer", "resume", display_path(folder)])
-            error.details |= {"save_dir": str(folder), "resume": command}
-            if isinstance(error, RankError):
-                error.problems = tuple(replace(problem, fix=command) for problem in error.problems)
-        return error
-
-
-def _processes(ctx: LaunchContext) -> str:
-    return f"{ctx.processes} processes" if ctx.processes > 1 else "1 process"
-
-
-def _repeatable(run: LiveRun) -> LiveRun:
-    """Refuse a run that no other process can make again.
-
-    Raises:
-        SettingsError: If it is one.
-    """
-    if run.resolved.objects:
-        names = ", ".join(run.resolved.objects)
-        what = f"{names} was given as an object, which other processes cannot make again."
-        raise SettingsError(Problem(what, "name an installed plugin or a Python file"))
-    return run
-
-
-def _stopped(code: int, failures: list[RankFailure]) -> StoppedError:
-    """Return the error of a run that was stopped, as its first rank has it."""
-    name = "SIGTERM" if code == ExitCode.TERMINATED else "SIGINT"
-    first = next((one for one in failures if one.rank == 0 and one.problems), None)
-    if first is None:
-        return StoppedError(f"stopped by {name}: before training began.", terminated=name == "SIGTERM")
-    problems = [Problem(**one) for one in first.problems]
-    # A second signal reaches the ranks as SIGTERM, whichever it was.
-    same = [replace(one, message=one.message.replace("by SIGTERM", f"by {name}")) for one in problems]
-    error = StoppedError(*same, terminated=name == "SIGTERM")
-    error.details |= first.details
-    return error
-
-
-def _recorded(asked: _Asked) -> Request:
-    """Return the request of the run that is resumed; a new run's own."""
-    if asked.folder is None or not (asked.folder / FILE).exists():
-        return asked.request
-    return RecordedRun.read(asked.folder, asked.request).request
-
-
-def _words(settings: Mapping[str, GivenValue]) -> Iterator[str]:
-    """Yield settings as a command takes them."""
-    for key, one in settings.items():
-        value = ",".join(map(str, one.value)) if isinstance(one.value, (list, tuple)) else one.value
-        yield f"{key}={value}"
-
-
-def _flags(request: Request, command: str) -> Iterator[str]:
-    """Yield the options of a request that its processes need on their command lines."""
-    for name, option in declared(command).items():
-        kept = name not in OF_LAUNCH and (command == "resume" or not option.recorded)
-        if name not in request.given or not kept or not option.flag.startswith("--"):
-            continue
-        value = request.given[name].value
-        if name == "plugins" and command == "run":
-            continue  # they are in the file
-        if option.is_switch:
-            yield from [option.flag] if value else [option.off_flag] if option.off_flag else []
-        else:
-            for one in value if isinstance(value, tuple) else (value,):
-                yield from (option.flag, str(option.as_data(one)))

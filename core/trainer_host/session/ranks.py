@@ -1,4 +1,4 @@
-"""The processes of a run in its session: the first one decides and writes, the others follow it."""
+"""The processes of a run in its session: the first resolves the run and writes, the others train it too."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from multiprocessing.util import register_after_fork
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,8 +20,8 @@ from trainer_host.base.reporting import NullReporter, RankReporter
 from trainer_host.base.request import part_of
 from trainer_host.base.resolved_run import ResolvedRun
 from trainer_host.base.results import Ending, RunResult, StartingWeights
-from trainer_host.base.signals import StopRequest, unhandled
-from trainer_host.engine.error_translation import blamed
+from trainer_host.base.signals import StopRequest, outlive_a_signal, unhandled
+from trainer_host.engine.error_translation import blamed, known_error
 from trainer_host.engine.process_group import SingleProcess, join
 from trainer_host.engine.rank_devices import device_of_rank
 from trainer_host.engine.resumption import Resumption
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from trainer_host.plugin.registry import Registry
 
 TIMEOUT = timedelta(hours=6)
-"""How long a rank waits for the others: the first one may read a large dataset meanwhile."""
-PLAN, DATASET = "plan", "dataset"
+"""How long a rank waits for the others once all have started: the first one may read a large dataset meanwhile."""
+RESOLVED_RUN, DATASET = "run", "dataset"
 LOST = re.compile(
     r"gloo|nccl|connectFullMesh|[Cc]onnection (?:closed|reset|refused)|[Bb]roken pipe|TCPStore|DistStoreError", re.ASCII
 )
@@ -50,35 +51,35 @@ SOURCE = re.compile(r"^\[[^\]]*\] ")
 
 
 @dataclass
-class Crew:
-    """The processes of a run, as the first one leads them.
+class RankGroup:
+    """The processes of a run, and what the first one has sent to the others.
 
     Attributes:
         group: The processes.
-        told: What the others know: nothing, the plan, or that the dataset was read.
+        sent: What the others know: nothing, the resolved run, or that the dataset was read.
     """
 
     group: ProcessGroup
-    told: tuple[str, ...] = ()
+    sent: tuple[str, ...] = ()
 
-    def tell(self, what: str, value: Any = True) -> None:
-        """Have the others go on with a value; they wait for it."""
-        self.told = (*self.told, what)
+    def broadcast(self, what: str, value: Any = True) -> None:
+        """Send a value to the others, which wait for it."""
+        self.sent = (*self.sent, what)
         self.group.broadcast(value)
 
     @contextmanager
-    def leading(self) -> Iterator[Crew]:
+    def failures_sent(self) -> Iterator[RankGroup]:
         """Have the others end when this process fails while they wait for it."""
         try:
             yield self
         except BaseException:
-            if self.group.ranks.world_size > 1 and DATASET not in self.told:
+            if self.group.ranks.world_size > 1 and DATASET not in self.sent:
                 with suppress(Exception):  # they may be gone
                     self.group.broadcast(None)
             raise
 
-    def wait(self) -> Any:
-        """Return the value that the first process tells.
+    def receive(self) -> Any:
+        """Return the value that the first process sends.
 
         Raises:
             RankError: If it failed.
@@ -86,7 +87,7 @@ class Crew:
         with unhandled():  # a process that waits has nothing to save
             value = self.group.broadcast(None)
         if value is None:
-            raise RankError(Problem("rank 0 failed before the training began."))
+            raise RankError(Problem("rank 0 failed before the training began.", "see its message"))
         return value
 
 
@@ -105,8 +106,6 @@ def joined(device: Any) -> Iterator[ProcessGroup]:
         yield SingleProcess()
         return
     os.environ.update(rank_variables(os.environ))
-    if (launched := LaunchedRank.of(os.environ)) is not None:
-        launched.enter(ranks.rank)
     with peers_watched(ranks), ExitStack() as stack:
         with unhandled():
             group = stack.enter_context(join(ranks, device_of_rank(device, ranks), TIMEOUT))
@@ -127,25 +126,44 @@ def peers_watched(ranks: Ranks) -> Iterator[None]:
     except Exception as error:
         if ranks.world_size == 1:
             raise
-        if type(error).__module__.startswith("torch") or (
-            isinstance(error, (RuntimeError, OSError)) and LOST.search(str(error))
-        ):
-            said = SOURCE.sub("", str(error)).partition("\n")[0].partition(". ")[0] or type(error).__name__
-            what = f"the connection to another process of the run was lost ({said.rstrip('.')})."
-            raise RankError(Problem(what, "see the message of the process that failed")) from error
-        raise
+        if (known := known_error(error)) is not None:
+            raise known from error
+        if not is_lost_connection(error):
+            raise
+        said = SOURCE.sub("", str(error)).partition("\n")[0].partition(". ")[0] or type(error).__name__
+        what = f"the connection to another process of the run was lost ({said.rstrip('.')})."
+        raise RankError(Problem(what, "see the message of the process that failed")) from error
 
 
-def share_plan(crew: Crew, run: LiveRun, folder: Path, entries: Sequence[StateEntry]) -> LiveRun:
-    """Tell the others what to do, and return the run with its processes."""
-    group = crew.group
+def is_lost_connection(error: BaseException) -> bool:
+    """Return whether an error says that torch has lost another process.
+
+    A plugin, a tracker or the system may have lost a connection of its own: torch's errors without a class of their
+    own count only if its package for processes raised them.
+    """
+    from torch import distributed
+
+    if isinstance(error, distributed.DistError):
+        return True
+    if not isinstance(error, (RuntimeError, OSError)) or not LOST.search(str(error)):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return f"{name}.".startswith("torch.distributed.")
+
+
+def share_run(ranks: RankGroup, run: LiveRun, folder: Path, entries: Sequence[StateEntry]) -> LiveRun:
+    """Send the run to the others, and return it with its processes."""
+    group = ranks.group
     if run.options.processes != group.ranks.world_size:  # such as one that torchrun started
         options = replace(run.resolved.options, processes=group.ranks.world_size)
         run = replace(run, resolved=run.resolved.model_copy(update={"options": options}))
     if group.ranks.world_size == 1:
         return run
-    plan = {"run": run.resolved.text(), "folder": str(folder), "states": [one.as_data() for one in entries]}
-    crew.tell(PLAN, plan)
+    sent = {"run": run.resolved.text(), "folder": str(folder), "states": [one.as_data() for one in entries]}
+    ranks.broadcast(RESOLVED_RUN, sent)
     return replace(run, group=group)
 
 
@@ -156,14 +174,14 @@ def note_other_number(recorded: int, group: ProcessGroup, reporter: Reporter) ->
         reporter.note(f"Changed: processes={recorded} -> {now} (sums are rounded in another order).")
 
 
-def follow(
+def train_as_rank(
     group: ProcessGroup,
     request: Request,
     registry: Registry,
     stop: StopRequest,
     prepared: Callable[[LiveRun], AbstractContextManager[None]],
 ) -> RunResult:
-    """Train as the first rank says, and return the outcome that it has.
+    """Train the run that the first rank has resolved, and return its outcome.
 
     Args:
         group: The processes.
@@ -172,42 +190,41 @@ def follow(
         stop: Whether it is to end early.
         prepared: Prepares the engine of the run.
     """
-    crew = Crew(group)
-    plan = crew.wait()
-    if "result" in plan:
+    ranks = RankGroup(group)
+    sent = ranks.receive()
+    if "result" in sent:
         group.barrier()
-        return _result(plan["result"])
-    run = replace(_run_of(plan["run"], registry.without(request.off)), group=group)
-    folder, entries = Path(plan["folder"]), tuple(map(StateEntry.of_data, plan["states"]))
+        return _result(sent["result"])
+    run = replace(_run_of(sent["run"], registry.without(request.off)), group=group)
+    folder, entries = Path(sent["folder"]), tuple(map(StateEntry.of_data, sent["states"]))
     found = StateFiles(folder / "weights").newest(entries) if entries else None
     if entries and found is None:
-        raise StorageError(
-            Problem("this process cannot read the state of the run.", "share the run folder", str(folder))
-        )
+        what = f"rank {group.ranks.rank} cannot read the state in {folder / 'weights'}."
+        raise StorageError(Problem(what, "put the run folder on storage that all machines share"))
     resumption = Resumption(*found) if found is not None else None
     with prepared(run):
         training = run.engine.training(run, folder, NullReporter(), stop, resumption)
-        crew.wait()  # for the dataset, which is in the cache then
+        ranks.receive()  # for the dataset, which is in the cache then
         with blamed(run.chain.manager, run.engine), peers_watched(group.ranks):
             training.prepare()
             outcome = training.train()
         if outcome.interrupted:
             stop.over = True
-            raise stop.error("rank 0 saves the state")
+            raise stop.error("rank 0 saves the state", by_all=True)
         final = group.broadcast(None)
         group.barrier()
     return _result(final)
 
 
-def finish(crew: Crew, result: RunResult) -> None:
+def finish(ranks: RankGroup, result: RunResult) -> None:
     """Give the others the outcome, and wait until they have it."""
-    if crew.group.ranks.world_size == 1:
+    if ranks.group.ranks.world_size == 1:
         return
-    if PLAN in crew.told:
-        crew.group.broadcast(result.as_json())
+    if RESOLVED_RUN in ranks.sent:
+        ranks.group.broadcast(result.as_json())
     else:  # there was nothing to do
-        crew.tell(PLAN, {"result": result.as_json()})
-    crew.group.barrier()
+        ranks.broadcast(RESOLVED_RUN, {"result": result.as_json()})
+    ranks.group.barrier()
 
 
 def _result(final: Mapping[str, Any]) -> RunResult:
@@ -252,7 +269,7 @@ def with_recorded_origins(request: Request) -> Request:
 
 
 def stop_request(reporter: Reporter) -> StopRequest:
-    """Return the request by signal to end the run, which tells people that the run waits for its state.
+    """Return the request by signal to end the run, which says that the run waits for its state.
 
     A launcher ends the others by SIGTERM if one rank fails, which is not what anybody asked for.
     """
@@ -263,6 +280,9 @@ def stop_request(reporter: Reporter) -> StopRequest:
             reporter.note(text)
 
     stop = StopRequest(notify=notify)
+    if launched is not None and launched.is_reported:  # a scheduler may signal all processes, and its launcher too
+        stop.insists = lambda: launched.ends_at_once
+    register_after_fork(stop, outlive_a_signal)
     return stop
 
 

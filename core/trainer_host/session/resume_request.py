@@ -159,7 +159,10 @@ def _other_names(name: str, one: GivenValue, run: RecordedRun) -> Iterator[Probl
 
 
 def _refused_plugin_options(asked: Request, run: RecordedRun) -> Iterator[Problem]:
+    launcher = asked.options.launcher
     for plugin, values in asked.plugin_options.items():
+        if launcher is not None and name_of(plugin) == name_of(launcher):
+            continue  # how the processes are started is not part of the run
         recorded = run.request.plugin_options.get(plugin, {})
         for key, value in values.items():
             if plain(recorded.get(key)) != plain(value):

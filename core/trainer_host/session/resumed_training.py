@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from trainer_host.base.errors import Problem, SettingsError
 from trainer_host.base.folder_lock import FILE as LOCK
-from trainer_host.base.rank_failures import FOLDER as RANKS
+from trainer_host.base.rank_folder import FOLDER as RANKS
 from trainer_host.engine.resumption import Resumption
 from trainer_host.session.opening import objects_of, refuse_absent_objects
-from trainer_host.session.ranks import note_other_number, share_plan
+from trainer_host.session.ranks import note_other_number, share_run
 from trainer_host.session.recorded_environment import differences
 from trainer_host.session.recorded_run import RecordedRun
 from trainer_host.session.resolution import resolve, setting_problems
@@ -26,35 +26,25 @@ if TYPE_CHECKING:
     from trainer_host.base.reporting import Reporter
     from trainer_host.base.request import Request
     from trainer_host.base.results import RunResult
-    from trainer_host.base.signals import StopRequest
-    from trainer_host.engine.protocol import Engine
     from trainer_host.engine.state_files import StateFiles
-    from trainer_host.plugin.registry import Registry
-    from trainer_host.session.ranks import Crew
+    from trainer_host.session.session_context import SessionContext
 
 
-def resume(
-    folder: Path,
-    request: Request,
-    registry: Registry,
-    reporter: Reporter,
-    stop: StopRequest,
-    engine: Engine,
-    crew: Crew,
-) -> RunResult:
+def resume(folder: Path, request: Request, context: SessionContext) -> RunResult:
     """Go on with the run of a folder; a finished one is left as it is.
 
     Raises:
         SettingsError: If it cannot go on with what the user asks for.
     """
+    registry, reporter, engine = context.registry, context.reporter, context.engine
     lock = hold_folder(folder, reporter)
     try:
         if _is_unused(folder):
             run = resolve(request, registry, reporter, engine)
             with prepared_for(run, engine, reporter):
-                run = share_plan(crew, run, folder, ())
+                run = share_run(context.ranks, run, folder, ())
                 record = RunRecord(folder, run.resolved)
-                return TrainingWork(run, folder, record, reporter, stop, lock, crew=crew).carry_out()
+                return TrainingWork(run, folder, record, context, lock).carry_out()
         recorded = RecordedRun.read(folder, request)
         more = more_epochs(request, recorded, engine)
         joined, changed = joined_request(request, recorded, engine, setting_problems(request, registry, engine))
@@ -70,13 +60,13 @@ def resume(
         found = differences(run)
         accept(found, request.options.allow, reporter)
         announce(recorded, state, run.resolved.settings.get("epochs"), changed, reporter)
-        note_other_number(recorded.request.options.processes, crew.group, reporter)
-        run = share_plan(crew, run, folder, (state.entry,) if state else ())
+        note_other_number(recorded.request.options.processes, context.ranks.group, reporter)
+        run = share_run(context.ranks, run, folder, (state.entry,) if state else ())
         record.resolved = run.resolved
         before = {each.name for each in folder.iterdir()}
         resumed = Resumed(state, [*changed, *found], request.options.allow)
         with prepared_for(run, engine, reporter):
-            return TrainingWork(run, folder, record, reporter, stop, lock, before, resumed, crew=crew).carry_out()
+            return TrainingWork(run, folder, record, context, lock, before, resumed).carry_out()
     finally:
         lock.release()
 

@@ -51,6 +51,26 @@ def claim_folder(task: str, settings: Mapping[str, Any], name: str = "train", ma
     raise SettingsError(Problem(f"there are {MOST_RUNS} runs named {wanted}.", "give another name=NAME"))
 
 
+def wanted_folder(task: str, settings: Mapping[str, Any], if_exists: str | None = None) -> Path:
+    """Return the folder that a run would have, without making it.
+
+    Args:
+        task: The task's name.
+        settings: As for `claim_folder`.
+        if_exists: How to handle a folder that exists; None or ``new`` for a number behind the name.
+
+    Raises:
+        SettingsError: If the name leads out of the project's folder, or the project is that of an unknown user.
+    """
+    if settings.get("save_dir"):
+        return Path(os.path.expanduser(str(settings["save_dir"]))).resolve()  # noqa: PTH111
+    base, wanted = _named(task, settings, "train")
+    names = (wanted if number == 1 else f"{wanted}{number}" for number in range(1, MOST_RUNS))
+    numbered = not settings.get("exist_ok") and if_exists in {None, "new"}
+    folder = next((base / name for name in names if not (base / name).exists()), base) if numbered else base / wanted
+    return folder.resolve()
+
+
 def _named(task: str, settings: Mapping[str, Any], name: str) -> tuple[Path, str]:
     """Return the folder of the project, and the name in it."""
     base = project_folder(task, str(settings.get("project") or ""))

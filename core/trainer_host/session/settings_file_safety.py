@@ -26,6 +26,8 @@ ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 """Beginning of an address; the engine takes one with a single slash too. One letter is a drive of Windows."""
 FETCHED = (".ndjson",)
 """Datasets that are lists of addresses."""
+OF_LAUNCHERS = {"slurm": ("setup", "sbatch"), "ray": ("address", "storage_path")}
+"""Options of launchers with commands of a shell, files to write, and addresses to send the run to."""
 
 
 def vetted(file_request: Request, asked: Request) -> Request:
@@ -50,6 +52,7 @@ def vetted(file_request: Request, asked: Request) -> Request:
     problems = [_plugin_file(p, file) for p in foreign]
     problems += _addresses(own, file)
     problems += _folders(own, {**own, **asked.values}, file)
+    problems += _launching(file_request, asked, file)
     if problems:
         raise UnsafeError(*problems)
     options = dict(file_request.plugin_options)
@@ -87,6 +90,23 @@ def _addresses(settings: dict[str, Any], file: Path) -> Iterator[Problem]:
         if remote or (key == "data" and any(t.lower().endswith(FETCHED) for t in texts)):
             what = f"{key}: {value} would be fetched from a network, and only the settings file asks for it."
             yield Problem(what, f"if you trust it, add {shlex.quote(f'{key}={value}')}", str(file))
+
+
+def _launching(file_request: Request, asked: Request, file: Path) -> Iterator[Problem]:
+    """Yield the options of the launcher that the user has to name: the file may be somebody else's."""
+    launcher = asked.options.launcher or ""
+    values, named = (one.plugin_options.get(launcher, {}) for one in (file_request, asked))
+    for key in OF_LAUNCHERS.get(launcher, ()):
+        if values.get(key) and key not in named:
+            word = f"{launcher}.{key}={_word(values[key])}"
+            what = f"{word} is asked for by the settings file alone, and may run commands or send the run elsewhere."
+            yield Problem(what, f"if you trust it, add {shlex.quote(word)}", str(file))
+
+
+def _word(value: Any) -> str:
+    """Return the value of an option as the command takes it."""
+    one = isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str)
+    return str(value[0] if one else list(value) if isinstance(value, tuple) else value)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shlex
 import signal
 import tempfile
+import threading
+import time
 import uuid
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.errors import ExitCode
-from trainer_host.base.launched_rank import PARENT, end_ranks, signal_ranks
+from trainer_host.base.launched_rank import PARENT, processes_in, send
 from trainer_host.base.rank_failures import RankFailure, clear_failures, failures_in, leave_failure, root_cause
-from trainer_host.base.signals import SAVING, STOPPING, handled_by
+from trainer_host.base.rank_folder import AT_ONCE, entered_in
+from trainer_host.base.signals import SAVING, handled_by
 from trainer_host.base.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from trainer_host.base.process_identity import Process
     from trainer_host.base.protocols import LaunchContext
 
 NAME = "torchrun"
 STOP_S = 600
-"""Seconds that the processes have to save the state after a signal."""
+"""Seconds that torchrun waits for the other processes after one has failed: the first may be saving a state."""
 END_S = 10.0
 """Seconds that they have after a second one."""
+PAUSE_S = 0.1
+"""Seconds between two looks for processes that have not got a signal."""
 HOST = "127.0.0.1"
 
 
@@ -55,7 +63,7 @@ class TorchrunLauncher:
 
 def _attempt(ctx: LaunchContext, shared: Path, logs: str) -> tuple[int, RankFailure | None]:
     """Start the processes once; return an exit code, and the failure if there was one, which is left in the folder."""
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
@@ -70,36 +78,80 @@ def _attempt(ctx: LaunchContext, shared: Path, logs: str) -> tuple[int, RankFail
         max_restarts=0,  # restarts are ours, each with a store of its own, and not after every error
         monitor_interval=0.1,
         logs_specs=DefaultLogsSpecs(log_dir=logs),
-        signals_to_handle=",".join(signal.Signals(number).name for number in STOPPING),
+        signals_to_handle="",  # none: torchrun would send them to the workers of loaders too
         shutdown_timeout=STOP_S,
     )
     codes: dict[int, int] = {}
+    ended: dict[int, float] = {}
     program, *words = ctx.command
-
-    def stop(number: int, _: Any) -> None:
-        raise SignalException("stopped", sigval=signal.Signals(number))
-
-    # torchrun puts its own handlers in place of `stop`. Signals that save the state are passed on.
-    with handled_by(lambda number, _: signal_ranks(shared, number), SAVING), handled_by(stop):
+    with _Signals(shared) as signals:
         try:
             launch_agent(config, program, words)
         except ChildFailedError as error:
             codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        except SignalException as error:
-            return _stopped(shared, error.sigval)
-    failure = root_cause(failures_in(shared), codes)
-    if failure is None or not codes:
+            ended = {rank: failure.timestamp + 1.0 for rank, failure in error.failures.items()}  # in whole seconds
+    failure = root_cause(failures_in(shared), codes, ended)
+    if failure is None:
         return int(ExitCode.DONE), None
+    if signals.stopping and (failure.is_consequence or not failure.kind):
+        return 128 + signals.stopping[0], None
     leave_failure(shared, failure)
-    return int(failure.as_error().exit_code), failure
+    return int(failure.as_error().exit_code), None if signals.stopping else failure
 
 
-def _stopped(shared: Path, number: int) -> tuple[int, None]:
-    """End what is left of the processes: nothing, unless a second signal came while torchrun waited for them."""
-    with handled_by(signal.SIG_IGN):
-        signal_ranks(shared, number)
-        end_ranks(shared, END_S)
-    return 128 + number, None
+class _Signals:
+    """Signals to this process, passed on to its ranks while the context lasts.
+
+    Each rank gets a request to stop once, also one that starts only then, and a second request if there was one; who
+    is still there some seconds later is killed.
+
+    Args:
+        shared: The folder that the ranks share.
+
+    Attributes:
+        stopping: The signals that ask to stop.
+    """
+
+    def __init__(self, shared: Path) -> None:
+        self.shared = shared
+        self.stopping: list[int] = []
+        self._stack = ExitStack()
+        self._over = threading.Event()
+
+    def __enter__(self) -> _Signals:
+        self._stack.enter_context(handled_by(self._save, SAVING))
+        self._stack.enter_context(handled_by(self._stop))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._stack.close()
+
+    def _save(self, number: int, _: Any) -> None:
+        for process in entered_in(self.shared):  # others may not be ready for it
+            send(process, number)
+
+    def _stop(self, number: int, _: Any) -> None:
+        self.stopping.append(number)
+        if len(self.stopping) == 1:
+            threading.Thread(target=self._pass_on, name="signals-to-ranks", daemon=True).start()
+
+    def _pass_on(self) -> None:
+        sent: Counter[Process] = Counter()
+        kill_at = math.inf
+        while not self._over.is_set():
+            wanted = min(len(self.stopping), 2)
+            if wanted == 2:
+                with suppress(OSError):  # then they are killed
+                    (self.shared / AT_ONCE).touch()
+                kill_at = min(kill_at, time.monotonic() + END_S)
+            for process in processes_in(self.shared):
+                if time.monotonic() > kill_at:
+                    send(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+                elif sent[process] < wanted:
+                    send(process, self.stopping[sent[process]])
+                    sent[process] += 1
+            self._over.wait(PAUSE_S)
 
 
 @contextmanager

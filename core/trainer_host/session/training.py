@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainer_host.base.launched_rank import LaunchedRank
+from trainer_host.base.ranks import ranks_of_environment
 from trainer_host.base.reporting import NullReporter
-from trainer_host.engine.process_group import SingleProcess
 from trainer_host.session.launching import launch_if_asked
 from trainer_host.session.ranks import (
-    Crew,
+    RankGroup,
     finish,
-    follow,
     joined,
     reporter_of_rank,
-    share_plan,
+    share_run,
     stop_request,
+    train_as_rank,
     with_recorded_origins,
 )
 from trainer_host.session.recorded_environment import differences, report
@@ -26,6 +27,7 @@ from trainer_host.session.resume_request import in_its_folder, joined_request, s
 from trainer_host.session.resumed_training import resume
 from trainer_host.session.run_folders import claim_folder, claim_named_folder, hold_folder
 from trainer_host.session.run_record import FILE, RunRecord
+from trainer_host.session.session_context import SessionContext
 from trainer_host.session.training_work import TrainingWork
 from trainer_host.session.working_engine import prepared_for, working_engine
 
@@ -36,8 +38,7 @@ if TYPE_CHECKING:
     from trainer_host.base.request import Request
     from trainer_host.base.resolved_run import ResolvedRun
     from trainer_host.base.results import RunResult
-    from trainer_host.base.signals import StopRequest
-    from trainer_host.engine.protocol import Engine, LiveRun
+    from trainer_host.engine.protocol import LiveRun
     from trainer_host.plugin.registry import Registry
 
 
@@ -47,6 +48,8 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
     Raises:
         TrainerError: For every cause that is expected.
     """
+    if (rank := LaunchedRank.of(os.environ)) is not None:
+        rank.enter(ranks_of_environment(os.environ).rank)
     if (launched := launch_if_asked(request, registry, reporter)) is not None:
         return launched
     reporter = reporter_of_rank(reporter)
@@ -57,35 +60,30 @@ def run(request: Request, registry: Registry, reporter: Reporter) -> RunResult:
         device = {**known.values, **request.values}.get("device")
         with working_engine(known, registry, reporter) as engine, stop.listening(), joined(device) as group:
             if not group.ranks.is_first:
-                return follow(group, request, registry, stop, lambda run: prepared_for(run, engine, reporter))
-            with Crew(group).leading() as crew:
-                result = _lead(folder, request, registry, reporter, stop, engine, crew)
-            finish(crew, result)
+                return train_as_rank(group, request, registry, stop, lambda run: prepared_for(run, engine, reporter))
+            with RankGroup(group).failures_sent() as ranks:
+                result = _lead(folder, request, SessionContext(registry, reporter, stop, engine, ranks))
+            finish(ranks, result)
+            if rank is not None:
+                rank.leave()
             return result
     finally:
         reporter.close()
 
 
-def _lead(
-    folder: Path | None,
-    request: Request,
-    registry: Registry,
-    reporter: Reporter,
-    stop: StopRequest,
-    engine: Engine,
-    crew: Crew,
-) -> RunResult:
+def _lead(folder: Path | None, request: Request, context: SessionContext) -> RunResult:
     """Train as the first process of a run, or its only one."""
     rank = LaunchedRank.of(os.environ)
     if rank is not None and folder is None and rank.has_begun:
         folder, request = rank.run_folder, in_its_folder(request)
     if folder is not None:
-        return resume(folder, request, registry, reporter, stop, engine, crew)
-    run = resolve(request, registry, reporter if rank is None else NullReporter(), engine)
-    with prepared_for(run, engine, reporter):
+        return resume(folder, request, context)
+    reporter = context.reporter if rank is None else NullReporter()
+    run = resolve(request, context.registry, reporter, context.engine)
+    with prepared_for(run, context.engine, context.reporter):
         if rank is not None:
-            return _train_in(rank.run_folder, run, reporter, stop, crew)
-        return begin(run, request, registry, reporter, stop, crew)
+            return _train_in(rank.run_folder, run, context)
+        return begin(run, request, context)
 
 
 def resolve_only(request: Request, registry: Registry, reporter: Reporter) -> ResolvedRun:
@@ -101,39 +99,25 @@ def resolve_only(request: Request, registry: Registry, reporter: Reporter) -> Re
         return run.resolved
 
 
-def begin(
-    run: LiveRun,
-    request: Request,
-    registry: Registry,
-    reporter: Reporter,
-    stop: StopRequest,
-    crew: Crew | None = None,
-) -> RunResult:
+def begin(run: LiveRun, request: Request, context: SessionContext) -> RunResult:
     """Train in the folder that the request chooses, or go on with the run that is in it."""
-    crew = crew or Crew(SingleProcess())
-    if_exists = request.options.if_exists
+    if_exists, settings = request.options.if_exists, run.resolved.settings
     if if_exists is None or if_exists == "new":
-        return train(run, reporter, stop, crew)
-    folder, is_new = claim_named_folder(run.chain.name, run.resolved.settings, if_exists)
+        return _train_in(claim_folder(run.chain.name, settings), run, context)
+    folder, is_new = claim_named_folder(run.chain.name, settings, if_exists)
     if is_new:
-        return _train_in(folder, run, reporter, stop, crew)
-    return resume(folder, in_its_folder(request), registry, reporter, stop, run.engine, crew)
+        return _train_in(folder, run, context)
+    return resume(folder, in_its_folder(request), replace(context, engine=run.engine))
 
 
-def train(run: LiveRun, reporter: Reporter, stop: StopRequest, crew: Crew | None = None) -> RunResult:
-    """Train in a new folder, which holds the record of the run."""
-    crew = crew or Crew(SingleProcess())
-    return _train_in(claim_folder(run.chain.name, run.resolved.settings), run, reporter, stop, crew)
-
-
-def _train_in(folder: Path, run: LiveRun, reporter: Reporter, stop: StopRequest, crew: Crew) -> RunResult:
+def _train_in(folder: Path, run: LiveRun, context: SessionContext) -> RunResult:
     """Train in a folder, which holds the record of the run."""
     before = {entry.name for entry in folder.iterdir()}
-    lock = hold_folder(folder, reporter)
+    lock = hold_folder(folder, context.reporter)
     try:
-        run = share_plan(crew, run, folder, ())
+        run = share_run(context.ranks, run, folder, ())
         record = RunRecord(folder, run.resolved)
-        return TrainingWork(run, folder, record, reporter, stop, lock, before, crew=crew).carry_out()
+        return TrainingWork(run, folder, record, context, lock, before).carry_out()
     finally:
         lock.release()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.atomic_io import display_path
@@ -23,9 +23,8 @@ from trainer_host.base.findings import DatasetError
 from trainer_host.base.launched_rank import LaunchedRank
 from trainer_host.base.results import RunResult, UnreadableImage
 from trainer_host.engine.error_translation import blamed, known_error
-from trainer_host.engine.process_group import SingleProcess
 from trainer_host.engine.state_files import StateEntry
-from trainer_host.session.ranks import DATASET, Crew, peers_watched
+from trainer_host.session.ranks import DATASET, peers_watched
 from trainer_host.session.recorded_environment import differences, report
 from trainer_host.session.resume_messages import accept, as_data, position
 from trainer_host.session.run_record import FILE, RunRecord
@@ -35,12 +34,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer_host.base.folder_lock import FolderLock
-    from trainer_host.base.reporting import Reporter
     from trainer_host.base.results import TrainingOutcome
-    from trainer_host.base.signals import StopRequest
     from trainer_host.engine.protocol import LiveRun, Training
     from trainer_host.engine.resumption import Resumption
     from trainer_host.session.recorded_environment import Difference
+    from trainer_host.session.session_context import SessionContext
 
 PICTURES = 6
 FACTS = (
@@ -77,30 +75,28 @@ class TrainingWork:
         run: What it does.
         save_dir: Its folder.
         record: Its record.
-        reporter: Shows the progress.
-        stop: Whether it is to end early.
+        context: The session that it is part of.
         lock: The lock of the folder.
         before: Names of what was in the folder before.
         resumed: What it is resumed from; None for a new run.
         began: Whether it has trained.
-        crew: The processes that carry it out.
     """
 
     run: LiveRun
     save_dir: Path
     record: RunRecord
-    reporter: Reporter
-    stop: StopRequest
+    context: SessionContext
     lock: FolderLock
     before: Collection[str] = frozenset()
     resumed: Resumed | None = None
     began: bool = False
-    crew: Crew = field(default_factory=lambda: Crew(SingleProcess()))
 
     def carry_out(self) -> RunResult:
         """Train, and return the outcome."""
         state = self.resumed.state if self.resumed is not None else None
-        training = self.run.engine.training(self.run, self.save_dir, self.reporter, self.stop, state, self.record)
+        training = self.run.engine.training(
+            self.run, self.save_dir, self.context.reporter, self.context.stop, state, self.record
+        )
         try:
             outcome = self.train(training)
             predictions = self.picture(outcome)
@@ -124,7 +120,7 @@ class TrainingWork:
             return
         known = resumed.differences
         found = [one for one in differences(self.run, dataset) if one not in known]
-        accept(found, resumed.allowed, self.reporter)
+        accept(found, resumed.allowed, self.context.reporter)
         self.record.resume(resumed.entry, [*known, *found])
         if resumed.entry is None:  # rows of a run that saved no state
             (self.save_dir / self.run.engine.results_file).unlink(missing_ok=True)
@@ -138,26 +134,26 @@ class TrainingWork:
         chain = self.run.chain
         with blamed(chain.manager, self.run.engine):
             dataset = training.prepare()
-            self.crew.tell(DATASET)
+            self.context.ranks.broadcast(DATASET)
             self.record.read(dataset)
             if self.resumed is None:
-                report(differences(self.run, dataset), self.run, self.reporter)
+                report(differences(self.run, dataset), self.run, self.context.reporter)
             self.resume(dataset)
             extensions = ", ".join(m.record.name for m in chain.extensions)
             also = f" with {extensions}" if extensions else ""
-            self.reporter.note(f"Training {chain.name}{also} {training.describe()}.")
+            self.context.reporter.note(f"Training {chain.name}{also} {training.describe()}.")
             for warning in training.warnings():
-                self.reporter.warn(warning)
+                self.context.reporter.warn(warning)
             if self.resumed is None:
                 self.record.begin()
             self.began = True
             if (rank := LaunchedRank.of(os.environ)) is not None:
                 rank.begin()
-            with peers_watched(self.crew.group.ranks):
+            with peers_watched(self.context.ranks.group.ranks):
                 outcome = training.train()
         if outcome.interrupted:
-            self.stop.over = True  # what is left is to record it
-            raise self.stop.error(self.kept(outcome.last))
+            self.context.stop.over = True  # what is left is to record it
+            raise self.context.stop.error(self.kept(outcome.last), by_all=True)
         return outcome
 
     def kept(self, last: Path | None) -> str:
@@ -171,7 +167,7 @@ class TrainingWork:
         """Record why the training ended, and return the error to show."""
         last = training.last_checkpoint()
         known = known_error(error, self.save_dir, self.run.engine) or error
-        shown = self.stop.instead_of(known, self.kept(last) if last or self.began else "before training began")
+        shown = self.context.stop.instead_of(known, self.kept(last) if last or self.began else "before training began")
         shown = self.with_way_on(shown)
         with suppress(OSError):  # such as a full disk: show the error itself, not that of its record
             start = training.starting_weights()
@@ -243,7 +239,7 @@ class TrainingWork:
         except StoppedError:
             raise
         except Exception as error:  # also whatever a plugin's predictor raises
-            self.reporter.warn(f"cannot draw the pictures of predictions: {error}")
+            self.context.reporter.warn(f"cannot draw the pictures of predictions: {error}")
             return None
 
 

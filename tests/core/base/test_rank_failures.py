@@ -92,6 +92,11 @@ def test_the_cause_is_reported_rather_than_its_consequences() -> None:
     assert cause(lost, stopped, later, loss) == (1, "LossError")
     assert cause(lost, stopped, codes={0: 10, 2: 143, 1: -9}) == (1, "")
     assert cause(lost, codes={0: 10, 1: -15}) == (0, "RankError")  # ended by the launcher
+    assert cause(codes={0: 143, 1: -9}) == (1, "")  # stopped by torchrun while it started
+    first, crash = root_cause([loss], {0: -9}, {0: 2.5}), root_cause([loss], {0: -9}, {0: 3.5})
+    assert first is not None
+    assert crash is not None
+    assert (first.rank, crash.rank) == (0, 1)  # what came first is the cause
     assert cause(stopped, lost) == (0, "RankError")
     assert root_cause([]) is None
 

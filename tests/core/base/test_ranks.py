@@ -62,7 +62,7 @@ def test_tasks_of_a_step_meet_at_its_first_node() -> None:
     first, second = (rank_variables({**SRUN, "SLURM_PROCID": rank}) for rank in "03")
     assert first["MASTER_ADDR"] == second["MASTER_ADDR"] == "gpu007"
     assert first["MASTER_PORT"] == second["MASTER_PORT"]
-    assert 15_000 <= int(first["MASTER_PORT"]) < 35_000
+    assert 15_000 <= int(first["MASTER_PORT"]) < 32_768
     assert (second["RANK"], second["WORLD_SIZE"], second["LOCAL_RANK"]) == ("3", "4", "1")
     other = rank_variables({**SRUN, "SLURM_STEP_ID": "1"})
     assert other["MASTER_PORT"] != first["MASTER_PORT"]
@@ -71,7 +71,13 @@ def test_tasks_of_a_step_meet_at_its_first_node() -> None:
 
 @pytest.mark.parametrize(
     ("nodes", "first"),
-    [("localhost", "localhost"), ("a-1,b-2", "a-1"), ("n[3,5-7]", "n3"), ("n[01-04]-ib,x", "n01-ib")],
+    [
+        ("localhost", "localhost"),
+        ("a-1,b-2", "a-1"),
+        ("n[3,5-7]", "n3"),
+        ("n[01-04]-ib,x", "n01-ib"),
+        ("rack[0-1]node[3-5]", "rack0node3"),
+    ],
 )
 def test_first_of_a_list_of_nodes(nodes: str, first: str) -> None:
     assert rank_variables({**SRUN, "SLURM_STEP_NODELIST": nodes})["MASTER_ADDR"] == first

@@ -111,7 +111,7 @@ def test_an_option_is_added_by_its_declaration(
     assert problem == "exp.yaml:1: colour: 5 is not a name. Fix: write colour: NAME"
 
     runs: list[ResolvedRun] = []
-    monkeypatch.setattr(training, "train", lambda run, *_: runs.append(run.resolved))
+    monkeypatch.setattr(training, "begin", lambda run, *_: runs.append(run.resolved))
     settings: dict[str, Any] = {"data": "data.yaml", "model": "yolo26n.yaml"}
     trainer_host.run("detect", colour="green", **settings)
     (resolved,) = runs

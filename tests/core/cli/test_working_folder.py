@@ -11,7 +11,7 @@ import pytest
 from tests.support.command import ROOT, TRAINER, Done, command, environment, process
 from tests.support.sample_datasets import detect_dataset
 from trainer_host._working_folder import leave
-from trainer_host.base.child_process import module_command
+from trainer_host.base.child_process import code_command, module_command
 
 MODULES = [
     "click",
@@ -82,6 +82,7 @@ def test_the_hosts_own_processes_are_safe(trap: Path) -> None:
     assert start(trap, *module_command("trainer_host", "plugins")).code == 0
     assert start(trap, *module_command("trainer_host.plugin.import_check", "task", "detect")).code == 0
     assert "pip" in start(trap, *module_command("pip", "--version")).out
+    assert start(trap, *code_command("import json, re, typing; print(sys.argv[1])", "word")).out == "word\n"
 
 
 def test_every_process_of_the_host_is_started_so() -> None:
@@ -89,8 +90,9 @@ def test_every_process_of_the_host_is_started_so() -> None:
     assert {p.name for p in sources} == {
         "child_process.py",
         "contract_checks.py",
-        "diagnosis.py",
-    }  # whose code does the same
+        "diagnosis.py",  # whose code does the same
+        "slurm.py",  # whose jobs set PYTHONSAFEPATH
+    }
 
 
 def test_what_python_imports_before_is_reported(tmp_path: Path) -> None:

@@ -113,8 +113,40 @@ def test_the_run_folder_is_brought_to_the_machine_of_the_command(
     ctx = replace(context(), save_dir=tmp_path / "run")
     assert ray_worker.outcome(ctx, status, SimpleNamespace(checkpoint=Kept()), None) == ExitCode.DONE
     assert (tmp_path / "run" / "weights" / "last.pt").read_bytes() == b"kept"
+    assert ctx.reporter.warnings == []  # type: ignore[attr-defined]
+    lost = replace(ctx, save_dir=tmp_path / "elsewhere")
+    assert ray_worker.outcome(lost, status, SimpleNamespace(checkpoint=None), None) == ExitCode.DONE
+    (warning,) = ctx.reporter.warnings  # type: ignore[attr-defined]
+    assert warning.startswith("the run folder is on the machine of rank 0 only. Fix: ")
     with pytest.raises(EnvironmentProblemError, match="Ray could not run the processes: no such node"):
         ray_worker.outcome(ctx, status, None, RuntimeError("several lines\nno such node"))
+
+
+def test_the_rank_that_failed_first_is_known() -> None:
+    pytest.importorskip("ray.train")
+    from trainer_host.launchers.ray_worker import RunStatus
+
+    status = RunStatus()
+    for rank, code in ((0, ExitCode.RANK), (1, ExitCode.LOSS), (2, ExitCode.RANK), (3, ExitCode.MEMORY)):
+        status.fail(rank, code)
+    assert status.read() == (0, (1, ExitCode.LOSS))
+
+
+@pytest.mark.parametrize("stops", [1, 2])
+def test_a_second_request_ends_a_rank_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stops: int) -> None:
+    pytest.importorskip("ray.train")
+    from trainer_host.launchers import ray_worker
+    from trainer_host.launchers.rank_process import RankProcess
+
+    monkeypatch.setattr(ray_worker.ray, "get", lambda value: value)
+    asked = iter(lambda: stops if small_rank.starts(tmp_path, 0) else 0, None)
+    status = SimpleNamespace(
+        read=SimpleNamespace(remote=lambda: (next(asked), None)),
+        fail=SimpleNamespace(remote=lambda rank, code: None),
+    )
+    task = "wait" if stops == 1 else "stay"
+    process = RankProcess([sys.executable, small_rank.__file__, str(tmp_path), task], {"RANK": "0"})
+    assert ray_worker._watch(process, 0, status) == (143 if stops == 1 else 137)
 
 
 @pytest.mark.slow

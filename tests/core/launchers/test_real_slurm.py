@@ -53,9 +53,12 @@ def test_a_cancelled_job_saves_its_state_once(tmp_path: Path, slurm: SlurmLaunch
     assert not list(ctx.save_dir.glob("warned-*")), "that signal was for another reason"
 
 
-def test_a_failed_rank_ends_the_job_with_its_code(tmp_path: Path, slurm: SlurmLauncher) -> None:
+@pytest.mark.parametrize(("task", "code"), [("settings", ExitCode.SETTINGS), ("fail", ExitCode.LOSS)])
+def test_a_failed_rank_ends_the_job_with_its_code(
+    tmp_path: Path, slurm: SlurmLauncher, task: str, code: ExitCode
+) -> None:
     slurm.poll_s = 0.5
-    assert slurm.launch(context(tmp_path / "run", task="settings", time="2", warning=10, wait=True)) == 3
+    assert slurm.launch(context(tmp_path / "run", task=task, time="2", warning=10, wait=True)) == code
 
 
 @pytest.mark.timeout(500)

@@ -22,6 +22,7 @@ from tests.support.recording_reporter import RecordingReporter
 from tests.support.small_rank import is_running, until
 from tests.support.training import checkpoint_tensors
 from trainer_host import EnvironmentProblemError, ExitCode, SettingsError
+from trainer_host.base.launched_rank import SHARED
 from trainer_host.base.protocols import LaunchContext
 from trainer_host.launchers.slurm import Slurm, SlurmLauncher, minutes_of
 
@@ -30,13 +31,13 @@ pytest.importorskip("submitit")
 
 def context(folder: Path, task: str = "wait", processes: int = 2, **options: object) -> LaunchContext:
     """Return a run of small ranks in a new folder."""
-    folder.mkdir(exist_ok=True)
+    (folder / "shared").mkdir(parents=True, exist_ok=True)
     return LaunchContext(
         run_file=folder / "run.yaml",
         save_dir=folder,
         processes=processes,
         command=(sys.executable, small_rank.__file__, str(folder), task),
-        environment={"EXTRA": "given"},
+        environment={"EXTRA": "given", SHARED: str(folder / "shared")},
         reporter=RecordingReporter(),
         options={"other": object(), "slurm": Slurm(**options)},
     )
@@ -90,7 +91,7 @@ def test_the_script_is_shown_without_slurm_and_without_a_trace(tmp_path: Path, m
     assert {f"#SBATCH --{option}" for option in wanted} <= set(lines)
     assert lines.index("module load cuda") < next(i for i, line in enumerate(lines) if line.startswith("srun "))
     assert "--kill-on-bad-exit=1" in lines[-2] or "--kill-on-bad-exit=1" in lines[-1]
-    assert list(ctx.save_dir.iterdir()) == []
+    assert [path.name for path in ctx.save_dir.iterdir()] == ["shared"]
 
 
 def test_processes_that_cannot_be_divided_are_refused(tmp_path: Path) -> None:
@@ -98,6 +99,17 @@ def test_processes_that_cannot_be_divided_are_refused(tmp_path: Path) -> None:
         SlurmLauncher().preview(context(tmp_path / "run", processes=3, nodes=2))
     with pytest.raises(SettingsError, match=r"slurm\.warning=120 is not less than slurm\.time=2\."):
         SlurmLauncher().preview(context(tmp_path / "run", time="2"))
+
+
+@pytest.mark.parametrize("key", ["partition", "account", "qos", "constraint", "mem"])
+def test_a_line_break_in_an_option_is_refused(key: str, tmp_path: Path) -> None:
+    """It would end the comment that holds the option, and what follows would be a command."""
+    with pytest.raises(ValidationError, match="control characters"):
+        Slurm(**{key: "a\ntouch here"})
+    with pytest.raises(ValidationError, match="control characters"):
+        Slurm(sbatch={"comment": ["a\ntouch here"]})
+    with pytest.raises(SettingsError, match="control characters"):
+        SlurmLauncher().preview(context(tmp_path / "run\ntouch here"))
 
 
 def test_a_machine_without_slurm_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +135,7 @@ def test_a_job_that_slurm_refuses_is_one_line_and_leaves_nothing(tmp_path: Path,
     assert str(caught.value).startswith(
         "Slurm refused the job: Batch job submission failed: Invalid partition name specified. Fix: "
     )
-    assert list(ctx.save_dir.iterdir()) == []
+    assert [path.name for path in ctx.save_dir.iterdir()] == ["shared"]
 
 
 def test_a_job_whose_time_is_up_saves_its_state_and_goes_on(tmp_path: Path, slurm: SlurmLauncher) -> None:
@@ -155,11 +167,26 @@ def test_a_cancelled_job_saves_its_state_once_and_ends(tmp_path: Path, slurm: Sl
     assert len(small_rank.starts(ctx.save_dir, 0)) == 1
 
 
+@pytest.mark.parametrize(("task", "code"), [("settings", ExitCode.SETTINGS), ("fail", ExitCode.LOSS)])
 def test_the_exit_code_of_a_failed_rank_is_waited_for(
-    tmp_path: Path, slurm: SlurmLauncher, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, slurm: SlurmLauncher, task: str, code: ExitCode
 ) -> None:
-    ctx = context(tmp_path / "run", task="settings", wait=True)
-    assert slurm.launch(ctx) == ExitCode.SETTINGS
+    assert slurm.launch(context(tmp_path / "run", task=task, wait=True)) == code
+
+
+def test_a_job_whose_requeues_are_used_up_ends_like_one_that_is_stopped(tmp_path: Path, slurm: SlurmLauncher) -> None:
+    ctx = context(tmp_path / "run", wait=True, requeues=0, time="2", warning=60)
+
+    def warn() -> None:
+        until(lambda: all(small_rank.starts(ctx.save_dir, rank) for rank in (0, 1)))
+        subprocess.run(["warn", "1"], check=True)
+
+    thread = threading.Thread(target=warn)
+    thread.start()
+    code = slurm.launch(ctx)
+    thread.join()
+    assert (code, (ctx.save_dir / "state").exists()) == (ExitCode.TERMINATED, True)
+    assert len(small_rank.starts(ctx.save_dir, 0)) == 1
 
 
 def test_a_signal_while_waiting_cancels_the_job(tmp_path: Path, slurm: SlurmLauncher) -> None:

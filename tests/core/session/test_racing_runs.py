@@ -13,9 +13,12 @@ from trainer_host import ExitCode, TrainerError
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.request import Request
 from trainer_host.base.signals import StopRequest
+from trainer_host.engine.process_group import SingleProcess
 from trainer_host.session import training
 from trainer_host.session.opening import open_request
+from trainer_host.session.ranks import RankGroup
 from trainer_host.session.resolution import resolve
+from trainer_host.session.session_context import SessionContext
 from trainer_host.session.working_engine import engine_of_request
 
 __all__ = ["plan"]
@@ -65,7 +68,7 @@ class Race:
         os.close(self.end[1])
         try:
             os.read(self.start[0], 1)  # until the parent closes its end
-            training.begin(*self.runs[way], NullReporter(), StopRequest())
+            training.begin(*self.runs[way])
         except TrainerError as error:
             os.write(self.arrived[1], b".")
             return int(error.exit_code)
@@ -97,11 +100,9 @@ def test_two_processes_never_share_a_folder(
     for way in ways:
         settings, options = WAYS[way]
         request, registry = open_request(Request.of("run", {**given, **settings}, task="detect", **options), "call")
-        runs[way] = (
-            resolve(request, registry, NullReporter(), engine_of_request(request, registry)),
-            request,
-            registry,
-        )
+        run = resolve(request, registry, NullReporter(), engine_of_request(request, registry))
+        ranks = RankGroup(SingleProcess())
+        runs[way] = run, request, SessionContext(registry, NullReporter(), StopRequest(), run.engine, ranks)
     for number in range(rounds):
         folder = tmp_path / str(number)
         folder.mkdir()

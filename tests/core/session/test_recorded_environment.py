@@ -34,7 +34,7 @@ Edit = Callable[..., None]
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[LiveRun]:
     """Return the runs that would be trained."""
     found: list[LiveRun] = []
-    monkeypatch.setattr(training, "train", lambda run, *_: found.append(run))
+    monkeypatch.setattr(training, "begin", lambda run, *_: found.append(run))
     return found
 
 

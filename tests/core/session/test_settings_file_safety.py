@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,27 @@ def test_an_address_needs_the_users_word(trainer: Trainer, exp: Callable[..., Pa
     assert "only the settings file asks for it. Fix: if you trust it, add" in done.err
     given = trainer("run", "exp.yaml", "--dry-run", f"{key}=yolo11n.yaml")
     assert "only the settings file" not in given.err
+
+
+@pytest.mark.parametrize(
+    ("launcher", "options", "word"),
+    [
+        ("slurm", {"setup": ["touch here"]}, "slurm.setup=touch here"),
+        ("slurm", {"sbatch": {"output": "elsewhere"}}, "slurm.sbatch={'output': 'elsewhere'}"),
+        ("ray", {"address": "ray://elsewhere:1"}, "ray.address=ray://elsewhere:1"),
+        ("ray", {"storage_path": "s3://elsewhere"}, "ray.storage_path=s3://elsewhere"),
+    ],
+)
+def test_commands_and_places_of_a_launcher_need_the_users_word(
+    trainer: Trainer, exp: Callable[..., Path], launcher: str, options: dict[str, Any], word: str
+) -> None:
+    exp(plugins={launcher: options})
+    done = trainer("run", "exp.yaml", "--dry-run", "--launcher", launcher)
+    assert done.code == 6, done.err
+    assert f"Fix: if you trust it, add {shlex.quote(word)}" in done.err
+    given = trainer("run", "exp.yaml", "--dry-run", "--launcher", launcher, word)
+    assert "asked for by the settings file alone" not in given.err
+    assert trainer("run", "exp.yaml", "--dry-run").code != 6  # nothing is launched
 
 
 def test_a_settings_file_does_not_replace_files(trainer: Trainer, exp: Callable[..., Path]) -> None:

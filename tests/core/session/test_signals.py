@@ -416,3 +416,61 @@ def test_a_warning_of_a_scheduler_asks_for_a_state_only() -> None:
     stop = StopRequest()
     stop.handle(signal.SIGUSR1, None)
     assert (stop.save_requested, stop.requested) == (True, False)
+
+
+def _is_pending(process: int) -> bool:
+    """Return whether SIGTERM was sent to a process that has not taken it yet."""
+    (line,) = [one for one in Path(f"/proc/{process}/status").read_text().splitlines() if one.startswith("ShdPnd")]
+    return bool(int(line.split()[1], 16) & 1 << (signal.SIGTERM - 1))
+
+
+WORKER = """
+import multiprocessing, os, signal, sys, time
+from trainer_host.base.reporting import NullReporter
+from trainer_host.session.ranks import stop_request
+
+def work(pipe):
+    pipe.send(os.getpid())
+    pipe.recv()
+    pipe.send("still there")
+    while True:
+        time.sleep(60)
+
+stop = stop_request(NullReporter())
+with stop.listening():
+    here, there = multiprocessing.Pipe()
+    worker = multiprocessing.get_context("fork").Process(target=work, args=(there,), daemon=True)
+    worker.start()
+    print(here.recv(), flush=True)
+    sys.stdin.readline()
+    here.send(True)
+    print(here.recv(), flush=True)
+    how = sys.stdin.readline().strip()
+    if how == "parent":
+        worker.terminate()
+    worker.join()
+    print(worker.exitcode, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say who sends a signal")
+@pytest.mark.parametrize(("how", "code"), [("parent", "0"), ("group", "143")])
+def test_a_worker_outlives_the_signal_of_a_scheduler(how: str, code: str) -> None:
+    """It gets it like its parent, which needs it until the state is saved."""
+    line = [sys.executable, "-c", WORKER]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, env=environment(), **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        os.kill(worker, signal.SIGTERM)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "still there\n"
+        while _is_pending(worker):  # the system makes one of two
+            pass
+        if how == "group":
+            os.kill(worker, signal.SIGTERM)
+        process.stdin.write(f"{how}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == f"{code}\n"

@@ -76,9 +76,6 @@ class TrainingEngine:
         self.run, self.values, self.save_dir = run, dict(run.resolved.settings), save_dir
         self.folder = save_dir
         self._own_folder: TemporaryDirectory[str] | None = None
-        if not run.group.ranks.is_first:  # the engine writes in every process
-            self._own_folder = TemporaryDirectory(prefix=f"trainer-rank{run.group.ranks.rank}-")
-            self.folder = Path(self._own_folder.name)
         if (ranks := run.group.ranks).world_size > 1:
             self.values["device"] = device_of_rank(self.values.get("device"), ranks)
         self.progress = ProgressCallbacks(reporter, stop, shown_metrics(run))
@@ -87,6 +84,17 @@ class TrainingEngine:
     @engine_errors()
     def prepare(self) -> dict[str, Any]:
         """Read and check the dataset, and set up the trainer; return its fingerprint and the skipped images."""
+        ranks = self.run.group.ranks
+        if not ranks.is_first:  # the engine writes in every process
+            self._own_folder = TemporaryDirectory(prefix=f"trainer-rank{ranks.rank}-")
+            self.folder = Path(self._own_folder.name)
+        try:
+            return self._prepare()
+        except BaseException:
+            self._clean()
+            raise
+
+    def _prepare(self) -> dict[str, Any]:
         ranks = self.run.group.ranks
         refuse_device(self.values.get("device"))
         events = engine_callbacks(self.run.options.trackers if ranks.is_first else (), self.run.options.offline)
@@ -109,6 +117,10 @@ class TrainingEngine:
         data = Description.of(self.trainer.description)
         found = {"fingerprint": data.fingerprint(), "parts": parts_of(data)}
         return {**found, **({"skipped": dict(data.skipped)} if data.skipped else {})}
+
+    def _clean(self) -> None:
+        if self._own_folder is not None:
+            self._own_folder.cleanup()
 
     def _use_wanted_threads(self) -> None:
         """Use the number of threads that the user set on a CPU; the engine resets it when it validates.
@@ -180,8 +192,7 @@ class TrainingEngine:
         try:
             trainer.train()
         finally:
-            if self._own_folder is not None:
-                self._own_folder.cleanup()
+            self._clean()
         done = trainer.loop.epoch if trainer.interrupted else trainer.epoch + 1
         return TrainingOutcome(
             epochs=done - trainer.start_epoch,
