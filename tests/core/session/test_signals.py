@@ -240,7 +240,9 @@ def test_a_signal_while_the_engine_is_loaded_ends_the_command(
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-@pytest.mark.parametrize("module", ["trainer_host.base.errors", "click", "trainer_host.cli.main", "trainer_host.cli.check"])
+@pytest.mark.parametrize(
+    "module", ["trainer_host.base.errors", "click", "trainer_host.cli.main", "trainer_host.cli.check"]
+)
 def test_a_signal_in_the_midst_of_an_import_ends_the_command(
     tmp_path: Path, number: signal.Signals, code: int, module: str
 ) -> None:
