@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from tests.support.command import python
 from tests.support.splits import SHAPE, make_context, make_split, stock_refuses
@@ -239,6 +241,10 @@ def test_columns_and_rows_agree(rows: list[list[list[float]]]) -> None:
     assert sorted(found, key=str) == sorted(wanted, key=str)
 
 
+TRAINED_ON = {"box-empty"} | ({"box-negative"} if Version(version("ultralytics")) < Version("8.4.185") else set())
+"""Errors of the host that the engine trains on; an earlier one also on sizes a little below zero."""
+
+
 @settings(deadline=None, max_examples=150)
 @given(st.lists(box | st.sampled_from([CAT, DOG, TRIANGLE, [*CAT, 1.0], CAT[:4]]), min_size=1, max_size=4))
 def test_nothing_that_the_engine_leaves_out_passes(
@@ -249,4 +255,4 @@ def test_nothing_that_the_engine_leaves_out_passes(
     if stock_refuses(folder, rows, 2, None):
         assert errors
     else:
-        assert errors <= {"box-empty"}  # which the engine trains on
+        assert errors <= TRAINED_ON

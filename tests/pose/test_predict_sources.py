@@ -8,12 +8,14 @@ import shlex
 import struct
 import sys
 import zlib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from packaging.version import Version
 from PIL import Image
 
 import trainer_host
@@ -62,6 +64,10 @@ def write_video(name: str, frames: int = 5, codec: str = "mp4v") -> None:
     Path("video" + Path(name).suffix).rename(name)
 
 
+READS_THIN = Version(version("ultralytics")) >= Version("8.4.185")
+"""Whether the engine can resize an image so thin that its height is zero at the model's size."""
+
+
 def bomb() -> bytes:
     """Return a small PNG that claims ten gigapixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
@@ -92,7 +98,7 @@ def test_a_folder_is_read_in_spite_of_damaged_files(model: Path, capfd: pytest.C
     }
     for name, content in faulty.items():
         write(f"in/{name}", content=content)
-    cv2.imwrite("in/thin.png", np.zeros((1, 100_000, 3), np.uint8))
+    cv2.imwrite("in/thin.png", np.zeros((1, 100_000 if READS_THIN else 30, 3), np.uint8))
     Path("in/folder.jpg").mkdir()
     Path("in/link.jpg").symlink_to("nowhere")
     os.mkfifo("in/pipe.jpg")
@@ -110,7 +116,8 @@ def test_a_folder_is_read_in_spite_of_damaged_files(model: Path, capfd: pytest.C
     assert "pixels" in reasons["bomb.png"]
     assert found.images == len(found.predictions)
     assert json.loads(Path("found.json").read_text()) == found.predictions
-    assert {f.name for f in found.files} >= {"a.jpg", "z.jpg", "thin.png", "whole.mp4", "half.mp4"}
+    thin = "thin.png" if READS_THIN else "thin.jpg"  # a JPEG has at most 65535 pixels on a side
+    assert {f.name for f in found.files} >= {"a.jpg", "z.jpg", thin, "whole.mp4", "half.mp4"}
     assert found.as_json()["status"] == "incomplete"
     text = {"image": str(Path("in/text.jpg").absolute()), "reason": reasons["text.jpg"]}
     assert text in found.as_json()["unreadable"]
@@ -332,7 +339,12 @@ def test_arrays_and_pictures_give_what_their_file_gives(model: Path) -> None:
     assert dull[0] == dull[1] == dull[2]
     mixed = predict(model, ["b.png", PIXELS, Path("b.png"), opened], batch=4, pictures=True)
     assert [p["image"] for p in mixed.predictions] == [
-        *(str(Path("b.png").absolute()), "image1.jpg", str(Path("b.png").absolute()), "b.png")
+        *(
+            str(Path("b.png").absolute()),
+            "image1.jpg",
+            str(Path("b.png").absolute()),
+            str(opened.filename),
+        )  # absolute in some releases of Pillow
     ]
     assert sorted(f.name for f in mixed.files) == ["b-2.jpg", "b-3.jpg", "b.jpg", "image1.jpg"]
     with pytest.raises(DatasetError, match="the image has 6 channels, and the model takes 3"):

@@ -114,12 +114,15 @@ def word_fixes(words: tuple[str, ...], command: str) -> dict[str, str]:
     bare = [word for word in words if "=" not in word]
     if not bare:
         return {}
-    from trainer_host.cli.foreign_commands import fixes
-    from trainer_host.plugin.registry import Registry
     from trainer_host.session.near_runs import word_of_a_run
 
     runs = {word: fix for word in bare if (fix := word_of_a_run(word, command))}
     absent = [word for word in bare if not Path(word).exists()]
+    if not absent:
+        return runs
+    from trainer_host.cli.foreign_commands import fixes
+    from trainer_host.plugin.registry import Registry
+
     return {**runs, **fixes(absent, command, [record.name for record in Registry.installed().available("task")])}
 
 

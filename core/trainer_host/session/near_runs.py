@@ -55,12 +55,18 @@ def _runs(wanted: Path) -> Iterator[Path]:
                     yield file.parent
 
 
-def model_of_a_run(name: str, engine: Engine) -> Problem | None:
-    """Return the problem of a checkpoint that does not exist, if one of a run resembles it."""
+def model_of_a_run(name: str, engine: Engine, key: str = "model") -> Problem | None:
+    """Return the problem of a checkpoint that does not exist, if one of a run resembles it.
+
+    Args:
+        name: The checkpoint as it was given.
+        engine: The engine.
+        key: The setting that names it.
+    """
     if not name.lower().endswith(".pt") or (problem := engine.missing_model(name)) is None or Path(name).exists():
         return None
     near = near_runs(name)
-    return Problem(problem.message, f"write model={near[0]}") if near else None
+    return Problem(problem.message, f"write {key}={near[0]}") if near else None
 
 
 def word_of_a_run(word: str, command: str) -> str | None:

@@ -256,8 +256,8 @@ def _with_weights(
         setting = settings.get(key)
         if setting is None or (key != "model" and not isinstance(setting.value, str)):
             continue  # a switch may stand in place of weights
-        if problem := model_of_a_run(str(setting.value), engine):
-            raise SettingsError(replace(problem, fix=str(problem.fix).replace("model=", f"{key}=", 1)))
+        if problem := model_of_a_run(str(setting.value), engine, key):
+            raise SettingsError(problem)
         scratch = chain.attribute("scratch_model") if key == "model" else None
         path = engine.find_weights(str(setting.value), request.options.offline, scratch)
         # The file is the same from every folder; a model that is an architecture may be the engine's own.

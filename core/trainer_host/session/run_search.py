@@ -29,7 +29,7 @@ def folder_of_run(run: str) -> Path:
     """Return the folder of a run that is named by it, by its record, or by a checkpoint in it.
 
     Raises:
-        SettingsError: If there is no run.
+        SettingsError: If no run is found.
     """
     path = Path(run).expanduser()
     if not path.exists():
@@ -60,7 +60,7 @@ def latest_run(request: Request, reporter: Reporter) -> Path:
     If all runs are finished, it is the latest of them.
 
     Raises:
-        SettingsError: If there is no run.
+        SettingsError: If no run is found.
     """
     values, runs = request.values, Path.cwd() / "runs"
     task = (request.options.task or "").rpartition(":")[2]

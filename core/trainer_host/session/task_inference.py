@@ -64,9 +64,8 @@ def task_of(request: Request, registry: Registry, reporter: Reporter, engine: En
             raise PluginError(Problem(what, hint=f"Installed: {installed}."))
         reporter.note(f"Task: {found} (inferred from the model {model})")
         return InferredTask(found)
-    absent = [
-        p for p in [model_of_a_run(str(model), engine) or engine.missing_model(str(model)) if model else None] if p
-    ]
+    problem = (model_of_a_run(str(model), engine) or engine.missing_model(str(model))) if model else None
+    absent = [problem] if problem else []
     try:
         inferred = task_of_dataset(str(data), request, registry, engine) if data else None
     except DatasetError as error:
