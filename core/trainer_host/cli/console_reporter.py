@@ -41,7 +41,7 @@ class ConsoleReporter:
         self.bar: Progress | None = None
         self.bar_task: TaskID | None = None
         self.table = EpochTable()
-        self.seconds = 0.0
+        self.seconds: float | None = None  # unknown if other processes trained
         self.said: set[str] = set()
 
     def head(self) -> None:
@@ -89,7 +89,7 @@ class ConsoleReporter:
         self.table.width = self.console.width if self.console.is_terminal else None
         for line in self.table.lines(report):
             self.note(line)
-        self.seconds += report.seconds
+        self.seconds = (self.seconds or 0.0) + report.seconds
 
     def close(self) -> None:
         """Take the bar away."""
@@ -111,10 +111,10 @@ class ConsoleReporter:
             self.note(f"{_capitalised(result.ending.message)}Run folder: {display_path(result.save_dir)}")
             return
         self.note("")
-        took = f" in {duration(self.seconds)}" if self.table.rows else ""  # unknown if other processes trained
-        if result.resumed_from:  # at an epoch after the last one, only the evaluation was left
-            since = f" ({duration(self.seconds)} since the resume at epoch {result.resumed_from['epoch']})"
-            took = since if took and result.resumed_from["epoch"] <= result.epochs else ""
+        took = f" in {duration(self.seconds)}" if self.seconds is not None else ""
+        if took and (start := result.resumed_from):  # at an epoch after the last one, only the evaluation was left
+            since = f" ({took.removeprefix(' in ')} since the resume at epoch {start['epoch']})"
+            took = since if start["epoch"] <= result.epochs else ""
         self.note(f"Done: {epochs}{took}. {_capitalised(result.ending.message)}{_whose(result)}")
         shown = {k: v for k, v in result.metrics.items() if k.startswith("metrics/")} or result.metrics
         self.metrics(shown)

@@ -390,6 +390,7 @@ def test_times_for_people(seconds: float, text: str) -> None:
 def summary(best: str | None, last: str | None, ending: Ending, resumed: dict[str, int] | None = None) -> list[str]:
     stream = io.StringIO()
     reporter = ConsoleReporter(Console(file=stream, width=100, highlight=False))
+    reporter.seconds = 0.0
     paths = [Path(p) if p else None for p in (best, last)]
     epoch = 2 if best else None
     result = RunResult("any", Path("run"), *paths, 3, {"metrics/a": 0.5}, best_epoch=epoch, ending=ending)
