@@ -118,6 +118,8 @@ class TrainingOutcome:
         ending: How the training ended.
         weights: The weights that it started from; None if the engine cannot say.
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
+        thread_changes: Numbers of threads that were chosen while it trained, with ``epoch`` and ``batch``, counted
+            from 1.
     """
 
     epochs: int
@@ -131,6 +133,7 @@ class TrainingOutcome:
     ending: Ending = Ending("epochs")
     weights: StartingWeights | None = None
     reduced_batch: int | None = None
+    thread_changes: tuple[Mapping[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ def preserved_state(choose: Callable[[], E]) -> Iterator[E]:
         own = engine.process_globals
         if own.package not in sys.modules:
             before = _Before()  # without what plugins have changed
+        _note_threads(before, unclear=own.package in present and own.package not in _EFFECTS)
         own.load()
         if own.package not in present:
             _EFFECTS[own.package] = before.effects()
@@ -148,6 +149,26 @@ def _import_libraries() -> None:
         importlib.import_module("cv2")
     if fresh:
         _fresh_threads = torch.get_num_threads()
+
+
+_threads: str | None = None
+"""The number of threads that the user's environment asks for: ``engine`` for the engine's own."""
+
+
+def _note_threads(before: _Before, unclear: bool) -> None:
+    """Note the user's variable, unless it may be the engine's: the import of some sets it to 1."""
+    global _threads
+    value = before.environment.get(THREADS, "").partition(",")[0].strip()
+    _threads = ("engine" if unclear and value == "1" else value) if value.isdecimal() and int(value) else None
+
+
+def threads_of_environment(usual: int) -> int | None:
+    """Return the number of threads that the user's environment asks for; None if it leaves it open.
+
+    Args:
+        usual: The engine's own number.
+    """
+    return usual if _threads == "engine" else int(_threads) if _threads is not None else None
 
 
 def _limit_threads(effects: _Effects | None, before: _Before) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from trainer_host.base.errors import EnvironmentProblemError, ExitCode, Problem
+from trainer_host.base.machine import free_space, memory, processors, size_of
 from trainer_host.base.request import from_environment
 from trainer_host.data.cache_location import cache_folder
 from trainer_host.engine.factory import default_engine
@@ -21,7 +22,6 @@ from trainer_host.plugin.discovery import HOST, PluginRecord
 from trainer_host.plugin.import_check import check_all
 from trainer_host.plugin.registry import Registry
 from trainer_host.session.device_probe import probe
-from trainer_host.session.machine import free_space, memory, processors, size_of
 from trainer_host.version import ENGINE_WINDOW, __version__
 
 PACKAGES = (

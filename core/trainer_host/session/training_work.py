@@ -202,7 +202,9 @@ class TrainingWork:
             weights=outcome.weights,
             resumed_from=as_data(resumed.entry) if (resumed := self.resumed) and resumed.entry else None,
         )
-        reduced = {"reduced_batch": outcome.reduced_batch} if outcome.reduced_batch else {}
+        reduced: dict[str, Any] = {"reduced_batch": outcome.reduced_batch} if outcome.reduced_batch else {}
+        if outcome.thread_changes:
+            reduced["thread_changes"] = [dict(change) for change in outcome.thread_changes]
         facts = result.as_json()
         self.record.finish(**{key: facts[key] for key in FACTS}, **reduced, threads=outcome.threads)
         return result

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from trainer_host.base.protocols import Metric, Validator
     from trainer_host.base.type_aliases import Batch, Module, Optimizer
     from trainer_host.engine.protocol import LiveRun
+    from trainer_host.engine.ultralytics.thread_search import ThreadSearch
 
 
 class HostTrainer(ModelTrainer):
@@ -79,6 +80,7 @@ class HostTrainer(ModelTrainer):
         saver: Saves the state of the training.
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
         ranks: What this process does besides training, if it is one of several.
+        threads: Finds the number of threads; None if it is fixed.
     """
 
     lf: Callable[[float], float]
@@ -88,6 +90,7 @@ class HostTrainer(ModelTrainer):
     amp_setting: Any = None
     evaluated_epoch: int | None = None
     reduced_batch: int | None = None
+    threads: ThreadSearch | None = None
 
     def __init__(
         self,

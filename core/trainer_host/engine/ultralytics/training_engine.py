@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from trainer_host.engine.ultralytics.fonts import provide_fonts
 from trainer_host.engine.ultralytics.model_selection import shown_metrics
 from trainer_host.engine.ultralytics.setting_warnings import setting_warnings
 from trainer_host.engine.ultralytics.state_saving import StateSaver
+from trainer_host.engine.ultralytics.thread_search import use_threads
 from trainer_host.engine.ultralytics.trackers import engine_callbacks
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ class TrainingEngine:
             weights = self.save_dir / "weights"
             self.trainer.last, self.trainer.best = weights / "last.pt", weights / "best.pt"
         self.trainer.saver = self._saver(bool(self.trainer.args.save))
-        if not self.run.options.exact:
-            self._use_wanted_threads()
+        use_threads(self.trainer)
         data = Description.of(self.trainer.description)
         found = {"fingerprint": data.fingerprint(), "parts": parts_of(data)}
         return {**found, **({"skipped": dict(data.skipped)} if data.skipped else {})}
@@ -121,23 +120,6 @@ class TrainingEngine:
     def _clean(self) -> None:
         if self._own_folder is not None:
             self._own_folder.cleanup()
-
-    def _use_wanted_threads(self) -> None:
-        """Use the number of threads that the user set on a CPU; the engine resets it when it validates.
-
-        Several processes of a machine share its cores by default.
-        """
-        wanted, here = self.run.options.threads, self.run.group.ranks.local_world_size
-        if wanted is None and here > 1:
-            wanted = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // here))
-        if wanted is None or self.trainer is None or self.trainer.device.type != "cpu":
-            return
-
-        def use(_: Any) -> None:
-            torch.set_num_threads(wanted)
-
-        use(None)
-        self.trainer.callbacks["on_val_start"].append(use)
 
     def _saver(self, saves: bool) -> StateSaver:
         record, every = self.record, self.run.options.checkpoint_every
@@ -201,7 +183,8 @@ class TrainingEngine:
             last=trainer.last if trainer.wrote(trainer.last) else None,
             interrupted=trainer.interrupted,
             held_out=tuple(getattr(trainer.test_loader.dataset, "im_files", ())),
-            threads=torch.get_num_threads(),
+            threads=trainer.threads.number if trainer.threads is not None else torch.get_num_threads(),
+            thread_changes=tuple(trainer.threads.changes) if trainer.threads is not None else (),
             best_epoch=trainer.best_epoch,
             ending=trainer.ending,
             weights=trainer.starting_weights,

@@ -63,7 +63,7 @@ def capture(
         "loop": asdict(trainer.loop),
         "batches": len(trainer.train_loader),
         "settings": {name: getattr(trainer.args, name) for name in SETTINGS},
-        "threads": torch.get_num_threads(),
+        "threads": trainer.threads.number if trainer.threads is not None else torch.get_num_threads(),
         "model": _learned(model),
         "ema": _learned(trainer.ema.ema),
         "ema_updates": trainer.ema.updates,
@@ -212,7 +212,9 @@ def _restore_trainer(trainer: HostTrainer, content: Mapping[str, Any]) -> None:
     own.checkpoints.best_epoch, own.checkpoints.last = saved["best_epoch"], saved["last_written"]
     own.labels.due = saved["labels_due"]
     trainer.loop = LoopState(**_repositioned(content, len(trainer.train_loader)))
-    if trainer.device.type == "cpu" and torch.get_num_threads() != content["threads"]:
+    if trainer.threads is not None:
+        trainer.threads.begin_with(content["threads"])
+    elif trainer.device.type == "cpu" and torch.get_num_threads() != content["threads"]:
         torch.set_num_threads(content["threads"])  # sums depend on it
 
 

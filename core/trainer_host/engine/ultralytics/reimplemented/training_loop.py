@@ -172,6 +172,8 @@ class TrainingLoop:
         for i, batch in bar:
             trainer.run_callbacks("on_train_batch_start")
             step = i + self.batches * loop.epoch
+            if trainer.threads is not None:
+                trainer.threads.before_batch()
             warm_up(trainer, step, self.warmup)
             batch = compute(trainer, i, batch)  # which frees the one of the loader
             if isinstance(batch, str):
@@ -182,7 +184,11 @@ class TrainingLoop:
             self.watch.began(batch)
             due = step - loop.last_opt_step >= trainer.accumulate
             if due:
+                if trainer.threads is not None:
+                    trainer.threads.before_step()
                 trainer.optimizer_step()
+            if trainer.threads is not None:
+                trainer.threads.after_batch(trainer, batch, due)
             self.watch.require_finite_loss(due)
             if due:
                 loop.last_opt_step = step
