@@ -12,6 +12,7 @@ from trainer_host.base.machine import processors
 
 WINDOW_S = 1.0
 """Seconds over which the load of the machine is averaged, at least."""
+FIRST_WINDOW_S = 0.2
 BUSY = ("user", "system", "irq", "softirq", "steal", "interrupt")
 """Kinds of time that a core is not available in. Programs that are ``nice`` give way."""
 
@@ -33,10 +34,10 @@ class FreeCores:
         self._before = self._now()
 
     def read(self) -> float | None:
-        """Return how many cores others left in the last second or since the last call; None if that is unknown."""
+        """Return how many cores others leave, on average since the last call but one second at least; None if unknown."""
         now = self._now()
         wall, own, busy = (b - a for a, b in zip(self._before, now, strict=True))
-        if wall >= WINDOW_S:
+        if wall >= (FIRST_WINDOW_S if self._last is None else WINDOW_S):
             self._before = now
             count = len(self._cores) if self._cores is not None else os.cpu_count() or 1
             # Some sandboxes have no times of the machine, or those of another one.

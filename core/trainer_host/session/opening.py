@@ -47,7 +47,7 @@ def open_request(
         _refuse_other_run(request.options.settings_file)
         file = from_file(request.options.settings_file, request.command)
         trusted = file if is_run_of_launcher(file) else vetted(file, request)
-        request = request.over(replace(trusted, record=_repeated(file, request)))
+        request = _with_recorded_threads(request.over(replace(trusted, record=_repeated(file, request))))
     own = [*([] if task is None else [task]), *given.options.plugins]
     found = registry.without(request.off) if registry is not None else Registry.installed(request.off)
     registry, names = found.with_plugins(own)
@@ -90,6 +90,15 @@ def _repeated(file: Request, asked: Request) -> dict[str, Any]:
     if asked.settings.keys() & OF_DATASET or asked.given.keys() & OF_DATASET:
         kept.pop("dataset", None)
     return kept
+
+
+def _with_recorded_threads(request: Request) -> Request:
+    """Return a request that uses the number of threads that a run found: sums depend on it."""
+    threads, options = request.record.get("threads"), request.options
+    fixed = options.threads is not None or options.exact or options.processes > 1  # these follow from the machine
+    if fixed or not isinstance(threads, int) or threads < 1:
+        return request
+    return request.with_options(threads=threads)
 
 
 def objects_of(registry: Registry) -> list[str]:

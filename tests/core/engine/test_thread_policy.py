@@ -90,8 +90,13 @@ def test_a_quiet_machine() -> None:
     machine = Machine()
     machine.train(20)
     assert machine.policy.chosen == 2
-    assert set(machine.used[8:]) == {2}
-    assert machine.used[:8] == [1, 1, 2, 2, 1, 2, 1, 2]  # the first batch with each number does not count
+    assert machine.used == [1, 1] + [2] * 18  # the first batch with a number does not count
+
+
+def test_numbers_that_are_close_are_measured_in_turn() -> None:
+    machine = Machine(serial=0.6)
+    machine.train(20)
+    assert machine.used == [1, 1, 2, 2, 1, 2, 1, 2] + [2] * 12
 
 
 def test_a_number_without_free_cores_is_not_tried() -> None:

@@ -24,7 +24,7 @@ MOST_CHANGES = 100
 
 
 class ThreadSearch:
-    """Sets torch's number of threads for each batch, and for validations.
+    """Sets torch's number of threads for each batch.
 
     Args:
         start: The number to begin with.
@@ -58,10 +58,6 @@ class ThreadSearch:
     def begin_with(self, number: int) -> None:
         """Begin with the number of a state, which is then compared with others."""
         self._start, self._policy = min(number, self._numbers[-1]), None
-        self.use()
-
-    def use(self, _: Any = None) -> None:
-        """Use the best number, as for a validation."""
         torch.set_num_threads(self.number)
 
     def before_batch(self) -> None:
@@ -97,32 +93,30 @@ class ThreadSearch:
 
 
 def use_threads(trainer: HostTrainer) -> None:
-    """Have a training on a CPU use the number of threads that the user set, or search for the best one.
-
-    The engine resets the number when it validates. Several processes of a machine share its cores by default.
-    """
-    run, content = trainer.host_run, trainer.saver.content
-    here = run.group.ranks.local_world_size
-    if run.options.exact or trainer.device.type != "cpu":
+    """Have a training on a CPU use the number of threads that the user set, or search for the best one."""
+    if trainer.host_run.options.exact or trainer.device.type != "cpu":
         return
-    wanted = run.options.threads
-    if wanted is None and here > 1:
-        wanted = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // here))
-    elif wanted is None and run.group.ranks.world_size == 1:
-        wanted = threads_of_environment(torch.get_num_threads())
-        if wanted is not None and content is not None:
-            wanted = content["threads"]  # so that the weights are those of a run that was not interrupted
-        if wanted is None:
-            trainer.threads = ThreadSearch(content["threads"] if content is not None else torch.get_num_threads())
-            trainer.threads.use()
-            trainer.callbacks["on_val_start"].append(trainer.threads.use)
-            return
+    wanted, content = _fixed(trainer), trainer.saver.content
+    if wanted is None and trainer.host_run.group.ranks.world_size > 1:
+        return
     if wanted is None:
-        return
-    number = wanted
+        trainer.threads = ThreadSearch(content["threads"] if content is not None else torch.get_num_threads())
 
-    def use(_: Any) -> None:
-        torch.set_num_threads(number)
+    def use(_: Any = None) -> None:
+        torch.set_num_threads(trainer.threads.number if trainer.threads is not None else wanted)
 
-    use(None)
-    trainer.callbacks["on_val_start"].append(use)
+    use()
+    trainer.callbacks["on_val_start"].append(use)  # the engine resets the number
+
+
+def _fixed(trainer: HostTrainer) -> int | None:
+    """Return the number of threads that does not depend on measurements; None to search, or for the engine's own."""
+    run, usual = trainer.host_run, torch.get_num_threads()
+    if run.options.threads is not None:
+        return run.options.threads
+    if (here := run.group.ranks.local_world_size) > 1:  # they share the cores
+        return max(1, min(usual, (os.cpu_count() or 1) // here))
+    given = threads_of_environment(usual) if run.group.ranks.world_size == 1 else None
+    content = trainer.saver.content
+    # A resumed run gives the weights of one that was not interrupted.
+    return int(content["threads"]) if given is not None and content is not None else given
