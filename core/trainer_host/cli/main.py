@@ -21,6 +21,7 @@ from trainer_host.base.errors import (
     StoppedError,
     TrainerError,
 )
+from trainer_host.base.openmp_waits import own_process
 from trainer_host.base.rank_failures import RankCrashError
 from trainer_host.base.signals import StopRequest, handled_by
 from trainer_host.cli.rank_output import exit_code, is_shown, left_for_launcher
@@ -157,6 +158,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave the process with its exit code."""
     if arguments is None:
         prepare_streams()
+        own_process()
     try:
         code = guarded(arguments)
     except Exception as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.interpreter_state import preserved_process
+from trainer_host.base.openmp_waits import short_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,7 +145,7 @@ def _import_libraries() -> None:
     """Import what an engine would import, so that the state that it changes can be read before."""
     global _fresh_threads
     fresh = "torch" not in sys.modules
-    with gc_paused():
+    with gc_paused(), short_waits():
         torch = importlib.import_module("torch")
         importlib.import_module("cv2")
     if fresh:

@@ -81,10 +81,11 @@ class ThreadSearch:
         seconds = (self._step_began if stepped else now) - self._began
         if stepped:
             self._steps[used] = now - self._step_began
+        # Shared as after the warm-up, during which a step is due more often: the cost would seem to fall.
         step = self._steps.get(used, max(self._steps.values(), default=0.0))
         images = batch["img"]
         full, self._largest = images.shape[0] >= self._largest, max(self._largest, images.shape[0])
-        cost = (seconds + step / max(1, trainer.accumulate)) / (images.shape[0] * images.shape[-1] * images.shape[-2])
+        cost = (seconds + step / max(1, trainer.loop.nominal_accumulate)) / (images.shape[0] * images.shape[-1] * images.shape[-2])
         policy.observe(cost if full else None, self._free())
         if policy.chosen != before and len(self.changes) < MOST_CHANGES:
             loop = trainer.loop
