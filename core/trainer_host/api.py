@@ -71,7 +71,7 @@ def run(
         best_metric: Metric that selects best.pt, by its name in the table of results; prefix with min: if lower is
             better.
         trackers: Experiment tracker of the engine to switch on, such as tensorboard or mlflow. A list; none by default.
-        threads: Threads that a training on a CPU uses; by default the engine's own number.
+        threads: Threads that a training on a CPU uses; by default the number that is measured to be best.
         processes: Processes that train together, each on a device of its own; on a CPU they share its cores.
         launcher: Launcher that starts the processes: torchrun (the default), or one of an extension.
         max_restarts: How often the processes are started again if one fails; the run goes on from its newest state.

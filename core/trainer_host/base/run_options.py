@@ -124,7 +124,7 @@ class RunOptions:
     )
     threads: int | None = option(
         None,
-        "Threads that a training on a CPU uses; by default the engine's own number.",
+        "Threads that a training on a CPU uses; by default the number that is measured to be best.",
         THREADS,
         KEPT | Door.VARIABLE_OF_CALLS,
         commands=TRAINING,

@@ -76,7 +76,7 @@ def preserved_state(choose: Callable[[], E]) -> Iterator[E]:
         own = engine.process_globals
         if own.package not in sys.modules:
             before = _Before()  # without what plugins have changed
-        _note_threads(before, unclear=own.package in present and own.package not in _EFFECTS)
+        _note_threads(before, present=own.package in present and own.package not in _EFFECTS)
         own.load()
         if own.package not in present:
             _EFFECTS[own.package] = before.effects()
@@ -156,11 +156,26 @@ _threads: str | None = None
 """The number of threads that the user's environment asks for: ``engine`` for the engine's own."""
 
 
-def _note_threads(before: _Before, unclear: bool) -> None:
-    """Note the user's variable, unless it may be the engine's: the import of some sets it to 1."""
+_before_engine: str | None = "engine"
+"""The user's variable when the host imported the engine; if others did, that is not known."""
+
+
+@contextmanager
+def engine_import() -> Iterator[None]:
+    """Note the environment before the engine is imported meanwhile, and have OpenMP wait briefly."""
+    global _before_engine
+    _before_engine = os.environ.get(THREADS)
+    with short_waits():
+        yield
+
+
+def _note_threads(before: _Before, present: bool) -> None:
+    """Note the user's variable, unless it is, or may be, the engine's: its import sets it to 1."""
     global _threads
     value = before.environment.get(THREADS, "").partition(",")[0].strip()
-    _threads = ("engine" if unclear and value == "1" else value) if value.isdecimal() and int(value) else None
+    if present and value == "1":
+        value = _before_engine or ""
+    _threads = value if value == "engine" or (value.isdecimal() and int(value)) else None
 
 
 def threads_of_environment(usual: int) -> int | None:

@@ -93,7 +93,8 @@ def trainings() -> int:
     record = record_of(found.save_dir)
     assert torch.get_num_threads() == 3
     assert watch.searched
-    assert watch.batches == [1, 1] + [2] * (len(watch.batches) - 2), watch.batches
+    assert watch.batches[:30] == [1, 1] + [2] * 28
+    assert watch.batches.count(1) <= 6  # it is looked at again
     assert set(watch.validations) == {2}
     assert record["threads"] == 2
     assert record["thread_changes"] == [{"epoch": 1, "batch": 3, "threads": 2}]

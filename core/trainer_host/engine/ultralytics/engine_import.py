@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trainer_host.base.gc_pause import gc_paused
+from trainer_host.engine.process_state import engine_import
 from trainer_host.engine.ultralytics.release_window import require_engine
 
 if TYPE_CHECKING:
@@ -51,5 +52,5 @@ def import_engine() -> None:
     if "ultralytics" in sys.modules:
         return
     require_engine()
-    with engine_switches(), gc_paused():
+    with engine_switches(), gc_paused(), engine_import():
         importlib.import_module("ultralytics.utils.checks")
