@@ -1,4 +1,4 @@
-"""Whole runs with the number of threads that is found, against fixed ones, on a quiet machine and next to busy processes.
+"""Whole runs with the number of threads that is found, against fixed ones, quiet and next to busy processes.
 
 python -m tests.benchmarks.threads [--model yolo26n-pose.yaml] [--imgsz 320] [--epochs 2] [--rounds 5] [--busy 0 1 2]
 

@@ -85,7 +85,9 @@ class ThreadSearch:
         step = self._steps.get(used, max(self._steps.values(), default=0.0))
         images = batch["img"]
         full, self._largest = images.shape[0] >= self._largest, max(self._largest, images.shape[0])
-        cost = (seconds + step / max(1, trainer.loop.nominal_accumulate)) / (images.shape[0] * images.shape[-1] * images.shape[-2])
+        cost = (seconds + step / max(1, trainer.loop.nominal_accumulate)) / (
+            images.shape[0] * images.shape[-1] * images.shape[-2]
+        )
         policy.observe(cost if full else None, self._free())
         if policy.chosen != before and len(self.changes) < MOST_CHANGES:
             loop = trainer.loop
