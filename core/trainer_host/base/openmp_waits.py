@@ -22,7 +22,7 @@ _own_process = False
 
 
 def own_process() -> None:
-    """Note that this process belongs to the host, so that it may choose; a program that calls the API chooses itself."""
+    """Note that this process is the host's own, which may choose; a program that calls the API chooses itself."""
     global _own_process
     _own_process = True
 

@@ -34,7 +34,7 @@ class FreeCores:
         self._before = self._now()
 
     def read(self) -> float | None:
-        """Return how many cores others leave, on average since the last call but one second at least; None if unknown."""
+        """Return how many cores others leave, on average over a second or more; None if that is unknown."""
         now = self._now()
         wall, own, busy = (b - a for a, b in zip(self._before, now, strict=True))
         if wall >= (FIRST_WINDOW_S if self._last is None else WINDOW_S):

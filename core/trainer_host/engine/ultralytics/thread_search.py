@@ -106,7 +106,7 @@ def use_threads(trainer: HostTrainer) -> None:
         trainer.threads = ThreadSearch(content["threads"] if content is not None else torch.get_num_threads())
 
     def use(_: Any = None) -> None:
-        torch.set_num_threads(trainer.threads.number if trainer.threads is not None else wanted)
+        torch.set_num_threads(wanted or (trainer.threads.number if trainer.threads is not None else 1))
 
     use()
     trainer.callbacks["on_val_start"].append(use)  # the engine resets the number
