@@ -11,6 +11,7 @@ from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host.base.errors import PluginError, Problem, SettingsError
+from trainer_host.engine.rank_limits import require_possible
 from trainer_host.engine.ultralytics.distributed_model import (
     GradientSum,
     anchored,
@@ -303,17 +304,5 @@ def rank_training(trainer: HostTrainer) -> RankTraining | None:
     count = trainer.host_run.group.ranks.world_size
     if count == 1:
         return None
-    if trainer.host_run.options.exact:
-        why = "the stock engine's arithmetic of several processes is not offered"
-        if trainer.device.type == "cpu":
-            why = "there is nothing to compare with on a CPU, where the stock engine trains in one"
-        what = f"--exact with {count} processes: {why}."
-        raise SettingsError(Problem(what, "remove --exact, or train in one process"))
-    if trainer.args.batch < 1:
-        what = f"batch={trainer.args.batch} with {count} processes: a batch size is not searched for."
-        raise SettingsError(Problem(what, "write the images of all processes together, such as batch=16"))
-    for name in ("save_txt", "visualize"):
-        if getattr(trainer.args, name, None):
-            what = f"{name}=True with {count} processes: each evaluates a part of the images, the first one writes."
-            raise SettingsError(Problem(what, f"remove it, and run trainer val with {name}=True afterwards"))
+    require_possible(vars(trainer.args), count, trainer.host_run.options.exact, trainer.device.type == "cpu")
     return RankTraining(trainer)
