@@ -50,11 +50,11 @@ def rank_training(trainer: HostTrainer) -> RankTraining | None:
     if count == 1:
         return None
     if trainer.host_run.options.exact:
-        why = "the stock engine's arithmetic of several processes is not offered"
+        why = "the host does not reproduce the arithmetic of the stock engine's several processes"
         if trainer.device.type == "cpu":
-            why = "there is nothing to compare with on a CPU, where the stock engine trains in one"
+            why = "on a CPU the stock engine trains in one, so there is nothing to compare with"
         what = f"--exact with {count} processes: {why}."
-        raise SettingsError(Problem(what, "remove --exact, or train in one process"))
+        raise SettingsError(Problem(what, "remove --exact, or train in one process: docs/how-to/several-devices.md"))
     if trainer.args.batch < 1:
         what = f"batch={trainer.args.batch} with {count} processes: a batch size is not searched for."
         raise SettingsError(Problem(what, "write the images of all processes together, such as batch=16"))
