@@ -6,73 +6,29 @@ and each task has one of its own.
 
 from __future__ import annotations
 
+import functools
 import json
-import sys
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-import yaml
 
 from tests.contract.conftest import PACKAGES, rows
-from tests.support.command import Done, command
+from tests.ranks.packages import EVENTS, Place, Trained, recorder, shown_once, trained
+from tests.support.command import command
 from tests.support.installed_library import install_albumentations
 from tests.support.sample_datasets import detect_dataset, keep_first, pose_dataset
-from tests.support.warm_processes import warm_command, warm_ranks
-from tests.support.written_package import copy_package, project_of
+from tests.support.warm_processes import warm_ranks
+from tests.support.written_package import project_of
 
 pytestmark = pytest.mark.train
 
 IMAGES = 6
 SMALL = ("epochs=1", "imgsz=64", "workers=0", "warmup_epochs=0")
-RECORDER = """
-import hashlib, json, sys
-from pathlib import Path
-from trainer_host import hookimpl
-
-EVENTS = {events}
-seen = {{"events": [], "images": [], "weights": {{}}}}
-
-def digest(model):
-    found = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        found.update(name.encode() + value.numpy().tobytes())
-    return found.hexdigest()
-
-@hookimpl(wrapper=True)
-def preprocess_batch(ctx, batch):
-    if seen["events"][-1] == "on_train_batch_start":
-        seen["images"] += [Path(name).stem for name in batch.get("im_file") or batch.get("key") or ()]
-    return (yield)
-
-@hookimpl
-def callbacks(ctx):
-    def note(event):
-        def noted(trainer):
-            seen["events"].append(event)
-            if event == "on_fit_epoch_end" and not seen["weights"]:
-                seen["weights"] = {{"model": digest(trainer.model), "ema": digest(trainer.ema.ema)}}
-                seen["rates"] = [group["lr"] for group in trainer.optimizer.param_groups]
-            if event == "teardown":
-                first = sys.modules.get("trainer_first_hooks")
-                seen["hooks"] = sorted(first.TASK.hooks.called) if first else []
-                seen["place"] = [ctx.rank, ctx.world_size]
-                seen["folder"] = str(ctx.save_dir)
-                Path(f"{folder}/seen-{{ctx.rank}}.json").write_text(json.dumps(seen))
-        return noted
-    return {{event: note(event) for event in EVENTS}}
-"""
-EVENTS = (
-    *("on_pretrain_routine_start", "on_pretrain_routine_end", "on_train_start"),
-    *("on_train_epoch_start", "on_train_batch_start", "on_train_batch_end", "on_train_epoch_end"),
-    *("on_val_start", "on_val_batch_start", "on_val_batch_end", "on_val_end"),
-    *("on_model_save", "on_fit_epoch_end", "on_train_end", "teardown"),
-)
 
 
 def entries(group: str) -> dict[str, str]:
@@ -85,104 +41,12 @@ TASKS, EXTENSIONS = entries("trainer_host.tasks"), entries("trainer_host.plugins
 COMMANDS = entries("trainer_host.commands")
 
 
-@dataclass(frozen=True)
-class Place:
-    """A folder in which runs are started, and where the packages are.
-
-    Attributes:
-        folder: The folder.
-        path: Folders of the packages.
-        without: Extensions that cannot be used here.
-    """
-
-    folder: Path
-    path: tuple[Path, ...]
-    without: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A training in two processes that ended.
-
-    Attributes:
-        run: The run folder.
-        result: What it printed for programs.
-        ranks: What the recorder saw in each process.
-    """
-
-    run: Path
-    result: dict[str, Any]
-    ranks: list[dict[str, Any]]
-
-    @property
-    def row(self) -> dict[str, float]:
-        """The one row of results.csv."""
-        (row,) = rows(self.run / "results.csv")
-        return {name: float(value) for name, value in row.items()}
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What the checkpoint says of the run."""
-        record: dict[str, Any] = self.checkpoint["trainer_host"]
-        return record
-
-    @property
-    def checkpoint(self) -> dict[str, Any]:
-        found: dict[str, Any] = torch.load(self.run / "weights" / "best.pt", weights_only=False)
-        return found
-
-    @property
-    def images(self) -> list[str]:
-        """The images that all processes trained on."""
-        return [image for rank in self.ranks for image in rank["images"]]
-
-
-def recorder(folder: Path) -> tuple[str, str]:
-    """Write a plugin file that notes what each process sees, and return the words that switch it on."""
-    (folder / "recorder.py").write_text(RECORDER.format(events=EVENTS, folder=folder), "utf-8")
-    return "--plugin", "./recorder.py"
-
-
-def trained(folder: Path, out: str, task: str) -> Trained:
-    """Return a training that was started in a folder, after a look at what every one of them leaves."""
-    result = Done(0, out, "").json
-    run = Path(result["save_dir"])
-    ranks = [json.loads((folder / f"seen-{rank}.json").read_text("utf-8")) for rank in (0, 1)]
-    found = Trained(run, result, ranks)
-    content = yaml.safe_load((run / "run.yaml").read_text("utf-8"))
-    assert (content["task"], content["processes"], content["record"]["status"]) == (task, 2, "done")
-    names = {path.name for path in run.iterdir()}
-    assert {"args.yaml", "results.csv", "run.yaml", "weights"} <= names
-    assert not [name for name in names if name.startswith(".")]
-    assert {path.name for path in (run / "weights").iterdir()} == {"best.pt", "last.pt"}
-    assert found.row["epoch"] == 1
-    assert [rank["place"] for rank in ranks] == [[0, 2], [1, 2]]
-    assert ranks[0]["folder"] == str(run)
-    assert not Path(ranks[1]["folder"]).exists(), "the folder of another process is removed"
-    for what in ("weights", "rates"):
-        assert ranks[0][what] == ranks[1][what], what
-    assert set(ranks[0]["weights"]) == {"model", "ema"}
-    first, second = (Counter(rank["events"]) for rank in ranks)
-    parts = {event: (first.pop(event, 0), second.pop(event, 0)) for event in ("on_val_batch_start", "on_val_batch_end")}
-    assert first == second
-    assert all(count >= other for count, other in parts.values()), "each evaluates every other batch"
-    return found
-
-
-def shown_once(err: str, *words: str) -> None:
-    """Require that the row of the epoch, and lines with some words, are shown once."""
-    for text in ("1/1 ", *words):
-        assert sum(text in line for line in err.splitlines()) == 1, (text, err)
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    folder = tmp_path_factory.mktemp("packages")
-    site, library = folder / "site", folder / "library"
-    for source in sorted(PACKAGES.iterdir()):
-        copy_package(source, site)
+    place = Place.in_folder(tmp_path_factory.mktemp("packages"))
+    library = place.folder / "library"
     problem = install_albumentations(library)
-    return Place(folder, (site, library), {"albumentations": problem} if problem else {})
+    return replace(place, path=(*place.path, library), without={"albumentations": problem} if problem else {})
 
 
 # Extensions
@@ -217,7 +81,9 @@ def point_table(folder: Path) -> None:
         values = [64 * float(value) for value in label[5:]]
         xy = zip(values[::3], values[1::3], strict=True)
         lines += [f"{image.name},{part},{x},{y}" for part, (x, y) in zip(points, xy, strict=True)]
-    (folder / "points.csv").write_text("\n".join([*lines, ""]), "utf-8")
+    (folder / "points.csv").write_text(
+        "\n".join([*lines, ""]), "utf-8"
+    )  # half of it to evaluate: one batch, for one rank
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +94,15 @@ def together(place: Place) -> tuple[Trained, str]:
     point_table(folder)
     (folder / "tiny.yaml").write_text(textwrap.dedent(MODEL), "utf-8")
     plugins = [word for name in EXTENSIONS if name not in place.without for word in ("--plugin", name)]
-    words = [*plugins, *recorder(folder), *OPTIONS, f"json-log.file={folder / 'log.jsonl'}", *SMALL, "batch=4", "mosaic=0"]
+    words = [
+        *plugins,
+        *recorder(folder),
+        *OPTIONS,
+        f"json-log.file={folder / 'log.jsonl'}",
+        *SMALL,
+        "batch=4",
+        "mosaic=0",
+    ]
     words = ["run", "--processes", "2", "data=points.csv", "model=tiny.yaml", *words, "--json"]
     done = command(*words, cwd=folder, path=place.path)
     assert done.code == 0, done.err
@@ -300,7 +174,7 @@ def data_of(task: str, folder: Path) -> tuple[str, ...]:
         keep_first(data.parent, IMAGES)
         return f"data={data}", f"model=yolo26n-{'obb' if task == 'obb' else 'seg'}.yaml", "batch=4"
     if task == "first-hooks":
-        return f"data={detect_dataset(folder / 'data', IMAGES)}", "model=yolo11n.yaml", "batch=4"
+        return f"data={detect_dataset(folder / 'data', IMAGES)}", "model=yolo11n.yaml", "batch=2"
     return f"data={pose_dataset(folder / 'data', IMAGES)}", "model=yolo11n-pose.yaml", "batch=4"
 
 
@@ -354,18 +228,61 @@ CHECKS: Mapping[str, Callable[[Trained], None]] = {
 MORE = {"hand-pose": ("hand-pose.side=left",)}
 
 
+@pytest.fixture(scope="module")
+def train(place: Place) -> Callable[[str], Trained]:
+    """Train a task in two processes that something else has started, once."""
+
+    @functools.cache
+    def train(task: str) -> Trained:
+        folder = place.folder / task
+        folder.mkdir()
+        words = ["run", "--task", task, *data_of(task, folder), *MORE.get(task, ()), *SMALL, *recorder(folder)]
+        first, second = warm_ranks(*words, "--json", cwd=folder, path=place.path)
+        assert (first.code, second.code) == (0, 0), first.err + second.err
+        assert second.out == ""
+        shown_once(first.err, f"Training {task}")
+        assert "1/1 " not in second.err
+        return trained(folder, first.out, task)
+
+    return train
+
+
 @pytest.mark.parametrize("task", TASKS)
-def test_a_task_trains_in_two_processes(task: str, place: Place, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_task_trains_in_two_processes(
+    task: str, place: Place, train: Callable[[str], Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
     if task == "shard-heatmap":
         pytest.importorskip("webdataset")
-    monkeypatch.syspath_prepend(place.path[0])
-    words = ["run", "--task", task, *data_of(task, tmp_path), *MORE.get(task, ()), *SMALL, *recorder(tmp_path)]
-    first, second = warm_ranks(*words, "--json", cwd=tmp_path, path=place.path)
-    assert (first.code, second.code) == (0, 0), first.err + second.err
-    assert second.out == ""
-    run = trained(tmp_path, first.out, task)
-    shown_once(first.err, f"Training {task}")
-    assert "1/1 " not in second.err
+    monkeypatch.syspath_prepend(place.path[0])  # of the functions that draw samples
+    run = train(task)
     assert len(run.images) == len(set(run.images))
     assert len(run.images) == {"heatmap": 0, "shard-heatmap": 64}.get(task, IMAGES)
     CHECKS[task](run)
+
+
+# What is called where
+
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "how-to" / "several-devices.md"
+
+
+def hooks_of_the_first() -> set[str]:
+    """Return the hooks and callbacks that are called on rank 0 only, according to the documentation."""
+    (line,) = (line for line in DOCUMENTED.read_text("utf-8").splitlines() if line.endswith("| called | not called |"))
+    return set(re.findall("`([a-z_]+)`", line))
+
+
+def test_hooks_and_callbacks_are_called_on_the_ranks_that_the_documentation_says(
+    place: Place, train: Callable[[str], Trained]
+) -> None:
+    run = train("first-hooks")
+    folder = run.run.parents[2]
+    first, second = run.ranks
+    assert hooks_of_the_first() == set(first["hooks"]) - set(second["hooks"])
+    assert set(second["hooks"]) < set(first["hooks"])
+    assert set(first["events"]) == set(EVENTS)
+    words = ["resume", run.run, "epochs=2", *recorder(folder), "--json"]
+    for done in warm_ranks(*words, cwd=folder, path=place.path):
+        assert done.code == 0, done.err
+    for rank in (0, 1):
+        called = json.loads((folder / f"seen-{rank}.json").read_text("utf-8"))["hooks"]
+        assert "load_state_dict" in called
