@@ -24,7 +24,7 @@ LAUNCHERS: dict[str, tuple[list[str], list[str]]] = {
     "torchrun from outside": (TORCHRUN, []),
     "slurm": (TRAINER, ["--launcher", "slurm", "--processes", "2", "slurm.wait=true"]),
     "ray": (TRAINER, ["--launcher", "ray", "--processes", "2"]),
-    "popen": (TRAINER, ["--launcher", "popen", "--processes", "2", "popen.before=[env, BEFORE=1]"]),
+    "popen": (TRAINER, ["--launcher", "popen", "--processes", "2", "popen.before=['env', 'BEFORE=1']"]),
 }
 """The beginning of a command, and words that say who starts the processes."""
 NEEDS = {"slurm": "submitit", "ray": "ray.train"}

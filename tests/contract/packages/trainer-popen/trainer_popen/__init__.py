@@ -1,6 +1,6 @@
 """The launcher `popen`: the processes of a run on this machine, with words before the command of each.
 
-trainer run exp.yaml --processes 2 --launcher popen popen.before="[nice, -n, '10']"
+trainer run exp.yaml --processes 2 --launcher popen popen.before="['nice', '-n', '10']"
 """
 
 from __future__ import annotations
