@@ -137,7 +137,8 @@ def trained(folder: Path, out: str, task: str) -> Trained:
     names = {path.name for path in run.iterdir()}
     assert {"args.yaml", "results.csv", "run.yaml", "weights"} <= names
     assert not [name for name in names if name.startswith(".")]
-    assert {path.name for path in (run / "weights").iterdir()} == {"best.pt", "last.pt"}
+    weights = {path.name for path in (run / "weights").iterdir()}
+    assert {name for name in weights if not name.startswith("state-")} == {"best.pt", "last.pt"}
     assert found.row["epoch"] == 1
     assert [rank["place"] for rank in ranks] == [[0, 2], [1, 2]]
     assert ranks[0]["folder"] == str(run)

@@ -80,4 +80,4 @@ def test_a_launcher_of_a_package_shows_what_it_would_start(place: Place, tmp_pat
     first, second = done.out.splitlines()
     assert first == "# 2 times:"
     assert second.startswith("env BEFORE=1 ")
-    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "runs" / "heatmap").exists()

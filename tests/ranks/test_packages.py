@@ -225,7 +225,7 @@ CHECKS: Mapping[str, Callable[[Trained], None]] = {
     "segment": masks,
     "shard-heatmap": heat,
 }
-MORE = {"hand-pose": ("hand-pose.side=left",)}
+MORE = {"hand-pose": ("hand-pose.side=left",), "first-hooks": ("--keep-state",)}
 
 
 @pytest.fixture(scope="module")
