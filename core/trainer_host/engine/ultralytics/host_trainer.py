@@ -258,6 +258,8 @@ class HostTrainer(ModelTrainer):
             return metrics, fitness
         self.evaluated_epoch = self.epoch + 1
         require_measured(self.host_run.chain, self.plugin_metrics, metrics)
+        if self.postprocessing is not None:  # a process may have no batch to evaluate
+            self.postprocessing.asked = self.host_run.group.any(self.postprocessing.asked)
         require_asked(self.host_run.chain, self.postprocessing, "validator")
         fitness = fitness_of(self.host_run, self.context(RunContext), metrics, fitness)
         if fitness is None:
