@@ -36,6 +36,12 @@ def ratio(a: Sequence[float], b: Sequence[float]) -> float:
     return statistics.median(x / y for x, y in zip(a, b, strict=True))
 
 
+def ratio_text(a: Sequence[float], b: Sequence[float]) -> str:
+    """Return the median of the ratios of a to b within each round, and the extremes."""
+    pairs = [x / y for x, y in zip(a, b, strict=True)]
+    return f"{statistics.median(pairs):.2f} [{min(pairs):.2f}, {max(pairs):.2f}]"
+
+
 def print_times(times: Mapping[str, Sequence[float]]) -> None:
     """Print the median and the extremes of each."""
     width = max(map(len, times))

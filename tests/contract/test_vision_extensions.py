@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,25 +12,21 @@ import pytest
 import torch
 
 from tests.contract.conftest import PACKAGES, Trainer, rows
-from tests.support.command import process
+from tests.support.installed_library import install_albumentations
 from tests.support.sample_datasets import detect_dataset, pose_dataset
 from trainer_host import Detections
 
 pytestmark = pytest.mark.wheel
 
 TINY = ("model=yolo11n-pose.yaml", "imgsz=64", "batch=4", "plots=False", "workers=0")
-ALBUMENTATIONS = ("albumentations==2.0.8", "albucore==0.0.24", "stringzilla", "simsimd", "scipy")
-"""Without what they depend on, which is there: one OpenCV is enough."""
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with albumentations, which is not installed next to the host."""
     folder = tmp_path_factory.mktemp("albumentations")
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
-    done = process(*command, "--target", folder, *ALBUMENTATIONS)
-    if done.code:
-        pytest.skip(f"albumentations cannot be installed: {done.err.strip().splitlines()[-1]}")
+    if problem := install_albumentations(folder):
+        pytest.skip(problem)
     return folder
 
 

@@ -82,7 +82,7 @@ def test_the_student_of_a_distillation_shares_its_loss() -> None:
         host_run=SimpleNamespace(chain=chain),
         model=SimpleNamespace(student_model=student),
         ema=SimpleNamespace(ema=None),
-        ranks=SimpleNamespace(totals=SimpleNamespace(sum_over_ranks=None)),
+        ranks=SimpleNamespace(batch=SimpleNamespace(totals=SimpleNamespace(sum_over_ranks=None))),
         hooks=SimpleNamespace(share_loss=lambda ctx, loss: ["shared", *loss]),
         context=lambda _, **fields: SimpleNamespace(**fields),
     )

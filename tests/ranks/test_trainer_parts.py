@@ -12,8 +12,8 @@ from torch import nn
 
 from tests.ranks.test_parts import Alone
 from trainer_host.base.errors import MemoryExhaustedError
+from trainer_host.engine.ultralytics.joint_setup import JointSetup
 from trainer_host.engine.ultralytics.loop_state import LoopState
-from trainer_host.engine.ultralytics.rank_training import RankTraining
 from trainer_host.engine.ultralytics.reimplemented.training_batch import compute
 from trainer_host.engine.ultralytics.trainer_data import DataTrainer
 
@@ -45,7 +45,7 @@ def trainer_of(group: Any, **attributes: Any) -> Any:
 @pytest.mark.parametrize(("group", "stays"), [(Alone(0, 2), True), (Outvoted(0, 2), False)])
 def test_mixed_precision_is_off_if_it_is_off_in_any_process(group: Any, stays: bool) -> None:
     trainer = trainer_of(group)
-    RankTraining(trainer).before_pipeline()
+    JointSetup(trainer).before_pipeline()
     assert trainer.amp is stays
     assert trainer.scaler.is_enabled() is stays
 
@@ -57,8 +57,8 @@ def test_batch_norms_on_a_cpu_are_warned_of_if_they_train(
     trainer = trainer_of(Alone(0, 2), freeze_layer_names=frozen)
     trainer.host_run.options.sync_bn = wanted
     found: list[str] = []
-    monkeypatch.setattr("trainer_host.engine.ultralytics.rank_training.LOGGER.warning", found.append)
-    RankTraining(trainer).before_pipeline()
+    monkeypatch.setattr("trainer_host.engine.ultralytics.joint_setup.LOGGER.warning", found.append)
+    JointSetup(trainer).before_pipeline()
     assert len(found) == said
 
 
@@ -66,7 +66,8 @@ def test_a_process_that_lacks_memory_among_synchronised_batch_norms_ends_at_once
     def lack(_: Any) -> Any:
         raise RuntimeError("CUDA out of memory")
 
-    ranks = SimpleNamespace(begin=lambda _: None, forward=nullcontext, synchronised=True)
+    batch = SimpleNamespace(begin=lambda _: None, forward=nullcontext)
+    ranks = SimpleNamespace(batch=batch, setup=SimpleNamespace(synchronised=True))
     trainer = trainer_of(Alone(0, 2), ranks=ranks, preprocess_batch=lack, device=torch.device("cpu"), amp=False)
     with pytest.raises(MemoryExhaustedError, match="out of memory with batch=8 in epoch 1"):
         compute(trainer, 0, {})

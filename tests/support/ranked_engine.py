@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from trainer_host.engine.protocol import LiveRun, TrainingRecord
     from trainer_host.engine.resumption import Resumption
 
-MORE: Mapping[str, Any] = {"batches": 8, "pace": 0.0, "fault": None, "fault_rank": 1, "fault_batch": 3, "once": None}
+MORE: Mapping[str, Any] = {
+    "batch": 16,
+    "batches": 8,
+    "pace": 0.0,
+    "fault": None,
+    "fault_rank": 1,
+    "fault_batch": 3,
+    "once": None,
+}
 """``fault`` is ``kill``, ``loss``, ``bug``, ``dataset``, ``leave`` or ``hold``; ``once`` a file, made before it."""
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,33 @@ def status(process: BaseProcess) -> int:
 
 def warm_command(*words: object, cwd: Path) -> Done:
     """Run ``trainer`` as `command` does, without the seconds that its imports take."""
+    (done,) = _commands(words, cwd, [environment()])
+    return done
+
+
+def warm_ranks(*words: object, cwd: Path, path: Iterable[Path] = (), ranks: int = 2) -> list[Done]:
+    """Run ``trainer`` in several processes of one run, as something that starts ranks would; return what each did."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    given = [{"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(ranks)} for rank in range(ranks)]
+    return _commands(words, cwd, [environment(*path, **place, **each) for each in given])
+
+
+def _commands(words: Iterable[object], cwd: Path, environments: Iterable[dict[str, str]]) -> list[Done]:
+    """Run a command in processes side by side."""
     with tempfile.TemporaryDirectory() as place:
-        out, err = Path(place, "out"), Path(place, "err")
-        arguments = ([*map(str, words)], out, err)
-        process = _CONTEXT.Process(target=_call, args=(str(cwd), environment(), _trainer, arguments))
-        process.start()
-        process.join(DEADLINE_S)
-        process.kill()
-        return Done(status(process), out.read_text("utf-8"), err.read_text("utf-8"))
+        running = []
+        for number, given in enumerate(environments):
+            out, err = Path(place, f"out{number}"), Path(place, f"err{number}")
+            process = _CONTEXT.Process(target=_call, args=(str(cwd), given, _trainer, ([*map(str, words)], out, err)))
+            process.start()
+            running.append((process, out, err))
+        for process, _, _ in running:
+            process.join(DEADLINE_S)
+        for process, _, _ in running:
+            process.kill()
+        return [Done(status(process), out.read_text("utf-8"), err.read_text("utf-8")) for process, out, err in running]
 
 
 def _trainer(words: list[str], out: Path, err: Path) -> int:
@@ -60,6 +80,7 @@ def _trainer(words: list[str], out: Path, err: Path) -> int:
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))
     sys.argv = ["trainer", *words]
+    sys.path[:0] = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place not in sys.path]
     try:
         main()
     except SystemExit as left:

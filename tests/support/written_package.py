@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def write_package(
@@ -35,4 +43,24 @@ def write_package(
     for module, code in (modules or {}).items():
         (folder / f"{module}.py").write_text(code)
     importlib.invalidate_caches()
+    return folder
+
+
+def project_of(source: Path) -> dict[str, Any]:
+    """Return what the source of a package says of itself."""
+    found: dict[str, Any] = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return found
+
+
+def copy_package(source: Path, folder: Path) -> Path:
+    """Write what an installer leaves of the source of a package, next to others. Return ``folder``."""
+    project = project_of(source)
+    groups = [
+        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in entries.items())
+        for group, entries in project["entry-points"].items()
+    ]
+    requires = project["dependencies"]
+    write_package(folder, project["name"], project["version"], requires=requires, entry_points="".join(groups))
+    for module in source.glob("trainer_*"):
+        shutil.copytree(module, folder / module.name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 FOLDER = ".ranks"
 """Its name."""
-RUN_FILE, BEGUN, AT_ONCE = "run.yaml", "begun", "at-once"
+RUN_FILE = "run.yaml"
+BEGUN = "begun"
+AT_ONCE = "at-once"
 """The resolved run; the mark of one that has begun to train, and of one that was asked twice to stop."""
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer_host.base.reporting import NullReporter
 from trainer_host.cli.rank_output import head, shows_the_run
 from trainer_host.cli.shared_options import declared_command, load_engine, make_request, quiet_engine, split_file
 
@@ -43,8 +42,9 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
         if request.options.dry_run:
             from trainer_host.session.launching import preview_if_asked
 
-            resolved = _resolved(request, registry, reporter)
-            preview = preview_if_asked(request, registry, NullReporter()) if request.options.launcher else None
+            # First: a launcher adds the extension that brings it, whose options are unknown otherwise.
+            preview = preview_if_asked(request, registry, reporter) if request.options.launcher else None
+            resolved = _resolved(request, registry, reporter) if preview is None else None
         else:
             from trainer_host.session.training import run as session
 
@@ -52,7 +52,7 @@ def run(words: tuple[str, ...], given: dict[str, Any]) -> None:
     if request.options.dry_run:
         if preview is not None:
             _print_preview(preview, request.options.json)
-        else:
+        elif resolved is not None:
             _print_settings(resolved, request.options.json)
         return
     finish(request, result, reporter)

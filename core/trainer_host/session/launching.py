@@ -18,6 +18,7 @@ from trainer_host.base.reporting import NullReporter
 from trainer_host.base.resolved_run import as_yaml
 from trainer_host.base.wording import counted
 from trainer_host.engine.rank_devices import devices_to_launch
+from trainer_host.engine.rank_limits import require_possible
 from trainer_host.plugin.hook_collection import joined
 from trainer_host.session.launch_outcome import error_of, record_of, result_of
 from trainer_host.session.launch_request import LaunchRequest, compare_with_ranks, require_repeatable, words_of
@@ -92,7 +93,7 @@ class _Launch:
             self.devices = self._devices(engine)
             folder = asked.folder
             if folder is None:
-                run = require_repeatable(resolve(self._request(), self.registry, self.reporter, engine))
+                run = self._possible(resolve(self._request(), self.registry, self.reporter, engine))
                 self.launcher = self._launcher(run)
                 folder, is_new = self._claim(run)
                 if is_new:
@@ -115,7 +116,7 @@ class _Launch:
             return None
         problems = setting_problems(request, self.registry, engine)
         known, _ = joined_request(request, recorded, engine, problems)
-        return require_repeatable(resolve(known, self.registry.without(known.off), self.reporter, engine))
+        return self._possible(resolve(known, self.registry.without(known.off), self.reporter, engine))
 
     def _words_of_resume(self, folder: Path) -> tuple[str, ...]:
         return ("resume", str(folder), *words_of(in_its_folder(self.asked.request).settings))
@@ -128,7 +129,7 @@ class _Launch:
             if (folder := asked.folder) is not None:
                 run, words = self._resumed(folder, engine), self._words_of_resume(folder)
             else:
-                run = require_repeatable(resolve(self._request(), self.registry, self.reporter, engine))
+                run = self._possible(resolve(self._request(), self.registry, self.reporter, engine))
                 folder = wanted_folder(run.chain.name, run.resolved.settings, asked.request.options.if_exists)
                 words = ("run", str(folder / FOLDER / RUN_FILE))
             return self._launcher(run).preview(self._context(run, folder, words)) if run is not None else None
@@ -150,6 +151,20 @@ class _Launch:
         except SettingsError as error:
             problems = (*error.problems, *problems)
         raise SettingsError(*problems)
+
+    def _possible(self, run: LiveRun) -> LiveRun:
+        """Refuse a run that other processes cannot make again, or several cannot do; warn of more than there are cores.
+
+        Raises:
+            SettingsError: If it is one.
+        """
+        processes, cores, on_cpu = self.asked.processes, os.cpu_count() or 1, "cpu" in self.devices
+        if processes > 1:
+            settings = {**run.resolved.defaults, **run.resolved.settings}
+            require_possible(settings, processes, run.resolved.options.exact, on_cpu)
+        if on_cpu and self.asked.launcher == TORCHRUN and processes > cores:
+            self.reporter.warn(f"{processes} processes on {counted(cores, 'core')}: they are slower than {cores}.")
+        return require_repeatable(run)
 
     def _request(self) -> Request:
         """Return the request, with the extension that brings the launcher."""

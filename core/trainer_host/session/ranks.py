@@ -7,7 +7,6 @@ import re
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from multiprocessing.util import register_after_fork
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from trainer_host.engine.protocol import LiveRun
     from trainer_host.plugin.registry import Registry
 
-TIMEOUT = timedelta(hours=6)
-"""How long a rank waits for the others once all have started: the first one may read a large dataset meanwhile."""
 RESOLVED_RUN, DATASET = "run", "dataset"
 LOST = re.compile(
     r"gloo|nccl|connectFullMesh|[Cc]onnection (?:closed|reset|refused)|[Bb]roken pipe|TCPStore|DistStoreError", re.ASCII
@@ -108,7 +105,7 @@ def joined(device: Any) -> Iterator[ProcessGroup]:
     os.environ.update(rank_variables(os.environ))
     with peers_watched(ranks), ExitStack() as stack:
         with unhandled():
-            group = stack.enter_context(join(ranks, device_of_rank(device, ranks), TIMEOUT))
+            group = stack.enter_context(join(ranks, device_of_rank(device, ranks)))
         yield group
 
 

@@ -428,6 +428,8 @@ def test_what_cannot_be_launched_is_refused_before_anything_starts(
         ("device=0,1",): "device=0,1: CUDA finds no GPU.",
         ("device=0,1", "mean=2"): "mean is a fraction.",
         ("--processes=2", "--launcher=ray2"): "unknown launcher 'ray2'.",
+        ("--processes=2", "--exact"): "--exact with 2 processes: there is nothing to compare with on a CPU",
+        ("--processes=40", "batch=16"): "batch=16 with 40 processes: some would have no image of any batch.",
         ("--processes=two",): "--processes=two is not a number of processes.",
         ("--max-restarts=-1",): "--max-restarts=-1 is not a number of restarts.",
     }.items():

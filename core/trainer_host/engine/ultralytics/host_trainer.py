@@ -202,10 +202,10 @@ class HostTrainer(ModelTrainer):
         self._put_amp_back()
         self.args.distill_model = self.teacher  # the settings name a file again before anything keeps them
         if self.ranks is not None:
-            self.ranks.before_pipeline()
+            self.ranks.setup.before_pipeline()
         BaseTrainer._build_train_pipeline(self)
         if self.ranks is not None:
-            self.ranks.after_pipeline()
+            self.ranks.setup.after_pipeline()
         self.hooks.finish_setup(ctx=self.context(RunContext))
 
     def auto_batch(self, *_: Any) -> int:
@@ -221,7 +221,7 @@ class HostTrainer(ModelTrainer):
     def _model_train(self) -> None:
         BaseTrainer._model_train(self)
         if self.ranks is not None:
-            self.ranks.keep_frozen(self.freeze_layer_names)
+            self.ranks.setup.keep_frozen(self.freeze_layer_names)
 
     def _do_train(self) -> None:
         TrainingLoop(self).run()
@@ -235,7 +235,7 @@ class HostTrainer(ModelTrainer):
         # A copy of the settings, so that what a validator changes in them stays its own.
         given = {"loader": self.test_loader, "args": copy(self.args), "callbacks": self.callbacks}
         if self.ranks is not None:
-            given |= {"part": self.ranks.part(self.test_loader), "gather": self.host_run.group.gather}
+            given |= {"part": self.ranks.epoch.part(self.test_loader), "gather": self.host_run.group.gather}
         ctx = self.context(ValidationContext, **given)
         self.plugin_metrics = joined_metrics(self.host_run.chain, ctx)
         found = self.context(PredictionContext, model=self.model, mode="val")
@@ -249,7 +249,7 @@ class HostTrainer(ModelTrainer):
     def loader_changed(self) -> None:
         """Give the validator the loader of batches of another size, or its part of it."""
         if self.ranks is not None and isinstance(self.validator.dataloader, RankLoader):
-            self.validator.dataloader = self.ranks.part(self.test_loader)
+            self.validator.dataloader = self.ranks.epoch.part(self.test_loader)
         else:
             self.validator.dataloader = self.test_loader
 
@@ -261,6 +261,8 @@ class HostTrainer(ModelTrainer):
             return metrics, fitness
         self.evaluated_epoch = self.epoch + 1
         require_measured(self.host_run.chain, self.plugin_metrics, metrics)
+        if self.postprocessing is not None:  # a process may have no batch to evaluate
+            self.postprocessing.asked = self.host_run.group.any(self.postprocessing.asked)
         require_asked(self.host_run.chain, self.postprocessing, "validator")
         fitness = fitness_of(self.host_run, self.context(RunContext), metrics, fitness)
         if fitness is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ultralytics.utils import LOGGER
 
+from trainer_host.engine.ultralytics.joint_blame import blame
 from trainer_host.engine.ultralytics.not_finite import (
     NotFinite,
     NotFiniteError,
@@ -103,5 +104,5 @@ class NotFiniteWatch:
 
         if trainer.ranks is None:
             return NotFinite(what, epoch, number, tuple(files), keep())
-        files, kept = trainer.ranks.blame(what, files, keep)
+        files, kept = blame(trainer.ranks.batch, what, files, keep)
         return NotFinite(what, epoch, number, tuple(files), kept)

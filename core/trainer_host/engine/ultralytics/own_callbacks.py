@@ -51,7 +51,7 @@ class PluginLosses:
     def on_pretrain_routine_end(self, trainer: HostTrainer) -> None:
         """Give both the joined loss."""
         if trainer.ranks is not None:
-            trainer.ranks.after_setup()
+            trainer.ranks.setup.after_setup()
         add_losses(trainer)
 
 

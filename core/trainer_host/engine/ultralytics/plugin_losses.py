@@ -86,7 +86,7 @@ def _context(trainer: HostTrainer, model: Any) -> LossContext:
     """Return the context of a loss; that of the EMA is computed by each process for batches of its own."""
     if trainer.ranks is None or model is trainer.ema.ema:
         return trainer.context(LossContext, model=model)
-    return trainer.context(LossContext, model=model, sum_over_ranks=trainer.ranks.totals.sum_over_ranks)
+    return trainer.context(LossContext, model=model, sum_over_ranks=trainer.ranks.batch.totals.sum_over_ranks)
 
 
 def _shared(trainer: HostTrainer, loss: Any) -> Any:

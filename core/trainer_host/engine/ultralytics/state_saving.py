@@ -73,7 +73,7 @@ class StateSaver:
         if self.stop is not None:
             self.stop.waits = True
         if trainer.ranks is not None:
-            trainer.ranks.before_round = self._end_on_request
+            trainer.ranks.epoch.before_round = self._end_on_request
         else:
             trainer.add_callback("on_val_batch_start", self.during_validation)
         self._end_on_request()

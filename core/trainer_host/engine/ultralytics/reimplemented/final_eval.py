@@ -36,7 +36,7 @@ def final_eval(trainer: HostTrainer) -> None:
     if not group.broadcast(trainer.wrote(trainer.best)):  # the others may not see its folder
         return
     if trainer.ranks is not None:
-        trainer.ranks.receive_best()
+        trainer.ranks.epoch.receive_best()
     LOGGER.info(f"\nValidating {trainer.best}...")
     trainer.metrics = trainer.final_metrics()
     trainer.metrics.pop("fitness", None)

@@ -78,20 +78,20 @@ def _compute_together(trainer: HostTrainer, ranks: RankTraining, batch: Batch) -
         MemoryExhaustedError: If batch norms are synchronised: the others wait in one of them, where nothing tells them.
     """
     shortage = None
-    ranks.begin(batch)
+    ranks.batch.begin(batch)
     try:
         with (
             autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type),
-            ranks.forward(),
+            ranks.batch.forward(),
         ):
             batch = trainer.preprocess_batch(batch)
             _compute_loss(trainer, batch)
-        ranks.backward()
+        ranks.batch.backward()
     except RuntimeError as error:
         shortage = _shortage(trainer, error)
-        if ranks.synchronised:
+        if ranks.setup.synchronised:
             raise _exhausted(trainer, shortage) from error
-    return ranks.finish(shortage), batch
+    return ranks.batch.finish(shortage), batch
 
 
 def _compute_loss(trainer: HostTrainer, batch: Batch) -> None:

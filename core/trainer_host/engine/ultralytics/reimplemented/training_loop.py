@@ -147,7 +147,7 @@ class TrainingLoop:
         trainer, loop = self.trainer, self.trainer.loop
         if not loop.batch:
             if trainer.ranks is not None:
-                trainer.ranks.begin_epoch()
+                trainer.ranks.epoch.begin()
             trainer.epoch = loop.epoch
             trainer.run_callbacks("on_train_epoch_start")
             with warnings.catch_warnings():
@@ -204,7 +204,7 @@ class TrainingLoop:
                 break
         else:
             if trainer.ranks is not None:
-                trainer.ranks.end_batches()
+                trainer.ranks.batch.require_end()
             loop.oom_retries = 0
         return True
 
@@ -226,10 +226,10 @@ class TrainingLoop:
         trainer.lr = self._rates()
         trainer.run_callbacks("on_train_epoch_end")
         if trainer.ranks is not None:
-            trainer.ranks.agree_to_stop()
+            trainer.ranks.epoch.agree_to_stop()
         trainer.ema.update_attr(trainer.model, include=SHARED_WITH_EMA)
         if trainer.ranks is not None:
-            trainer.ranks.before_validation()
+            trainer.ranks.epoch.before_validation()
         trainer.loop.phase = "validation"
         trainer.saver.before_validation(trainer)
 

@@ -33,8 +33,9 @@ class JsonLogHooks:
 
     @hookimpl
     def finish_setup(self, ctx: RunContext) -> None:
-        """Write the settings."""
-        self._write(ctx, {"task": ctx.task, "settings": {k: str(v) for k, v in vars(ctx.args).items()}})
+        """Write the settings: in one process, where a run has several."""
+        if ctx.rank == 0:
+            self._write(ctx, {"task": ctx.task, "settings": {k: str(v) for k, v in vars(ctx.args).items()}})
 
     @hookimpl
     def log_metrics(self, ctx: LogContext) -> None:
