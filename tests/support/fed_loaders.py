@@ -50,7 +50,7 @@ class Feed:
         self.loader.dataset.close_mosaic(hyp=copy.copy(self.args))
 
     def end(self) -> None:
-        """Let the workers end by themselves: the engine would kill them, perhaps while one holds a lock it waits for."""
+        """Let the workers end by themselves: the engine would kill them, perhaps while one holds a lock."""
         if hasattr(self.loader, "close"):
             self.loader.close()
 
