@@ -66,6 +66,8 @@ def test_a_check_tells_the_broken_ones(surrounded: Trainer) -> None:
         "deeplabcut": "available",
         "label-studio": "available",
         "labelme": "available",
+        "ray": "available",
+        "slurm": "available",
         "sleap": "available",
         "future": "incompatible",
         "twice": "conflict",

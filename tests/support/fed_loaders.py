@@ -49,6 +49,11 @@ class Feed:
         self.loader.dataset.mosaic = False
         self.loader.dataset.close_mosaic(hyp=copy.copy(self.args))
 
+    def end(self) -> None:
+        """Let the workers end by themselves: the engine would kill them, perhaps while one holds a lock."""
+        if hasattr(self.loader, "close"):
+            self.loader.close()
+
 
 def seed_process(seed: int) -> None:
     random.seed(seed)
@@ -141,6 +146,7 @@ def course(feed: Feed, epochs: int = 4) -> list[Point]:
             if number < count:
                 points.append(Point(epoch, number, feed.order.state(), generators(), [], feed.closed))
         points.append(Point(epoch + 1, 0, feed.order.state(), generators(), [], feed.closed))
+    feed.end()
     return points[:-1]
 
 
@@ -157,4 +163,5 @@ def resumed(feed: Feed, point: Point, epochs: int = 4) -> list[Batch]:
         for batch in feed.epoch(epoch, point.batch if epoch == point.epoch else 0):
             found.append(batch)
             train()
+    feed.end()
     return found

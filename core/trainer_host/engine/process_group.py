@@ -180,6 +180,9 @@ def join(ranks: Ranks, device: str = "cpu", timeout: timedelta = TIMEOUT) -> Ite
     if ranks.world_size == 1:
         yield SingleProcess()
         return
+    # Its functions take the group that exists when it is imported as their default, and so would keep this one: its
+    # threads would live on until the interpreter ends, which aborts then now and again.
+    import torch.distributed.nn.functional  # noqa: F401
     from torch import distributed
     from torch.distributed.rendezvous import rendezvous
 

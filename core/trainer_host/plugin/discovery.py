@@ -273,11 +273,16 @@ def _unknown(name: str, kind: Kind, records: list[PluginRecord]) -> Problem:
 
 
 def record_of_module(module: str, records: Iterable[PluginRecord]) -> PluginRecord | None:
-    """Return the plugin whose package holds a module; of several in one package the one nearest to it."""
+    """Return the plugin whose package holds a module; of several in one package the one nearest to it.
+
+    The host's own package holds no plugin as a whole, only the packages below it do.
+    """
+    host = __name__.partition(".")[0]
 
     def shared(record: PluginRecord) -> int:
         parts = zip(module.split("."), record.target.partition(":")[0].split("."), strict=False)
-        return next((i for i, (one, other) in enumerate(parts) if one != other), module.count(".") + 1)
+        count = next((i for i, (one, other) in enumerate(parts) if one != other), module.count(".") + 1)
+        return 0 if count == 1 and module.partition(".")[0] == host else count
 
     nearest = max(records, key=shared, default=None)
     return nearest if nearest is not None and shared(nearest) else None

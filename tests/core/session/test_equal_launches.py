@@ -36,13 +36,31 @@ class Hooks:
 EXTENSION = ExtensionSpec(hooks=Hooks())
 """
 
+THREADS = """
+import atexit, os
+from pathlib import Path
+from trainer_host import ExtensionSpec, hookimpl
+
+class Hooks:
+    @hookimpl
+    def callbacks(self, ctx):
+        def write():
+            names = [name.read_text() for name in Path("/proc/self/task").glob("*/comm")]
+            Path(f"threads.{ctx.rank}").write_text("".join(names))
+        atexit.register(write)
+        return {}
+
+EXTENSION = ExtensionSpec(hooks=Hooks())
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a dataset and the run that the host has started."""
     folder = tmp_path_factory.mktemp("launches")
     detect_dataset(folder / "data", 10)
-    done = command(*words("whole"), "--processes", 2, cwd=folder)
+    (folder / "threads.py").write_text(THREADS)
+    done = command(*words("whole"), "--plugin", "./threads.py", "--processes", 2, cwd=folder)
     assert done.code == 0, done.err
     return folder
 
@@ -60,6 +78,12 @@ def require_equal(folder: Path, name: str) -> None:
     wanted, found = weights(folder, "whole"), weights(folder, name)
     assert wanted.keys() == found.keys()
     assert not [key for key, value in wanted.items() if not torch.equal(value, found[key])]
+
+
+def test_no_thread_of_the_group_is_left_when_its_processes_end(folder: Path) -> None:
+    """The interpreter would end while it runs, and abort now and again."""
+    threads = [(folder / f"threads.{rank}").read_text().split() for rank in range(2)]
+    assert all(names and not [name for name in names if "gloo" in name] for names in threads)
 
 
 def test_weights_after_a_restart_are_those_of_an_undisturbed_run(folder: Path) -> None:

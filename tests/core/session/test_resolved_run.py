@@ -111,7 +111,7 @@ def test_a_run_with_objects_cannot_be_made_from_its_file_alone(trainer: Any, tmp
 
 @pytest.mark.train
 def test_another_process_makes_the_same_run_to_the_bit(tmp_path: Path) -> None:
-    """The run is made again by the command, and by another process from the resolved run alone."""
+    """The run is made again by the command and by a call from Python, each from its record alone."""
     import torch
 
     words = ("epochs=1", "imgsz=32", "batch=4", "plots=False", "save_json=False")
@@ -131,11 +131,8 @@ def test_another_process_makes_the_same_run_to_the_bit(tmp_path: Path) -> None:
         "--exact is refused: the run was recorded with a dataset that has changed since (fingerprint aaaa"
         in refused.problems[0]
     )
-    (tmp_path / "rank.py").write_text(RANK)
-
-    subprocess.run(
-        [sys.executable, "rank.py", str(record)], capture_output=True, check=True, cwd=tmp_path, env=environment()
-    )
+    call = f"import trainer_host; trainer_host.run(settings_file={str(record)!r}, name='c')"
+    subprocess.run([sys.executable, "-c", call], check=True, cwd=tmp_path, env=environment())
 
     first_weights, *others = (
         checkpoint_tensors(tmp_path / f"runs/pose/{name}/weights/last.pt") for name in ("a", "b", "c")
@@ -147,20 +144,3 @@ def test_another_process_makes_the_same_run_to_the_bit(tmp_path: Path) -> None:
     assert {**a.settings, "name": "b"} == b.settings and a.options == b.options
     assert set(b.origins.values()) == {"file", "command"}
     assert json.loads(first.out)["status"] == "done"
-
-
-RANK = """
-import sys
-from pathlib import Path
-from trainer_host import NullReporter, ResolvedRun, load_run
-from trainer_host.base.signals import StopRequest
-from trainer_host.engine.factory import default_engine
-from trainer_host.engine.process_state import preserved_state
-from trainer_host.session.training import train
-
-resolved = ResolvedRun.read(Path(sys.argv[1]))
-resolved = resolved.model_copy(update={"settings": {**resolved.settings, "name": "c"}})
-with preserved_state(default_engine):
-    run = load_run(resolved)
-    train(run, NullReporter(), StopRequest())
-"""
