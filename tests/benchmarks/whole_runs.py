@@ -1,10 +1,11 @@
 """The stock command and ``trainer run`` in alternating pairs, alone on the machine and next to busy processes.
 
 python -m tests.benchmarks.whole_runs [--busy 0 1 2] [--cores 2] [--epochs 6] [--imgsz 320] [--batch 8] [--rounds 5]
-                                      [--data data.yaml] [SETTING=VALUE ...]
+                                      [--data data.yaml] [--model yolo26n-pose.yaml] [--with "WORDS"]... [--ceiling]
 
-A ratio above 1 says that ``trainer run`` is faster, or needs less memory. Settings at the end are for ``trainer run``
-alone.
+A ratio above 1 says that ``trainer run`` is faster, or needs less memory: medians [least, most] of pairs. Words of
+``--with`` are for ``trainer run`` alone, such as ``--with "--threads 1" --with --exact``; each is a column of its own.
+``--ceiling`` adds the share that each training reaches of what the machine computes with a batch in memory.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.sample_datasets import pose_dataset
+from tests.benchmarks.machine_load import busy, pinned
+from tests.benchmarks.resident_batch import MODEL, ceiling
+from tests.benchmarks.timing import ratio_text
+from tests.support.sample_datasets import SHARED, pose_dataset
 
-MODEL = "yolo26n-pose.yaml"
+DATASET = "mouse-openfield"
 IMAGES = 55
+STOCK = "yolo"
 EVENTS = ("on_train_batch_start", "on_train_epoch_start", "on_train_epoch_end", "on_fit_epoch_end")
 
 # What both runs write: the moment of each event.
@@ -37,13 +43,16 @@ def mark(event):
     def write(trainer):
         with open(os.environ["MARKS"], "a") as file:
             file.write(f"{{event}} {{time.time()}}\\n")
+        if event == "on_train_batch_start" and not os.path.exists(os.environ["MARKS"] + ".images"):
+            with open(os.environ["MARKS"] + ".images", "w") as file:
+                file.write(str(len(trainer.train_loader.dataset)))
     return write
 
 EVENTS = {EVENTS!r}
 """
 
 # What the engine's command does once it has read its arguments.
-STOCK = (
+STOCK_SCRIPT = (
     MARKS
     + """
 import json, sys
@@ -80,6 +89,7 @@ class Measures:
         end: From the end of the last epoch to that of the process.
         whole: All of it.
         memory: The largest resident set of the process.
+        images: Images a second of the training.
     """
 
     first_batch: float
@@ -88,6 +98,7 @@ class Measures:
     end: float
     whole: float
     memory: float
+    images: float
 
     @classmethod
     def of(cls, marks: Path, began: float, ended: float, memory: float) -> Measures:
@@ -99,29 +110,36 @@ class Measures:
         starts, batches_end, ends = (
             times[e] for e in ("on_train_epoch_start", "on_train_epoch_end", "on_fit_epoch_end")
         )
+        training = sum(b - a for a, b in zip(starts[1:], batches_end[1:], strict=True))
+        images = int(marks.with_name(f"{marks.name}.images").read_text()) * (len(starts) - 1)
         return cls(
             first_batch=times["on_train_batch_start"][0] - began,
-            training=sum(b - a for a, b in zip(starts[1:], batches_end[1:], strict=True)),
+            training=training,
             # The final evaluation of the engine ends an epoch too.
             validation=sum(b - a for a, b in zip(batches_end[1:], ends[1 : len(starts)], strict=True)),
             end=ended - ends[len(starts) - 1],
             whole=ended - began,
             memory=memory,
+            images=images / training,
         )
 
 
-def measured(command: Sequence[str], settings: dict[str, object], cores: int) -> Measures:
+MEASURED = ("first_batch", "training", "validation", "end", "whole", "memory")
+
+
+def measured(command: Sequence[str], settings: Mapping[str, object], cores: int) -> Measures:
     """Run a training, and return what it took."""
     with tempfile.TemporaryDirectory() as work:
         marks = Path(work) / "marks"
         settings = {**settings, "project": f"{work}/runs"}
         words = [json.dumps(settings)] if "-c" in command else [f"{key}={value}" for key, value in settings.items()]
+        environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
         began = time.time()
         with (Path(work) / "log").open("wb") as log:
             started = subprocess.Popen(
-                _pinned([*command, *words], cores),
+                pinned([*command, *words], cores),
                 cwd=work,
-                env={**os.environ, "MARKS": str(marks)},
+                env={**environment, "MARKS": str(marks)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -133,62 +151,65 @@ def measured(command: Sequence[str], settings: dict[str, object], cores: int) ->
         return Measures.of(marks, began, ended, usage.ru_maxrss / 1024)
 
 
-def _pinned(command: Sequence[str], cores: int) -> list[str]:
-    chosen = sorted(os.sched_getaffinity(0))[:cores]
-    return ["taskset", "--cpu-list", ",".join(map(str, chosen)), *command]
+def dataset(folder: Path) -> Path:
+    """Return the YAML of a copy of the dataset: the engine writes next to the images."""
+    if not (SHARED / DATASET).is_dir():
+        return pose_dataset(folder, images=IMAGES)
+    shutil.copytree(SHARED / DATASET, folder, copy_function=shutil.copyfile)
+    return folder / "data.yaml"
 
 
-@contextmanager
-def busy(count: int, cores: int) -> Iterator[None]:
-    """Have as many processes compute on the same cores."""
-    with ExitStack() as stack:
-        for _ in range(count):
-            started = subprocess.Popen(_pinned([sys.executable, "-c", "while True: pass"], cores))
-            stack.callback(started.wait)
-            stack.callback(started.kill)
-        yield
+def print_table(runs: Mapping[str, Sequence[Measures]], title: str, most: float | None = None) -> None:
+    """Print the medians of each command and the ratios to the stock one, and the shares of the ceiling."""
+    print(f"\n{title}")
+    for name in [key for key in runs if key != STOCK]:
+        print(f"{'':<12}  {STOCK:>8}  {name:>12}  ratio")
+        for measure in MEASURED:
+            stock, ours = ([getattr(run, measure) for run in runs[key]] for key in (STOCK, name))
+            medians = statistics.median(stock), statistics.median(ours)
+            print(f"{measure:<12}  {medians[0]:>8.2f}  {medians[1]:>12.2f}  {ratio_text(stock, ours)}")
+    for name, found in runs.items() if most is not None else ():
+        images = statistics.median(run.images for run in found)
+        share = images / most if most is not None else 0.0
+        print(f"{name}: {images:.1f} images a second in training, {share:.0%} of {most:.1f} with a batch in memory")
+    sys.stdout.flush()
 
 
 def main() -> None:
     """Measure, and print a table for each number of busy processes."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 2])
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.whole_runs", description=__doc__)
+    parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 2], help="busy processes")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("settings", nargs="*")
+    parser.add_argument("--model", default=MODEL)
+    parser.add_argument("--with", dest="variants", action="append", help="more words of trainer run")
+    parser.add_argument("--ceiling", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        data = given.data.resolve() if given.data else pose_dataset(Path(scratch) / "data", images=IMAGES)
+        data = given.data.resolve() if given.data else dataset(Path(scratch) / "data")
         extension = Path(scratch) / "marks.py"
         extension.write_text(EXTENSION)
         trainer = [str(Path(sys.executable).with_name("trainer")), "run", "--task", "pose", "--plugin", str(extension)]
         sizes = {"imgsz": given.imgsz, "batch": given.batch, "epochs": given.epochs}
-        settings = {"model": MODEL, "data": str(data), **sizes}
-        commands = {"stock": [sys.executable, "-c", STOCK], "ours": [*trainer, *given.settings]}
+        settings = {"model": given.model, "data": str(data), **sizes}
+        commands = {STOCK: [sys.executable, "-c", STOCK_SCRIPT]}
+        for words in given.variants or [""]:
+            commands[words or "trainer run"] = [*trainer, *shlex.split(words)]
+        for command in commands.values():  # warms up, and does not count
+            measured(command, {**settings, "epochs": 2}, given.cores)
         for count in given.busy:
             runs: dict[str, list[Measures]] = {name: [] for name in commands}
             with busy(count, given.cores):
+                most = ceiling(given.cores, given.imgsz, given.batch, model=given.model) if given.ceiling else None
                 for _ in range(given.rounds):
                     for name, command in commands.items():
                         runs[name].append(measured(command, settings, given.cores))
-            _print_table(runs, f"{count} busy, {given.cores} cores, {given.imgsz} px, {given.epochs} epochs")
-
-
-def _print_table(runs: dict[str, list[Measures]], title: str) -> None:
-    print(f"\n{title}\n{'':<12}  {'stock':>8}  {'ours':>8}  {'ratio':>6}  {'least':>6}  {'most':>6}")
-    for name in Measures.__dataclass_fields__:
-        stock, ours = ([getattr(run, name) for run in runs[key]] for key in ("stock", "ours"))
-        ratios = [a / b for a, b in zip(stock, ours, strict=True)]
-        numbers = [statistics.median(stock), statistics.median(ours)]
-        print(
-            f"{name:<12}  {numbers[0]:>8.2f}  {numbers[1]:>8.2f}"
-            f"  {statistics.median(ratios):>6.2f}  {min(ratios):>6.2f}  {max(ratios):>6.2f}",
-            flush=True,
-        )
+            title = f"{count} busy, {given.cores} cores, {given.imgsz} px, {given.epochs} epochs, {given.rounds} pairs"
+            print_table(runs, title, most)
 
 
 if __name__ == "__main__":
