@@ -12,7 +12,9 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
 PARTS = {
     "start": ("startup", []),
@@ -27,11 +29,10 @@ PACKAGES = ("torch", "ultralytics", "numpy", "opencv-python")
 
 def processor() -> str:
     """Return the name of the processor."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
+    names = []
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 

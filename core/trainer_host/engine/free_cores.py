@@ -6,9 +6,13 @@ import importlib
 import math
 import os
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from trainer_host.base.machine import processors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WINDOW_S = 1.0
 """Seconds over which the load of the machine is averaged, at least."""
@@ -24,28 +28,51 @@ def usable_cores() -> int:
     return max(1, min(int(cores), math.ceil(found["cgroup_limit"] or cores)))
 
 
-class FreeCores:
-    """Watches what else the machine does, by the times of its cores and of this process."""
+@dataclass(frozen=True)
+class Times:
+    """Seconds up to now.
 
-    def __init__(self) -> None:
-        self._psutil: Any = importlib.import_module("psutil")
-        self._cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    Attributes:
+        wall: Of a clock that does not go back.
+        own: That this process has computed, on all cores together.
+        busy: That all programs have computed on the cores that this process may use.
+        cores: How many those are.
+    """
+
+    wall: float
+    own: float
+    busy: float
+    cores: int
+
+
+def times_of_machine() -> Times:
+    """Return the times of the cores that this process may use."""
+    psutil: Any = importlib.import_module("psutil")
+    every = psutil.cpu_times(percpu=True)
+    chosen = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(len(every))
+    used = [every[i] for i in chosen if i < len(every)]
+    busy = sum(getattr(each, kind, 0.0) for each in used for kind in BUSY)
+    return Times(time.perf_counter(), time.process_time(), busy, len(used))
+
+
+class FreeCores:
+    """Watches what else the machine does.
+
+    Args:
+        times: Returns the times up to now.
+    """
+
+    def __init__(self, times: Callable[[], Times] = times_of_machine) -> None:
+        self._times = times
         self._last: float | None = None
-        self._before = self._now()
+        self._before = times()
 
     def read(self) -> float | None:
         """Return how many cores others leave, on average over a second or more; None if that is unknown."""
-        now = self._now()
-        wall, own, busy = (b - a for a, b in zip(self._before, now, strict=True))
+        now, before = self._times(), self._before
+        wall, own, busy = now.wall - before.wall, now.own - before.own, now.busy - before.busy
         if wall >= (FIRST_WINDOW_S if self._last is None else WINDOW_S):
             self._before = now
-            count = len(self._cores) if self._cores is not None else os.cpu_count() or 1
             # Some sandboxes have no times of the machine, or those of another one.
-            self._last = count - max(0.0, busy - own) / wall if busy > own / 2 else None
+            self._last = now.cores - max(0.0, busy - own) / wall if busy > own / 2 else None
         return self._last
-
-    def _now(self) -> tuple[float, float, float]:
-        times = self._psutil.cpu_times(percpu=True)
-        used = [times[i] for i in self._cores if i < len(times)] if self._cores is not None else times
-        busy = sum(getattr(each, kind, 0.0) for each in used for kind in BUSY)
-        return time.perf_counter(), time.process_time(), busy
