@@ -28,7 +28,8 @@ MORE: Mapping[str, Any] = {
     "fault_batch": 3,
     "once": None,
 }
-"""``fault`` is ``kill``, ``loss``, ``bug``, ``dataset``, ``leave`` or ``hold``; ``once`` a file, made before it."""
+"""``pace`` is the seconds of a batch of several processes. ``fault`` is ``kill``, ``loss``, ``bug``, ``dataset``,
+``leave`` or ``hold``; ``once`` a file, made before it."""
 
 
 class RankedSettings(PlainSettings):
@@ -111,7 +112,8 @@ class RankedTraining:
         self.stop.waits = True
         interrupted = False
         while self.batch < self.values["batches"] and not interrupted:
-            time.sleep(self.values["pace"])
+            if self.group.ranks.world_size > 1:
+                time.sleep(self.values["pace"])
             self._fail()
             self.total += sum(self.group.gather(float(self.group.ranks.rank + 1)))
             self.batch += 1

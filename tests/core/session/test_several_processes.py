@@ -158,7 +158,7 @@ def test_an_error_that_would_come_again_is_not_tried_again(folder: Path) -> None
     ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
 )
 def test_a_signal_to_the_launcher_stops_all_with_the_state_saved(folder: Path, number: int, code: int) -> None:
-    words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "--processes", "2", "batches=40", "pace=0.25"]
+    words = [*TRAINER, "run", "--task", "ranked", "data=data.yaml", "--processes", "2", "batches=400", "pace=0.25"]
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
     with started(words, folder) as launcher:
         signal.signal(signal.SIGINT, kept)
@@ -184,7 +184,7 @@ def test_a_signal_to_the_launcher_stops_all_with_the_state_saved(folder: Path, n
     assert "Changed: processes=2 -> 1 " in more.err
     assert "processes" not in record_of(shared.parent)
     done = more.json["resumed_from"]["batch"]
-    assert more.json["metrics"] == {"total": 3.0 * done + (40 - done)}
+    assert more.json["metrics"] == {"total": 3.0 * done + (400 - done)}
 
 
 def _refused_while_it_runs(folder: Path) -> None:
