@@ -40,12 +40,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
+    Pixels = NDArray[Any]
 
 BORDER = 114
 COLORS = 3
 MARGIN = 2
 """Pixels around a region, for the rounding of coordinates."""
+AT_ONCE = 64
+"""Pixels that OpenCV computes at once, or a multiple of them."""
 FLIPS: dict[tuple[bool, bool], int] = {(True, False): 0, (False, True): 1, (True, True): -1}
 """Codes of OpenCV for flips (up and down, left and right)."""
 Rect = tuple[int, int, int, int]
@@ -65,7 +67,7 @@ class Steps:
 
 def join_transforms(dataset: Any) -> None:
     """Have a training dataset, or those in it, join the engine's transforms; all others stay as they are."""
-    transforms = getattr(dataset, "transforms", None)
+    transforms: Any = getattr(dataset, "transforms", None)
     if type(transforms) is Compose:
         dataset.transforms = JoinedTransforms(transforms.transforms)
     elif isinstance(dataset, ConcatDataset):
@@ -233,6 +235,15 @@ def _mapped(rect: Rect, matrix: NDArray[np.float64]) -> Rect:
     return int(left), int(top), int(right), int(bottom)
 
 
+def _aligned(rect: Rect) -> Rect:
+    """Return a rectangle made wider, so that OpenCV computes each pixel as it does in the whole image.
+
+    It rounds colours differently at the end of a row, where fewer pixels are left than it computes at once.
+    """
+    left, top, right, bottom = rect
+    return left // AT_ONCE * AT_ONCE, top, -(-right // AT_ONCE) * AT_ONCE, bottom
+
+
 @dataclass
 class Picture:
     """A sample's image: a part with colours, in a border of one colour.
@@ -260,16 +271,16 @@ class Picture:
     ) -> Picture:
         """Warp a canvas."""
         width, height = size
-        exact = matrix.astype(np.float64)
-        left, top, right, bottom = canvas.content()
-        place = left, top, right, bottom = _common(
-            _mapped((left - 1, top - 1, right, bottom), exact), (0, 0, width, height)
-        )
+        exact, content = matrix.astype(np.float64), canvas.content()
+        left, top, right, bottom = content
+        regular = abs(np.linalg.det(exact)) > np.finfo(np.float32).eps
+        mapped = _aligned(_mapped((left - 1, top - 1, right, bottom), exact))
+        # OpenCV fills the image with one pixel if the matrix has no inverse.
+        place = left, top, right, bottom = _common(mapped, (0, 0, *size)) if regular else (0, 0, *size)
         border = _recolored(np.full((1, 1, 4), BORDER, np.uint8), tables)[0, 0, :COLORS].tolist()
         if left >= right or top >= bottom:
             return cls(height, width, place, None, border, flip)
-        regular = abs(np.linalg.det(exact[:2, :2])) > np.finfo(np.float32).eps
-        window = _mapped((left, top, right - 1, bottom - 1), np.linalg.inv(exact)) if regular else canvas.content()
+        window = _mapped((left, top, right - 1, bottom - 1), np.linalg.inv(exact)) if regular else content
         exact[:2, 2] -= left, top
         part = cv2.warpAffine(
             canvas.pixels(window), exact[:2], dsize=(right - left, bottom - top), borderValue=(BORDER,) * 4
@@ -313,7 +324,7 @@ def _color_tables(colors: Any) -> Sequence[Pixels] | None:
     """Draw the changes of colours; return a table for hue, saturation and value, or None if there are none."""
     if not (colors.hgain or colors.sgain or colors.vgain):
         return None
-    hue, saturation, value = np.random.uniform(-1, 1, 3) * [colors.hgain, colors.sgain, colors.vgain]  # noqa: NPY002
+    hue, saturation, value = np.random.uniform(-1, 1, 3) * [colors.hgain, colors.sgain, colors.vgain]
     x = np.arange(256, dtype=np.float64)
     tables = (x + hue * 180) % 180, np.clip(x * (saturation + 1), 0, 255), np.clip(x * (value + 1), 0, 255)
     of_hue, of_saturation, of_value = (table.astype(np.uint8) for table in tables)
