@@ -36,13 +36,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Pat
     return make
 
 
-def stock_and_ours(dataset: Any, stock: Any = None, ours: Any = None) -> list[tuple[Sample, Sample]]:
+def stock_and_ours(dataset: Any) -> list[tuple[Sample, Sample]]:
     """Return samples of both transforms from the same random numbers, of which both draw as many."""
     from ultralytics.data.augment import Compose
 
     from trainer_host.engine.ultralytics.reimplemented.training_transforms import JoinedTransforms
 
-    kinds = stock or Compose(dataset.transforms.transforms), ours or JoinedTransforms(dataset.transforms.transforms)
+    steps = dataset.transforms.transforms
+    kinds = Compose(steps), JoinedTransforms(steps, least=0)
     pairs = []
     for seed in SEEDS:
         for index in range(len(dataset)):
@@ -157,6 +158,26 @@ def test_steps_of_others_are_not_joined(images: Callable[[int, int], Path]) -> N
     foreign.transform = None
     steps[0].transforms[0] = Mosaic(dataset, imgsz=64, p=1.0, n=9)
     assert steps_of(steps) is None
+
+
+def test_small_images_are_left_to_the_engine(
+    images: Callable[[int, int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer_host.engine.ultralytics.reimplemented import training_transforms as module
+
+    joined: list[tuple[int, ...]] = []
+    original = module._joined
+
+    def noted(steps: Any, data: Sample) -> Sample:
+        joined.append(steps.affine.size)
+        return original(steps, data)
+
+    monkeypatch.setattr(module, "_joined", noted)
+    for imgsz in (128, 160):
+        dataset = dataset_of(images(60, 80), "detect", imgsz)
+        dataset.transforms = module.JoinedTransforms(dataset.transforms.transforms)
+        assert dataset[0]["img"].shape == (3, imgsz, imgsz)
+    assert joined == [(160, 160)]
 
 
 def test_other_images_and_masks_are_left_to_the_engine(images: Callable[[int, int], Path]) -> None:

@@ -12,6 +12,7 @@ makes a whole image for the next one.
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,11 @@ BORDER = 114
 COLORS = 3
 MARGIN = 2
 """Pixels around a region, for the rounding of coordinates."""
+LEAST_SCALE = 1e-7
+"""Scale of areas below which a warp has no inverse in single precision."""
 AT_ONCE = 64
 """Pixels that OpenCV computes at once, or a multiple of them."""
+LEAST_PIXELS = 160 * 160
 FLIPS: dict[tuple[bool, bool], int] = {(True, False): 0, (False, True): 1, (True, True): -1}
 """Codes of OpenCV for flips (up and down, left and right)."""
 Rect = tuple[int, int, int, int]
@@ -100,16 +104,30 @@ class JoinedTransforms(Compose):  # type: ignore[misc, unused-ignore]
     """The engine's training transforms with the work on images joined; as they are if they do more than that.
 
     The list of steps stays, and may be changed at any time.
+
+    Args:
+        transforms: The steps.
+        least: Pixels of the smallest images for which they are joined; for smaller ones it takes no less time.
     """
+
+    def __init__(self, transforms: list[Any], least: int = LEAST_PIXELS) -> None:
+        super().__init__(transforms)
+        self.least = least
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return a sample."""
-        image, steps = data["img"], steps_of(self.transforms)
-        plain = image.dtype == np.uint8 and image.shape[2:] == (COLORS,)
-        if steps is None or not plain or "semantic_mask" in data or "depth" in data:
+        steps = steps_of(self.transforms)
+        if steps is None or not self._joins(steps, data):
             sample: dict[str, Any] = super().__call__(data)
             return sample
         return _joined(steps, data)
+
+    def _joins(self, steps: Steps, data: dict[str, Any]) -> bool:
+        image = data["img"]
+        if image.dtype != np.uint8 or image.shape[2:] != (COLORS,) or "semantic_mask" in data or "depth" in data:
+            return False
+        width, height = steps.affine.size or image.shape[1::-1]
+        return bool(width * height >= self.least)
 
 
 def _joined(steps: Steps, data: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +170,7 @@ def _mosaic(mosaic: Any, data: dict[str, Any]) -> Canvas | None:
 
 def _placeholder(height: int, width: int) -> Pixels:
     """Return an image without memory, of which steps read the shape."""
-    return np.broadcast_to(np.uint8(BORDER), (height, width, COLORS))
+    return np.ndarray((height, width, COLORS), np.uint8, bytes([BORDER]), strides=(0, 0, 0))
 
 
 @dataclass
@@ -229,10 +247,15 @@ def _common(one: Rect, other: Rect) -> Rect:
 def _mapped(rect: Rect, matrix: NDArray[np.float64]) -> Rect:
     """Return the bounds of a rectangle that is mapped, with a margin."""
     left, top, right, bottom = rect
-    corners = np.array([[left, right, left, right], [top, top, bottom, bottom]], np.float64)
-    mapped = matrix[:2, :2] @ corners + matrix[:2, 2:]
-    (left, top), (right, bottom) = np.floor(mapped.min(1)) - MARGIN, np.ceil(mapped.max(1)) + MARGIN + 1
-    return int(left), int(top), int(right), int(bottom)
+    (a, b, x), (c, d, y) = matrix.tolist()
+    xs = [a * left, a * right], [b * top, b * bottom]  # plain numbers: arrays of four take longer
+    ys = [c * left, c * right], [d * top, d * bottom]
+    return (
+        math.floor(x + sum(map(min, xs))) - MARGIN,
+        math.floor(y + sum(map(min, ys))) - MARGIN,
+        math.ceil(x + sum(map(max, xs))) + MARGIN + 1,
+        math.ceil(y + sum(map(max, ys))) + MARGIN + 1,
+    )
 
 
 def _aligned(rect: Rect) -> Rect:
@@ -253,7 +276,7 @@ class Picture:
         width: Its width.
         place: Where the part lies.
         part: Its pixels.
-        border: The colour around.
+        border: The grey around.
         flip: Code of the flip that is still to be done; None without one.
     """
 
@@ -261,7 +284,7 @@ class Picture:
     width: int
     place: Rect
     part: Pixels | None
-    border: Sequence[int]
+    border: int
     flip: int | None
 
     @classmethod
@@ -271,19 +294,20 @@ class Picture:
     ) -> Picture:
         """Warp a canvas."""
         width, height = size
-        exact, content = matrix.astype(np.float64), canvas.content()
+        exact, content = matrix[:2].astype(np.float64), canvas.content()
         left, top, right, bottom = content
-        regular = abs(np.linalg.det(exact)) > np.finfo(np.float32).eps
+        regular = abs(exact[0, 0] * exact[1, 1] - exact[0, 1] * exact[1, 0]) > LEAST_SCALE
         mapped = _aligned(_mapped((left - 1, top - 1, right, bottom), exact))
         # OpenCV fills the image with one pixel if the matrix has no inverse.
         place = left, top, right, bottom = _common(mapped, (0, 0, *size)) if regular else (0, 0, *size)
-        border = _recolored(np.full((1, 1, 4), BORDER, np.uint8), tables)[0, 0, :COLORS].tolist()
+        border = BORDER if tables is None else int(tables[-1][BORDER])  # grey stays grey
         if left >= right or top >= bottom:
             return cls(height, width, place, None, border, flip)
-        window = _mapped((left, top, right - 1, bottom - 1), np.linalg.inv(exact)) if regular else content
-        exact[:2, 2] -= left, top
+        inverse: Any = cv2.invertAffineTransform(exact)
+        window = _mapped((left, top, right - 1, bottom - 1), inverse) if regular else content
+        exact[:, 2] -= left, top
         part = cv2.warpAffine(
-            canvas.pixels(window), exact[:2], dsize=(right - left, bottom - top), borderValue=(BORDER,) * 4
+            canvas.pixels(window), exact, dsize=(right - left, bottom - top), borderValue=(BORDER,) * 4
         )
         return cls(height, width, place, _recolored(part, tables), border, flip)
 
@@ -300,9 +324,8 @@ class Picture:
     def planes(self, reverse: bool) -> Pixels:
         """Return the pixels, colours first, and in reverse if wanted."""
         image = np.empty((COLORS, self.height, self.width), np.uint8)
-        colors = [*reversed(self.border)] if reverse else self.border
         if self.part is None or self.part.shape[:2] != image.shape[1:]:
-            image[:] = np.array(colors, np.uint8)[:, None, None]
+            image[:] = self.border
         if self.part is None:
             return image
         left, top, right, bottom = self.place
@@ -333,7 +356,7 @@ def _color_tables(colors: Any) -> Sequence[Pixels] | None:
 
 
 def _recolored(image: Pixels, tables: Sequence[Pixels] | None) -> Pixels:
-    """Return an image of four channels with colours changed; three channels, or four without a change."""
+    """Return the colours of an image of four channels, changed."""
     if tables is None:
         return image[..., :COLORS].copy()
     planes = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2HSV))
