@@ -173,11 +173,11 @@ def test_small_images_are_left_to_the_engine(
         return original(steps, data)
 
     monkeypatch.setattr(module, "_joined", noted)
-    for imgsz in (128, 160):
+    for imgsz in (160, 192):
         dataset = dataset_of(images(60, 80), "detect", imgsz)
         dataset.transforms = module.JoinedTransforms(dataset.transforms.transforms)
         assert dataset[0]["img"].shape == (3, imgsz, imgsz)
-    assert joined == [(160, 160)]
+    assert joined == [(192, 192)]
 
 
 def test_other_images_and_masks_are_left_to_the_engine(images: Callable[[int, int], Path]) -> None:

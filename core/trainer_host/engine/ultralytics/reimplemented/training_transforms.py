@@ -35,6 +35,7 @@ from ultralytics.data.augment import (
 )
 
 from trainer_host.engine.ultralytics.reimplemented import reimplements
+from trainer_host.engine.ultralytics.reimplemented.training_colors import Colors, drawn_colors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ LEAST_SCALE = 1e-7
 """Scale of areas below which a warp has no inverse in single precision."""
 AT_ONCE = 64
 """Pixels that OpenCV computes at once, or a multiple of them."""
-LEAST_PIXELS = 160 * 160
+LEAST_PIXELS = 192 * 192
 FLIPS: dict[tuple[bool, bool], int] = {(True, False): 0, (False, True): 1, (True, True): -1}
 """Codes of OpenCV for flips (up and down, left and right)."""
 Rect = tuple[int, int, int, int]
@@ -140,14 +141,14 @@ def _joined(steps: Steps, data: dict[str, Any]) -> dict[str, Any]:
     data = steps.affine.apply_instances(data, warp)
     for _ in (MixUp, CutMix):
         random.uniform(0, 1)  # noqa: S311  which decides about them
-    tables = _color_tables(steps.colors)
+    colors = drawn_colors(steps.colors)
     flipped = {"vertical": False, "horizontal": False}
     for flip in steps.flips:
         params = flip.get_params(data)
         data = flip.apply_instances(data, params)
         flipped[params["direction"]] ^= params["flip"]
     code = FLIPS.get((flipped["vertical"], flipped["horizontal"]))
-    picture = Picture.of(canvas, warp["M"], (width, height), tables, code)
+    picture = Picture.of(canvas, warp["M"], (width, height), colors, code)
     if len(steps.rest) == 1 and type(steps.rest[0]) is Format:
         return _formatted(steps.rest[0], data, picture)
     data["img"] = picture.array()
@@ -289,9 +290,7 @@ class Picture:
 
     @classmethod
     @reimplements("data/augment.py", "RandomPerspective.apply_image", "ae2630eb4f43", partly=True)
-    def of(
-        cls, canvas: Canvas, matrix: Any, size: tuple[int, int], tables: Sequence[Pixels] | None, flip: int | None
-    ) -> Picture:
+    def of(cls, canvas: Canvas, matrix: Any, size: tuple[int, int], colors: Colors | None, flip: int | None) -> Picture:
         """Warp a canvas."""
         width, height = size
         exact, content = matrix[:2].astype(np.float64), canvas.content()
@@ -300,7 +299,7 @@ class Picture:
         mapped = _aligned(_mapped((left - 1, top - 1, right, bottom), exact))
         # OpenCV fills the image with one pixel if the matrix has no inverse.
         place = left, top, right, bottom = _common(mapped, (0, 0, *size)) if regular else (0, 0, *size)
-        border = BORDER if tables is None else int(tables[-1][BORDER])  # grey stays grey
+        border = BORDER if colors is None else int(colors.value.table[0, BORDER])  # grey stays grey
         if left >= right or top >= bottom:
             return cls(height, width, place, None, border, flip)
         inverse: Any = cv2.invertAffineTransform(exact)
@@ -309,7 +308,8 @@ class Picture:
         part = cv2.warpAffine(
             canvas.pixels(window), exact, dsize=(right - left, bottom - top), borderValue=(BORDER,) * 4
         )
-        return cls(height, width, place, _recolored(part, tables), border, flip)
+        part = part[..., :COLORS].copy() if colors is None else colors.of(part)
+        return cls(height, width, place, part, border, flip)
 
     def array(self) -> Pixels:
         """Return the pixels, colours last."""
@@ -340,28 +340,6 @@ class Picture:
             for plane, target in zip(cv2.split(self.part), targets, strict=False):
                 cv2.flip(plane, self.flip, dst=target)
         return image
-
-
-@reimplements("data/augment.py", "RandomHSV.apply_image", "9717ea682528", "f01f261c1ba3", partly=True)
-def _color_tables(colors: Any) -> Sequence[Pixels] | None:
-    """Draw the changes of colours; return a table for hue, saturation and value, or None if there are none."""
-    if not (colors.hgain or colors.sgain or colors.vgain):
-        return None
-    hue, saturation, value = np.random.uniform(-1, 1, 3) * [colors.hgain, colors.sgain, colors.vgain]
-    x = np.arange(256, dtype=np.float64)
-    tables = (x + hue * 180) % 180, np.clip(x * (saturation + 1), 0, 255), np.clip(x * (value + 1), 0, 255)
-    of_hue, of_saturation, of_value = (table.astype(np.uint8) for table in tables)
-    of_saturation[0] = 0
-    return of_hue, of_saturation, of_value
-
-
-def _recolored(image: Pixels, tables: Sequence[Pixels] | None) -> Pixels:
-    """Return the colours of an image of four channels, changed."""
-    if tables is None:
-        return image[..., :COLORS].copy()
-    planes = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2HSV))
-    changed = cv2.merge([cv2.LUT(plane, table) for plane, table in zip(planes, tables, strict=True)])
-    return cv2.cvtColor(changed, cv2.COLOR_HSV2BGR, dst=changed)
 
 
 @reimplements("data/augment.py", "Format._format_img", "25aa4a0f2b44", partly=True)
