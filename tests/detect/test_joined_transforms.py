@@ -113,12 +113,23 @@ def test_objects_are_lost_and_points_become_invisible_in_these_tests(images: Cal
     assert len({float(stock["img"].float().mean()) for stock, _ in pairs}) > 1
 
 
-def test_outlines_are_those_of_the_engine(images: Callable[[int, int], Path]) -> None:
-    dataset = dataset_of(images(60, 80), "detect", 64, mosaic=0.5, degrees=20.0)
-    square = np.array([[0.2, 0.2], [0.8, 0.3], [0.7, 0.9]], np.float32)
+@pytest.mark.parametrize("task", ["detect", "segment", "obb"])
+def test_outlines_masks_and_oriented_boxes_are_those_of_the_engine(
+    images: Callable[[int, int], Path], task: str
+) -> None:
+    from ultralytics.cfg import get_cfg
+
+    settings = {"mosaic": 0.5, "degrees": 20.0}
+    dataset = dataset_of(images(60, 80), "detect", 64, **settings)
+    corners = np.array([[0.2, 0.2], [0.8, 0.3], [0.7, 0.9], [0.1, 0.8]], np.float32)
     for label in dataset.labels:
-        label["segments"] = [square * (0.5 + 0.1 * i) for i in range(len(label["cls"]))]
-    assert differences(stock_and_ours(dataset)).max() < 64
+        label["segments"] = [corners * (0.5 + 0.1 * i) for i in range(len(label["cls"]))]
+    dataset.use_segments, dataset.use_obb = task == "segment", task == "obb"
+    dataset.transforms = dataset.build_transforms(get_cfg(overrides=settings))
+    pairs = stock_and_ours(dataset)
+    assert differences(pairs).float().mean() < 1e-2
+    assert ("masks" in pairs[0][1]) == (task == "segment")
+    assert pairs[0][1]["bboxes"].shape[1] == (5 if task == "obb" else 4)
 
 
 NOT_JOINED: dict[str, dict[str, Any]] = {
