@@ -293,8 +293,8 @@ class Picture:
     def of(cls, canvas: Canvas, matrix: Any, size: tuple[int, int], colors: Colors | None, flip: int | None) -> Picture:
         """Warp a canvas."""
         width, height = size
-        exact, content = matrix[:2].astype(np.float64), canvas.content()
-        left, top, right, bottom = content
+        exact = matrix[:2].astype(np.float64)
+        left, top, right, bottom = canvas.content()
         regular = abs(exact[0, 0] * exact[1, 1] - exact[0, 1] * exact[1, 0]) > LEAST_SCALE
         mapped = _aligned(_mapped((left - 1, top - 1, right, bottom), exact))
         # OpenCV fills the image with one pixel if the matrix has no inverse.
@@ -303,7 +303,8 @@ class Picture:
         if left >= right or top >= bottom:
             return cls(height, width, place, None, border, flip)
         inverse: Any = cv2.invertAffineTransform(exact)
-        window = _mapped((left, top, right - 1, bottom - 1), inverse) if regular else content
+        everything = 0, 0, canvas.width, canvas.height
+        window = _mapped((left, top, right - 1, bottom - 1), inverse) if regular else everything
         exact[:, 2] -= left, top
         part = cv2.warpAffine(
             canvas.pixels(window), exact, dsize=(right - left, bottom - top), borderValue=(BORDER,) * 4
