@@ -17,6 +17,7 @@ from tests.support.sample_datasets import detect_dataset, pose_dataset
 from tests.support.state_of_training import at_batch, copied, set_up, train
 from trainer_host import PluginError, SettingsError
 from trainer_host.engine.state_files import StateFiles
+from trainer_host.engine.ultralytics.device_settings import PROCESSOR_BFLOAT16, processor_features
 from trainer_host.engine.ultralytics.generators import generator_states, set_generator_states
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.training_state import capture, restore
@@ -33,6 +34,7 @@ TINY = {
     "close_mosaic": 1,
     "verbose": False,
 }
+BFLOAT16 = pytest.mark.skipif(not PROCESSOR_BFLOAT16 & processor_features(), reason="the processor has no bfloat16")
 COUNTER = """
 from trainer_host import hookimpl
 
@@ -78,8 +80,9 @@ def settings(folder: Path, data: str, model: str, **more: Any) -> dict[str, Any]
         ("pose", "yolo11n-pose.yaml", {"optimizer": "SGD", "cos_lr": True}),
         ("pose", "yolo26n-pose.yaml", {"optimizer": "AdamW"}),
         ("detect", "yolo26n.yaml", {"optimizer": "MuSGD", "cls_pw": 0.5, "multi_scale": 0.5, "patience": 1}),
+        pytest.param("pose", "yolo26n-pose.yaml", {"optimizer": "AdamW", "amp": "bf16"}, marks=BFLOAT16),
     ],
-    ids=["SGD", "AdamW", "MuSGD"],
+    ids=["SGD", "AdamW", "MuSGD", "bfloat16"],
 )
 def test_the_rest_of_a_training_is_the_same_to_the_bit(
     tmp_path: Path, request: pytest.FixtureRequest, task: str, model: str, more: dict[str, Any]

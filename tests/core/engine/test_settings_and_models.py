@@ -13,6 +13,7 @@ import trainer_host
 from tests.support.command import command
 from tests.support.yolo_datasets import make
 from trainer_host import SettingsError
+from trainer_host.engine.ultralytics import device_settings
 from trainer_host.engine.ultralytics import settings_validation as transforms
 from trainer_host.engine.ultralytics.device_settings import refuse_device
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
@@ -127,7 +128,7 @@ def test_the_size_is_the_one_that_is_trained_at(imgsz: Any, text: str) -> None:
     [
         ({"freeze": 24}, "freeze=24 leaves nothing to train; the model has 24 layers, 0 to 23."),
         ({"freeze": [99]}, "unknown layer 99"),
-        ({"amp": "bf16"}, "amp=bf16 needs a CUDA GPU"),
+        ({"amp": "bf16"}, "amp=bf16 needs a GPU or a processor"),
         ({"device": "tpu"}, "device=tpu: unknown device."),
         ({"augmentations": ["x"]}, "augmentations=['x'] are not transforms"),
         ({"batch": 3}, "the last batch of an epoch has one image, too few at this imgsz."),
@@ -140,6 +141,7 @@ def test_a_run_refuses_them_and_leaves_nothing(
         pytest.skip("a GPU may do it")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRAINER_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(device_settings, "processor_features", frozenset)  # as of one that has not even bfloat16
     with pytest.raises(SettingsError) as refused:
         trainer_host.run("detect", data=make(tmp_path / "data", 4), **{**QUICK, **settings})
     assert said in str(refused.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 GPU = re.compile(r"cuda|(cuda:)?-?\d+")
 HALF = frozenset({"16", "fp16"})
+PROCESSOR = Path("/proc/cpuinfo")
+PROCESSOR_BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""Features of processors that compute in bfloat16: of x86, and the last one of ARM."""
 OF_ENGINE = re.compile(r"|none|cpu|(npu|xpu).*")
 """Devices of which the engine itself says what is missing."""
 
@@ -55,6 +59,28 @@ def warn_of_precision(quantize: Any, device: Device) -> None:
     """Warn that a trained model computes with 32 bits on a CPU whatever the setting: the engine does not say so."""
     if str(quantize) in HALF and device.type == "cpu":
         LOGGER.warning(f"quantize={quantize} has no effect on a CPU, which computes with 32 bits.")
+
+
+def refuse_bfloat16(amp: Any, device: Device) -> None:
+    """Refuse to train in bfloat16 on a processor that has no instructions for it, where it would be slower.
+
+    Raises:
+        SettingsError: If it has none, or if the system does not say so.
+    """
+    if amp != "bf16" or device.type != "cpu" or PROCESSOR_BFLOAT16 & processor_features():
+        return
+    what = "amp=bf16 needs a GPU or a processor that computes in bfloat16 (AVX512-BF16, AMX-BF16)."
+    raise SettingsError(Problem(what, "write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
+
+
+def processor_features(file: Path = PROCESSOR) -> frozenset[str]:
+    """Return the features of the processor by the names of Linux; none on other systems, which do not list them."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    lines = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return frozenset(lines[1].split()) if lines else frozenset()
 
 
 def refuse_several_devices(device: Any) -> None:

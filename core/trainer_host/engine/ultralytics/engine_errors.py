@@ -33,7 +33,7 @@ def _known(text: str) -> TrainerError | None:
         fix = f"change batch, or train at imgsz={least[1] if least else 64} or more"
         return SettingsError(Problem("the last batch of an epoch has one image, too few at this imgsz.", fix))
     if text.startswith("bfloat16 autocast requires"):
-        what = "amp=bf16 needs a CUDA GPU that supports bfloat16."
+        what = "amp=bf16 needs a GPU or a processor that computes in bfloat16."
         return SettingsError(Problem(what, "write amp=True, which uses fp16 on a GPU and fp32 on a CPU"))
     if device := re.match(r"Invalid (\w+) 'device=([^']*)'", text):
         what = f"device={device[2]}: this machine has no such {device[1]} device."

@@ -27,7 +27,11 @@ from trainer_host.data.check_runner import unanswered
 from trainer_host.engine.checkpoint.record import RECORD
 from trainer_host.engine.plugin_states import PLUGIN_STATES, restore_states
 from trainer_host.engine.ultralytics.checkpoints import read_checkpoint
-from trainer_host.engine.ultralytics.device_settings import refuse_quantization, refuse_several_devices
+from trainer_host.engine.ultralytics.device_settings import (
+    refuse_bfloat16,
+    refuse_quantization,
+    refuse_several_devices,
+)
 from trainer_host.engine.ultralytics.end_of_training import ending_of
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
 from trainer_host.engine.ultralytics.loop_state import LoopState
@@ -111,6 +115,7 @@ class HostTrainer(ModelTrainer):
         if not run.drop_in:
             overrides.setdefault("model", "")  # a task may build its own model; the engine needs a text
         super().__init__(cfg, overrides, _callbacks)
+        refuse_bfloat16(self.args.amp, self.device)
         self.ranks = rank_training(self)
         self.planned_epochs: int = self.epochs  # which the engine estimates again under a time limit
         refuse_several_devices(self.args.device)

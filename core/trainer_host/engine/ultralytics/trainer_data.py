@@ -11,6 +11,7 @@ from trainer_host.base.errors import Problem
 from trainer_host.base.findings import DatasetError
 from trainer_host.data.description import FOUND
 from trainer_host.engine.ultralytics.model_facts import starting_models
+from trainer_host.engine.ultralytics.reimplemented.training_transforms import join_transforms
 from trainer_host.engine.ultralytics.run_dataset import prepare_dataset
 from trainer_host.engine.ultralytics.sample_order import SampleOrder, order_of
 from trainer_host.engine.ultralytics.trainer_hooks import HookedTrainer
@@ -51,6 +52,8 @@ class DataTrainer(HookedTrainer):
         ctx = replace(ctx, augmentations=joined_augmentations(self.host_run.chain, ctx))
         dataset: Dataset = self._answer("build_dataset", ctx=ctx)
         require_augmentations(self.host_run.chain, ctx, dataset)
+        if mode == "train" and not self._as_stock:
+            join_transforms(dataset)
         return dataset
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
@@ -68,9 +71,17 @@ class DataTrainer(HookedTrainer):
         if not hasattr(loader, "reset"):
             loader.reset = lambda: None  # the training loop asks every loader for it when mosaic ends
         if mode == "train":
-            exact = self.host_run.options.exact or self.host_run.drop_in
-            self.order = order_of(loader, exact, self.args.seed, self.host_run.group)
+            self.order = order_of(loader, self._as_stock, self.args.seed, self.host_run.group)
         return loader
+
+    def _close_dataloader_mosaic(self) -> None:
+        super()._close_dataloader_mosaic()
+        if not self._as_stock:
+            join_transforms(self.train_loader.dataset)  # the engine made new ones
+
+    @property
+    def _as_stock(self) -> bool:
+        return bool(self.host_run.options.exact or self.host_run.drop_in)
 
     def _loader_context(self, path: Any, batch_size: int, mode: str) -> LoaderContext:
         stride = getattr(self.model, "stride", None)

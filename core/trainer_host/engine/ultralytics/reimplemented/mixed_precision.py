@@ -12,12 +12,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import torch
+from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
+from ultralytics.utils.torch_utils import autocast, unwrap_model
 
 from trainer_host.engine.ultralytics.reimplemented import reimplements
 
 if TYPE_CHECKING:
-    from trainer_host.base.type_aliases import Device
+    from contextlib import AbstractContextManager
+
+    from trainer_host.base.type_aliases import Batch, Device, Tensor
     from trainer_host.engine.ultralytics.host_trainer import HostTrainer
 
 KNOWN_BAD = re.compile(
@@ -55,6 +59,49 @@ def after_test(trainer: HostTrainer, amp: Any) -> None:
     trainer.args.amp = amp
     if getattr(trainer, "amp", False):
         trainer.scaler = grad_scaler(trainer.device)
+
+
+def precision(trainer: HostTrainer) -> AbstractContextManager[Any]:
+    """Return a context in which a model computes its predictions in the precision of the training."""
+    if in_bfloat16_on_cpu(trainer):  # which the engine refuses
+        return torch.amp.autocast("cpu", dtype=torch.bfloat16)
+    context: AbstractContextManager[Any] = autocast(
+        torch.bfloat16 if trainer.args.amp == UNCHECKED else trainer.amp, device=trainer.device.type
+    )
+    return context
+
+
+def in_bfloat16_on_cpu(trainer: HostTrainer) -> bool:
+    """Return whether a training computes in bfloat16 on a CPU."""
+    return bool(trainer.args.amp == UNCHECKED and trainer.device.type == "cpu")
+
+
+def loss_in_single(trainer: HostTrainer, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss of a batch: predictions in the precision of the training, and the loss in single precision.
+
+    A model that is none of the engine's computes both at once, and torch decides about each operation.
+    """
+    model = unwrap_model(trainer.model)
+    found: tuple[Tensor, dict[str, Tensor]]
+    if not isinstance(model, BaseModel):
+        found = trainer.model(batch)
+        return found
+    # Convolutions in bfloat16 are faster on a CPU with the channels last.
+    predictions = trainer.model(batch["img"].contiguous(memory_format=torch.channels_last))
+    with torch.amp.autocast(trainer.device.type, enabled=False):
+        found = model.loss(batch, _single(predictions))
+    return found
+
+
+def _single(values: Any) -> Any:
+    """Return predictions with their tensors in single precision."""
+    if isinstance(values, torch.Tensor):
+        return values.float() if values.is_floating_point() else values
+    if isinstance(values, dict):
+        return {key: _single(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return type(values)(map(_single, values))
+    return values
 
 
 def grad_scaler(device: Device, enabled: bool = True) -> Any:

@@ -8,13 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
-from ultralytics.utils.torch_utils import autocast, unwrap_model
+from ultralytics.utils.torch_utils import unwrap_model
 
 from trainer_host.base.errors import MemoryExhaustedError, Problem
 from trainer_host.engine.ultralytics.loss_scaling import images_in
+from trainer_host.engine.ultralytics.reimplemented.mixed_precision import (
+    in_bfloat16_on_cpu,
+    loss_in_single,
+    precision,
+)
 
 if TYPE_CHECKING:
     from ultralytics.utils import TQDM
@@ -60,7 +64,7 @@ def compute(trainer: HostTrainer, i: int, batch: Batch) -> Batch | str:
             return shortage
     else:
         try:
-            with autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type):
+            with precision(trainer):
                 batch = trainer.preprocess_batch(batch)
                 _compute_loss(trainer, batch)
             trainer.scaler.scale(trainer.loss).backward()
@@ -80,10 +84,7 @@ def _compute_together(trainer: HostTrainer, ranks: RankTraining, batch: Batch) -
     shortage = None
     ranks.batch.begin(batch)
     try:
-        with (
-            autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type),
-            ranks.batch.forward(),
-        ):
+        with precision(trainer), ranks.batch.forward():
             batch = trainer.preprocess_batch(batch)
             _compute_loss(trainer, batch)
         ranks.batch.backward()
@@ -95,7 +96,9 @@ def _compute_together(trainer: HostTrainer, ranks: RankTraining, batch: Batch) -
 
 
 def _compute_loss(trainer: HostTrainer, batch: Batch) -> None:
-    if trainer.args.compile:  # apart from the model, which compiles better so
+    if in_bfloat16_on_cpu(trainer):
+        loss, trainer.loss_items = loss_in_single(trainer, batch)
+    elif trainer.args.compile:  # apart from the model, which compiles better so
         predictions = trainer.model(batch["img"])
         loss, trainer.loss_items = unwrap_model(trainer.model).loss(batch, predictions)
     else:
