@@ -298,6 +298,7 @@ class TrainingLoop:
         LOGGER.info(f"\n{trainer.epoch - trainer.start_epoch + 1} epochs completed in {seconds / 3600:.3f} hours.")
         trainer.final_eval()
         if trainer.args.plots:
+            trainer.plot_pending()
             trainer.plot_metrics()
         trainer.run_callbacks("on_train_end")
         trainer._clear_memory()
