@@ -31,7 +31,7 @@ from trainer_host.engine.ultralytics.device_settings import refuse_quantization,
 from trainer_host.engine.ultralytics.end_of_training import ending_of
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
 from trainer_host.engine.ultralytics.held_checkpoints import HeldCheckpoints
-from trainer_host.engine.ultralytics.kept_evaluation import KeptEvaluation
+from trainer_host.engine.ultralytics.kept_evaluation import KeptEvaluation, plot_results
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, selecting_metric
 from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
@@ -297,8 +297,10 @@ class HostTrainer(ModelTrainer):
 
     def plot_metrics(self) -> None:
         """Draw the table of results, in the process that writes."""
-        if self.host_run.group.ranks.is_first:
+        if self.host_run.drop_in or self.host_run.options.exact:
             super().plot_metrics()
+        elif self.host_run.group.ranks.is_first:
+            plot_results(self)
 
     def plot_training_labels(self) -> None:
         """Draw the labels of the whole dataset; a run does so at its end, unless it is exact."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ultralytics.engine.validator import BaseValidator
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.nn.distill_model import DistillationModel
-from ultralytics.utils import LOGGER
+from ultralytics.utils import LOGGER, TryExcept
 from ultralytics.utils.metrics import DetMetrics
 
 from trainer_host.engine.ultralytics.noted_evaluation import NotingMixin
@@ -79,6 +79,14 @@ class KeptEvaluation:
             trainer.validator.show(self.noted)
 
 
+@TryExcept("cannot draw results.png")  # type: ignore[untyped-decorator]
+def plot_results(trainer: HostTrainer) -> None:
+    """Draw the table of results."""
+    from trainer_host.engine.ultralytics.charts import draw_training  # with matplotlib, which a training does not need
+
+    draw_training(trainer.csv, trainer.on_plot)
+
+
 def _evaluates_at_end(trainer: HostTrainer) -> bool:
     """Return whether the host itself evaluates the best checkpoint after the training, and not as the engine does."""
     run = trainer.host_run
@@ -91,6 +99,8 @@ def _fixed_obstacle(trainer: HostTrainer, validator: Any) -> str | None:
         return "it is evaluated as the engine or a plugin does"
     if not (isinstance(validator, DetectionValidator) and isinstance(validator.metrics, DetMetrics)):
         return "its validator is not one of the engine's for objects"
+    if not type(validator.metrics).process.__module__.startswith("ultralytics."):
+        return "its metrics draw what the engine's do not"
     if given := [name for name in FINAL_ONLY if getattr(trainer.args, name, None)]:
         return f"{given[0]}={getattr(trainer.args, given[0])}"
     return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from ultralytics.utils import TryExcept
 from ultralytics.utils.metrics import ConfusionMatrix, Metric
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ LEAST_CONFIDENCE = 0.25
 """Confidence from which the engine draws a prediction."""
 NOTED = ("metrics", "confusion_matrix", "seen", "speed", "names", "nc", "jdict")
 """Attributes of a validator that make up the result of an evaluation."""
+PREFIXES = {"seg": "Mask"}
+"""Beginnings of the names of files with curves, where they are not the name of the metric."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,6 @@ class NotedEvaluation:
         epoch: The epoch, counted from 1.
         values: The metrics, as the validator returns them for a trained model.
         results: Attributes of the validator.
-        stats: The statistics of the images, from which the curves are computed.
         batches: Batches to draw, by their number.
         plots: Whether it is to be drawn.
     """
@@ -57,7 +59,6 @@ class NotedEvaluation:
     epoch: int
     values: Mapping[str, float]
     results: Mapping[str, Any]
-    stats: Mapping[str, list[Any]]
     batches: Mapping[int, NotedBatch]
     plots: bool
 
@@ -104,7 +105,6 @@ class NotingMixin:
     speed: Any
     wanted_plots = False
     _values: dict[str, float]
-    _stats: dict[str, list[Any]]
     _batches: dict[int, NotedBatch]
 
     def init_metrics(self, model: Any) -> None:
@@ -136,11 +136,10 @@ class NotingMixin:
         self._batches[ni] = NotedBatch(self._batches[ni].labels, found)
 
     def get_stats(self) -> dict[str, Any]:
-        """Return the metrics; in training, note them and what their curves are computed from."""
+        """Return the metrics; in training, note them."""
         if not self.training:
             stats: dict[str, Any] = super().get_stats()  # type: ignore[misc]
             return stats
-        self._stats = {k: list(v) for k, v in self.metrics.stats.items()} if self.args.plots else {}
         with self._without_plots():
             stats = super().get_stats()  # type: ignore[misc]
         self._values = dict(stats)
@@ -166,12 +165,15 @@ class NotingMixin:
         """Return the evaluation that has just ended."""
         results = {k: getattr(self, k) for k in NOTED}
         results["metrics"] = _copied(self.metrics)
-        return NotedEvaluation(epoch, self._values, results, self._stats, dict(self._batches), self.wanted_plots)
+        return NotedEvaluation(epoch, self._values, results, dict(self._batches), self.wanted_plots)
 
     def show(self, noted: NotedEvaluation) -> None:
         """Print and draw an evaluation as that of a trained model."""
         vars(self).update(noted.results)
-        self.training, self.args.plots = False, noted.plots
+        self.training, self.args.plots = False, False
+        self.finalize_metrics()
+        self.speed = self.metrics.speed = noted.results["speed"]  # finished once already
+        self.args.plots = noted.plots
         if noted.plots:
             for number, each in noted.batches.items():
                 _draw_alone(lambda number=number, each=each: self.plot_val_samples(each.batch(), number))
@@ -179,12 +181,21 @@ class NotingMixin:
                 _draw_alone(
                     lambda number=number, each=each, found=found: self.plot_predictions(each.batch(), found, number)
                 )
-            self.metrics.stats = {k: list(v) for k, v in noted.stats.items()}
-            self.metrics.process(self.save_dir, plot=True, on_plot=self.on_plot)  # type: ignore[attr-defined]
-            self.metrics.clear_stats()
-        self.finalize_metrics()
-        self.speed = self.metrics.speed = noted.results["speed"]  # finished once already
+            _draw_charts(self)
         self.print_results()  # type: ignore[attr-defined]
+
+
+@TryExcept("cannot draw the curves of the evaluation")  # type: ignore[untyped-decorator]
+def _draw_charts(validator: Any) -> None:
+    from trainer_host.engine.ultralytics.charts import draw_confusion, draw_evaluation  # with matplotlib
+
+    metrics = validator.metrics
+    for name, value in vars(metrics).items():
+        if isinstance(value, Metric):
+            prefix = PREFIXES.get(name, name.capitalize())
+            draw_evaluation(value, prefix, metrics.names, validator.save_dir, validator.on_plot)
+    for normalised in (True, False):
+        draw_confusion(validator.confusion_matrix, normalised, validator.save_dir, validator.on_plot)
 
 
 def _copied(metrics: Any) -> Any:

@@ -301,7 +301,8 @@ class TrainingLoop:
             trainer.plot_pending()
             trainer.plot_metrics()
         trainer.run_callbacks("on_train_end")
-        trainer._clear_memory()
+        if trainer.device.type != "cpu" or trainer.host_run.options.exact:
+            trainer._clear_memory()  # on a CPU it only collects garbage, which takes as long as drawing the labels
         self._close_loaders()
 
     def _close_loaders(self) -> None:
