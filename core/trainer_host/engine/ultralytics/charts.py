@@ -1,4 +1,4 @@
-"""Curves and confusion matrices of an evaluation, and curves of a training, in files of the engine's names, drawn in less than half of its time.
+"""Charts of an evaluation and of a training, in files of the engine's names, drawn in less than half of its time.
 
 The engine has matplotlib draw each figure twice and spends as long on compressing it.
 """
@@ -164,7 +164,7 @@ def _smoothed(line: Array) -> Array:
 
 def _save(figure: Figure, path: Path, dpi: int) -> None:
     figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., 2::-1]
     path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(pixels))[1].tobytes())

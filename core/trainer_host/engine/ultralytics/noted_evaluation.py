@@ -6,6 +6,7 @@ import threading
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -63,7 +64,7 @@ class NotedEvaluation:
     plots: bool
 
 
-class NotedMatrix(ConfusionMatrix):  # type: ignore[misc]
+class NotedMatrix(ConfusionMatrix):
     """A confusion matrix that counts when it is read: in most epochs nobody does."""
 
     def __init__(self, like: ConfusionMatrix) -> None:
@@ -176,11 +177,9 @@ class NotingMixin:
         self.args.plots = noted.plots
         if noted.plots:
             for number, each in noted.batches.items():
-                _draw_alone(lambda number=number, each=each: self.plot_val_samples(each.batch(), number))
+                _draw_alone(partial(self.plot_val_samples, each.batch(), number))
                 found = [dict(image) for image in each.found]
-                _draw_alone(
-                    lambda number=number, each=each, found=found: self.plot_predictions(each.batch(), found, number)
-                )
+                _draw_alone(partial(self.plot_predictions, each.batch(), found, number))
             _draw_charts(self)
         self.print_results()  # type: ignore[attr-defined]
 
