@@ -112,6 +112,7 @@ def test_it_is_evaluated_again_where_that_could_differ(
     counted = Counted(monkeypatch)
     result = trainer_host.run("pose", data=data, project=str(tmp_path), epochs=1, **SETTINGS, **more)
     assert counted["evaluated"] == (1, 1)
+    assert counted["read"] == (0, 0)
     assert "kept_evaluation" not in record(result)
     drawn, _ = counted["drawn"]
     assert (drawn > 0) == (case == "exact")  # with the labels first, as in the stock trainers

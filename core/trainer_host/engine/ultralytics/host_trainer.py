@@ -338,7 +338,7 @@ class HostTrainer(ModelTrainer):
         """Return the validator's metrics of the best checkpoint."""
         if (args := getattr(self.validator, "args", None)) is not None:
             args.plots, args.compile = self.args.plots, False
-        model = self.trained(read_checkpoint(self.best))
+        model: Any = self.held.take_trained(self.best) or self.trained(read_checkpoint(self.best))
         return dict(self.validator(model=model.to(self.device)))
 
     def final_metrics(self) -> dict[str, float]:

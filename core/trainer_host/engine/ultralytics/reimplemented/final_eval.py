@@ -36,7 +36,7 @@ def final_eval(trainer: HostTrainer) -> None:
         _finish_checkpoints(trainer)
     if not group.broadcast(trainer.wrote(trainer.best)):  # the others may not see its folder
         return
-    if trainer.ranks is not None:
+    if trainer.ranks is not None and trainer.kept.epoch is None:
         trainer.ranks.epoch.receive_best()
     if trainer.kept.epoch is None:
         LOGGER.info(f"\nValidating {trainer.best}...")
@@ -51,17 +51,17 @@ def final_eval(trainer: HostTrainer) -> None:
 
 def _finish_checkpoints(trainer: HostTrainer) -> None:
     last, best = trainer.last, trainer.best
-    # Equal if the last epoch is the best: then it is serialised once.
-    equal = (held := trainer.held.content(last)) is not None and held is trainer.held.content(best)
-    results = None
-    if trainer.wrote(last):
-        content, data = finish_checkpoint(trainer, last)
-        results = content.get("train_results")
-        if equal and trainer.wrote(best):
-            atomic_write(best, data)
-            return
-    if trainer.wrote(best):
-        finish_checkpoint(trainer, best, train_results=results)
+    held = trainer.held.content(best)
+    equal = held is not None and held is trainer.held.content(last)  # the last epoch is the best
+    content, data = finish_checkpoint(trainer, last) if trainer.wrote(last) else ({}, b"")
+    if not trainer.wrote(best):
+        return
+    if equal and data:
+        atomic_write(best, data)
+    else:
+        content, _ = finish_checkpoint(trainer, best, train_results=content.get("train_results"))
+    if held is not None and held["ema"] is not None and trainer.kept.epoch is None:
+        trainer.held.hold_trained(best, content)
 
 
 @reimplements("utils/torch_utils.py", "strip_optimizer", "7e2384d07638")
