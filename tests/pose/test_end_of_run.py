@@ -30,6 +30,22 @@ from trainer_host import hookimpl
 def callbacks(ctx):
     return {"on_val_end": lambda validator: None}
 """
+STOP = """
+import os, signal
+from pathlib import Path
+from trainer_host import hookimpl
+
+@hookimpl
+def callbacks(ctx):
+    done = Path(__file__).with_suffix(".done")
+
+    def stop(trainer):
+        if trainer.epoch == 1 and not done.exists():
+            done.touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return {"on_train_batch_start": stop}
+"""
 
 
 class Counted:
@@ -116,3 +132,20 @@ def test_it_is_evaluated_again_where_that_could_differ(
     assert "kept_evaluation" not in record(result)
     drawn, _ = counted["drawn"]
     assert (drawn > 0) == (case == "exact")  # with the labels first, as in the stock trainers
+
+
+def test_a_stopped_run_draws_nothing_and_what_was_due_once_it_ends(
+    tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extension = tmp_path / "stop.py"
+    extension.write_text(STOP)
+    counted = Counted(monkeypatch)
+    with pytest.raises(trainer_host.StoppedError):
+        trainer_host.run("pose", data=data, project=str(tmp_path), epochs=2, plugins=[str(extension)], **SETTINGS)
+    folder = tmp_path / "train"
+    assert counted.counts["drawn", "epochs"] == counted.counts["drawn", "end"] == 0
+    assert {f for f in files(folder) if f.endswith((".png", ".jpg"))} == {f"train_batch{n}.jpg" for n in range(3)}
+    result = trainer_host.resume(str(folder), plugins=[str(extension)])
+    assert counted["drawn"][0] == 0
+    assert {"labels.jpg", "results.png", "BoxF1_curve.png", "val_batch0_pred.jpg"} <= files(result.save_dir)
+    assert ("kept_evaluation" in record(result)) == (result.best_epoch == 2)
