@@ -5,6 +5,7 @@ The engine has matplotlib draw each figure twice and spends as long on compressi
 
 from __future__ import annotations
 
+import csv
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -125,10 +126,10 @@ def draw_confusion(confusion: Any, normalised: bool, folder: Path, on_plot: OnPl
 @plt_settings()  # type: ignore[untyped-decorator]
 def draw_training(table: Path, on_plot: OnPlot) -> None:
     """Draw the losses and metrics of ``results.csv`` by epoch into ``results.png`` next to it."""
-    import polars
-
-    values = polars.read_csv(table.read_bytes(), infer_schema_length=None)
-    losses, metrics = ([c for c in values.columns if part in c] for part in ("loss", "metric"))
+    with table.open(encoding="utf-8", newline="") as file:
+        rows_read = list(csv.DictReader(file))
+    values = {name: np.array([float(row[name] or "nan") for row in rows_read]) for name in rows_read[0]}
+    losses, metrics = ([c for c in values if part in c] for part in ("loss", "metric"))
     half, rest = len(losses) // 2, (len(metrics) + 1) // 2
     rows = ([*losses[:half], *metrics[:rest]], [*losses[half:], *metrics[rest:]])  # training above validation
     width = max(map(len, rows))
@@ -139,13 +140,13 @@ def draw_training(table: Path, on_plot: OnPlot) -> None:
     room = {"left": LABEL_INCHES / inches[0], "right": 1 - 0.4 / inches[0], "top": 1 - 0.4 / 6, "bottom": 0.3 / 6}
     gaps = (LABEL_INCHES / (inches[0] / width - LABEL_INCHES), TITLE_INCHES / (inches[1] / 2 - TITLE_INCHES))
     figure.subplots_adjust(**room, wspace=gaps[0], hspace=gaps[1])
-    epochs = values[values.columns[0]].to_numpy()
+    epochs = values["epoch"]
     for row, columns in zip(grid, rows, strict=True):
         for axes, column in zip_longest(row, columns):
             if column is None:
                 axes.set_visible(False)
                 continue
-            line = values[column].to_numpy().astype(float)
+            line = values[column]
             axes.plot(epochs, line, marker=".", label=table.stem, linewidth=2, markersize=8)
             axes.plot(epochs, _smoothed(line), ":", label="smooth", linewidth=2)
             axes.set_title(column, fontsize=12)
