@@ -120,6 +120,8 @@ class TrainingOutcome:
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
         thread_changes: Numbers of threads that were chosen while it trained, with ``epoch`` and ``batch``, counted
             from 1.
+        kept_evaluation: The epoch, counted from 1, whose own evaluation gave the metrics of the best checkpoint; None
+            if that was evaluated after the training.
     """
 
     epochs: int
@@ -134,6 +136,7 @@ class TrainingOutcome:
     weights: StartingWeights | None = None
     reduced_batch: int | None = None
     thread_changes: tuple[Mapping[str, int], ...] = ()
+    kept_evaluation: int | None = None
 
 
 @dataclass(frozen=True)

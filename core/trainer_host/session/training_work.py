@@ -205,6 +205,8 @@ class TrainingWork:
         reduced: dict[str, Any] = {"reduced_batch": outcome.reduced_batch} if outcome.reduced_batch else {}
         if outcome.thread_changes:
             reduced["thread_changes"] = [dict(change) for change in outcome.thread_changes]
+        if outcome.kept_evaluation is not None:
+            reduced["kept_evaluation"] = outcome.kept_evaluation
         facts = result.as_json()
         self.record.finish(**{key: facts[key] for key in FACTS}, **reduced, threads=outcome.threads)
         return result

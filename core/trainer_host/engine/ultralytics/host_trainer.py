@@ -34,6 +34,8 @@ from trainer_host.engine.ultralytics.device_settings import (
 )
 from trainer_host.engine.ultralytics.end_of_training import ending_of
 from trainer_host.engine.ultralytics.freeze_setting import refuse_freeze
+from trainer_host.engine.ultralytics.held_checkpoints import HeldCheckpoints
+from trainer_host.engine.ultralytics.kept_evaluation import KeptEvaluation, plot_results
 from trainer_host.engine.ultralytics.loop_state import LoopState
 from trainer_host.engine.ultralytics.model_selection import fitness_of, require_known, selecting_metric
 from trainer_host.engine.ultralytics.own_callbacks import OwnCallbacks, require_folder
@@ -80,6 +82,8 @@ class HostTrainer(ModelTrainer):
         ending: How the training ended, once it has.
         own: The callbacks that the training depends on.
         evaluated_epoch: The last epoch that was evaluated, counted from 1.
+        held: What its checkpoints hold.
+        kept: The evaluation of the weights that are in the best checkpoint.
         loop: The state of the training loop.
         saver: Saves the state of the training.
         reduced_batch: The batch size that fitted the device, if the one that was asked for did not.
@@ -90,7 +94,7 @@ class HostTrainer(ModelTrainer):
     lf: Callable[[float], float]
     ending = Ending("epochs")
     best_fitness: float | None
-    setting_up = False
+    setting_up = labels_due = False
     amp_setting: Any = None
     evaluated_epoch: int | None = None
     reduced_batch: int | None = None
@@ -107,6 +111,7 @@ class HostTrainer(ModelTrainer):
         self.host_run = run
         self.own, self.interrupted = OwnCallbacks(), False
         self.loop, self.saver = LoopState(0), StateSaver()
+        self.held, self.kept = HeldCheckpoints(), KeptEvaluation()
         self.plugin_metrics: dict[str, Metric] = {}
         self.postprocessing: Postprocessing | None = None
         overrides = {**(overrides or {}), "task": run.chain.engine_task}
@@ -249,6 +254,7 @@ class HostTrainer(ModelTrainer):
         validator: Validator = self._answer("build_validator", ctx=ctx)
         # Known now rather than after an epoch: the columns of results.csv are made of these names.
         require_measured(self.host_run.chain, self.plugin_metrics, dict.fromkeys(validator.metrics.keys, 0.0))
+        self.kept.prepare(self, validator)
         return validator
 
     def loader_changed(self) -> None:
@@ -261,6 +267,7 @@ class HostTrainer(ModelTrainer):
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Return the metrics of the model, and how good they are."""
         before = self.best_fitness
+        self.kept.before_validation(self)
         metrics, fitness = self.host_run.group.broadcast(BaseTrainer.validate(self))
         if metrics is None:
             return metrics, fitness
@@ -295,13 +302,22 @@ class HostTrainer(ModelTrainer):
 
     def plot_metrics(self) -> None:
         """Draw the table of results, in the process that writes."""
-        if self.host_run.group.ranks.is_first:
+        if self.host_run.drop_in or self.host_run.options.exact:
             super().plot_metrics()
+        elif self.host_run.group.ranks.is_first:
+            plot_results(self)
 
     def plot_training_labels(self) -> None:
-        """Draw the labels of the whole dataset; a run does so after its first epoch, which need not wait for it."""
-        self.own.labels.due = not self.host_run.drop_in and self.host_run.group.ranks.is_first
-        if self.host_run.drop_in:
+        """Draw the labels of the whole dataset; a run does so at its end, unless it is exact."""
+        if self.host_run.drop_in or self.host_run.options.exact:
+            self.hooks.plot_data(ctx=self.context(PlotContext))
+        else:
+            self.labels_due = True
+
+    def plot_pending(self) -> None:
+        """Draw what no epoch waited for, in the process that writes."""
+        if self.labels_due and self.host_run.group.ranks.is_first:
+            self.labels_due = False
             self.hooks.plot_data(ctx=self.context(PlotContext))
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
@@ -327,12 +343,15 @@ class HostTrainer(ModelTrainer):
         """Return the validator's metrics of the best checkpoint."""
         if (args := getattr(self.validator, "args", None)) is not None:
             args.plots, args.compile = self.args.plots, False
-        model = self.trained(read_checkpoint(self.best))
+        model: Any = self.held.take_trained(self.best) or self.trained(read_checkpoint(self.best))
         return dict(self.validator(model=model.to(self.device)))
 
     def final_metrics(self) -> dict[str, float]:
         """Return the task's metrics of the best checkpoint, or the validator's if the task has none."""
         answer = self.hooks.evaluate_best(ctx=self.context(RunContext))
+        if answer is None and self.kept.values is not None:
+            self.kept.draw(self)
+            return dict(self.kept.values)
         if answer is None:
             return self.measure_best()
         return dict(answer) if isinstance(answer, Mapping) else dict(self.metrics or {})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ultralytics.utils import callbacks
 
-from trainer_host.base.contexts import LogContext, PlotContext, RunContext
+from trainer_host.base.contexts import LogContext, RunContext
 from trainer_host.base.errors import PluginError, unknown
 from trainer_host.engine.ultralytics.plugin_losses import add_losses
 from trainer_host.engine.ultralytics.trackers import asked_for
@@ -53,23 +53,6 @@ class PluginLosses:
         if trainer.ranks is not None:
             trainer.ranks.setup.after_setup()
         add_losses(trainer)
-
-
-class LabelPlot:
-    """Draws the labels of the dataset after the first epoch, which does not have to wait for it.
-
-    Attributes:
-        due: Whether it is still to be drawn.
-    """
-
-    due = False
-
-    def on_fit_epoch_end(self, trainer: HostTrainer) -> None:
-        """Draw it once."""
-        if self.due:
-            self.due = False
-            if trainer.host_run.group.ranks.is_first:
-                trainer.hooks.plot_data(ctx=trainer.context(PlotContext))
 
 
 class WrittenCheckpoints:
@@ -116,8 +99,8 @@ class OwnCallbacks:
     """The callbacks of the host, in the order in which they run at an event."""
 
     def __init__(self) -> None:
-        self.labels, self.checkpoints, self.metric_log = LabelPlot(), WrittenCheckpoints(), MetricLog()
-        self._all = (PluginCallbacks(), self.labels, PluginLosses(), self.checkpoints, self.metric_log)
+        self.checkpoints, self.metric_log = WrittenCheckpoints(), MetricLog()
+        self._all = (PluginCallbacks(), PluginLosses(), self.checkpoints, self.metric_log)
 
     def run(self, event: str, trainer: HostTrainer) -> None:
         """Call the methods that are named after an event."""

@@ -189,4 +189,5 @@ class TrainingEngine:
             ending=trainer.ending,
             weights=trainer.starting_weights,
             reduced_batch=trainer.reduced_batch,
+            kept_evaluation=trainer.kept.epoch,
         )

@@ -151,7 +151,7 @@ def _trainer_state(trainer: HostTrainer) -> dict[str, Any]:
         "stopper": {k: getattr(stopper, k) for k in ("best_fitness", "best_epoch", "possible_stop")},
         "best_epoch": own.checkpoints.best_epoch,
         "last_written": own.checkpoints.last,
-        "labels_due": own.labels.due,
+        "labels_due": trainer.labels_due,
     }
 
 
@@ -210,7 +210,7 @@ def _restore_trainer(trainer: HostTrainer, content: Mapping[str, Any]) -> None:
     for name, value in saved["stopper"].items():
         setattr(trainer.stopper, name, value)
     own.checkpoints.best_epoch, own.checkpoints.last = saved["best_epoch"], saved["last_written"]
-    own.labels.due = saved["labels_due"]
+    trainer.labels_due = saved["labels_due"]
     trainer.loop = LoopState(**_repositioned(content, len(trainer.train_loader)))
     if trainer.threads is not None:
         trainer.threads.begin_with(content["threads"])

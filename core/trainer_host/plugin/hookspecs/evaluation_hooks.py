@@ -72,8 +72,8 @@ class EvaluationHooks:
     def evaluate_best(self, ctx: RunContext) -> Mapping[str, float] | Done | None:
         """Evaluate the best checkpoint after training; return its metrics, or `DONE` to keep the last ones.
 
-        By default the validator evaluates it. An implementation that only adds something calls
-        ``ctx.engine.measure_best()`` for the same metrics.
+        By default the evaluation of its epoch stands for it if it can, or the validator evaluates it again. An
+        implementation that only adds something calls ``ctx.engine.measure_best()``, which always evaluates.
 
         Called: after the last epoch, unless a signal stopped the run.
 

@@ -75,7 +75,7 @@ class LoaderHooks:
     def plot_data(self, ctx: PlotContext) -> Done | None:
         """Draw the training batch ``ctx.batch``, or the labels of the whole dataset if it is None; return `DONE`.
 
-        Called: for some training batches and for the labels, with ``plots=True``.
+        Called: for some training batches, and for the labels after the last epoch, with ``plots=True``.
 
         .. versionadded:: 0.1
         """

@@ -31,13 +31,17 @@ TRAINING_ONLY = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scal
 def final_eval(trainer: HostTrainer) -> None:
     """Strip both checkpoints of what only training needs, and evaluate the best one."""
     group = trainer.host_run.group
+    trainer.kept.settle(trainer)
     if group.ranks.is_first:
         _finish_checkpoints(trainer)
     if not group.broadcast(trainer.wrote(trainer.best)):  # the others may not see its folder
         return
-    if trainer.ranks is not None:
+    if trainer.ranks is not None and trainer.kept.epoch is None:
         trainer.ranks.epoch.receive_best()
-    LOGGER.info(f"\nValidating {trainer.best}...")
+    if trainer.kept.epoch is None:
+        LOGGER.info(f"\nValidating {trainer.best}...")
+    else:
+        LOGGER.info(f"\nEvaluation of {trainer.best}, from epoch {trainer.kept.epoch}:")
     trainer.metrics = trainer.final_metrics()
     trainer.metrics.pop("fitness", None)
     trainer.epoch += 1  # the engine's loggers expect the final values at one step more
@@ -46,24 +50,42 @@ def final_eval(trainer: HostTrainer) -> None:
 
 
 def _finish_checkpoints(trainer: HostTrainer) -> None:
-    results = finish_checkpoint(trainer, trainer.last).get("train_results") if trainer.wrote(trainer.last) else None
-    if trainer.wrote(trainer.best):
-        finish_checkpoint(trainer, trainer.best, train_results=results)
+    last, best = trainer.last, trainer.best
+    held = trainer.held.content(best)
+    equal = held is not None and held is trainer.held.content(last)  # the last epoch is the best
+    content, data = finish_checkpoint(trainer, last) if trainer.wrote(last) else ({}, b"")
+    if not trainer.wrote(best):
+        return
+    if equal and data:
+        atomic_write(best, data)
+    else:
+        content, _ = finish_checkpoint(trainer, best, train_results=content.get("train_results"))
+    if held is not None and held["ema"] is not None and trainer.kept.epoch is None:
+        trainer.held.hold_trained(best, content)
 
 
 @reimplements("utils/torch_utils.py", "strip_optimizer", "7e2384d07638")
-def finish_checkpoint(trainer: HostTrainer, path: Path, **updates: Any) -> dict[str, Any]:
-    """Rewrite a checkpoint as a trained model: half precision, no optimizer, no loss. Return its content."""
-    checkpoint = read_checkpoint(path)
-    content = checkpoint.content
-    if checkpoint.in_state_form:
-        content["model"] = notice(checkpoint.record)
-    else:
-        content["model"] = _trained(trainer, checkpoint)
+def finish_checkpoint(trainer: HostTrainer, path: Path, **updates: Any) -> tuple[dict[str, Any], bytes]:
+    """Rewrite a checkpoint as a trained model: half precision, no optimizer, no loss. Return its content and bytes."""
+    content = _content(trainer, path)
     content |= dict.fromkeys(TRAINING_ONLY) | {"epoch": -1} | updates
     content["train_args"] = {k: v for k, v in content["train_args"].items() if k in DEFAULT_CFG_KEYS}
-    if trainer.host_run.group.ranks.is_first:
-        atomic_write(path, serialise(content, trainer.host_run.chain))
+    atomic_write(path, data := serialise(content, trainer.host_run.chain))
+    return content, data
+
+
+def _content(trainer: HostTrainer, path: Path) -> dict[str, Any]:
+    """Return the content of a checkpoint with its trained model: from memory, or from the file if it is not there."""
+    if (held := trainer.held.content(path)) is not None:
+        model = held["ema"]
+        if model is None:
+            return dict(held)  # stored as a state dict, next to a stand-in
+        if hasattr(model, "args"):
+            model.args = dict(model.args)
+        return {**held, "model": _frozen(model)}
+    checkpoint = read_checkpoint(path)
+    content = checkpoint.content
+    content["model"] = notice(checkpoint.record) if checkpoint.in_state_form else _trained(trainer, checkpoint)
     return content
 
 
@@ -81,7 +103,10 @@ def _trained(trainer: HostTrainer, checkpoint: Checkpoint) -> Any:
     if hasattr(trained, "args"):
         trained.args = dict(trained.args)
     fill_model(trained, checkpoint)
-    trained.half()
-    for parameter in trained.parameters():
+    return _frozen(trained.half())
+
+
+def _frozen(model: Any) -> Any:
+    for parameter in model.parameters():
         parameter.requires_grad = False
-    return trained
+    return model

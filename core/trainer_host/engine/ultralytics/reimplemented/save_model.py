@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @reimplements("engine/trainer.py", "BaseTrainer.save_model", "e425ee369cc6")
 def save_model(trainer: HostTrainer) -> bool:
     """Write ``last.pt``, and ``best.pt`` and ``epochN.pt`` when they are due, each atomically."""
-    _repair_ema(trainer)
+    same = not _repair_ema(trainer)
     chain = trainer.host_run.chain
     record = make_record(chain, trainer.data)
     if kept := states(chain, trainer.context(RunContext)):
@@ -49,22 +49,28 @@ def save_model(trainer: HostTrainer) -> bool:
         content |= {"model": None, "ema": _snapshot(ema), "modelopt": qat_state(ema), RECORD: record}
     data = serialise(content, chain)
     atomic_write(trainer.last, data)
+    written = [trainer.last]
     if trainer.best_fitness == trainer.fitness:
         atomic_write(trainer.best, data)
+        written.append(trainer.best)
+        trainer.kept.saved_best(trainer, same)
+    trainer.held.hold(written, content)
     if trainer.save_period > 0 and trainer.epoch % trainer.save_period == 0:
         atomic_write(trainer.wdir / f"epoch{trainer.epoch}.pt", data)
     return True
 
 
-def _repair_ema(trainer: HostTrainer) -> None:
-    """Replace values of the EMA that a passing NaN has poisoned by those of the live model."""
+def _repair_ema(trainer: HostTrainer) -> bool:
+    """Replace values of the EMA that a passing NaN has poisoned by those of the live model; return whether any is."""
     state = trainer.ema.ema.state_dict()
-    live = None
+    live, poisoned = None, False
     for name, value in state.items():
         if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
+            poisoned = True
             live = live or unwrap_model(trainer.model).state_dict()
             if torch.isfinite(live[name]).all():
                 value.copy_(live[name])
+    return poisoned
 
 
 def _snapshot(ema: Any) -> Module:

@@ -298,9 +298,11 @@ class TrainingLoop:
         LOGGER.info(f"\n{trainer.epoch - trainer.start_epoch + 1} epochs completed in {seconds / 3600:.3f} hours.")
         trainer.final_eval()
         if trainer.args.plots:
+            trainer.plot_pending()
             trainer.plot_metrics()
         trainer.run_callbacks("on_train_end")
-        trainer._clear_memory()
+        if trainer.device.type != "cpu" or trainer.host_run.options.exact:
+            trainer._clear_memory()  # on a CPU it only collects garbage, which takes as long as drawing the labels
         self._close_loaders()
 
     def _close_loaders(self) -> None:
