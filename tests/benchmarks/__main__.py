@@ -21,6 +21,8 @@ PARTS = {
     "runs-320": ("whole_runs", ["--ceiling"]),
     "runs-640": ("whole_runs", ["--imgsz", "640", "--epochs", "2", "--ceiling"]),
     "one-core": ("whole_runs", ["--cores", "1", "--epochs", "2"]),
+    "augmentation": ("augmentation", []),
+    "processes": ("processes", []),
     "long": ("whole_runs", ["--busy", "0", "--epochs", "30"]),
 }
 """Names, modules and their words."""
