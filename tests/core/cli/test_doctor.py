@@ -11,8 +11,9 @@ import pytest
 from tests.engines.engine_copy import engine_copy
 from tests.support.command import Done, command, python
 from trainer_host import ExitCode, doctor
+from trainer_host.base import machine
 from trainer_host.base.errors import Problem
-from trainer_host.session import diagnosis, machine
+from trainer_host.session import diagnosis
 from trainer_host.session.diagnosis import Diagnosis, diagnose
 
 GIB = 1 << 30

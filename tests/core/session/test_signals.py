@@ -156,6 +156,7 @@ def warn(trainer):
         os.kill(os.getpid(), signal.SIGUSR1)
 
 def see(trainer):
+    trainer.saver.files.wait()  # it is written while the training goes on
     pathlib.Path("seen.txt").write_text(str([f.name for f in trainer.wdir.glob("state-*.pt")]))
 
 @hookimpl
