@@ -12,6 +12,7 @@ import torch
 
 from trainer_host.base.atomic_io import plain
 from trainer_host.base.errors import PluginError, Problem
+from trainer_host.base.gc_pause import gc_paused
 from trainer_host.base.settings import is_file
 from trainer_host.engine.checkpoint.inert_objects import UnreadableError
 from trainer_host.engine.checkpoint.inert_pickle import read_pickle
@@ -81,8 +82,9 @@ def serialise(content: dict[str, Any], chain: Chain, form: CheckpointFormat) -> 
     """
     buffer = io.BytesIO()
     try:
-        torch.save(content, buffer)
-        names = foreign_names(buffer, form)
+        with gc_paused():  # each makes many objects, at which the collector would go through the whole process
+            torch.save(content, buffer)
+            names = foreign_names(buffer, form)
     except (pickle.PicklingError, AttributeError, TypeError, UnreadableError) as error:
         raise _not_plain(str(error), None, chain) from error
     for name in sorted(names):
