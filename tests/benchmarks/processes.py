@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -23,11 +22,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from tests.benchmarks.real_data import dataset
 from tests.benchmarks.timing import in_turn, print_times, ratio_text
-from tests.support.sample_datasets import SHARED, pose_dataset
 
 MODEL = "yolo26n-pose.yaml"
-DATASET = "mouse-openfield"
 RUN = ["-m", "trainer_host", "run", "--task", "pose"]
 TWO_OF_ONE, ONE_OF_TWO, ONE_OF_ONE = "2 processes of 1 thread", "1 process of 2 threads", "1 process of 1 thread"
 TRAININGS = {
@@ -96,14 +94,6 @@ def _carry_out(words: Sequence[str], made: Path) -> None:
     done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
     if not made.exists():
         raise SystemExit(done.stderr[-3000:])
-
-
-def dataset(folder: Path) -> Path:
-    """Return the YAML of a copy of the dataset: the engine writes next to the images."""
-    if not (SHARED / DATASET).is_dir():
-        return pose_dataset(folder)
-    shutil.copytree(SHARED / DATASET, folder, copy_function=shutil.copyfile)
-    return folder / "data.yaml"
 
 
 def print_trainings(times: Mapping[str, Sequence[float]], images: int) -> None:

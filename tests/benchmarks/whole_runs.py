@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import shlex
-import shutil
 import statistics
 import subprocess
 import sys
@@ -26,12 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.machine_load import busy, pinned
+from tests.benchmarks.real_data import dataset
 from tests.benchmarks.resident_batch import MODEL, ceiling
 from tests.benchmarks.timing import ratio_text
-from tests.support.sample_datasets import SHARED, pose_dataset
 
-DATASET = "mouse-openfield"
-IMAGES = 55
 STOCK = "yolo"
 EVENTS = ("on_train_batch_start", "on_train_epoch_start", "on_train_epoch_end", "on_fit_epoch_end")
 
@@ -149,14 +146,6 @@ def measured(command: Sequence[str], settings: Mapping[str, object], cores: int)
         if started.returncode != 0:
             raise SystemExit((Path(work) / "log").read_text(errors="replace")[-3000:])
         return Measures.of(marks, began, ended, usage.ru_maxrss / 1024)
-
-
-def dataset(folder: Path) -> Path:
-    """Return the YAML of a copy of the dataset: the engine writes next to the images."""
-    if not (SHARED / DATASET).is_dir():
-        return pose_dataset(folder, images=IMAGES)
-    shutil.copytree(SHARED / DATASET, folder, copy_function=shutil.copyfile)
-    return folder / "data.yaml"
 
 
 def print_table(runs: Mapping[str, Sequence[Measures]], title: str, most: float | None = None) -> None:
