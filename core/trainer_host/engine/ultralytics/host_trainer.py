@@ -145,8 +145,6 @@ class HostTrainer(ModelTrainer):
         if not self.host_run.group.ranks.is_first:
             return
         super().save_metrics(metrics)
-        if not self.host_run.group.ranks.is_first:
-            return
         if self.evaluated_epoch != self.epoch + 1:  # the engine has zeros for an epoch that it does not evaluate
             metrics = {k: v for k, v in metrics.items() if k not in self.metrics}
         self.own.metric_log.log(self, metrics, self.epoch + 1)
