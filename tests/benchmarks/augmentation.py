@@ -67,24 +67,10 @@ def make_images(folder: Path, images: int, height: int = HEIGHT, width: int = WI
 
 def dataset_of(data: Path, task: str, imgsz: int, **settings: Any) -> Any:
     """Return the training dataset of a task, with its images in memory."""
-    import torch
-    from ultralytics.cfg import get_cfg
-
-    from tests.support.yolo_datasets import examined
+    from tests.support.yolo_datasets import loader_context
     from trainer_detect.training_data import build_dataset
-    from trainer_host import LoaderContext
 
-    read = examined(data, task)
-    args = get_cfg(overrides={"task": task, "imgsz": imgsz, "cache": "ram", "deterministic": False, **settings})
-    ctx = LoaderContext(
-        task=task,
-        engine_task=task,
-        args=args,
-        data=read,
-        path=read["train"],
-        batch_size=16,
-        device=torch.device("cpu"),
-    )
+    ctx = loader_context(data, task, 16, imgsz=imgsz, cache="ram", deterministic=False, **settings)
     return build_dataset(ctx)
 
 

@@ -23,25 +23,11 @@ CALLS = 2000
 
 def loader_of(data: Path, exact: bool, workers: int, batch: int, imgsz: int) -> Any:
     """Return a loader of pose images with the engine's default augmentation, and its order."""
-    import torch
-    from ultralytics.cfg import get_cfg
-
-    from tests.support.yolo_datasets import examined
+    from tests.support.yolo_datasets import loader_context
     from trainer_detect.training_data import build_dataset, build_loader
-    from trainer_host import LoaderContext
     from trainer_host.engine.ultralytics.sample_order import order_of
 
-    read = examined(data, "pose")
-    args = get_cfg(overrides={"task": "pose", "imgsz": imgsz, "workers": workers, "batch": batch})
-    ctx = LoaderContext(
-        task="pose",
-        engine_task="pose",
-        args=args,
-        data=read,
-        path=read["train"],
-        batch_size=batch,
-        device=torch.device("cpu"),
-    )
+    ctx = loader_context(data, "pose", batch, imgsz=imgsz, workers=workers, batch=batch)
     loader = build_loader(ctx, build_dataset(ctx))
     return loader, order_of(loader, exact, seed=0)
 

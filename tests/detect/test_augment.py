@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.support.sample_datasets import detect_dataset, pose_dataset, real_dataset
-from tests.support.yolo_datasets import examined
+from tests.support.yolo_datasets import loader_context
 from trainer_host import AnnotatedImage, LoaderContext, PluginError
 
 Change = Callable[[AnnotatedImage], Any]
@@ -36,20 +36,7 @@ def detect(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def context(data: Path, task: str = "pose", *changes: Change, **settings: Any) -> LoaderContext:
-    from ultralytics.cfg import get_cfg
-
-    read = examined(data, task)
-    args = get_cfg(overrides={**PLAIN, "task": task, **settings})
-    return LoaderContext(
-        task=task,
-        engine_task=task,
-        args=args,
-        data=read,
-        path=read["train"],
-        batch_size=4,
-        device=torch.device("cpu"),
-        augmentations=changes,
-    )
+    return replace(loader_context(data, task, 4, **{**PLAIN, **settings}), augmentations=changes)
 
 
 def dataset(data: Path, task: str = "pose", *changes: Change, **settings: Any) -> Any:

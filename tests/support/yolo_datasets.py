@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from trainer_host import LoaderContext
 from trainer_host.base.reporting import NullReporter
 from trainer_host.base.request import Request
 from trainer_host.data.check_runner import read_and_check
@@ -106,3 +107,20 @@ def examined(source: Path, task: str | None = None, **settings: Any) -> Descript
     request = Request.of("check", {**settings, "data": str(source)}, task=task)
     chain, ctx, _ = prepare(request, Registry.installed(), NullReporter())
     return read_and_check(chain, ctx)
+
+
+def loader_context(data: Path, task: str, batch_size: int, **settings: Any) -> LoaderContext:
+    """Return what a task is told about the training dataset that it is to build."""
+    import torch
+    from ultralytics.cfg import get_cfg
+
+    read = examined(data, task)
+    return LoaderContext(
+        task=task,
+        engine_task=task,
+        args=get_cfg(overrides={"task": task, **settings}),
+        data=read,
+        path=read["train"],
+        batch_size=batch_size,
+        device=torch.device("cpu"),
+    )
